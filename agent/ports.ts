@@ -1,0 +1,126 @@
+import type { Cancel } from '../src/base/index.ts';
+import type { ClassId, CryptoSuite, NodeConfig, SiteId, TunnelId } from '../src/model/index.ts';
+
+/**
+ * What the agent's core needs from the machine it runs on. The real adapters are `agent/vici`, `agent/dataplane` and
+ * `agent/probe`; the simulated network has its own behind the same ports, and one contract test runs against both.
+ */
+export interface AgentPorts {
+  ipsec: IpsecPort;
+  dataplane: DataplanePort;
+  probes: ProbePort;
+}
+
+/** Our wish for one IKE connection, named by its tunnel. */
+export interface ConnectionSpec {
+  tunnel: TunnelId;
+  initiator: boolean;
+  localAddress: string;
+  remoteAddress: string;
+  /** IKE identities: the node names, which are SANs of their certificates. */
+  localIdentity: string;
+  remoteIdentity: string;
+  localOverlay: string;
+  remoteOverlay: string;
+  ike: CryptoSuite[];
+  esp: CryptoSuite[];
+  ikeRekeyMs: number;
+  espRekeyMs: number;
+}
+
+/** One IKE SA as the daemon lists it, with its installed child. */
+export interface SaState {
+  tunnel: TunnelId;
+  ikeState: string;
+  /** State of the newest CHILD SA that is not being deleted; null without one. */
+  childState: string | null;
+  ikeSuite: string;
+  espSuite: string;
+  /** ESP counters of the child. */
+  bytesIn: number;
+  bytesOut: number;
+  packetsIn: number;
+  packetsOut: number;
+  establishedSeconds: number;
+}
+
+export interface Credentials {
+  caPem: string;
+  certificatePem: string;
+  /** Never leaves the node; not logged. */
+  privateKeyPem: string;
+}
+
+/** The IKE daemon. Every call may be repeated; errors are ForemeshError VICI_*. */
+export interface IpsecPort {
+  loadCredentials(credentials: Credentials): Promise<void>;
+  /** Loads or replaces one connection; does not touch SAs that exist. */
+  loadConnection(spec: ConnectionSpec): Promise<void>;
+  unloadConnection(tunnel: TunnelId): Promise<void>;
+  /** Names of loaded connections. */
+  listConnections(): Promise<TunnelId[]>;
+  /** Starts the exchange and returns; completion shows in `listSas` and wakes `onChange`. */
+  initiate(tunnel: TunnelId): Promise<void>;
+  terminate(tunnel: TunnelId): Promise<void>;
+  listSas(): Promise<SaState[]>;
+  /** Called when an SA came up or went away, and when the daemon came back. */
+  onChange(listener: () => void): Cancel;
+}
+
+/** A lane as the kernel should have it: packets with `mark` use `active`, or are unreachable when null. */
+export interface LaneWanted {
+  mark: number;
+  prefixes: string[];
+  active: TunnelId | null;
+}
+
+export interface TunnelInterface {
+  tunnel: TunnelId;
+  localOverlay: string;
+  remoteOverlay: string;
+  mtu: number;
+}
+
+/** The whole wanted state of nftables, addresses, interfaces, rules and routes of one node. */
+export interface DataplaneWanted {
+  config: NodeConfig;
+  /** On `lo` before the IKE exchange. */
+  overlayAddresses: string[];
+  /** Only tunnels whose CHILD SA is installed. */
+  interfaces: TunnelInterface[];
+  lanes: LaneWanted[];
+  /** Per (site, class) the marks in use; may lag behind `config.steering` while a new tunnel is not ready. */
+  steering: { to: SiteId; classId: ClassId; prefixes: string[]; lanes: { mark: number; weight: number }[] }[];
+}
+
+export interface DataplaneCounters {
+  offered: { to: SiteId; classId: ClassId; bytes: number; packets: number }[];
+  tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number; rxPackets: number; txPackets: number }[];
+  leakPackets: number;
+}
+
+/** Kernel forwarding. */
+export interface DataplanePort {
+  /** Makes it so and answers one line for each thing it changed; [] when nothing was to do. Atomic per nft ruleset. */
+  apply(wanted: DataplaneWanted): Promise<string[]>;
+  /** The fast way for a fail-over: points lanes at other tunnels at once, without waiting for `apply`. */
+  switchLanes(lanes: readonly LaneWanted[]): void;
+  /** Counters since the table was made; they may start again from 0. */
+  counters(): Promise<DataplaneCounters>;
+  /** Tunnel interfaces that exist now: what a restarted agent adopts. */
+  listInterfaces(): Promise<TunnelId[]>;
+  /** Takes away everything of ours, guards last. */
+  clear(): Promise<void>;
+}
+
+/** Carries probe packets inside one tunnel, between the two overlay addresses. */
+export interface ProbeSocket {
+  send(packet: Uint8Array): void;
+  close(): void;
+}
+
+export interface ProbePort {
+  open(tunnel: TunnelId, localOverlay: string, remoteOverlay: string, onPacket: (packet: Uint8Array) => void): Promise<ProbeSocket>;
+}
+
+export type { CryptoSuite };

@@ -1,0 +1,15 @@
+// In: nothing of ours. Out: clock, seeded random, errors, units, IP ranges, canonical JSON, atomic files, commands, log.
+// Knows nothing about meshes; everything else may import it.
+// Start reading at errors.ts (what an error of ours carries), then clock.ts.
+// Pure but for clock.ts's systemClock, files.ts, command.ts and log.ts, which are edges.
+// Others import from this file only.
+export * from './canonical.ts';
+export * from './clock.ts';
+export * from './command.ts';
+export * from './error-codes.ts';
+export * from './errors.ts';
+export * from './files.ts';
+export * from './ip.ts';
+export * from './log.ts';
+export * from './random.ts';
+export * from './units.ts';

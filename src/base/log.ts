@@ -1,0 +1,15 @@
+import { pino, type Logger } from 'pino';
+
+export type Log = Logger;
+
+/** Field names whose values never reach a log line, at any of the first three levels. */
+const SECRET_FIELDS = ['token', 'joinToken', 'psk', 'privateKey', 'key', 'password', 'authorization', 'secret'];
+
+/**
+ * JSON lines on stderr: a fixed message and fields (`{ nodeId, generation }`), secrets blanked.
+ * @param level  pino level; `silent` for tests
+ */
+export function createLog(name: string, level = process.env['FOREMESH_LOG'] ?? 'info'): Log {
+  const paths = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]);
+  return pino({ name, level, base: { name }, redact: { paths, censor: '[redacted]' } }, pino.destination({ dest: 2, sync: true }));
+}

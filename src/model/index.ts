@@ -1,0 +1,14 @@
+// In: base. Out: the nouns of Foremesh: ids, intent, telemetry, forecast, plan, change, node config, channel messages.
+// Read this first: everything else turns one of these nouns into another.
+// Start reading at intent.ts, then plan.ts, then node-config.ts.
+// Nouns are immutable; stages meet here and never in each other.
+// Others import from this file only.
+export * from './change.ts';
+export * from './day-curve.ts';
+export * from './forecast.ts';
+export * from './ids.ts';
+export * from './intent.ts';
+export * from './messages.ts';
+export * from './node-config.ts';
+export * from './plan.ts';
+export * from './telemetry.ts';

@@ -1,0 +1,72 @@
+import type { NodeId, TunnelId } from './ids.ts';
+import type { SignedConfig } from './node-config.ts';
+import type { NodeStatus, PathState, Sample } from './telemetry.ts';
+
+/** First frame of an agent; the node's name is taken from its certificate, and this must agree. */
+export interface HelloMessage {
+  type: 'hello';
+  node: NodeId;
+  version: string;
+  generation: number;
+  commit: string | null;
+}
+
+/**
+ * Samples from the agent's outbox. `sequence` counts batches of this node from 1 for ever; the engine stores a batch
+ * and its number in one transaction, so one sent twice counts once.
+ */
+export interface SamplesMessage {
+  type: 'samples';
+  sequence: number;
+  samples: Sample[];
+}
+
+/** What the node runs now; only the newest counts, so it needs no outbox. */
+export interface StatusMessage {
+  type: 'status';
+  status: Omit<NodeStatus, 'connected' | 'lastSeenAt'>;
+  tunnels: TunnelStatus[];
+  /** Packets that the anti-leak chain stopped; must stay 0. */
+  leakPackets: number;
+}
+
+export interface TunnelStatus {
+  tunnel: TunnelId;
+  /** The IKE SA as the daemon lists it: ESTABLISHED, CONNECTING …; null when absent. */
+  ikeState: string | null;
+  childState: string | null;
+  pathState: PathState;
+}
+
+/** Something the engine should react to at once rather than at the next cycle. */
+export interface EventMessage {
+  type: 'event';
+  event: { kind: 'path-down' | 'path-up'; tunnel: TunnelId; at: number; lanesSwitched: number };
+}
+
+export type AgentMessage = HelloMessage | SamplesMessage | StatusMessage | EventMessage;
+
+/** The engine has these samples on disk: the agent may forget batches up to and including `sequence`. */
+export interface AckMessage {
+  type: 'ack';
+  sequence: number;
+}
+
+/** The newest config for the node; sent on connect and on every new commit. */
+export interface DesiredMessage {
+  type: 'desired';
+  config: SignedConfig;
+}
+
+export interface ErrorMessage {
+  type: 'error';
+  code: string;
+  message: string;
+}
+
+export type EngineMessage = AckMessage | DesiredMessage | ErrorMessage;
+
+/** A frame may not be larger than this, bytes. */
+export const FRAME_BYTES_MAX = 1_048_576;
+/** Name of the WebSocket sub-protocol. */
+export const CHANNEL_PROTOCOL = 'foremesh.v1';

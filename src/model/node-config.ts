@@ -1,0 +1,92 @@
+import type { ClassId, NodeId, PathId, SiteId, TunnelId } from './ids.ts';
+import type { CryptoSuite, ProbeSettings, TrafficMatch } from './intent.ts';
+
+/**
+ * Everything one agent needs and no choice left to it: `plan/nodes/<node>.yaml`. The generation comes from the signed
+ * commit that carries the file (see `SignedConfig`), so it is not in here.
+ */
+export interface NodeConfig {
+  schema: 'foremesh/node-config/v1';
+  node: NodeId;
+  site: SiteId;
+  /** Whether this node owns the site's LAN address and carries its traffic. */
+  serving: boolean;
+  lan: { interface: string; address: string; prefixes: string[] };
+  uplinks: { name: string; interface: string; address: string }[];
+  /** Destinations that may leave through tunnels only. */
+  protectedPrefixes: string[];
+  probe: ProbeSettings;
+  sampleIntervalMs: number;
+  /** In order of priority: the first class that matches a packet is its class. */
+  classes: { id: ClassId; priority: number; match: TrafficMatch[] }[];
+  /** All sites of the mesh, for counting per pair. */
+  sites: { id: SiteId; prefixes: string[] }[];
+  tunnels: NodeTunnel[];
+  /** Sorted by site, then class. */
+  steering: Steering[];
+  /** Prefix pairs this node forwards, both directions each; everything else is dropped. */
+  allow: { from: string[]; to: string[] }[];
+}
+
+export interface NodeTunnel {
+  id: TunnelId;
+  path: PathId;
+  peer: NodeId;
+  /** This end starts the IKE exchange. */
+  initiator: boolean;
+  local: { interface: string; address: string; overlay: string };
+  remote: { address: string; overlay: string };
+  ike: CryptoSuite[];
+  esp: CryptoSuite[];
+  ikeRekeyMs: number;
+  espRekeyMs: number;
+}
+
+/** Where packets of one class to one site go. */
+export interface Steering {
+  to: SiteId;
+  prefixes: string[];
+  classId: ClassId;
+  lanes: Lane[];
+}
+
+/**
+ * An ordered list of tunnels towards one site; traffic uses the first that is up. `mark` is the packet mark and the
+ * routing table, the same for the same content, so a changed lane never shares a table with the one it replaces.
+ */
+export interface Lane {
+  mark: number;
+  /** Whole per cent of the flows, by flow hash. */
+  weight: number;
+  tunnels: TunnelId[];
+}
+
+/**
+ * A node's config with the proof that it is part of a signed commit: the objects of Git from commit to file, so an
+ * agent can check every byte without a clone and without trusting who brought it.
+ */
+export interface SignedConfig {
+  schema: 'foremesh/signed-config/v1';
+  node: NodeId;
+  /** Id of the commit on mesh/live (40 hex). */
+  commit: string;
+  /** The raw commit object, base64 (without Git's header). */
+  commitObject: string;
+  /** Raw tree objects: root, plan, plan/nodes; base64. */
+  trees: [string, string, string];
+  /** The file's bytes, base64. */
+  blob: string;
+}
+
+/** Trailers that every commit on mesh/live carries. */
+export interface LiveTrailers {
+  generation: number;
+  /** The commit it was computed against, or 'none' for the first. */
+  parent: string;
+  intent: string;
+  policy: string;
+  forecast: string;
+  telemetry: string;
+  decision: 'auto' | 'reviewed' | 'reverted' | 'override' | 'emergency';
+  cause: string;
+}

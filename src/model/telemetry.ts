@@ -1,0 +1,97 @@
+import type { ClassId, NodeId, PathId, SiteId, TunnelId } from './ids.ts';
+
+/** What one node counted for one (pair, class) in one window. Offered: what hosts wanted to send, before any limit. */
+export interface TrafficSample {
+  kind: 'traffic';
+  /** End of the window, epoch ms. */
+  sampledAt: number;
+  windowMs: number;
+  node: NodeId;
+  from: SiteId;
+  to: SiteId;
+  classId: ClassId;
+  offeredBytes: number;
+  offeredPackets: number;
+}
+
+export type PathState = 'up' | 'degraded' | 'down' | 'unknown';
+
+/** What one end measured of one tunnel's path with its own probes in one window. */
+export interface PathSample {
+  kind: 'path';
+  sampledAt: number;
+  windowMs: number;
+  node: NodeId;
+  peer: NodeId;
+  tunnel: TunnelId;
+  path: PathId;
+  state: PathState;
+  /** Round trip, mean of the window; null when no probe came back. */
+  latencyMs: number | null;
+  jitterMs: number | null;
+  /** 0…1, from this node to the peer (by the peer's receive counter) and back; null when not known. */
+  lossForwardRatio: number | null;
+  lossReverseRatio: number | null;
+}
+
+/** Interface counters of one tunnel in one window. */
+export interface TunnelSample {
+  kind: 'tunnel';
+  sampledAt: number;
+  windowMs: number;
+  node: NodeId;
+  tunnel: TunnelId;
+  rxBytes: number;
+  txBytes: number;
+}
+
+export type Sample = TrafficSample | PathSample | TunnelSample;
+
+/** Quality of a path as both ends see it together: the worse figure of the two counts. */
+export interface PathQuality {
+  path: PathId;
+  state: PathState;
+  latencyMs: number | null;
+  jitterMs: number | null;
+  lossRatio: number | null;
+  sampledAt: number;
+}
+
+/** One demand's recent past, a value a slot, oldest first; null where nothing was reported. */
+export interface DemandSeries {
+  from: SiteId;
+  to: SiteId;
+  classId: ClassId;
+  /** Mbit/s averaged over the slot. */
+  mbps: (number | null)[];
+}
+
+export interface TunnelUsage {
+  tunnel: TunnelId;
+  /** Last time anything but probes went through, epoch ms; null: never seen. */
+  lastUsedAt: number | null;
+  mbps: number;
+}
+
+export interface NodeStatus {
+  node: NodeId;
+  connected: boolean;
+  lastSeenAt: number | null;
+  /** What the node runs. */
+  generation: number;
+  commit: string | null;
+  /** Differences between its config and the kernel, empty when in step. */
+  drift: string[];
+}
+
+/** All the engine knows of the network's recent past at one instant. Recorded, so a decision can be replayed. */
+export interface Observation {
+  observedAt: number;
+  slotMs: number;
+  /** End of the last complete slot, epoch ms. */
+  lastSlotEndAt: number;
+  demands: DemandSeries[];
+  paths: PathQuality[];
+  tunnels: TunnelUsage[];
+  nodes: NodeStatus[];
+}
