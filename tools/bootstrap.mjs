@@ -28,6 +28,7 @@ const LAB_PROGRAMS = [
   ['swanctl', 'strongswan-swanctl'],
   ['pki', 'strongswan-pki'],
   ['/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so', 'libcharon-extra-plugins'],
+  ['/usr/lib/ipsec/plugins/libstrongswan-openssl.so', 'libstrongswan-standard-plugins'],
   ['ip', 'iproute2'],
   ['nft', 'nftables'],
   ['conntrack', 'conntrack'],
