@@ -8,6 +8,7 @@ export * from './day-curve.ts';
 export * from './forecast.ts';
 export * from './ids.ts';
 export * from './intent.ts';
+export * from './live-trailers.ts';
 export * from './messages.ts';
 export * from './node-config.ts';
 export * from './plan.ts';
