@@ -1,0 +1,26 @@
+import type { NodeId, PathSample, Sample, TunnelId, TunnelSample } from '../model/index.ts';
+import type { SlotReport, SlotTotal } from './slots.ts';
+
+/** One numbered batch, checked. */
+export interface Batch {
+  node: NodeId;
+  sequence: number;
+  samples: readonly Sample[];
+}
+
+/**
+ * Where samples are kept: the part in which the stores differ. Calls come one at a time (see `Store`), so a log needs
+ * no locks of its own.
+ */
+export interface SampleLog {
+  /** Stores all batches with their numbers, or none of them. */
+  append(batches: readonly Batch[]): Promise<void>;
+  /** Last stored batch number of each node. */
+  sequences(): Promise<Map<NodeId, number>>;
+  /** Bytes a node, series and slot from `fromSlot` on, windows split proportionally; and when nodes reported anything. */
+  slotTotals(slotMs: number, fromSlot: number): Promise<{ totals: SlotTotal[]; reports: SlotReport[] }>;
+  /** The newest path and tunnel windows of each (tunnel, node), oldest first, and when each tunnel last carried traffic. */
+  recentWindows(count: number): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }>;
+  rollUp(now: number): Promise<void>;
+  close(): Promise<void>;
+}

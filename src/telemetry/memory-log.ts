@@ -1,0 +1,154 @@
+import type { NodeId, PathSample, TrafficSample, TunnelId, TunnelSample } from '../model/index.ts';
+import type { Batch, SampleLog } from './log.ts';
+import { DOWN_SAMPLING, rollUpBounds, type Retention } from './roll-up.ts';
+import { eachSlot, type SlotReport, type SlotTotal } from './slots.ts';
+import { getOrSet } from './tunnel-usage.ts';
+
+/** Rows beyond which the older half is merged into windows of 5 minutes at once, whatever its age: bounds the memory. */
+const ROWS_MAX = 2_000_000;
+
+/**
+ * Traffic and reports in typed columns, enough to fill a grid of any slot length later. Path and tunnel windows are not
+ * kept beyond what the store above holds: only a restart would ask for them, and this log does not survive one.
+ */
+export class MemoryLog implements SampleLog {
+  readonly #retention: Retention;
+  readonly #sequences = new Map<NodeId, number>();
+  #traffic = new WindowTable();
+  /** One row a (node, window) in which it reported anything; no bytes. */
+  #reports = new WindowTable();
+
+  constructor(retention: Retention) {
+    this.#retention = retention;
+  }
+
+  append(batches: readonly Batch[]): Promise<void> {
+    for (const batch of batches) {
+      let lastReport = '';
+      for (const sample of batch.samples) {
+        if (sample.kind === 'traffic') this.#traffic.add(trafficKey(sample), sample.sampledAt, sample.windowMs, sample.offeredBytes);
+        const report = `${sample.sampledAt} ${sample.windowMs}`;
+        if (report !== lastReport) this.#reports.add(sample.node, sample.sampledAt, sample.windowMs, 0);
+        lastReport = report;
+      }
+      this.#sequences.set(batch.node, batch.sequence);
+    }
+    if (this.#traffic.rows > ROWS_MAX) this.#traffic = this.#traffic.merged(DOWN_SAMPLING.fiveMinutesMs, this.#traffic.medianAt());
+    if (this.#reports.rows > ROWS_MAX) this.#reports = this.#reports.merged(DOWN_SAMPLING.fiveMinutesMs, this.#reports.medianAt());
+    return Promise.resolve();
+  }
+
+  sequences(): Promise<Map<NodeId, number>> {
+    return Promise.resolve(new Map(this.#sequences));
+  }
+
+  slotTotals(slotMs: number, fromSlot: number): Promise<{ totals: SlotTotal[]; reports: SlotReport[] }> {
+    const totals = new Map<string, SlotTotal>();
+    const reports = new Map<string, SlotReport>();
+    this.#traffic.each((key, endAt, windowMs, bytes) => {
+      eachSlot(endAt, windowMs, slotMs, (slot, share) => {
+        if (slot < fromSlot) return;
+        const [node, from, to, classId] = key.split('|') as [string, string, string, string];
+        getOrSet(totals, `${key}|${slot}`, () => ({ node, from, to, classId, slot, bytes: 0 })).bytes += bytes * share;
+      });
+    });
+    this.#reports.each((node, endAt, windowMs) => {
+      eachSlot(endAt, windowMs, slotMs, (slot) => {
+        if (slot < fromSlot) return;
+        const report = getOrSet(reports, `${node}|${slot}`, () => ({ node, slot, untilAt: endAt }));
+        report.untilAt = Math.max(report.untilAt, endAt);
+      });
+    });
+    return Promise.resolve({ totals: [...totals.values()], reports: [...reports.values()] });
+  }
+
+  recentWindows(): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }> {
+    return Promise.resolve({ paths: [], tunnels: [], lastUsed: new Map() });
+  }
+
+  rollUp(now: number): Promise<void> {
+    const bounds = rollUpBounds(now, this.#retention);
+    const roll = (table: WindowTable): WindowTable =>
+      table.merged(DOWN_SAMPLING.fiveMinutesMs, bounds.rawBefore).merged(DOWN_SAMPLING.hourMs, bounds.fiveMinutesBefore).without(bounds.hoursBefore);
+    this.#traffic = roll(this.#traffic);
+    this.#reports = roll(this.#reports);
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.#traffic = new WindowTable();
+    this.#reports = new WindowTable();
+    return Promise.resolve();
+  }
+}
+
+function trafficKey(sample: TrafficSample): string {
+  return `${sample.node}|${sample.from}|${sample.to}|${sample.classId}`;
+}
+
+/** Rows (key, end, length, bytes) in growing typed arrays; 28 bytes a row. */
+class WindowTable {
+  rows = 0;
+  readonly #keys: string[] = [];
+  readonly #keyIndexes = new Map<string, number>();
+  #keyOf = new Int32Array(1024);
+  #endAt = new Float64Array(1024);
+  #windowMs = new Float64Array(1024);
+  #bytes = new Float64Array(1024);
+
+  add(key: string, endAt: number, windowMs: number, bytes: number): void {
+    if (this.rows === this.#keyOf.length) this.#grow();
+    this.#keyOf[this.rows] = getOrSet(this.#keyIndexes, key, () => this.#keys.push(key) - 1);
+    this.#endAt[this.rows] = endAt;
+    this.#windowMs[this.rows] = windowMs;
+    this.#bytes[this.rows] = bytes;
+    this.rows += 1;
+  }
+
+  each(visit: (key: string, endAt: number, windowMs: number, bytes: number) => void): void {
+    for (let row = 0; row < this.rows; row++) visit(this.#keys[this.#keyOf[row]!]!, this.#endAt[row]!, this.#windowMs[row]!, this.#bytes[row]!);
+  }
+
+  /** A copy in which shorter windows that end at or before `before` are added up in windows of `bucketMs`. */
+  merged(bucketMs: number, before: number): WindowTable {
+    const result = new WindowTable();
+    const buckets = new Map<string, Map<number, number>>();
+    this.each((key, endAt, windowMs, bytes) => {
+      if (endAt > before || windowMs > bucketMs) {
+        result.add(key, endAt, windowMs, bytes);
+        return;
+      }
+      const sums = getOrSet(buckets, key, () => new Map<number, number>());
+      eachSlot(endAt, windowMs, bucketMs, (bucket, share) => sums.set(bucket, (sums.get(bucket) ?? 0) + bytes * share));
+    });
+    for (const [key, sums] of buckets) {
+      for (const [bucket, bytes] of sums) result.add(key, (bucket + 1) * bucketMs, bucketMs, bytes);
+    }
+    return result;
+  }
+
+  without(before: number): WindowTable {
+    const result = new WindowTable();
+    this.each((key, endAt, windowMs, bytes) => {
+      if (endAt > before) result.add(key, endAt, windowMs, bytes);
+    });
+    return result;
+  }
+
+  medianAt(): number {
+    return this.#endAt.slice(0, this.rows).sort()[this.rows >> 1] ?? 0;
+  }
+
+  #grow(): void {
+    const size = this.rows * 2;
+    this.#keyOf = copyInto(new Int32Array(size), this.#keyOf);
+    this.#endAt = copyInto(new Float64Array(size), this.#endAt);
+    this.#windowMs = copyInto(new Float64Array(size), this.#windowMs);
+    this.#bytes = copyInto(new Float64Array(size), this.#bytes);
+  }
+}
+
+function copyInto<T extends Int32Array | Float64Array>(target: T, source: T): T {
+  target.set(source);
+  return target;
+}

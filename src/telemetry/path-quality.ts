@@ -1,0 +1,72 @@
+import { sortedBy } from '../base/index.ts';
+import type { PathId, PathQuality, PathSample, PathState } from '../model/index.ts';
+import { getOrSet, insertNewest } from './tunnel-usage.ts';
+
+/** Windows averaged, and how many window lengths an end may be silent before its view no longer counts. */
+export const PATH_WINDOWS = 3;
+const SILENT_WINDOWS = 5;
+const SILENT_MIN_MS = 3000;
+const BADNESS: Record<PathState, number> = { up: 0, degraded: 1, unknown: 2, down: 3 };
+
+/** What both ends of each path measured last. Grows with paths, not with time. */
+export class PathBook {
+  /** path → `tunnel` → node → newest windows. */
+  readonly #windows = new Map<PathId, Map<string, Map<string, PathSample[]>>>();
+
+  add(sample: PathSample): void {
+    const tunnels = getOrSet(this.#windows, sample.path, () => new Map<string, Map<string, PathSample[]>>());
+    const ends = getOrSet(tunnels, sample.tunnel, () => new Map<string, PathSample[]>());
+    insertNewest(getOrSet(ends, sample.node, () => []), sample, PATH_WINDOWS);
+  }
+
+  /**
+   * All paths, by id. Of two ends the worse figure counts; of two tunnels over one path (while a suite changes) the
+   * better tunnel, since the path is then fine. An end silent for 5 windows (at least 3 s) has no say; when both are,
+   * the state is unknown and the figures are the last known ones.
+   */
+  qualities(now: number): PathQuality[] {
+    const qualities = [...this.#windows].flatMap(([path, tunnels]) => {
+      const views = [...tunnels.values()].map((ends) => tunnelView(path, [...ends.values()], now));
+      const best = views.sort((left, right) => BADNESS[left.state] - BADNESS[right.state] || right.sampledAt - left.sampledAt)[0];
+      return best ? [best] : [];
+    });
+    return sortedBy(qualities, (quality) => quality.path);
+  }
+
+  /** Forgets paths without a window since `before`. */
+  forget(before: number): void {
+    for (const [path, tunnels] of this.#windows) {
+      for (const [tunnel, ends] of tunnels) {
+        if ([...ends.values()].every((windows) => (windows.at(-1)?.sampledAt ?? 0) < before)) tunnels.delete(tunnel);
+      }
+      if (tunnels.size === 0) this.#windows.delete(path);
+    }
+  }
+}
+
+function tunnelView(path: PathId, ends: readonly PathSample[][], now: number): PathQuality {
+  const heard = ends.filter((windows) => isHeard(windows.at(-1), now));
+  const counted = heard.length > 0 ? heard : ends;
+  const states = heard.map((windows) => windows.at(-1)!.state);
+  return {
+    path,
+    state: states.length === 0 ? 'unknown' : states.reduce((worst, state) => (BADNESS[state] > BADNESS[worst] ? state : worst)),
+    latencyMs: worst(counted, (sample) => sample.latencyMs),
+    jitterMs: worst(counted, (sample) => sample.jitterMs),
+    lossRatio: worst(counted, (sample) => (sample.lossForwardRatio === null && sample.lossReverseRatio === null ? null : Math.max(sample.lossForwardRatio ?? 0, sample.lossReverseRatio ?? 0))),
+    sampledAt: Math.max(...counted.map((windows) => windows.at(-1)!.sampledAt)),
+  };
+}
+
+function isHeard(newest: PathSample | undefined, now: number): boolean {
+  return newest !== undefined && newest.sampledAt > now - Math.max(SILENT_MIN_MS, SILENT_WINDOWS * newest.windowMs);
+}
+
+/** The greater of the ends' means; windows in which a figure is not known are left out, null when it is in none. */
+function worst(ends: readonly PathSample[][], figure: (sample: PathSample) => number | null): number | null {
+  const means = ends.flatMap((windows) => {
+    const known = windows.map(figure).filter((value) => value !== null);
+    return known.length === 0 ? [] : [known.reduce((sum, value) => sum + value, 0) / known.length];
+  });
+  return means.length === 0 ? null : Math.max(...means);
+}

@@ -1,0 +1,68 @@
+import type { NodeId, PathSample, Sample, TrafficSample, TunnelSample } from '../model/index.ts';
+
+/** No window of one pair or tunnel holds more: 10^15 bytes would be 800 Gbit/s for hours. */
+export const SAMPLE_BYTES_MAX = 1e15;
+/** How far ahead of the engine's clock a node's may be, ms. */
+export const FUTURE_MAX_MS = 3_600_000;
+const WINDOW_MAX_MS = 86_400_000;
+const LATENCY_MAX_MS = 600_000;
+const NAME_LENGTH_MAX = 200;
+
+/**
+ * Parts a batch into samples that can be true and the number of those that cannot: figures that are NaN, negative or
+ * beyond all bounds, ends of windows more than an hour ahead, and samples that speak for another node than the sender.
+ */
+export function splitPlausible(node: NodeId, samples: readonly Sample[], now: number): { plausible: Sample[]; dropped: number } {
+  const plausible = samples.filter((sample) => isPlausible(node, sample, now));
+  return { plausible, dropped: samples.length - plausible.length };
+}
+
+function isPlausible(node: NodeId, sample: Sample, now: number): boolean {
+  if (sample.node !== node) return false;
+  if (!isBetween(sample.sampledAt, 1, now + FUTURE_MAX_MS) || !isBetween(sample.windowMs, 1, WINDOW_MAX_MS)) return false;
+  switch (sample.kind) {
+    case 'traffic':
+      return isTrafficPlausible(sample);
+    case 'path':
+      return isPathPlausible(sample);
+    case 'tunnel':
+      return isTunnelPlausible(sample);
+    default:
+      return false; // a newer agent's kind: not ours to guess
+  }
+}
+
+function isTrafficPlausible(sample: TrafficSample): boolean {
+  return [sample.from, sample.to, sample.classId].every(isText) && sample.from !== sample.to && isBytes(sample.offeredBytes) && isBytes(sample.offeredPackets);
+}
+
+function isPathPlausible(sample: PathSample): boolean {
+  return (
+    [sample.path, sample.tunnel, sample.peer].every(isText) &&
+    ['up', 'degraded', 'down', 'unknown'].includes(sample.state) &&
+    isNullOrBetween(sample.latencyMs, 0, LATENCY_MAX_MS) &&
+    isNullOrBetween(sample.jitterMs, 0, LATENCY_MAX_MS) &&
+    isNullOrBetween(sample.lossForwardRatio, 0, 1) &&
+    isNullOrBetween(sample.lossReverseRatio, 0, 1)
+  );
+}
+
+function isTunnelPlausible(sample: TunnelSample): boolean {
+  return isText(sample.tunnel) && isBytes(sample.rxBytes) && isBytes(sample.txBytes);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value.length > 0 && value.length <= NAME_LENGTH_MAX;
+}
+
+function isBytes(value: unknown): boolean {
+  return isBetween(value, 0, SAMPLE_BYTES_MAX);
+}
+
+function isNullOrBetween(value: unknown, low: number, high: number): boolean {
+  return value === null || isBetween(value, low, high);
+}
+
+function isBetween(value: unknown, low: number, high: number): boolean {
+  return typeof value === 'number' && value >= low && value <= high;
+}

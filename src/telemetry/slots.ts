@@ -1,0 +1,31 @@
+/** Visits the slots that a window touches, with the share of the window (0…1] that lies in each; shares sum to 1. */
+export function eachSlot(endAt: number, windowMs: number, slotMs: number, visit: (slot: number, share: number) => void): void {
+  const startAt = endAt - windowMs;
+  const first = Math.floor(startAt / slotMs);
+  const last = Math.max(first, Math.ceil(endAt / slotMs) - 1);
+  if (first === last) {
+    visit(first, 1);
+    return;
+  }
+  for (let slot = first; slot <= last; slot++) {
+    const overlapMs = Math.min(endAt, (slot + 1) * slotMs) - Math.max(startAt, slot * slotMs);
+    visit(slot, overlapMs / windowMs);
+  }
+}
+
+/** Bytes a node was offered for one (pair, class) in one slot. */
+export interface SlotTotal {
+  node: string;
+  from: string;
+  to: string;
+  classId: string;
+  slot: number;
+  bytes: number;
+}
+
+/** A slot in which a node reported anything, and until when it did. */
+export interface SlotReport {
+  node: string;
+  slot: number;
+  untilAt: number;
+}

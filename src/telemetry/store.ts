@@ -1,0 +1,47 @@
+import type { Clock } from '../base/index.ts';
+import type { ClassId, NodeId, NodeStatus, Observation, Sample, SiteId } from '../model/index.ts';
+import type { Retention } from './roll-up.ts';
+
+/** Which demands, in slots of which length, up to when. */
+export interface ObserveQuery {
+  /** Epoch ms; the last slot is the last one that ended at or before it. */
+  now: number;
+  slotMs: number;
+  /** How many slots, the newest last; ≥ 1. */
+  slots: number;
+  pairs: { from: SiteId; to: SiteId; classId: ClassId }[];
+}
+
+/**
+ * Keeps what agents measured. A batch counts exactly once, whatever is killed when: its samples and its number are
+ * stored together. Every call may run at the same time as any other.
+ */
+export interface TelemetryStore {
+  /**
+   * Stores one batch of a node, durably when this resolves. Implausible samples are left out and counted; the batch
+   * counts as stored all the same, so that the agent forgets it.
+   * @param sequence  the node's batch number, an integer ≥ 1
+   * @returns stored  false when a batch with this or a higher number is stored already
+   * @throws ForemeshError TELEMETRY_FAILED; the batch is then not stored and may be sent again
+   */
+  append(node: NodeId, sequence: number, samples: readonly Sample[]): Promise<{ stored: boolean }>;
+  /** Number of the node's last stored batch, 0 for an unknown node. */
+  lastSequence(node: NodeId): Promise<number>;
+  /** Implausible samples left out since the store was opened. */
+  droppedSamples(): number;
+  /**
+   * The recent past: one series a pair of the query, in its order; all paths and tunnels heard of, by id; `nodes` as given.
+   * A slot's value is what all nodes of the site were offered in it; null where the site's nodes reported nothing at all.
+   */
+  observe(query: ObserveQuery, nodes: readonly NodeStatus[]): Promise<Observation>;
+  /** Moves old samples into windows of 5 minutes, then of 1 hour, then away. Repeating it changes nothing. */
+  rollUp(now: number): Promise<void>;
+  /** Waits for what is under way, then lets go of the file. May be called twice. */
+  close(): Promise<void>;
+}
+
+export interface StoreOptions {
+  /** Decides what lies in the future; pass the virtual clock in simulations. Default: the system's. */
+  clock?: Clock;
+  retention?: Partial<Retention>;
+}

@@ -1,0 +1,248 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../src/base/index.ts';
+import type { DemandSeries, TrafficSample } from '../../src/model/index.ts';
+import { createMemoryStore, openDuckDbStore, type TelemetryStore } from '../../src/telemetry/index.ts';
+import { BERLIN, BERLIN_GW1, BERLIN_GW2, BULK, MADRID, NODE_STATUS, OTHER_TUNNEL, PARIS, PARIS_GW1, PATH, START, traffic, path, tunnel, TUNNEL, VOICE } from './samples.ts';
+
+const SLOT_MS = 60_000;
+const PAIR = { from: BERLIN, to: PARIS, classId: BULK };
+const DAY_MS = 86_400_000;
+
+let folder: string;
+let clock: VirtualClock;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'foremesh-telemetry-'));
+  clock = new VirtualClock(START + 10 * SLOT_MS);
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const STORES: { name: string; open: () => Promise<TelemetryStore> }[] = [
+  { name: 'memory', open: () => Promise.resolve(createMemoryStore({ clock })) },
+  { name: 'duckdb', open: () => openDuckDbStore(join(folder, 'telemetry.duckdb'), { clock }) },
+];
+
+describe.each(STORES)('the $name store', ({ open }) => {
+  let store: TelemetryStore;
+  beforeEach(async () => {
+    store = await open();
+  });
+  afterEach(() => store.close());
+
+  const read = async (slots: number, now = clock.now(), slotMs = SLOT_MS): Promise<DemandSeries['mbps']> => {
+    const observation = await store.observe({ now, slotMs, slots, pairs: [PAIR] }, []);
+    return observation.demands[0]!.mbps;
+  };
+
+  it('gives the demand of each slot in Mbit/s, the last complete slot last', async () => {
+    await store.append(BERLIN_GW1, 1, [1, 2, 3, 4, 5, 6].map((window) => traffic(START + 8 * SLOT_MS + window * 10_000, 1_250_000)));
+    await store.append(BERLIN_GW1, 2, [traffic(START + 10 * SLOT_MS, 15_000_000, { windowMs: SLOT_MS })]);
+    const observation = await store.observe({ now: clock.now() + 59_999, slotMs: SLOT_MS, slots: 3, pairs: [PAIR] }, [NODE_STATUS]);
+    expect(observation.lastSlotEndAt).toBe(START + 10 * SLOT_MS);
+    expect(observation.demands).toEqual([{ ...PAIR, mbps: [null, 1, 2] }]);
+    expect(observation.nodes).toEqual([NODE_STATUS]);
+  });
+
+  it('adds up the nodes of a site', async () => {
+    await store.append(BERLIN_GW1, 1, [traffic(START + 10 * SLOT_MS, 7_500_000, { windowMs: SLOT_MS })]);
+    await store.append(BERLIN_GW2, 1, [traffic(START + 10 * SLOT_MS, 15_000_000, { windowMs: SLOT_MS, node: BERLIN_GW2 })]);
+    expect(await read(1)).toEqual([3]);
+  });
+
+  it('says 0 for a pair that its site does not mention, and null for a site that is silent', async () => {
+    await store.append(BERLIN_GW1, 1, [traffic(START + 9 * SLOT_MS + 30_000, 1000, { to: MADRID, classId: VOICE })]);
+    await store.append(PARIS_GW1, 1, [path(START + 8 * SLOT_MS + 30_000, { node: PARIS_GW1, peer: BERLIN_GW1 })]);
+    expect(await read(3)).toEqual([null, null, 0]);
+  });
+
+  it('says 0 rather than null while a known node reports anything at all', async () => {
+    await store.append(BERLIN_GW1, 1, [traffic(START + 8 * SLOT_MS, 7_500_000, { windowMs: SLOT_MS }), tunnel(START + 8 * SLOT_MS + 30_000, 0, 0)]);
+    expect(await read(3)).toEqual([1, 0, null]);
+  });
+
+  it('splits a window that lies in two slots by time', async () => {
+    await store.append(BERLIN_GW1, 1, [traffic(START + 9 * SLOT_MS + 15_000, 30_000_000, { windowMs: SLOT_MS }), traffic(START + 10 * SLOT_MS, 0, { windowMs: 45_000 })]);
+    expect(await read(2)).toEqual([3, 1]);
+  });
+
+  it('takes the reported part of the last slot for the whole when its last window is still on its way', async () => {
+    await store.append(BERLIN_GW1, 1, [traffic(START + 10 * SLOT_MS - 10_000, 6_250_000, { windowMs: 50_000 })]);
+    expect(await read(1)).toEqual([1]);
+  });
+
+  it('counts a batch once, and none with a lower number after it', async () => {
+    const batch = [traffic(START + 10 * SLOT_MS, 7_500_000, { windowMs: SLOT_MS })];
+    const answers = await Promise.all([store.append(BERLIN_GW1, 1, batch), store.append(BERLIN_GW1, 1, batch), store.append(BERLIN_GW1, 2, batch), store.append(PARIS_GW1, 1, [])]);
+    expect(answers.map((answer) => answer.stored)).toEqual([true, false, true, true]);
+    expect(await store.append(BERLIN_GW1, 1, batch)).toEqual({ stored: false });
+    expect(await read(1)).toEqual([2]);
+    expect([await store.lastSequence(BERLIN_GW1), await store.lastSequence(PARIS_GW1), await store.lastSequence(BERLIN_GW2)]).toEqual([2, 1, 0]);
+  });
+
+  it('leaves out and counts what cannot be true', async () => {
+    const at = START + 10 * SLOT_MS;
+    const lies = [
+      traffic(at, Number.NaN),
+      traffic(at, -1),
+      traffic(at, 1e16),
+      traffic(at + 3_700_000, 1),
+      traffic(at, 1, { node: BERLIN_GW2 }),
+      traffic(at, 1, { windowMs: 0 }),
+      traffic(at, 1, { to: BERLIN }),
+      path(at, { lossForwardRatio: 1.5 }),
+      path(at, { latencyMs: -3 }),
+      tunnel(at, Infinity, 0),
+      { ...traffic(at, 1), kind: 'weather' } as unknown as TrafficSample,
+    ];
+    await store.append(BERLIN_GW1, 1, [...lies, traffic(at, 7_500_000, { windowMs: SLOT_MS })]);
+    expect(store.droppedSamples()).toBe(lies.length);
+    expect(await read(1)).toEqual([1]);
+  });
+
+  it('refuses a batch number that is none', async () => {
+    await expect(store.append(BERLIN_GW1, 0, [])).rejects.toThrow('TELEMETRY_FAILED');
+    await expect(store.append(BERLIN_GW1, 1.5, [])).rejects.toThrow('TELEMETRY_FAILED');
+  });
+
+  it('keeps the readable slots when a clock runs ahead', async () => {
+    await store.append(BERLIN_GW1, 1, [traffic(START + 10 * SLOT_MS, 7_500_000, { windowMs: SLOT_MS })]);
+    expect(await read(1)).toEqual([1]);
+    await store.append(BERLIN_GW1, 2, [traffic(clock.now() + 3_500_000, 5)]);
+    expect(await read(1)).toEqual([1]);
+  });
+
+  it('takes samples that come late into their slot', async () => {
+    expect(await read(3)).toEqual([null, null, null]);
+    await store.append(BERLIN_GW1, 1, [traffic(START + 10 * SLOT_MS, 7_500_000, { windowMs: SLOT_MS })]);
+    await store.append(BERLIN_GW1, 2, [traffic(START + 8 * SLOT_MS, 15_000_000, { windowMs: SLOT_MS })]);
+    expect(await read(3)).toEqual([2, null, 1]);
+    expect(await read(1, clock.now() + SLOT_MS)).toEqual([null]);
+  });
+
+  it('answers for any slot length from the same samples', async () => {
+    await store.append(BERLIN_GW1, 1, [traffic(START + 10 * SLOT_MS, 37_500_000, { windowMs: 5 * SLOT_MS })]);
+    expect(await read(5)).toEqual([1, 1, 1, 1, 1]);
+    expect(await read(2, clock.now(), 5 * SLOT_MS)).toEqual([null, 1]);
+    expect(await read(4, clock.now(), 30_000)).toEqual([1, 1, 1, 1]);
+  });
+
+  it('joins what both ends see of a path to the worse of the two', async () => {
+    const at = clock.now() - 500;
+    await store.append(BERLIN_GW1, 1, [path(at - 1000, { latencyMs: 10 }), path(at, { latencyMs: 30, lossForwardRatio: 0.02, lossReverseRatio: null })]);
+    await store.append(PARIS_GW1, 1, [path(at, { node: PARIS_GW1, peer: BERLIN_GW1, state: 'degraded', latencyMs: 12, jitterMs: 4, lossForwardRatio: null, lossReverseRatio: null })]);
+    const { paths } = await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 1, pairs: [] }, []);
+    expect(paths).toEqual([{ path: PATH, state: 'degraded', latencyMs: 20, jitterMs: 4, lossRatio: 0.01, sampledAt: at }]);
+  });
+
+  it('lets the end that still speaks decide, and calls a path unknown when none does', async () => {
+    const at = clock.now() - 500;
+    await store.append(BERLIN_GW1, 1, [path(at, { state: 'down', latencyMs: null })]);
+    await store.append(PARIS_GW1, 1, [path(at - 60_000, { node: PARIS_GW1, peer: BERLIN_GW1, latencyMs: 12 })]);
+    const stateAt = async (now: number): Promise<string> => (await store.observe({ now, slotMs: SLOT_MS, slots: 1, pairs: [] }, [])).paths[0]!.state;
+    expect(await stateAt(clock.now())).toBe('down');
+    expect(await stateAt(clock.now() + 60_000)).toBe('unknown');
+  });
+
+  it('takes the better of two tunnels for the quality of their path', async () => {
+    const at = clock.now() - 500;
+    await store.append(BERLIN_GW1, 1, [path(at, { state: 'down' }), path(at, { tunnel: OTHER_TUNNEL, state: 'up' })]);
+    expect((await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 1, pairs: [] }, [])).paths.map((quality) => quality.state)).toEqual(['up']);
+  });
+
+  it('knows when a tunnel was last used and does not take noise for use', async () => {
+    const at = clock.now() - 1000;
+    await store.append(BERLIN_GW1, 1, [tunnel(at - 1000, 250_000, 5000), tunnel(at, 120, 80), tunnel(at, 60, 0, { tunnel: OTHER_TUNNEL })]);
+    const { tunnels } = await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 1, pairs: [] }, []);
+    expect(tunnels.map(({ tunnel, lastUsedAt }) => ({ tunnel, lastUsedAt }))).toEqual([
+      { tunnel: TUNNEL, lastUsedAt: at - 1000 },
+      { tunnel: OTHER_TUNNEL, lastUsedAt: null },
+    ]);
+    expect(tunnels[0]!.mbps).toBeCloseTo(1, 2);
+    const later = await store.observe({ now: clock.now() + 60_000, slotMs: SLOT_MS, slots: 1, pairs: [] }, []);
+    expect(later.tunnels[0]).toEqual({ tunnel: TUNNEL, lastUsedAt: at - 1000, mbps: 0 });
+  });
+
+  it('rolls up without losing or doubling a byte, however often and however late samples come', async () => {
+    const early = START - 3 * DAY_MS;
+    await store.append(BERLIN_GW1, 1, [1, 2, 3].map((window) => traffic(early + window * 120_000, 1000, { windowMs: 120_000 })));
+    await store.rollUp(clock.now());
+    await store.append(BERLIN_GW1, 2, [traffic(early + 60_000, 500, { windowMs: 60_000 }), path(early + 60_000), tunnel(early + 60_000, 9000, 9000)]);
+    await store.rollUp(clock.now());
+    await store.rollUp(clock.now());
+    const bytes = async (slotMs: number, slots: number): Promise<number[]> => (await read(slots, clock.now(), slotMs)).map((mbps) => Math.round(((mbps ?? 0) * slotMs * 1000) / 8));
+    expect((await bytes(300_000, 4 * 288)).filter((value) => value > 0)).toEqual([3000, 500]);
+    await store.rollUp(clock.now() + 29 * DAY_MS);
+    await store.rollUp(clock.now() + 29 * DAY_MS);
+    expect((await bytes(3_600_000, 4 * 24)).filter((value) => value > 0)).toEqual([3500]);
+    await store.rollUp(clock.now() + 800 * DAY_MS);
+    expect((await read(5, early + 5 * DAY_MS, DAY_MS)).every((value) => value === null)).toBe(true);
+  });
+
+  it('refuses work after it was closed, and closes twice without harm', async () => {
+    await store.close();
+    await store.close();
+    await expect(store.append(BERLIN_GW1, 1, [])).rejects.toThrow('closed');
+  });
+});
+
+describe('both stores', () => {
+  it('give the same observation for the same samples', async () => {
+    const window = fc.record({ end: fc.integer({ min: 1, max: 600 }), windowMs: fc.integer({ min: 1, max: 180_000 }), bytes: fc.integer({ min: 0, max: 1e9 }), node: fc.constantFrom(BERLIN_GW1, BERLIN_GW2), to: fc.constantFrom(PARIS, MADRID) });
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(window, { maxLength: 30 }), fc.constantFrom(7000, 60_000, 90_000), fc.boolean(), async (windows, slotMs, reopen) => {
+        run += 1;
+        const file = join(folder, `${run}.duckdb`);
+        let duck = await openDuckDbStore(file, { clock });
+        const memory = createMemoryStore({ clock });
+        for (const [index, { end, windowMs, bytes, node, to }] of windows.entries()) {
+          const samples = [traffic(START + end * 1000, bytes, { windowMs, node, to })];
+          await Promise.all([duck.append(node, index + 1, samples), memory.append(node, index + 1, samples)]);
+        }
+        if (reopen) {
+          await duck.close();
+          duck = await openDuckDbStore(file, { clock });
+        }
+        const query = { now: START + 601_000, slotMs, slots: 12, pairs: [PAIR, { ...PAIR, to: MADRID }] };
+        const [one, other] = [await duck.observe(query, []), await memory.observe(query, [])];
+        await duck.close();
+        expect(rounded(one.demands)).toEqual(rounded(other.demands));
+      }),
+      { numRuns: 15 },
+    );
+  });
+});
+
+describe('the duckdb store', () => {
+  const file = (): string => join(folder, 'telemetry.duckdb');
+
+  it('knows after reopening what it knew before', async () => {
+    const first = await openDuckDbStore(file(), { clock });
+    const at = clock.now() - 500;
+    await first.append(BERLIN_GW1, 7, [traffic(START + 10 * SLOT_MS, 7_500_000, { windowMs: SLOT_MS }), path(at - 1000), path(at), tunnel(at - 1000, 9000, 0), tunnel(at, 0, 0)]);
+    const query = { now: clock.now(), slotMs: SLOT_MS, slots: 2, pairs: [PAIR] };
+    const before = await first.observe(query, []);
+    await first.close();
+    const second = await openDuckDbStore(file(), { clock });
+    expect(await second.observe(query, [])).toEqual(before);
+    expect(await second.lastSequence(BERLIN_GW1)).toBe(7);
+    await second.close();
+  });
+
+  it('says so when the file is not a database', async () => {
+    await writeFile(file(), 'not a database at all');
+    await expect(openDuckDbStore(file())).rejects.toMatchObject({ code: 'STATE_DAMAGED' });
+  });
+
+  it('says so when the folder cannot be made', async () => {
+    await writeFile(join(folder, 'plain'), '');
+    await expect(openDuckDbStore(join(folder, 'plain', 'x.duckdb'))).rejects.toMatchObject({ code: 'TELEMETRY_FAILED' });
+  });
+});
+
+function rounded(demands: readonly DemandSeries[]): (number | null)[][] {
+  return demands.map((series) => series.mbps.map((value) => (value === null ? null : Math.round(value * 1e6) / 1e6)));
+}
