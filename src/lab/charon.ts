@@ -25,6 +25,8 @@ export interface CharonOptions {
   niceness: number;
   /** Threads of the daemon; 16 serve some hundred tunnels. */
   threads?: number;
+  /** True: it outlives this process. Otherwise the kernel kills it when this process dies, however it dies. */
+  detached?: boolean;
 }
 
 export interface Charon {
@@ -66,13 +68,15 @@ export async function startCharon(options: CharonOptions): Promise<Charon> {
   let child: ChildProcess;
   try {
     child = spawn(
-      'ip',
-      ['netns', 'exec', namespace, 'unshare', '-m', 'sh', '-c', 'mount --bind "$1" /run && shift && exec "$@"', 'sh', join(dir, 'run'), 'nice', '-n', String(niceness), program],
-      { stdio: ['ignore', output.fd, output.fd], env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', STRONGSWAN_CONF: settingsFile } },
+      'setpriv',
+      [...(options.detached ? [] : ['--pdeathsig', 'KILL']), 'ip', 'netns', 'exec', namespace, 'unshare', '-m', 'sh', '-c', 'mount --bind "$1" /run && shift && exec "$@"', 'sh', join(dir, 'run'), 'nice', '-n', String(niceness), program],
+      // a group of its own, so that Ctrl-C reaches whoever runs the lab and not the daemon first
+      { stdio: ['ignore', output.fd, output.fd], detached: true, env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', STRONGSWAN_CONF: settingsFile } },
     );
   } finally {
     await output.close();
   }
+  if (options.detached) child.unref();
   // every program in the chain replaces itself (exec), so the child's pid is the daemon's
   const ended = new Promise<string>((resolve) => {
     child.once('error', (cause) => resolve(cause.message));

@@ -1,0 +1,140 @@
+import { ForemeshError, runCommand, runCommandText } from '../../base/index.ts';
+import {
+  type GatewayLayout,
+  type HostLayout,
+  type LabLayout,
+  MANAGEMENT_PREFIX,
+  namespacesIn,
+  PROVIDER_ROUTER,
+  PROVIDER_ROUTER_MAC,
+  UNDERLAY_ADDRESS,
+  WAN_ADDRESS,
+} from './layout.ts';
+
+/** How many `ip` processes run at once; more only queue on the kernel's rtnl lock. */
+const CONCURRENCY = 4;
+
+/**
+ * Makes the lab's namespaces and links. Sysctls come before links, since a device copies its defaults when it is born.
+ * @throws ForemeshError LAB_FAILED with the line that `ip` refused; what exists by then is for `cleanUp`
+ */
+export async function buildNetwork(layout: LabLayout): Promise<void> {
+  await batch(null, namespacesIn(layout).map((name) => `netns add ${name}`));
+  await eachOf(namespacesIn(layout), (namespace) => setSysctls(namespace));
+  await batch(null, linksBetweenNamespaces(layout));
+  await batch(layout.underlayNamespace, underlayLines(layout));
+  const rest: (() => Promise<void>)[] = [
+    () => finishChecksums(layout.underlayNamespace),
+    () => batch(layout.wanNamespace, ['link set lo up', `addr add ${WAN_ADDRESS}/30 dev w0`, 'link set w0 up']),
+    () => batch(layout.managementNamespace, managementLines(layout)),
+    ...layout.gateways.map((gateway) => () => batch(gateway.namespace, gatewayLines(gateway))),
+    ...layout.hosts.map((host) => () => batch(host.namespace, hostLines(layout, host))),
+  ];
+  await eachOf(rest, (step) => step());
+}
+
+/** The veth pairs, made from outside with both ends born where they belong: no name ever stands in the root namespace. */
+function linksBetweenNamespaces(layout: LabLayout): string[] {
+  const host = new Map(layout.hosts.map((one) => [one.site, one.namespace]));
+  return [
+    `link add u0 mtu 9000 netns ${layout.underlayNamespace} type veth peer name w0 mtu 9000 netns ${layout.wanNamespace}`,
+    ...layout.gateways.flatMap((gateway, index) => {
+      const management = `link add mgmt0 netns ${gateway.namespace} type veth peer name gw${index} netns ${layout.managementNamespace}`;
+      const lan = host.get(gateway.site);
+      return lan ? [management, `link add ${gateway.lanInterface} netns ${gateway.namespace} type veth peer name gw${index} netns ${lan}`] : [management];
+    }),
+  ];
+}
+
+/** A VXLAN device is born in the gateway while its socket stays here: gateways see an uplink and nothing of the underlay. */
+function underlayLines(layout: LabLayout): string[] {
+  return [
+    'link set lo up',
+    `addr add ${UNDERLAY_ADDRESS}/30 dev u0`,
+    'link set u0 up',
+    ...layout.gateways.flatMap((gateway) =>
+      gateway.uplinks.map(
+        (uplink) =>
+          `link add ${uplink.interface} address ${uplink.mac} mtu 1500 netns ${gateway.namespace} type vxlan id ${uplink.vni} local ${UNDERLAY_ADDRESS} remote ${WAN_ADDRESS} dev u0 dstport ${uplink.port} nolearning noudpcsum`,
+      ),
+    ),
+  ];
+}
+
+function gatewayLines(gateway: GatewayLayout): string[] {
+  return [
+    'link set lo up',
+    `addr add ${gateway.managementAddress}/24 dev mgmt0`,
+    'link set mgmt0 up',
+    `link set ${gateway.lanInterface} up`,
+    ...gateway.uplinks.flatMap((uplink) => [
+      `addr add ${uplink.address}/32 dev ${uplink.interface}`,
+      `link set ${uplink.interface} up`,
+      `neigh add ${PROVIDER_ROUTER} lladdr ${PROVIDER_ROUTER_MAC} dev ${uplink.interface} nud permanent`,
+      `route add default via ${PROVIDER_ROUTER} dev ${uplink.interface} onlink table ${uplink.table}`,
+      `route add default via ${PROVIDER_ROUTER} dev ${uplink.interface} onlink metric ${uplink.table}`,
+      `rule add from ${uplink.address} lookup ${uplink.table} prio ${uplink.table}`,
+    ]),
+  ];
+}
+
+/** The LAN is a bridge in the host's own namespace, so one or two gateways look the same to the host. */
+function hostLines(layout: LabLayout, host: HostLayout): string[] {
+  const ports = layout.gateways.flatMap((gateway, index) => (gateway.site === host.site ? [`gw${index}`] : []));
+  return [
+    'link set lo up',
+    'link add lan0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0',
+    ...ports.map((port) => `link set ${port} master lan0 up`),
+    `addr add ${host.address}/${host.prefixLength} dev lan0`,
+    'link set lan0 up',
+    `route add default via ${host.gatewayAddress} dev lan0 onlink`,
+  ];
+}
+
+function managementLines(layout: LabLayout): string[] {
+  const length = MANAGEMENT_PREFIX.split('/')[1]!;
+  return [
+    'link set lo up',
+    'link add br0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0',
+    ...layout.gateways.map((_, index) => `link set gw${index} master br0 up`),
+    `addr add ${layout.engineAddress}/${length} dev br0`,
+    'link set br0 up',
+  ];
+}
+
+/** IPv6 is off so that no neighbour discovery shows up as clear text; hosts forget a dead gateway's MAC within seconds. */
+async function setSysctls(namespace: string): Promise<void> {
+  const settings = [
+    'net.ipv6.conf.all.disable_ipv6=1',
+    'net.ipv6.conf.default.disable_ipv6=1',
+    'net.ipv4.ip_forward=1',
+    'net.ipv4.conf.all.rp_filter=0',
+    'net.ipv4.conf.default.rp_filter=0',
+    'net.ipv4.neigh.default.base_reachable_time_ms=2000',
+    'net.ipv4.neigh.default.delay_first_probe_time=1',
+    'net.ipv4.neigh.default.ucast_solicit=1',
+  ];
+  await runCommandText('ip', ['netns', 'exec', namespace, 'sysctl', '-eqw', ...settings]);
+}
+
+/** Without this the inner TCP checksums stay unfinished on their way to the relay: ping works, TCP never connects. */
+async function finishChecksums(namespace: string): Promise<void> {
+  await runCommandText('ip', ['netns', 'exec', namespace, 'ethtool', '-K', 'u0', 'tx', 'off']);
+}
+
+async function batch(namespace: string | null, lines: readonly string[]): Promise<void> {
+  const args = [...(namespace === null ? [] : ['-n', namespace]), '-batch', '-'];
+  const result = await runCommand('ip', args, { stdin: `${lines.join('\n')}\n` });
+  if (result.exitCode === 0) return;
+  const line = /Command failed -:(\d+)/.exec(result.stderr)?.[1];
+  const refused = line === undefined ? '' : ` at "${lines[Number(line) - 1] ?? ''}"`;
+  throw new ForemeshError('LAB_FAILED', { what: `ip in ${namespace ?? 'the root namespace'}: ${result.stderr.trim().slice(0, 300)}${refused}`, fix: 'see that the kernel has veth, vxlan and bridge, and that you are root' });
+}
+
+async function eachOf<T>(items: readonly T[], action: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items];
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await action(next);
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+}
