@@ -1,0 +1,206 @@
+import { sortedBy, type Finding } from '../base/index.ts';
+import { matchesName } from '../model/index.ts';
+import { finding, locationOf, shown } from './check-schema.ts';
+import { ipv4Range, overlappingPairs, rangeContains, type Ipv4Range } from './ipv4.ts';
+import { suggestion } from './nearest.ts';
+import { textAt, textsAt, type Outline, type OutlineSite, type Spot } from './outline.ts';
+import { INTENT_KINDS } from './schema.ts';
+
+const SITES_MAX = 1000;
+
+/** Everything that can only be seen between documents, or between fields of one: names, references, addresses. All at once. */
+export function checkReferences(outline: Outline): { errors: Finding[]; warnings: Finding[] } {
+  const errors = [
+    ...checkMesh(outline),
+    ...checkDuplicates(outline),
+    ...outline.sites.flatMap(checkNodes),
+    ...checkPrefixes(outline),
+    ...checkLanAddresses(outline),
+    ...checkConnections(outline),
+    ...checkOverrides(outline),
+  ];
+  return { errors, warnings: checkDoubts(outline) };
+}
+
+function checkMesh(outline: Outline): Finding[] {
+  const meshes = outline.documents.filter((document) => document.kind === 'Mesh');
+  const sites = outline.documents.filter((document) => document.kind === 'Site');
+  const findings = meshes.slice(1).map(({ source }) => finding(source, '/kind', 'INTENT_DUPLICATE', 'a repository has one Mesh, this is another', 'keep one of them'));
+  if (meshes.length === 0) {
+    findings.push({ code: 'INTENT_REFERENCE', severity: 'error', what: 'no document of kind Mesh', where: null, fix: 'add mesh.yaml with apiVersion: foremesh/v1, kind: Mesh and a name' });
+  }
+  if (sites.length > SITES_MAX) {
+    findings.push(finding(sites[SITES_MAX]!.source, '', 'INTENT_LIMIT', `${sites.length} sites, more than the ${SITES_MAX} of one mesh`, 'split the mesh'));
+  }
+  return findings;
+}
+
+function checkDuplicates(outline: Outline): Finding[] {
+  const nodes = outline.sites.flatMap((site) => site.nodes);
+  const uplinks = nodes.flatMap((node) => node.uplinks);
+  return [
+    ...INTENT_KINDS.filter((kind) => kind !== 'Mesh').flatMap((kind) => doubles(outline.named.get(kind) ?? [], `another ${kind}`, 'give each its own name')),
+    ...doubles(nodes.flatMap((node) => node.name ?? []), 'another node', 'node names are unique in the whole mesh; choose another'),
+    ...doubles(uplinks.map((uplink) => uplink.id), 'another uplink of this node', 'give each uplink of a node its own name'),
+    ...doubles(uplinks.flatMap((uplink) => uplink.address ?? []), 'another uplink', 'give each uplink its own address'),
+  ];
+}
+
+/** A finding for the second and every later spot with the same text. */
+function doubles(spots: readonly Spot[], whose: string, fix: string): Finding[] {
+  const first = new Map<string, Spot>();
+  const findings: Finding[] = [];
+  for (const spot of spots) {
+    const earlier = first.get(spot.text);
+    if (earlier) findings.push(at(spot, 'INTENT_DUPLICATE', `${shown(spot.text)} is taken by ${whose} (${placeOf(earlier)})`, fix));
+    else first.set(spot.text, spot);
+  }
+  return findings;
+}
+
+function checkNodes(site: OutlineSite): Finding[] {
+  const active = site.nodes.filter((node) => node.role === 'active');
+  const named = site.nodes.length > 0 && active.length === 0;
+  if (named) return [finding(site.name.document.source, '/nodes', 'INTENT_INVALID', `site "${site.name.text}" has no active node`, 'give one of its nodes role: active')];
+  return active
+    .slice(1)
+    .flatMap((node) => node.name ?? [])
+    .map((spot) => at(spot, 'INTENT_INVALID', `"${spot.text}" is a second active node of site "${site.name.text}"`, 'give it role: standby'));
+}
+
+function checkPrefixes(outline: Outline): Finding[] {
+  const prefixes = outline.sites.flatMap((site) => site.prefixes.flatMap((spot) => ranged(spot, site.name.text)));
+  const order = new Map(prefixes.map((prefix, index) => [prefix, index]));
+  const overlaps = overlappingPairs(prefixes).map(([one, other]) => {
+    const [earlier, later] = order.get(one)! < order.get(other)! ? [one, other] : [other, one];
+    const whose = earlier.site === later.site ? 'the same site' : `site "${earlier.site}"`;
+    return at(later.spot, 'INTENT_INVALID', `${later.spot.text} overlaps ${earlier.spot.text} of ${whose} (${placeOf(earlier.spot)})`, 'give every site networks of its own');
+  });
+  const overlay = meshText(outline, '/overlayPrefix').flatMap((spot) => ranged(spot, ''));
+  const taken = prefixes
+    .filter(({ range }) => overlay.some((other) => rangeContains(other.range, range) || rangeContains(range, other.range)))
+    .map(({ spot }) => at(spot, 'INTENT_INVALID', `${spot.text} overlaps the overlay prefix ${overlay[0]!.spot.text} of the mesh`, 'choose another overlayPrefix'));
+  return [...overlaps, ...taken];
+}
+
+function checkLanAddresses(outline: Outline): Finding[] {
+  return outline.sites.flatMap((site) => {
+    const prefixes = site.prefixes.flatMap((spot) => ranged(spot, site.name.text));
+    return site.nodes.flatMap((node) => {
+      const address = node.lanAddress?.text.split('/')[0] ?? '';
+      const range = ipv4Range(`${address}/32`);
+      if (!node.lanAddress || !range || prefixes.length === 0 || prefixes.some((prefix) => rangeContains(prefix.range, range))) return [];
+      const list = prefixes.map(({ spot }) => spot.text).join(', ');
+      return [at(node.lanAddress, 'INTENT_INVALID', `the LAN address ${address} is in none of the site's prefixes (${list})`, 'use an address of one of them')];
+    });
+  });
+}
+
+function checkConnections(outline: Outline): Finding[] {
+  const uplinks = uplinkNames(outline);
+  return outline.documents
+    .filter((document) => document.kind === 'Connection')
+    .flatMap((document) => {
+      const between = textsAt(document, '/between');
+      const findings = between.filter(({ text }) => !text.endsWith('*')).flatMap((spot) => unknown(spot, 'site', namesOf(outline, 'Site')));
+      if (between.length === 2 && between[0]!.text === between[1]!.text && !between[0]!.text.endsWith('*')) {
+        findings.push(at(between[1]!, 'INTENT_INVALID', `the connection joins site "${between[0]!.text}" with itself`, 'name two different sites'));
+      }
+      const profile = textAt(document, '/securityProfile');
+      return [
+        ...findings,
+        ...(profile ? unknown(profile, 'security profile', namesOf(outline, 'SecurityProfile')) : []),
+        ...textsAt(document, '/classes').flatMap((spot) => unknown(spot, 'traffic class', namesOf(outline, 'TrafficClass'))),
+        ...textsAt(document, '/avoid/uplinks').flatMap((spot) => unknown(spot, 'uplink', uplinks)),
+      ];
+    });
+}
+
+function checkOverrides(outline: Outline): Finding[] {
+  const nodes = outline.sites.flatMap((site) => site.nodes).flatMap((node) => node.name?.text ?? []);
+  return outline.documents
+    .filter((document) => document.kind === 'Override')
+    .flatMap((document) => {
+      const node = textAt(document, '/what/drainNode');
+      const until = textAt(document, '/until');
+      return [
+        ...textsAt(document, '/what/pinPath/between').flatMap((spot) => unknown(spot, 'site', namesOf(outline, 'Site'))),
+        ...[...textsAt(document, '/what/pinPath/over'), ...textsAt(document, '/what/avoidPath/over')].flatMap((spot) => unknown(spot, 'uplink', uplinkNames(outline))),
+        ...(node ? unknown(node, 'node', nodes) : []),
+        ...(until && Number.isNaN(Date.parse(until.text)) ? [at(until, 'INTENT_SCHEMA', `until is ${shown(until.text)}, which is no day of the calendar`, "write for example '2026-11-22T18:00:00Z'")] : []),
+      ];
+    });
+}
+
+/** Things that are allowed and most likely not meant. */
+function checkDoubts(outline: Outline): Finding[] {
+  const sites = namesOf(outline, 'Site');
+  const idle = outline.documents
+    .filter((document) => document.kind === 'Connection')
+    .flatMap((document) => textsAt(document, '/between'))
+    .filter(({ text }) => text.endsWith('*') && !sites.some((site) => matchesName(text, site)))
+    .map((spot) => at(spot, 'INTENT_REFERENCE', `${shown(spot.text)} matches no site`, suggestion(spot.text, sites, 'remove the connection')));
+  const byPriority = new Map<unknown, string>();
+  const ties = outline.documents
+    .filter((document) => document.kind === 'TrafficClass')
+    .flatMap((document) => {
+      const priority = document.value['priority'];
+      const other = byPriority.get(priority);
+      byPriority.set(priority, String(document.value['name']));
+      return other === undefined ? [] : [finding(document.source, '/priority', 'INTENT_INVALID', `traffic class "${other}" has the same priority`, 'give each class its own priority, so that their order is yours')];
+    });
+  return [...idle, ...ties, ...unprotected(outline)].map((doubt) => ({ ...doubt, severity: 'warning' as const }));
+}
+
+function unprotected(outline: Outline): Finding[] {
+  const outer = meshTexts(outline, '/protectedPrefixes').flatMap((spot) => ranged(spot, ''));
+  if (outer.length === 0) return [];
+  const isCovered = (range: Ipv4Range): boolean => outer.some((prefix) => rangeContains(prefix.range, range));
+  const bare = outline.sites
+    .flatMap((site) => site.prefixes.flatMap((spot) => ranged(spot, site.name.text)))
+    .filter(({ range }) => !isCovered(range))
+    .map(({ spot }) => at(spot, 'INTENT_INVALID', `${spot.text} is not among the mesh's protectedPrefixes, so it may leave in clear text when no tunnel is up`, 'add it to protectedPrefixes of the Mesh'));
+  const hidden = outline.sites
+    .flatMap((site) => site.nodes.flatMap((node) => node.uplinks.flatMap((uplink) => uplink.address ?? [])))
+    .filter(({ text }) => {
+      const range = ipv4Range(`${text}/32`);
+      return range !== null && isCovered(range);
+    })
+    .map((spot) => at(spot, 'INTENT_INVALID', `the uplink address ${spot.text} is inside protectedPrefixes, so peers cannot send to it outside a tunnel`, 'narrow protectedPrefixes of the Mesh'));
+  return [...bare, ...hidden];
+}
+
+function meshText(outline: Outline, pointer: string): Spot[] {
+  return outline.documents.filter((document) => document.kind === 'Mesh').flatMap((document) => textAt(document, pointer) ?? []);
+}
+
+function meshTexts(outline: Outline, pointer: string): Spot[] {
+  return outline.documents.filter((document) => document.kind === 'Mesh').flatMap((document) => textsAt(document, pointer));
+}
+
+function ranged(spot: Spot, site: string): { spot: Spot; site: string; range: Ipv4Range }[] {
+  const range = ipv4Range(spot.text);
+  return range ? [{ spot, site, range }] : [];
+}
+
+function unknown(spot: Spot, what: string, names: readonly string[]): Finding[] {
+  if (names.includes(spot.text)) return [];
+  return [at(spot, 'INTENT_REFERENCE', `there is no ${what} ${shown(spot.text)}`, suggestion(spot.text, names, `add the ${what}`))];
+}
+
+function namesOf(outline: Outline, kind: 'Site' | 'SecurityProfile' | 'TrafficClass'): string[] {
+  return sortedBy(outline.named.get(kind) ?? [], ({ text }) => text).map(({ text }) => text);
+}
+
+function uplinkNames(outline: Outline): string[] {
+  return outline.sites.flatMap((site) => site.nodes.flatMap((node) => node.uplinks.map((uplink) => uplink.id.text)));
+}
+
+function at(spot: Spot, code: string, what: string, fix: string): Finding {
+  return finding(spot.document.source, spot.pointer, code, what, fix);
+}
+
+function placeOf(spot: Spot): string {
+  const where = locationOf(spot.document.source, spot.pointer);
+  return `${where.file}:${where.line}`;
+}

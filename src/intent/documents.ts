@@ -1,0 +1,90 @@
+import type { Connection, CryptoSuite, ForecastSettings, NodeRole, Provider, SecurityProfile, TrafficClass, TrafficMatch } from '../model/index.ts';
+
+/** The shapes of documents after the schema has passed them: every default filled in, units still in the values. */
+export interface MeshDocument {
+  name: string;
+  cycle: string;
+  overlayPrefix: string;
+  protectedPrefixes: string[];
+  utilisationMax: string;
+  idleTimeout: string;
+  hold: string;
+  forecast: { slot: string; slotsPerDay: number; horizonSlots: number; provision: ForecastSettings['provision'] };
+  probe: { interval: string; downAfter: number; holdDown: string };
+  telemetry: { sampleInterval: string };
+  autoApply: { tunnelsMax: number; sitesMax: number; trafficShareMax: string; changesPerHourMax: number };
+  vetoFor: string;
+}
+
+export interface SiteDocument {
+  name: string;
+  location: { city: string; country: string; latitude: number; longitude: number };
+  provider: Provider;
+  region: string;
+  prefixes: string[];
+  relay: boolean;
+  nodes: NodeDocument[];
+}
+
+export interface NodeDocument {
+  name: string;
+  role: NodeRole;
+  tunnelsMax: number;
+  crypto: string;
+  lan: { interface: string; address: string };
+  uplinks: {
+    name: string;
+    provider: string;
+    interface: string;
+    address: string;
+    up: string;
+    down: string;
+    egressCost: number;
+    riskGroups: string[];
+    drain: boolean;
+  }[];
+}
+
+export interface TrafficClassDocument {
+  name: string;
+  priority: number;
+  match: { protocol: TrafficMatch['protocol']; ports: (number | string)[]; dscp: number[] }[];
+  sla: { latencyMax: string; lossMax: string; jitterMax: string };
+  protection: TrafficClass['protection'];
+}
+
+export interface ConnectionDocument {
+  name: string;
+  between: [string, string];
+  mode: Connection['mode'];
+  min: string;
+  max?: string;
+  relays: Connection['relays'];
+  securityProfile: string;
+  backup: Connection['backup'];
+  avoid: { regions: string[]; providers: string[]; uplinks: string[] };
+  classes: string[];
+}
+
+export interface SecurityProfileDocument {
+  name: string;
+  level: number;
+  ike: CryptoSuite[];
+  esp: CryptoSuite[];
+  ikeRekey: string;
+  espRekey: string;
+  pfs: boolean;
+  postQuantum: SecurityProfile['postQuantum'];
+}
+
+export interface OverrideDocument {
+  name: string;
+  what: {
+    pinPath?: { between: [string, string]; over: [string, string] };
+    avoidPath?: { over: [string, string] };
+    drainNode?: string;
+  };
+  until: string;
+  why: string;
+  by: string;
+}
