@@ -1,0 +1,51 @@
+import type { ConnectionSpec, Credentials } from '../ports.ts';
+import type { ViciMessage } from './codec.ts';
+import { espProposals, ikeProposals } from './suites.ts';
+
+/** How often a silent peer is asked whether it still lives. Only tidies up: probes decide on fail-over. */
+const DPD_DELAY_SECONDS = 5;
+
+/**
+ * The `load-conn` message of a tunnel: one IKE SA with one CHILD SA, both named by the tunnel.
+ * - selectors: the two overlay addresses and nothing else; what goes through is decided by routes
+ * - `unique never`: several tunnels between the same two nodes live side by side
+ * - `encap`: UDP always, so a NAT on the way makes no difference; `mobike no`: a tunnel belongs to its path
+ * - no reauthentication: new credentials come with a new tunnel or at rekey, without a gap
+ * - the daemon starts nothing by itself (`start_action none`) and retries for ever what we started (`keyingtries 0`)
+ */
+export function connectionMessage(spec: ConnectionSpec, credentials: Credentials): ViciMessage {
+  return {
+    [spec.tunnel]: {
+      version: '2',
+      local_addrs: [spec.localAddress],
+      remote_addrs: [spec.remoteAddress],
+      proposals: ikeProposals(spec.ike),
+      unique: 'never',
+      mobike: 'no',
+      encap: 'yes',
+      keyingtries: '0',
+      send_cert: 'always',
+      dpd_delay: `${DPD_DELAY_SECONDS}s`,
+      rekey_time: seconds(spec.ikeRekeyMs),
+      reauth_time: '0s',
+      local: { auth: 'pubkey', id: spec.localIdentity, certs: [credentials.certificatePem] },
+      remote: { auth: 'pubkey', id: spec.remoteIdentity, cacerts: [credentials.caPem] },
+      children: {
+        [spec.tunnel]: {
+          mode: 'tunnel',
+          local_ts: [`${spec.localOverlay}/32`],
+          remote_ts: [`${spec.remoteOverlay}/32`],
+          esp_proposals: espProposals(spec.esp),
+          rekey_time: seconds(spec.espRekeyMs),
+          dpd_action: 'clear',
+          close_action: 'none',
+          start_action: 'none',
+        },
+      },
+    },
+  };
+}
+
+function seconds(durationMs: number): string {
+  return `${Math.max(1, Math.round(durationMs / 1000))}s`;
+}

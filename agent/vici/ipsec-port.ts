@@ -1,0 +1,178 @@
+import { type Cancel, type Clock, ForemeshError, type Log, messageOf } from '../../src/base/index.ts';
+import type { TunnelId } from '../../src/model/index.ts';
+import type { ConnectionSpec, Credentials, IpsecPort, SaState } from '../ports.ts';
+import { createViciClient, type ViciClient, type ViciSession } from './client.ts';
+import { listAt, sectionsOf, textAt, type ViciMessage } from './codec.ts';
+import { connectionMessage } from './connections.ts';
+import { Initiations } from './initiations.ts';
+import { betterSa, type ListedSa, readListedSas } from './sas.ts';
+
+export interface IpsecPortOptions {
+  /** strongSwan's VICI socket, e.g. /var/run/charon.vici. */
+  socketPath: string;
+  clock: Clock;
+  log: Log;
+}
+
+/** The daemon's port, and a way to let go of it; SAs stay up. */
+export interface ViciIpsecPort extends IpsecPort {
+  close(): Promise<void>;
+}
+
+/**
+ * strongSwan behind `IpsecPort`. A daemon that was restarted gets its credentials again before `onChange` fires;
+ * connections and SAs are the caller's to load again, from what `listConnections` and `listSas` lack. While there is
+ * no daemon, calls fail with `Waiting` (VICI_CLOSED).
+ */
+export function createIpsecPort(options: IpsecPortOptions): ViciIpsecPort {
+  return new StrongswanPort(options);
+}
+
+const EVENTS = ['ike-updown', 'child-updown'] as const;
+
+class StrongswanPort implements ViciIpsecPort {
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #client: ViciClient;
+  readonly #initiations: Initiations;
+  readonly #listeners = new Set<() => void>();
+  /** What was loaded, so that new certificates can be put into it. */
+  readonly #specs = new Map<TunnelId, ConnectionSpec>();
+  #credentials: Credentials | null = null;
+  /** What this session of the daemon has got. */
+  #sent: Credentials | null = null;
+  #keyId: string | null = null;
+  #cancelNotice: Cancel | null = null;
+
+  constructor(options: IpsecPortOptions) {
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#initiations = new Initiations(options.clock, (tunnel) => this.#beginExchange(tunnel));
+    this.#client = createViciClient({
+      ...options,
+      events: EVENTS,
+      onEvent: (event, message) => this.#hear(event, message),
+      setUp: async (session) => {
+        this.#sent = null;
+        this.#keyId = null;
+        if (this.#credentials) await this.#sendCredentials(session, this.#credentials);
+      },
+      onUpDown: (up) => {
+        if (!up) this.#initiations.clear();
+        this.#notifySoon();
+      },
+    });
+  }
+
+  async loadCredentials(credentials: Credentials): Promise<void> {
+    const before = this.#credentials;
+    this.#credentials = credentials;
+    await this.#client.ready();
+    const oldKeyId = this.#keyId;
+    if (this.#sent !== credentials) await this.#sendCredentials(this.#client, credentials); // else the new session brought them
+    if (before && (before.certificatePem !== credentials.certificatePem || before.caPem !== credentials.caPem)) {
+      for (const spec of this.#specs.values()) await this.#client.request('load-conn', connectionMessage(spec, credentials));
+    }
+    if (oldKeyId !== null && oldKeyId !== this.#keyId) await this.#client.request('unload-key', { id: oldKeyId });
+  }
+
+  async loadConnection(spec: ConnectionSpec): Promise<void> {
+    if (!this.#credentials) {
+      throw new ForemeshError('VICI_FAILED', { what: `connection ${spec.tunnel} has no credentials`, fix: 'call loadCredentials first' });
+    }
+    await this.#client.request('load-conn', connectionMessage(spec, this.#credentials));
+    this.#specs.set(spec.tunnel, spec);
+  }
+
+  async unloadConnection(tunnel: TunnelId): Promise<void> {
+    this.#specs.delete(tunnel);
+    this.#initiations.finish(tunnel);
+    if ((await this.listConnections()).includes(tunnel)) await this.#client.request('unload-conn', { name: tunnel });
+  }
+
+  async listConnections(): Promise<TunnelId[]> {
+    return listAt(await this.#client.request('get-conns'), 'conns').sort() as TunnelId[];
+  }
+
+  async initiate(tunnel: TunnelId): Promise<void> {
+    await this.#initiations.add(tunnel);
+  }
+
+  async terminate(tunnel: TunnelId): Promise<void> {
+    this.#initiations.finish(tunnel);
+    try {
+      await this.#client.request('terminate', { ike: tunnel, force: 'yes', timeout: '-1', loglevel: '-1' });
+    } catch (cause) {
+      // the daemon's refusal when there is no such SA: what was asked for is so
+      if (cause instanceof ForemeshError && cause.code === 'VICI_FAILED' && (await this.#listedSas({ ike: tunnel })).length === 0) return;
+      throw cause;
+    }
+  }
+
+  async listSas(): Promise<SaState[]> {
+    const best = new Map<TunnelId, ListedSa>();
+    for (const sa of await this.#listedSas({})) {
+      const other = best.get(sa.state.tunnel);
+      best.set(sa.state.tunnel, other ? betterSa(other, sa) : sa);
+    }
+    return [...best.values()].map((sa) => sa.state).sort((left, right) => (left.tunnel < right.tunnel ? -1 : 1));
+  }
+
+  onChange(listener: () => void): Cancel {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  close(): Promise<void> {
+    this.#listeners.clear();
+    this.#cancelNotice?.();
+    this.#initiations.clear();
+    this.#client.close();
+    return Promise.resolve();
+  }
+
+  /** Sends `initiate`, unless the daemon is at it already or has nothing to do: it would make a second SA. */
+  async #beginExchange(tunnel: TunnelId): Promise<void> {
+    try {
+      for (const { state } of await this.#listedSas({ ike: tunnel })) {
+        if (state.ikeState !== 'ESTABLISHED') return; // the exchange runs, and brings the child with it
+        if (state.childState !== null) return this.#initiations.finish(tunnel);
+      }
+      await this.#client.request('initiate', { ike: tunnel, child: tunnel, timeout: '-1', 'init-limits': 'no', loglevel: '-1' });
+    } catch (cause) {
+      this.#log.warn({ tunnel, reason: messageOf(cause) }, 'could not start an IKE exchange');
+      throw cause;
+    }
+  }
+
+  async #listedSas(filter: ViciMessage): Promise<ListedSa[]> {
+    const sas: ListedSa[] = [];
+    for await (const event of this.#client.stream('list-sas', 'list-sa', filter)) sas.push(...readListedSas(event));
+    return sas;
+  }
+
+  async #sendCredentials(session: ViciSession, credentials: Credentials): Promise<void> {
+    await session.request('load-cert', { type: 'X509', flag: 'CA', data: credentials.caPem });
+    const response = await session.request('load-key', { type: 'any', data: credentials.privateKeyPem });
+    this.#keyId = textAt(response, 'id');
+    this.#sent = credentials;
+  }
+
+  #hear(event: string, message: ViciMessage): void {
+    const up = textAt(message, 'up') === 'yes';
+    const exchangeIsOver = event === 'child-updown' ? up : !up;
+    for (const [name] of sectionsOf(message)) {
+      if (exchangeIsOver) this.#initiations.finish(name as TunnelId);
+    }
+    this.#notifySoon();
+  }
+
+  /** One call for a burst of events. */
+  #notifySoon(): void {
+    if (this.#cancelNotice) return;
+    this.#cancelNotice = this.#clock.setTimer(0, () => {
+      this.#cancelNotice = null;
+      for (const listener of this.#listeners) listener();
+    });
+  }
+}

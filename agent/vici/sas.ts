@@ -1,0 +1,61 @@
+import type { TunnelId } from '../../src/model/index.ts';
+import type { SaState } from '../ports.ts';
+import { numberAt, sectionAt, sectionsOf, textAt, type ViciMessage } from './codec.ts';
+import { suiteInUse } from './suites.ts';
+
+/** Children in these states carry packets; while one is being rekeyed the old one still does. */
+const CARRYING = new Set(['INSTALLED', 'UPDATING', 'REKEYING']);
+/** Children in these are on their way out. */
+const LEAVING = new Set(['REKEYED', 'DELETING', 'DELETED', 'DESTROYING']);
+/** IKE SAs in these are on their way out. */
+const IKE_LEAVING = new Set(['REKEYED', 'DELETING', 'DESTROYING']);
+
+/** One IKE SA of a `list-sa` event. */
+export interface ListedSa {
+  state: SaState;
+  ikeUniqueId: number;
+}
+
+/** The IKE SAs of one `list-sa` event; SAs that are being deleted are left out unless a child still carries packets. */
+export function readListedSas(event: ViciMessage): ListedSa[] {
+  return sectionsOf(event).flatMap(([name, ike]) => {
+    const child = chooseChild(sectionsOf(sectionAt(ike, 'children') ?? {}).map(([, section]) => section));
+    const ikeState = textAt(ike, 'state') ?? '';
+    const childState = child === null ? null : stateOfChild(child);
+    if (IKE_LEAVING.has(ikeState) && childState !== 'INSTALLED') return [];
+    const state: SaState = {
+      tunnel: name as TunnelId,
+      ikeState,
+      childState,
+      ikeSuite: suiteInUse(ike),
+      espSuite: child ? suiteInUse(child) : '',
+      bytesIn: child ? numberAt(child, 'bytes-in') : 0,
+      bytesOut: child ? numberAt(child, 'bytes-out') : 0,
+      packetsIn: child ? numberAt(child, 'packets-in') : 0,
+      packetsOut: child ? numberAt(child, 'packets-out') : 0,
+      establishedSeconds: numberAt(ike, 'established'),
+    };
+    return [{ state, ikeUniqueId: numberAt(ike, 'uniqueid') }];
+  });
+}
+
+/** Of two IKE SAs of one tunnel, the one that tells its state: with packets flowing before without, then the newer. */
+export function betterSa(one: ListedSa, other: ListedSa): ListedSa {
+  const oneCarries = one.state.childState === 'INSTALLED';
+  const otherCarries = other.state.childState === 'INSTALLED';
+  if (oneCarries !== otherCarries) return oneCarries ? one : other;
+  return one.ikeUniqueId >= other.ikeUniqueId ? one : other;
+}
+
+/** The newest child that carries packets, else the newest that is coming up; null when all are leaving. */
+function chooseChild(children: readonly ViciMessage[]): ViciMessage | null {
+  const newestFirst = [...children].sort((left, right) => numberAt(right, 'uniqueid') - numberAt(left, 'uniqueid'));
+  const carrying = newestFirst.find((child) => CARRYING.has(textAt(child, 'state') ?? ''));
+  return carrying ?? newestFirst.find((child) => !LEAVING.has(textAt(child, 'state') ?? '')) ?? null;
+}
+
+/** INSTALLED for every state in which packets flow: a rekey is no outage. */
+function stateOfChild(child: ViciMessage): string {
+  const state = textAt(child, 'state') ?? '';
+  return CARRYING.has(state) ? 'INSTALLED' : state;
+}

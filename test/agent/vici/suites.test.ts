@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import type { CryptoSuite } from '../../../agent/ports.ts';
+import { connectionMessage, espProposals, ikeProposals, suiteInUse } from '../../../agent/vici/index.ts';
+import type { TunnelId } from '../../../src/model/index.ts';
+
+const strong: CryptoSuite = { encryption: 'aes256gcm16', integrity: 'none', prf: 'prfsha384', group: 'ecp384' };
+const classic: CryptoSuite = { encryption: 'aes128cbc', integrity: 'sha256', prf: 'prfsha256', group: 'modp3072' };
+
+describe('crypto suites', () => {
+  it('become strongSwan\'s proposals, in their order', () => {
+    expect(ikeProposals([strong, classic])).toEqual(['aes256gcm16-prfsha384-ecp384', 'aes128-sha256-prfsha256-modp3072']);
+    expect(espProposals([strong, classic])).toEqual(['aes256gcm16-ecp384', 'aes128-sha256-modp3072']);
+    expect(espProposals([{ ...strong, group: 'none' }])).toEqual(['aes256gcm16']);
+  });
+
+  it.each([
+    ['aes128gcm16-prfsha256-x25519', { 'encr-alg': 'AES_GCM_16', 'encr-keysize': '128', 'prf-alg': 'PRF_HMAC_SHA2_256', 'dh-group': 'CURVE_25519' }],
+    ['aes256cbc-sha512-prfsha512-ecp521', { 'encr-alg': 'AES_CBC', 'encr-keysize': '256', 'integ-alg': 'HMAC_SHA2_512_256', 'prf-alg': 'PRF_HMAC_SHA2_512', 'dh-group': 'ECP_521' }],
+    ['chacha20poly1305', { 'encr-alg': 'CHACHA20_POLY1305', 'encr-keysize': '256' }],
+    ['camellia_cbc-aes_xcbc_96', { 'encr-alg': 'CAMELLIA_CBC', 'integ-alg': 'AES_XCBC_96' }],
+    ['', {}],
+  ])('in use are told in our words: %s', (words, section) => {
+    expect(suiteInUse(section)).toBe(words);
+  });
+});
+
+describe('the connection of a tunnel', () => {
+  it('is one IKE SA and one CHILD SA of its name, between its two addresses', () => {
+    const tunnel = 't-00c0ffee' as TunnelId;
+    const message = connectionMessage(
+      {
+        tunnel,
+        initiator: true,
+        localAddress: '100.64.1.1',
+        remoteAddress: '100.64.1.2',
+        localIdentity: 'berlin-gw1',
+        remoteIdentity: 'paris-gw1',
+        localOverlay: '172.30.0.0',
+        remoteOverlay: '172.30.0.1',
+        ike: [strong],
+        esp: [strong],
+        ikeRekeyMs: 14_400_000,
+        espRekeyMs: 3_600_000,
+      },
+      { caPem: 'CA', certificatePem: 'CERT', privateKeyPem: 'SECRET' },
+    );
+    expect(message).toEqual({
+      [tunnel]: {
+        version: '2',
+        local_addrs: ['100.64.1.1'],
+        remote_addrs: ['100.64.1.2'],
+        proposals: ['aes256gcm16-prfsha384-ecp384'],
+        unique: 'never',
+        mobike: 'no',
+        encap: 'yes',
+        keyingtries: '0',
+        send_cert: 'always',
+        dpd_delay: '5s',
+        rekey_time: '14400s',
+        reauth_time: '0s',
+        local: { auth: 'pubkey', id: 'berlin-gw1', certs: ['CERT'] },
+        remote: { auth: 'pubkey', id: 'paris-gw1', cacerts: ['CA'] },
+        children: {
+          [tunnel]: {
+            mode: 'tunnel',
+            local_ts: ['172.30.0.0/32'],
+            remote_ts: ['172.30.0.1/32'],
+            esp_proposals: ['aes256gcm16-ecp384'],
+            rekey_time: '3600s',
+            dpd_action: 'clear',
+            close_action: 'none',
+            start_action: 'none',
+          },
+        },
+      },
+    });
+    expect(JSON.stringify(message)).not.toContain('SECRET');
+  });
+});
