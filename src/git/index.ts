@@ -9,4 +9,4 @@ export { initForge } from './forge-repository.ts';
 export type { RefUpdate } from './push.ts';
 export { openRepository, type CommitOptions, type Repository, type RepositoryOptions } from './repository.ts';
 export { allowedSignersLine, ensureSigningKey } from './signing-key.ts';
-export type { SourceFile } from './trees.ts';
+export type { SourceFile } from '../base/index.ts';

@@ -1,11 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { ForemeshError, readFileIfExists, runGit, runGitBytes, runGitText, Waiting } from '../base/index.ts';
+import { ForemeshError, readFileIfExists, runGit, runGitBytes, runGitText, Waiting, type SourceFile } from '../base/index.ts';
 import type { NodeId, SignedConfig } from '../model/index.ts';
 import { readLog, verifyCommit, writeCommit, type CommitInfo, type CommitSigning } from './commits.ts';
 import { isAncestor, pushRefs, type RefUpdate } from './push.ts';
 import { checkRemote, checkSha, isSha, parseRevision } from './refs.ts';
-import { readObjects, readTreeFile, readTreeFolder, writeTree, type SourceFile } from './trees.ts';
+import { readObjects, readTreeFile, readTreeFolder, writeTree } from './trees.ts';
 
 export interface RepositoryOptions {
   /** Our own bare mirror; made when it is not there. Absolute. */

@@ -1,20 +1,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ForemeshError, runGitBytes, runGitText, sortedBy } from '../base/index.ts';
+import { ForemeshError, runGitBytes, runGitText, SOURCE_LIMITS, sortedBy, type SourceFile, type SourceLimits } from '../base/index.ts';
 import { checkSha } from './refs.ts';
 
-/** A file of the repository, path relative to its root. */
-export interface SourceFile {
-  file: string;
-  text: string;
-}
-
-export const FILE_BYTES_MAX = 65_536;
-export const FOLDER_BYTES_MAX = 2_097_152;
-export const FOLDER_FILES_MAX = 500;
-/** For one rendered file read by name: `plan/mesh.yaml` of a large mesh. */
-export const SINGLE_FILE_BYTES_MAX = 16_777_216;
+/** What the engine itself rendered may be larger than what people write: one file for each node of a large mesh. */
+const RENDERED_LIMITS: SourceLimits = { fileBytesMax: 16_777_216, totalBytesMax: 134_217_728, filesMax: 10_000 };
+const RENDERED_FOLDER = /^plan(?:\/|$)/;
 
 interface TreeEntry {
   mode: string;
@@ -29,20 +21,21 @@ interface TreeEntry {
  * @throws ForemeshError GIT_REF_REFUSED naming every symlink, submodule, too large, not UTF-8 or oddly named entry at once
  */
 export async function readTreeFolder(gitDir: string, commit: string, folder: string): Promise<SourceFile[]> {
+  const limits = limitsOf(folder);
   const entries = await listTree(gitDir, commit, `${checkPath(folder)}/`, true);
-  const faults = entries.flatMap((entry) => faultOf(entry, FILE_BYTES_MAX));
-  if (entries.length > FOLDER_FILES_MAX) faults.push(`${folder} holds ${entries.length} files, more than ${FOLDER_FILES_MAX}`);
+  const faults = entries.flatMap((entry) => faultOf(entry, limits.fileBytesMax));
+  if (entries.length > limits.filesMax) faults.push(`${folder} holds ${entries.length} files, more than ${limits.filesMax}`);
   const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
-  if (bytes > FOLDER_BYTES_MAX) faults.push(`${folder} holds ${bytes} bytes, more than ${FOLDER_BYTES_MAX}`);
+  if (bytes > limits.totalBytesMax) faults.push(`${folder} holds ${bytes} bytes, more than ${limits.totalBytesMax}`);
   refuse(commit, faults);
   return readBlobs(gitDir, commit, sortedBy(entries, (entry) => entry.path));
 }
 
-/** One file's text, or null when the commit has no such file. @throws ForemeshError GIT_REF_REFUSED when it is not a plain UTF-8 file ≤ 16 MiB */
+/** One file's text, or null when the commit has no such file. @throws ForemeshError GIT_REF_REFUSED when it is not a plain UTF-8 file within the limits */
 export async function readTreeFile(gitDir: string, commit: string, path: string): Promise<string | null> {
   const entry = (await listTree(gitDir, commit, checkPath(path), false)).find((candidate) => candidate.path === path);
   if (!entry || entry.type === 'tree') return null;
-  refuse(commit, faultOf(entry, SINGLE_FILE_BYTES_MAX));
+  refuse(commit, faultOf(entry, limitsOf(path).fileBytesMax));
   return (await readBlobs(gitDir, commit, [entry]))[0]!.text;
 }
 
@@ -91,6 +84,10 @@ export function checkPath(path: string): string {
   const isPlain = path.length <= 1000 && !/[\p{Cc}\\]/u.test(path) && !path.startsWith('-');
   if (isPlain && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && part.toLowerCase() !== '.git')) return path;
   throw new ForemeshError('GIT_REF_REFUSED', { what: `${JSON.stringify(path.slice(0, 100))} is not a path in a repository`, fix: 'use a relative path without .. and .git' });
+}
+
+function limitsOf(path: string): SourceLimits {
+  return RENDERED_FOLDER.test(path) ? RENDERED_LIMITS : SOURCE_LIMITS;
 }
 
 async function listTree(gitDir: string, treeish: string, path: string, isDeep: boolean): Promise<TreeEntry[]> {
