@@ -4,7 +4,7 @@ import { type Clock, ForemeshError, roundTo, runCommand, systemClock } from '../
 import type { Intent, PathId, SiteId } from '../model/index.ts';
 import { controlReady } from './control/index.ts';
 import { buildNetwork, defaultProfiles, type HostLayout, type LabLayout, layoutLab, namespacesIn, type PathProfiles } from './net/index.ts';
-import { type ProgramName, programFile } from './programs.ts';
+import { programFile } from './programs.ts';
 import { type Direction, relayConfig, setWanPath, wanReport, type WanReport } from './relay/index.ts';
 import { cleanUp, createRecord, findProcess, isAlive, labFolder, type LabRecord, markOf, newLabId, type ProcessMark, readRecord, spawnInLab } from './run/index.ts';
 import { startStream, type StreamSender } from './traffic/index.ts';
@@ -20,6 +20,8 @@ export interface NetworkOptions {
   detached?: boolean;
   /** Instead of what distance and kind of access suggest; paths not named keep that. */
   profiles?: PathProfiles[];
+  /** Aborted: the start ends with the signal's reason, and nothing is left. */
+  signal?: AbortSignal;
 }
 
 /** Namespaces, WAN and hosts of a lab: all of it but daemons, engine and agents. Works from any process that knows the id. */
@@ -55,6 +57,7 @@ export async function startNetwork(options: NetworkOptions): Promise<LabNetwork>
   await createRecord(record);
   try {
     await buildNetwork(layout);
+    options.signal?.throwIfAborted();
     const network = createNetwork(record, layout, clock);
     await startRelay(network, record, withDefaults(options));
     return network;
@@ -90,7 +93,7 @@ function createNetwork(record: LabRecord, layout: LabLayout, clock: Clock): LabN
       const running = await findProcess(id, role);
       if (running && isAlive(running)) return socket(role);
       const first = (layout.hosts.indexOf(host) + 1) << 20;
-      await spawn(role, host.namespace, process.execPath, [await programFile(kind as ProgramName), socket(role), ...(kind === 'sender' ? [String(first)] : [])], 0);
+      await spawn(role, host.namespace, process.execPath, [await programFile(kind), socket(role), ...(kind === 'sender' ? [String(first)] : [])], 0);
       await controlReady(socket(role), clock);
       return socket(role);
     }
@@ -135,11 +138,9 @@ function hostOf(layout: LabLayout, site: SiteId): HostLayout {
 }
 
 const PING_INTERVAL_MS = 50;
-const PING_WAIT_MS = 1500;
 
 async function pingBetween(from: HostLayout, to: HostLayout, count: number): Promise<PingReport> {
-  const limitSeconds = Math.ceil((count * PING_INTERVAL_MS + PING_WAIT_MS) / 1000);
-  const args = ['netns', 'exec', from.namespace, 'ping', '-n', '-q', '-c', String(count), '-i', String(PING_INTERVAL_MS / 1000), '-W', '1', '-w', String(limitSeconds), to.address];
+  const args = ['netns', 'exec', from.namespace, 'ping', '-n', '-q', '-c', String(count), '-i', String(PING_INTERVAL_MS / 1000), '-W', '1', to.address];
   const output = (await runCommand('ip', args)).stdout.toString('utf8');
   const counts = /(\d+) packets transmitted, (\d+) received/.exec(output);
   const meanMs = /= [\d.]+\/([\d.]+)\//.exec(output)?.[1];

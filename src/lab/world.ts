@@ -28,6 +28,8 @@ export interface World {
   ping(from: SiteId, to: SiteId, count: number): Promise<PingReport>;
   /** iperf3 (or its simulated likeness) through exactly one tunnel, a to b. */
   throughput(tunnel: TunnelId, durationMs: number, targetMbps: number): Promise<{ mbps: number; lostRatio: number }>;
+  /** What was started for each gateway, for people to look at: where it runs, its IKE daemon, its certificate. */
+  inventory(): Promise<{ node: NodeId; where: string; daemon: string; certificate: string }[]>;
   /** What a node itself says it runs, read at the node. */
   nodeState(node: NodeId): Promise<NodeRuntime>;
   /** Ends an agent or engine at once (SIGKILL) and starts it again. */
@@ -54,7 +56,7 @@ export interface SenderSpec {
 export type SenderRate =
   | { kind: 'constant'; mbps: number }
   /** The day curve of `dayCurve` between `lowMbps` and `highMbps`, phase by the clock. */
-  | { kind: 'day-curve'; lowMbps: number; highMbps: number; slotMs: number; slotsPerDay: number };
+  | { kind: 'day-curve'; lowMbps: number; highMbps: number; slotMs: number; slotsPerDay: number; /** Added to the clock before the curve is read, ms. */ phaseMs: number };
 
 export interface Sender {
   readonly spec: SenderSpec;

@@ -1,4 +1,5 @@
 import { ForemeshError, runCommand, runCommandText } from '../../base/index.ts';
+import { inGroups } from '../in-groups.ts';
 import {
   type GatewayLayout,
   type HostLayout,
@@ -20,7 +21,7 @@ const CONCURRENCY = 4;
  */
 export async function buildNetwork(layout: LabLayout): Promise<void> {
   await batch(null, namespacesIn(layout).map((name) => `netns add ${name}`));
-  await eachOf(namespacesIn(layout), (namespace) => setSysctls(namespace));
+  await inGroups(namespacesIn(layout), CONCURRENCY, (namespace) => setSysctls(namespace));
   await batch(null, linksBetweenNamespaces(layout));
   await batch(layout.underlayNamespace, underlayLines(layout));
   const rest: (() => Promise<void>)[] = [
@@ -30,7 +31,7 @@ export async function buildNetwork(layout: LabLayout): Promise<void> {
     ...layout.gateways.map((gateway) => () => batch(gateway.namespace, gatewayLines(gateway))),
     ...layout.hosts.map((host) => () => batch(host.namespace, hostLines(layout, host))),
   ];
-  await eachOf(rest, (step) => step());
+  await inGroups(rest, CONCURRENCY, (step) => step());
 }
 
 /** The veth pairs, made from outside with both ends born where they belong: no name ever stands in the root namespace. */
@@ -129,12 +130,4 @@ async function batch(namespace: string | null, lines: readonly string[]): Promis
   const line = /Command failed -:(\d+)/.exec(result.stderr)?.[1];
   const refused = line === undefined ? '' : ` at "${lines[Number(line) - 1] ?? ''}"`;
   throw new ForemeshError('LAB_FAILED', { what: `ip in ${namespace ?? 'the root namespace'}: ${result.stderr.trim().slice(0, 300)}${refused}`, fix: 'see that the kernel has veth, vxlan and bridge, and that you are root' });
-}
-
-async function eachOf<T>(items: readonly T[], action: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  const worker = async (): Promise<void> => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await action(next);
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
 }

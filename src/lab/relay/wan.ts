@@ -1,5 +1,5 @@
 import { type Clock, createRng, ForemeshError, type Rng } from '../../base/index.ts';
-import { type PathId, pathId, type UplinkId } from '../../model/index.ts';
+import { type PathId, type UplinkId, uplinksOfPath } from '../../model/index.ts';
 import type { PathProfiles } from '../net/index.ts';
 import type { PathProfile } from '../world.ts';
 import { classify, describe, destinationOf, fragmentKey, hasMoreFragments, isIpv4Datagram, type PacketClass, parseAddress, sourceOf, wireBytes } from './packet.ts';
@@ -50,7 +50,7 @@ const CLEAR_TEXT_SEEN_MAX = 20;
 const FRAGMENTS_REMEMBERED_MAX = 256;
 
 /**
- * Every uplink reaches every other. A packet passes, in this order: the sender's upload (shared by its paths), the
+ * The paths are those of `profiles`; on any other way nothing passes. A packet passes, in this order: the sender's upload (shared by its paths), the
  * path's cut, loss and bandwidth, its delay and jitter, the receiver's download (shared by its paths).
  */
 export function createWan(options: WanOptions): Wan {
@@ -142,34 +142,26 @@ export function createWan(options: WanOptions): Wan {
   };
 }
 
-const CLEAR_PROFILE: PathProfile = { delayMs: 0, jitterMs: 0, lossRatio: 0, bandwidthMbps: 0, down: false };
-
 function linkEndpoints(options: WanOptions, paths: Map<PathId, { forward: Way; reverse: Way }>): Endpoint[] {
   const rng = createRng(options.seed);
-  const profiles = new Map(options.profiles.map((one) => [one.path, one]));
-  const endpoints = options.endpoints.map((endpoint) => ({
-    uplink: endpoint.uplink,
-    address: parseAddress(endpoint.address),
-    up: createShaper(endpoint.upMbps),
-    down: createShaper(endpoint.downMbps),
-    ways: new Map<number, Way>(),
-  }));
-  const way = (path: PathId, to: Endpoint, direction: Direction): Way => {
-    const profile = profiles.get(path)?.[direction] ?? CLEAR_PROFILE;
-    const draws = rng.fork(`${path}/${direction}`);
-    return { path, to, profile, shaper: createShaper(profile.bandwidthMbps), loss: draws.fork('loss'), jitter: draws.fork('jitter'), lastDueMs: 0, count: emptyCount() };
-  };
-  endpoints.forEach((one, index) => {
-    for (const other of endpoints.slice(index + 1)) {
-      const path = pathId(one.uplink, other.uplink);
-      const [lesser, greater] = one.uplink < other.uplink ? [one, other] : [other, one];
-      const ways = { forward: way(path, greater, 'forward'), reverse: way(path, lesser, 'reverse') };
-      lesser.ways.set(greater.address, ways.forward);
-      greater.ways.set(lesser.address, ways.reverse);
-      paths.set(path, ways);
-    }
-  });
-  return endpoints;
+  const endpoints = new Map<UplinkId, Endpoint>();
+  for (const { uplink, address, upMbps, downMbps } of options.endpoints) {
+    endpoints.set(uplink, { uplink, address: parseAddress(address), up: createShaper(upMbps), down: createShaper(downMbps), ways: new Map() });
+  }
+  for (const { path, ...profiles } of options.profiles) {
+    const [lesser, greater] = uplinksOfPath(path).map((uplink) => endpoints.get(uplink));
+    if (!lesser || !greater) throw new ForemeshError('LAB_FAILED', { what: `path ${path} has an end that is no uplink here`, fix: 'give profiles for paths of this intent' });
+    const way = (to: Endpoint, direction: Direction): Way => {
+      const draws = rng.fork(`${path}/${direction}`);
+      const profile = profiles[direction];
+      return { path, to, profile, shaper: createShaper(profile.bandwidthMbps), loss: draws.fork('loss'), jitter: draws.fork('jitter'), lastDueMs: 0, count: emptyCount() };
+    };
+    const ways = { forward: way(greater, 'forward'), reverse: way(lesser, 'reverse') };
+    lesser.ways.set(greater.address, ways.forward);
+    greater.ways.set(lesser.address, ways.reverse);
+    paths.set(path, ways);
+  }
+  return [...endpoints.values()];
 }
 
 function countEntering(count: DirectionCount, packetClass: PacketClass, bytes: number): void {

@@ -12,7 +12,7 @@ export async function cleanUp(id: string, clock: Clock): Promise<void> {
   const processes = await listProcesses(id);
   await Promise.all(processes.map((entry) => killMarked(entry, clock)));
   const namespaces = await namespacesOf(id);
-  const inodes = await Promise.all(namespaces.map(async (name) => (await stat(`/run/netns/${name}`)).ino));
+  const inodes = await Promise.all(namespaces.map((name) => stat(`/run/netns/${name}`).then(({ ino }) => ino, () => -1))); // -1: someone else removed it
   killSessions(new Set(processes.map((entry) => entry.pid)), new Set(inodes));
   if (namespaces.length > 0) {
     await runCommand('ip', ['-force', '-batch', '-'], { stdin: namespaces.map((name) => `netns del ${name}\n`).join('') });
