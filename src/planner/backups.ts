@@ -1,0 +1,81 @@
+import { compareText } from '../base/index.ts';
+import { isUsable, slaRefusal } from './admissibility.ts';
+import type { Board, Placement } from './board.ts';
+import { costOf } from './cost.ts';
+import { slotRefusal } from './options.ts';
+import type { Hop, Want } from './types.ts';
+import { directWay, relayWays } from './ways.ts';
+import { nameOfWant } from './words.ts';
+
+/**
+ * Sees that a want which is to be protected has an established second way, disjoint from its routes as far as the
+ * sites allow: one the pair has anyway, else a new tunnel. Compared by shared uplinks, then shared risk groups, then
+ * provider, then cost. No capacity is set aside for it: it carries traffic only while something else is broken.
+ */
+export function ensureBackup(board: Board, want: Want): void {
+  const primary = board.placements.get(want.key) ?? basePlacement(board, want);
+  if (!primary || protectsItself(primary)) return;
+  const routes = primary.choice.flatMap(({ way }) => way.hops);
+  const candidates = board.network
+    .hops(want.pair)
+    .filter((hop) => !routes.includes(hop) && isUsable(hop) && slaRefusal(directWay(want.pair, hop), want.trafficClass) === null)
+    .map((hop) => ({ hop, overlap: overlapOf(hop, routes), claimed: board.ledger.isClaimed(hop) ? 0 : hop.existing ? 1 : 2 }));
+  const open = candidates.filter(({ hop }) => board.ledger.fullNode([hop]) === null);
+  const cost = new Map(open.map(({ hop }) => [hop, costOf(directWay(want.pair, hop), want, board.ledger)]));
+  open.sort(
+    (left, right) =>
+      left.overlap.uplinks - right.overlap.uplinks ||
+      left.overlap.risks - right.overlap.risks ||
+      left.claimed - right.claimed ||
+      left.overlap.providers - right.overlap.providers ||
+      cost.get(left.hop)! - cost.get(right.hop)! ||
+      compareText(left.hop.path, right.hop.path),
+  );
+  const best = open[0];
+  if (best) return board.claim(best.hop, `backup for ${nameOfWant(want)}, ${describeOverlap(best.overlap)} with ${routes.map((hop) => hop.path).join(', ')}`);
+  const isRelayed = relayWays(board, want.pair, want.trafficClass).some((way) => way.hops.every((hop) => board.ledger.isClaimed(hop)));
+  if (isRelayed) return;
+  const reason = candidates.length > 0 ? slotRefusal(board, [candidates[0]!.hop])! : 'no other admissible path between the two sites';
+  board.notes.wait(`backup for ${nameOfWant(want)}`, reason, null);
+}
+
+/** What two ways have in common and can lose together. */
+export interface Overlap {
+  uplinks: number;
+  risks: number;
+  providers: number;
+}
+
+export function overlapOf(hop: Hop, routes: readonly Hop[]): Overlap {
+  const theirs = routes.flatMap((route) => route.ends.map((end) => end.uplink));
+  const uplinks = new Set(theirs.map((uplink) => uplink.id));
+  const risks = new Set(theirs.flatMap((uplink) => uplink.riskGroups));
+  const providers = new Set(theirs.map((uplink) => uplink.provider));
+  const mine = hop.ends.map((end) => end.uplink);
+  return {
+    uplinks: mine.filter((uplink) => uplinks.has(uplink.id)).length,
+    risks: new Set(mine.flatMap((uplink) => uplink.riskGroups.filter((group) => risks.has(group)))).size,
+    providers: mine.filter((uplink) => providers.has(uplink.provider)).length,
+  };
+}
+
+function describeOverlap({ uplinks, risks }: Overlap): string {
+  if (uplinks > 0) return `shares ${uplinks === 1 ? 'one uplink' : 'both uplinks'}`;
+  return risks > 0 ? 'shares a risk group, no uplink' : 'shares no uplink and no risk group';
+}
+
+/** A split whose ways share nothing needs no further tunnel: each is the other's backup. */
+function protectsItself({ choice }: Placement): boolean {
+  return choice.some(({ way }, index) =>
+    choice.slice(index + 1).some((other) => {
+      const overlaps = way.hops.map((hop) => overlapOf(hop, other.way.hops));
+      return overlaps.every(({ uplinks, risks }) => uplinks === 0 && risks === 0);
+    }),
+  );
+}
+
+/** Classes without demand go where the pair's base class goes. */
+function basePlacement(board: Board, want: Want): Placement | undefined {
+  const base = want.pair.classes[0];
+  return base && board.placements.get(`${want.pair.key}|${base.id}`);
+}

@@ -1,0 +1,50 @@
+import { compareText } from '../base/index.ts';
+import type { Assignment, TunnelId } from '../model/index.ts';
+import { isUsable, slaRefusal } from './admissibility.ts';
+import { overlapOf } from './backups.ts';
+import type { Board, Placement } from './board.ts';
+import { PLANNER_SETTINGS } from './settings.ts';
+import type { Hop, Way } from './types.ts';
+import { directWay, relayWays } from './ways.ts';
+
+/**
+ * The ways a placement falls back to, in order, from its lesser site: its own other routes (a split), then the pair's
+ * other tunnels (those within the class's SLA and least shared with the routes first), then, when there is none of
+ * these, relays over tunnels that exist. What was listed before keeps its place among its equals.
+ */
+export function fallbacksOf(board: Board, placement: Placement, tunnels: readonly Hop[], listed: Assignment | undefined): Hop[][] {
+  const { want, choice } = placement;
+  const routes = choice.flatMap(({ way }) => way.routes).map((route) => route.hops);
+  const siblings = routes.length > 1 ? routes : [];
+  const used = routes.flat();
+  const others = rank(board, placement, tunnels.filter((hop) => isUsable(hop) && !used.includes(hop)), used, listed);
+  const found = [...siblings, ...others.map((hop) => [hop])];
+  if (found.length > 0) return found.slice(0, PLANNER_SETTINGS.backupsMax);
+  return relayWays(board, want.pair, want.trafficClass)
+    .filter((way) => !choice.some((share) => share.way.key === way.key) && way.hops.every((hop) => board.ledger.isClaimed(hop) && !used.includes(hop)))
+    .sort((left, right) => listedAt(left, listed) - listedAt(right, listed))
+    .flatMap((way) => way.routes.slice(0, 1).map((route) => route.hops))
+    .slice(0, 2);
+}
+
+function rank(board: Board, { want }: Placement, hops: readonly Hop[], used: readonly Hop[], listed: Assignment | undefined): Hop[] {
+  const ranked = hops.map((hop) => {
+    const way = directWay(want.pair, hop);
+    const position = listedAt(way, listed);
+    const tolerance = Number.isFinite(position) ? PLANNER_SETTINGS.slaBackupRatio : 1;
+    const overlap = overlapOf(hop, used);
+    return { hop, keys: [slaRefusal(way, want.trafficClass, tolerance) === null ? 0 : 1, overlap.uplinks, overlap.risks, position, hop.latencyMs] };
+  });
+  ranked.sort((left, right) => {
+    const index = left.keys.findIndex((key, at) => key !== right.keys[at]);
+    return index < 0 ? compareText(left.hop.path, right.hop.path) : left.keys[index]! < right.keys[index]! ? -1 : 1;
+  });
+  return ranked.map(({ hop }) => hop);
+}
+
+/** Position in the previous list of fall-backs; infinite when new. */
+function listedAt(way: Way, listed: Assignment | undefined): number {
+  const tunnels: TunnelId[] = way.routes[0]!.hops.map((hop) => hop.tunnel);
+  const index = listed?.backups.findIndex((backup) => backup.join() === tunnels.join()) ?? -1;
+  return index < 0 ? Number.POSITIVE_INFINITY : index;
+}

@@ -1,0 +1,161 @@
+import { compareText, digest, sortedBy } from '../base/index.ts';
+import {
+  connectionFor,
+  pathId,
+  tunnelId,
+  type Override,
+  type PathId,
+  type PathQuality,
+  type SecurityProfile,
+  type Site,
+  type SiteId,
+  type SiteNode,
+  type TrafficClass,
+  type Tunnel,
+  type TunnelId,
+} from '../model/index.ts';
+import { qualityOf } from './quality.ts';
+import { refusalsOf } from './admissibility.ts';
+import type { PlanInputs } from './plan.ts';
+import { Resources } from './resources.ts';
+import type { Hop, HopEnd, Pair } from './types.ts';
+
+/**
+ * Everything the steps look up, indexed once from the inputs and sorted, so that the order of the inputs (but for that
+ * of the connections, which means something) never shows in the plan.
+ */
+export interface Network {
+  inputs: PlanInputs;
+  now: number;
+  sites: Site[];
+  classes: TrafficClass[];
+  serving: ReadonlyMap<SiteId, SiteNode>;
+  resources: Resources;
+  /** Admitted pairs by `pairKey`, in that order. */
+  pairs: ReadonlyMap<string, Pair>;
+  relays: Site[];
+  overrides: Override[];
+  previousTunnels: ReadonlyMap<TunnelId, Tunnel>;
+  lastUsedAt: ReadonlyMap<TunnelId, number>;
+  /** `securityDigest`, computed once a profile. */
+  cryptoOf(profile: SecurityProfile): string;
+  pair(one: SiteId, other: SiteId): Pair | undefined;
+  /** All paths between the serving nodes of a pair, by path id, refused ones too. */
+  hops(pair: Pair): Hop[];
+  /** The hop of a tunnel of the previous plan; undefined when it could not be built now: other node, other profile, not admitted. */
+  hopOf(tunnel: Tunnel): Hop | undefined;
+}
+
+export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, SiteNode>): Network {
+  const { intent, now } = inputs;
+  const sites = sortedBy(intent.sites, (site) => site.id);
+  const classes = [...intent.classes].sort((left, right) => left.priority - right.priority || compareText(left.id, right.id));
+  const profiles = new Map(intent.securityProfiles.map((profile) => [profile.name, profile]));
+  const previousTunnels = new Map(sortedBy(inputs.previous.tunnels, (tunnel) => tunnel.id).map((tunnel) => [tunnel.id, tunnel]));
+  const quality = new Map<PathId, PathQuality>();
+  for (const entry of inputs.observation.paths) {
+    const known = quality.get(entry.path);
+    if (!known || entry.sampledAt > known.sampledAt) quality.set(entry.path, entry);
+  }
+  const resources = new Resources(intent);
+  const pairs = admittedPairs(inputs, sites, classes, profiles);
+  const cryptoByProfile = new Map<SecurityProfile, string>();
+  const hopsByPair = new Map<string, Hop[]>();
+  const network: Network = {
+    inputs,
+    now,
+    sites,
+    classes,
+    serving,
+    resources,
+    pairs,
+    relays: sites.filter((site) => site.relay && serving.has(site.id)),
+    overrides: sortedBy(inputs.overrides.filter((override) => override.until > now), (override) => override.id),
+    previousTunnels,
+    lastUsedAt: new Map(inputs.observation.tunnels.flatMap((usage) => (usage.lastUsedAt === null ? [] : [[usage.tunnel, usage.lastUsedAt]]))),
+    cryptoOf(profile) {
+      const known = cryptoByProfile.get(profile) ?? securityDigest(profile);
+      cryptoByProfile.set(profile, known);
+      return known;
+    },
+    pair: (one, other) => pairs.get(pairKey(one, other)),
+    hops(pair) {
+      const known = hopsByPair.get(pair.key);
+      if (known) return known;
+      const hops = buildHops(network, pair, quality);
+      hopsByPair.set(pair.key, hops);
+      return hops;
+    },
+    hopOf(tunnel) {
+      const pair = network.pair(tunnel.a.site, tunnel.b.site);
+      return pair && network.hops(pair).find((hop) => hop.tunnel === tunnel.id);
+    },
+  };
+  return network;
+}
+
+export function pairKey(one: SiteId, other: SiteId): string {
+  return one < other ? `${one}>${other}` : `${other}>${one}`;
+}
+
+/** Identity of a tunnel's crypto: other timers do not make another tunnel, other suites do. */
+export function securityDigest(profile: SecurityProfile): string {
+  return digest({ ike: profile.ike, esp: profile.esp, pfs: profile.pfs, postQuantum: profile.postQuantum });
+}
+
+/** The end of a hop at a site. */
+export function endAt(hop: Hop, site: SiteId): HopEnd {
+  return hop.ends[0].site.id === site ? hop.ends[0] : hop.ends[1];
+}
+
+function admittedPairs(
+  inputs: PlanInputs,
+  sites: readonly Site[],
+  classes: readonly TrafficClass[],
+  profiles: ReadonlyMap<string, SecurityProfile>,
+): Map<string, Pair> {
+  const pairs = new Map<string, Pair>();
+  const vetoed = vetoedAdmissions(inputs);
+  for (const [index, a] of sites.entries()) {
+    for (const b of sites.slice(index + 1)) {
+      const connection = connectionFor(inputs.intent, a.id, b.id);
+      const profile = connection ? profiles.get(connection.securityProfile) : undefined;
+      const key = pairKey(a.id, b.id);
+      if (!connection || connection.mode === 'never' || !profile || vetoed.has(key)) continue;
+      const allowed = connection.classes.length === 0 ? classes : classes.filter((each) => connection.classes.includes(each.id));
+      pairs.set(key, { key, a, b, connection, profile, classes: [...allowed] });
+    }
+  }
+  return pairs;
+}
+
+/** Pairs whose admission a person took back. A pair the intent forbids is never admitted, veto or not. */
+function vetoedAdmissions(inputs: PlanInputs): Set<string> {
+  const admitted = new Set(inputs.previous.admitted.map(([one, other]) => pairKey(one, other)));
+  const keys = inputs.vetoes.flatMap((veto) => {
+    if (veto.change.kind !== 'admission' || veto.until <= inputs.now) return [];
+    const [one, other] = veto.change.pair.split('>') as [SiteId, SiteId];
+    return [pairKey(one, other)];
+  });
+  return new Set(keys.filter((key) => !admitted.has(key)));
+}
+
+function buildHops(network: Network, pair: Pair, quality: ReadonlyMap<PathId, PathQuality>): Hop[] {
+  const one = network.serving.get(pair.a.id);
+  const other = network.serving.get(pair.b.id);
+  if (!one || !other) return [];
+  const crypto = network.cryptoOf(pair.profile);
+  const hops = one.uplinks.flatMap((left) =>
+    other.uplinks.map((right): Hop => {
+      const path = pathId(left.id, right.id);
+      const tunnel = tunnelId(path, crypto);
+      const near: HopEnd = { site: pair.a, node: one, uplink: left, ...network.resources.of(one, left) };
+      const far: HopEnd = { site: pair.b, node: other, uplink: right, ...network.resources.of(other, right) };
+      const ends: [HopEnd, HopEnd] = left.id < right.id ? [near, far] : [far, near];
+      const existing = network.previousTunnels.get(tunnel) ?? null;
+      const measured = qualityOf(ends, quality.get(path), network.now);
+      return { path, tunnel, profile: pair.profile, ends, existing, ...measured, refusals: refusalsOf(network, pair, ends, path, existing, measured.state) };
+    }),
+  );
+  return sortedBy(hops, (hop) => hop.path);
+}

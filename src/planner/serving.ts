@@ -1,0 +1,60 @@
+import { sortedBy } from '../base/index.ts';
+import type { NodeId, NodeStatus, Site, SiteId, SiteNode } from '../model/index.ts';
+import type { PlanInputs } from './plan.ts';
+import type { Notes } from './notes.ts';
+import { PLANNER_SETTINGS } from './settings.ts';
+
+/**
+ * Which node of each site owns the LAN address and the tunnels; sites without a node are missing.
+ * Order of decisions: a node that is being drained, dead or vetoed comes last; then the one that serves now, so that a
+ * site does not swing back on its own; then the active one; then the lesser id.
+ */
+export function chooseServingNodes(inputs: PlanInputs, notes: Notes): Map<SiteId, SiteNode> {
+  const drained = new Map<NodeId, string>();
+  for (const override of inputs.overrides) {
+    if (override.what.kind === 'drain-node' && override.until > inputs.now) drained.set(override.what.node, override.id);
+  }
+  const serving = new Map<SiteId, SiteNode>();
+  for (const site of sortedBy(inputs.intent.sites, (each) => each.id)) {
+    const chosen = chooseForSite(site, inputs, drained);
+    if (!chosen) continue;
+    serving.set(site.id, chosen);
+    const override = drained.get(chosen.id);
+    if (override !== undefined) {
+      notes.wait(`draining of ${chosen.id}`, `no other node of ${site.id} can serve it (override ${override})`, null);
+    }
+  }
+  return serving;
+}
+
+function chooseForSite(site: Site, inputs: PlanInputs, drained: ReadonlyMap<NodeId, string>): SiteNode | null {
+  const current = inputs.previous.servingNodes.find((entry) => entry.site === site.id)?.node;
+  const vetoed = new Set(
+    inputs.vetoes.flatMap((veto) => {
+      const isHere = veto.until > inputs.now && veto.change.kind === 'serving-node' && veto.change.site === site.id;
+      return isHere && veto.change.kind === 'serving-node' && veto.change.node !== current ? [veto.change.node] : [];
+    }),
+  );
+  const ranked = site.nodes
+    .map((node) => {
+      const dead = isDead(inputs.observation.nodes.find((status) => status.node === node.id), inputs.now);
+      const unfit = (dead ? 4 : 0) + (drained.has(node.id) ? 2 : 0) + (vetoed.has(node.id) ? 1 : 0);
+      return { node, rank: [unfit, node.id === current ? 0 : 1, node.role === 'active' ? 0 : 1] };
+    })
+    .sort((left, right) => compareRanks(left.rank, right.rank) || (left.node.id < right.node.id ? -1 : 1));
+  return ranked[0]?.node ?? null;
+}
+
+/** Not connected and silent for longer than `nodeDeadMs`; a node never heard of is not known to be dead. */
+function isDead(status: NodeStatus | undefined, now: number): boolean {
+  if (!status || status.connected || status.lastSeenAt === null) return false;
+  return now - status.lastSeenAt > PLANNER_SETTINGS.nodeDeadMs;
+}
+
+function compareRanks(left: readonly number[], right: readonly number[]): number {
+  for (let index = 0; index < left.length; index++) {
+    const difference = left[index]! - right[index]!;
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

@@ -1,0 +1,54 @@
+/**
+ * Every threshold of the planner, with its unit in the name. Costs are in "milliseconds worth": one unit is what one
+ * millisecond of round trip is worth to a class that bears 100 ms.
+ */
+export const PLANNER_SETTINGS = {
+  /** Demand below this is none: keep-alives and scans do not open tunnels. */
+  demandFloorMbps: 0.05,
+  /** What was measured longer ago than this is unknown again; so a path seen down is tried again after it. */
+  qualityFreshMs: 300_000,
+  /** A node not connected and not seen for longer than this is dead; its site is served by the other one. */
+  nodeDeadMs: 15_000,
+  /** Weights of a split are multiples of this, per cent: flows are spread by hash, finer steps would promise too much. */
+  weightStep: 10,
+  /** Ways one (pair, class) is split over at most. */
+  waysMax: 4,
+  /** A split is folded only when the remaining ways would then be filled to at most this share of their limit. */
+  foldRatio: 0.6,
+  /** When nothing carries everything, another split must carry this much more of the demand to be worth a move. */
+  carriedGainMin: 0.05,
+  /** A re-route for mere gain needs this much less cost … */
+  gainMin: 10,
+  /** … and this share of the present cost. */
+  gainRatioMin: 0.25,
+  /** Round trip per kilometre of great circle: light in fibre there and back (0.01 ms), times 1.5 for the way it goes. */
+  latencyMsPerKm: 0.015,
+  /** Added per end to an estimated round trip. */
+  accessMs: { onprem: 4, cloud: 1 },
+  /** Added to a round trip by a relay gateway. */
+  relayMs: 1,
+  /** Cost of using a relay at all: it doubles the traffic on somebody else's uplinks. */
+  relayCost: 20,
+  /** Cost of one more tunnel on an empty gateway; rises with the square of how full its tunnel table is … */
+  tunnelCost: 4,
+  /** … up to this much more. */
+  tunnelScarcityCost: 16,
+  /** Cost of one USD per GB. */
+  usdPerGbCost: 100,
+  /** Cost of an uplink at its limit; falls with the cube of its utilisation, so an emptier one is worth a detour. */
+  headroomCost: 30,
+  /** Cost of a path whose probes say `degraded`. */
+  degradedCost: 20,
+  /** Cost of a latency within the last tenth of what the class bears: who left it does not come back at once. */
+  slaEdgeCost: 20,
+  /** Share of the class's latency bound from which `slaEdgeCost` counts. */
+  slaEdgeRatio: 0.9,
+  /** A listed backup stays listed up to this share of the class's bound: order of backups must not follow noise. */
+  slaBackupRatio: 1.1,
+  /** Ways to fall back to that are listed per (pair, class). */
+  backupsMax: 4,
+  /** Relays looked at per demand, nearest first. */
+  relaysMax: 4,
+  /** Rounds until a plan must reproduce itself. */
+  roundsMax: 6,
+} as const;
