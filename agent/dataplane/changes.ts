@@ -1,0 +1,210 @@
+import { prefixContains } from '../../src/base/index.ts';
+import type { TunnelId } from '../../src/model/index.ts';
+import type { DataplaneWanted, LaneWanted } from '../ports.ts';
+import { type Change, ipChange, type Phases } from './commands.ts';
+import { linkChanges } from './libipsec-link.ts';
+import { addressLabel, ESP_INTERFACE, GUARD_METRIC, isTunnelName, markText, RULE_PRIORITY } from './names.ts';
+import type { Observed, ObservedRoute } from './observe.ts';
+import { buildRuleset, type ManagementTraffic, rulesetText } from './ruleset.ts';
+
+/** What is known of our own ruleset beyond the kernel's listing of it. */
+export interface InstalledRuleset {
+  /** The transaction's text without its clean-up of what came before. */
+  text: string;
+  /** Digest of the kernel's listing right after it. */
+  digest: string;
+}
+
+/** Everything that makes the kernel as wanted, in order, and what has to wait. */
+export interface DataplaneChanges {
+  phases: Phases;
+  /** Tunnels whose interface cannot be made because charon's device is not there. */
+  waiting: TunnelId[];
+}
+
+/**
+ * Compares wanted with observed. The order is what keeps clear text in and packets flowing: guards first; then
+ * addresses, interfaces and lanes beside the old ones; then all rules in one transaction; then forwarding and the LAN
+ * address, which bring traffic; last of all what is no longer wanted goes.
+ * @param installed  our last ruleset; null after a start, when it is written in any case
+ */
+export function planChanges(wanted: DataplaneWanted, observed: Observed, installed: InstalledRuleset | null, management: readonly ManagementTraffic[] = []): DataplaneChanges {
+  const espIsThere = observed.links.some(({ name }) => name === ESP_INTERFACE);
+  const links = espIsThere ? wanted.interfaces.flatMap((tunnel) => linkChanges(tunnel, observed)) : [];
+  const lanes = uniqueLanes(wanted.lanes);
+  const fresh = new Set(links.flatMap(({ commands }) => commands.flatMap((one) => (one.do === 'ip' && one.line.startsWith('link add ') ? [one.line.split(' ')[2]!] : []))));
+  const remoteOverlays = espIsThere ? remoteOverlaysOf(wanted) : new Map<TunnelId, string>();
+  return {
+    phases: [
+      guardChanges(wanted, observed),
+      [...filterChanges(wanted, observed), ...overlayChanges(wanted, observed)],
+      links,
+      [...lanes.flatMap((lane) => laneRouteChanges(lane, remoteOverlays, fresh, observed)), ...lanes.flatMap((lane) => laneRuleChanges(lane, observed))],
+      rulesetChanges(wanted, observed, installed, management),
+      [...forwardingChanges(observed), ...lanAddressChanges(wanted, observed)],
+      staleChanges(wanted, observed),
+    ],
+    waiting: espIsThere ? [] : wanted.interfaces.map(({ tunnel }) => tunnel),
+  };
+}
+
+/** What takes away everything that `planChanges` ever makes: traffic first, guards last. */
+export function clearChanges(observed: Observed, lanInterface: string | null): Phases {
+  const labelled = observed.addresses.filter(({ interface: name, label }) => label !== '' && label === addressLabel(name) && (name === 'lo' || name === lanInterface));
+  return [
+    [
+      ...observed.links.filter(({ name }) => isTunnelName(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
+      ...ourRules(observed).map(({ mark }) => removeLane(mark, observed)),
+      ...labelled.map(({ interface: name, address }) => ipChange(`address ${address} removed from ${name}`, `addr del ${address} dev ${name}`)),
+    ],
+    observed.ruleset ? [{ says: 'nft ruleset removed', commands: [{ do: 'nft', text: 'delete table inet foremesh\n' }] }] : [],
+    guardsOf(observed).map(({ prefix }) => ipChange(`guard of ${prefix} removed`, `route del unreachable ${prefix} metric ${GUARD_METRIC}`)),
+  ];
+}
+
+/** The `ip` lines that point a lane at its active tunnel; null when that tunnel is not known. */
+export function laneLines(lane: LaneWanted, remoteOverlays: ReadonlyMap<TunnelId, string>): string[] | null {
+  const overlay = lane.active === null ? null : remoteOverlays.get(lane.active);
+  if (overlay === undefined) return null;
+  return lane.prefixes.map((prefix) =>
+    overlay === null ? `route replace unreachable ${prefix} table ${lane.mark}` : `route replace ${prefix} via ${overlay} dev ${lane.active} onlink table ${lane.mark}`,
+  );
+}
+
+export function remoteOverlaysOf(wanted: DataplaneWanted): Map<TunnelId, string> {
+  return new Map(wanted.interfaces.map(({ tunnel, remoteOverlay }) => [tunnel, remoteOverlay]));
+}
+
+/** Names of the settings that `planChanges` wants to see. */
+export function sysctlNames(wanted: DataplaneWanted): string[] {
+  return [FORWARDING, ...filterSysctls(wanted)];
+}
+
+const FORWARDING = 'net/ipv4/ip_forward';
+
+function guardChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
+  const guarded = new Set(guardsOf(observed).map(({ prefix }) => prefix));
+  return guardPrefixes(wanted)
+    .filter((prefix) => !guarded.has(prefix))
+    .map((prefix) => ipChange(`guard: ${prefix} is unreachable but through tunnels`, `route replace unreachable ${prefix} metric ${GUARD_METRIC}`));
+}
+
+/** What the plan protects, and the far overlay addresses where these are not inside it. */
+function guardPrefixes({ config, interfaces }: DataplaneWanted): string[] {
+  const overlays = [...config.tunnels.map((tunnel) => tunnel.remote.overlay), ...interfaces.map((tunnel) => tunnel.remoteOverlay)].map((overlay) => `${overlay}/32`);
+  const open = overlays.filter((overlay) => !config.protectedPrefixes.some((prefix) => !prefix.includes(':') && prefixContains(prefix, overlay)));
+  return [...new Set([...config.protectedPrefixes, ...open])].sort();
+}
+
+function guardsOf(observed: Observed): ObservedRoute[] {
+  return observed.routes.filter((route) => route.table === 'main' && route.via === null && route.metric === GUARD_METRIC);
+}
+
+/** Reverse-path filters off (replies may come by another tunnel), and the LAN told when its address arrives. */
+function filterSysctls({ config }: DataplaneWanted): string[] {
+  const interfaces = [...new Set(['all', 'default', ESP_INTERFACE, config.lan.interface, ...config.uplinks.map((uplink) => uplink.interface)])];
+  return interfaces.map((name) => `net/ipv4/conf/${name}/rp_filter`);
+}
+
+function filterChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
+  return filterSysctls(wanted)
+    .filter((name) => observed.sysctls.get(name) !== undefined && observed.sysctls.get(name) !== null && observed.sysctls.get(name) !== '0')
+    .map((name) => ({ says: `${name} = 0`, commands: [{ do: 'sysctl', name, value: '0' }] }));
+}
+
+function forwardingChanges(observed: Observed): Change[] {
+  return observed.sysctls.get(FORWARDING) === '1' ? [] : [{ says: `${FORWARDING} = 1`, commands: [{ do: 'sysctl', name: FORWARDING, value: '1' }] }];
+}
+
+function overlayChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
+  const present = new Set(observed.addresses.filter(({ interface: name }) => name === 'lo').map(({ address }) => address));
+  return [...new Set(wanted.overlayAddresses)]
+    .filter((overlay) => !present.has(`${overlay}/32`))
+    .map((overlay) => ipChange(`overlay address ${overlay} added`, `addr add ${overlay}/32 dev lo label ${addressLabel('lo')}`));
+}
+
+function lanAddressChanges({ config }: DataplaneWanted, observed: Observed): Change[] {
+  const { interface: name } = config.lan;
+  const address = lanAddressOf(config.lan);
+  const isThere = observed.addresses.some((one) => one.interface === name && one.address === address);
+  if (config.serving === isThere) return [];
+  if (!config.serving) return [ipChange(`LAN address ${address} given up`, `addr del ${address} dev ${name}`)];
+  const label = addressLabel(name);
+  const mac = observed.links.find((link) => link.name === name)?.mac ?? '';
+  const change = ipChange(`LAN address ${address} taken`, `addr add ${address} dev ${name}${label === '' ? '' : ` label ${label}`}`);
+  return [{ ...change, commands: [...change.commands, ...(mac === '' ? [] : [{ do: 'announce' as const, interface: name, mac }])] }];
+}
+
+/** The address with the length of the LAN prefix that it lies in, when it does not say. */
+function lanAddressOf(lan: { address: string; prefixes: string[] }): string {
+  if (lan.address.includes('/')) return lan.address;
+  const prefix = lan.prefixes.find((one) => !one.includes(':') && prefixContains(one, `${lan.address}/32`));
+  return `${lan.address}/${prefix?.split('/')[1] ?? '32'}`;
+}
+
+/** @param fresh  interfaces made in this very apply: with the old one of that name its routes went */
+function laneRouteChanges(lane: LaneWanted, remoteOverlays: ReadonlyMap<TunnelId, string>, fresh: ReadonlySet<string>, observed: Observed): Change[] {
+  const lines = laneLines(lane, remoteOverlays) ?? laneLines({ ...lane, active: null }, remoteOverlays) ?? [];
+  const overlay = lane.active === null ? undefined : remoteOverlays.get(lane.active);
+  const table = observed.routes.filter((route) => route.table === String(lane.mark) && !(route.via && fresh.has(route.via.interface)));
+  const wrong = lane.prefixes.flatMap((prefix, index) => {
+    const route = table.find((one) => one.prefix === prefix);
+    const isRight = route && (overlay === undefined ? route.via === null : route.via?.interface === lane.active && route.via?.address === overlay);
+    return isRight ? [] : [lines[index]!];
+  });
+  const extra = table.filter((route) => !lane.prefixes.includes(route.prefix)).map((route) => deleteRoute(route));
+  if (wrong.length === 0 && extra.length === 0) return [];
+  return [ipChange(`lane ${lane.mark} ${overlay === undefined ? 'unreachable' : `through ${lane.active}`}`, ...wrong, ...extra)];
+}
+
+function laneRuleChanges({ mark }: LaneWanted, observed: Observed): Change[] {
+  if (ourRules(observed).some((rule) => rule.mark === mark)) return [];
+  return [ipChange(`lane ${mark} has a table`, `rule add fwmark ${markText(mark)} lookup ${mark} priority ${RULE_PRIORITY}`)];
+}
+
+function ourRules(observed: Observed): Observed['rules'] {
+  return observed.rules.filter((rule) => rule.priority === RULE_PRIORITY && rule.table === String(rule.mark));
+}
+
+function rulesetChanges(wanted: DataplaneWanted, observed: Observed, installed: InstalledRuleset | null, management: readonly ManagementTraffic[]): Change[] {
+  const ruleset = buildRuleset(wanted, management);
+  if (installed && observed.ruleset?.digest === installed.digest && installed.text === rulesetText(ruleset, { chains: [], counters: [] })) return [];
+  const chains = new Set(ruleset.chains.map(({ name }) => name));
+  const counters = new Set(ruleset.counters);
+  const stale = {
+    chains: (observed.ruleset?.chains ?? []).filter((name) => !chains.has(name)),
+    counters: (observed.ruleset?.counters ?? []).map(({ name }) => name).filter((name) => !counters.has(name)),
+  };
+  return [{ says: `nft ruleset replaced (${ruleset.chains.length} chains)`, commands: [{ do: 'nft', text: rulesetText(ruleset, stale) }] }];
+}
+
+function staleChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
+  const marks = new Set(wanted.lanes.map(({ mark }) => mark));
+  const tunnels = new Set<string>(wanted.interfaces.map(({ tunnel }) => tunnel));
+  const overlays = new Set(wanted.overlayAddresses.map((overlay) => `${overlay}/32`));
+  const guards = new Set(guardPrefixes(wanted));
+  return [
+    ...ourRules(observed).filter(({ mark }) => !marks.has(mark)).map(({ mark }) => removeLane(mark, observed)),
+    ...observed.links.filter(({ name }) => isTunnelName(name) && !tunnels.has(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
+    ...observed.addresses
+      .filter(({ interface: name, address, label }) => name === 'lo' && label === addressLabel('lo') && !overlays.has(address))
+      .map(({ address }) => ipChange(`overlay address ${address} removed`, `addr del ${address} dev lo`)),
+    ...guardsOf(observed)
+      .filter(({ prefix }) => !guards.has(prefix))
+      .map(({ prefix }) => ipChange(`guard of ${prefix} removed`, `route del unreachable ${prefix} metric ${GUARD_METRIC}`)),
+  ];
+}
+
+/** The rule goes before the routes: a packet with the mark then meets the guard, never half a table. */
+function removeLane(mark: number, observed: Observed): Change {
+  const routes = observed.routes.filter((route) => route.table === String(mark)).map((route) => deleteRoute(route));
+  return ipChange(`lane ${mark} removed`, `rule del fwmark ${markText(mark)} lookup ${mark} priority ${RULE_PRIORITY}`, ...routes);
+}
+
+function deleteRoute({ prefix, table, via }: ObservedRoute): string {
+  return `route del ${via === null ? 'unreachable ' : ''}${prefix} table ${table}`;
+}
+
+function uniqueLanes(lanes: readonly LaneWanted[]): LaneWanted[] {
+  return [...new Map(lanes.map((lane) => [lane.mark, lane])).values()];
+}

@@ -1,0 +1,81 @@
+import { ForemeshError, messageOf } from '../../src/base/index.ts';
+import type { Change, Command, Phases } from './commands.ts';
+import type { Machine } from './machine.ts';
+
+/**
+ * Does the phases in order and gives the lines of what was changed.
+ * @throws ForemeshError DATAPLANE_FAILED with every command that failed, after the phase it is in; later phases are not begun
+ */
+export async function execute(phases: Phases, machine: Machine): Promise<string[]> {
+  const said: string[] = [];
+  for (const phase of phases) {
+    if (phase.length === 0) continue;
+    const failures = await executePhase(phase, machine);
+    if (failures.length > 0) {
+      throw new ForemeshError('DATAPLANE_FAILED', {
+        what: `${failures.length} command${failures.length === 1 ? '' : 's'} failed: ${failures.slice(0, 5).join('; ')}`.slice(0, 1500),
+        fix: 'read the message; what stood before still stands, and it is tried again',
+      });
+    }
+    said.push(...phase.map((change) => change.says));
+  }
+  return said;
+}
+
+/** Neighbouring `ip` lines go to one process. */
+async function executePhase(phase: readonly Change[], machine: Machine): Promise<string[]> {
+  const failures: string[] = [];
+  const commands = phase.flatMap((change) => change.commands);
+  let lines: string[] = [];
+  for (const command of commands) {
+    if (command.do === 'ip') {
+      lines.push(command.line);
+      continue;
+    }
+    failures.push(...(await runIpLines(lines, machine)), ...(await runOne(command, machine)));
+    lines = [];
+  }
+  return [...failures, ...(await runIpLines(lines, machine))];
+}
+
+async function runIpLines(lines: readonly string[], machine: Machine): Promise<string[]> {
+  if (lines.length === 0) return [];
+  const result = await machine.run('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`);
+  if (result.exitCode === 0) return [];
+  // "RTNETLINK answers: File exists" then "Command failed -:3"
+  const failures: string[] = [];
+  let reason = '';
+  for (const line of result.stderr.split('\n')) {
+    const failed = /^Command failed -:(\d+)/.exec(line);
+    if (failed) failures.push(`ip ${lines[Number(failed[1]) - 1] ?? ''}: ${reason.trim()}`);
+    reason = failed ? '' : `${reason} ${line}`;
+  }
+  return failures.length > 0 ? failures : [`ip -batch: ${result.stderr.trim()}`];
+}
+
+async function runOne(command: Exclude<Command, { do: 'ip' }>, machine: Machine): Promise<string[]> {
+  if (command.do === 'nft') {
+    const result = await machine.run('nft', ['-f', '-'], command.text);
+    return result.exitCode === 0 ? [] : [`nft: ${result.stderr.trim().slice(0, 600)}`];
+  }
+  if (command.do === 'sysctl') return setSysctl(command.name, command.value, machine);
+  return announce(command.interface, command.mac, machine);
+}
+
+/**
+ * Makes the kernel itself send gratuitous ARP: with `arp_notify` it does so when an interface's MAC is set, also to the
+ * value it has. No other program is needed, and it names the address that is there.
+ */
+async function announce(interfaceName: string, mac: string, machine: Machine): Promise<string[]> {
+  const failures = await setSysctl(`net/ipv4/conf/${interfaceName}/arp_notify`, '1', machine);
+  return [...failures, ...(await runIpLines([`link set ${interfaceName} address ${mac}`], machine))];
+}
+
+async function setSysctl(name: string, value: string, machine: Machine): Promise<string[]> {
+  try {
+    await machine.writeSysctl(name, value);
+    return [];
+  } catch (cause) {
+    return [`${name} = ${value}: ${messageOf(cause)}`];
+  }
+}

@@ -1,0 +1,67 @@
+import type { ClassId, SiteId, TunnelId } from '../../src/model/index.ts';
+
+/** The nftables table that holds all our rules, family inet. */
+export const NFT_TABLE = 'foremesh';
+/** charon's userspace ESP device: what is routed into it is encrypted. */
+export const ESP_INTERFACE = 'ipsec0';
+/** Our `ip rule`s: `fwmark M lookup M`, at this priority, before the main table. */
+export const RULE_PRIORITY = 1000;
+/** Guard routes lose against any real route and win against the default route, being longer. */
+export const GUARD_METRIC = 9999;
+/** VXLAN's registered port; on overlay addresses only. */
+export const VXLAN_PORT = 4789;
+/** Tables that are the system's (unspec, default, main, local) or charon's (220). */
+export const RESERVED_MARKS: ReadonlySet<number> = new Set([0, 220, 253, 254, 255]);
+
+const TUNNEL_NAME = /^t-[0-9a-f]{8}$/;
+const INTERFACE_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/;
+
+/** A tunnel's interface has the tunnel's id as its name. */
+export function isTunnelName(text: string): text is TunnelId {
+  return TUNNEL_NAME.test(text);
+}
+
+/** True for a name that Linux takes for an interface and nft needs no escape for. */
+export function isInterfaceName(text: string): boolean {
+  return INTERFACE_NAME.test(text);
+}
+
+/**
+ * The VXLAN network id of a tunnel, 0 … 2^24 - 1: the low bits of the lesser of its two overlay addresses, so both
+ * ends agree and no two tunnels of a mesh share one (their overlay addresses differ).
+ */
+export function vniOf(localOverlay: string, remoteOverlay: string): number {
+  const [local, remote] = [bytesOf(localOverlay), bytesOf(remoteOverlay)];
+  const lesser = Buffer.compare(local, remote) < 0 ? local : remote;
+  return lesser.readUIntBE(1, 3);
+}
+
+/** The MAC of the end with this overlay address: locally administered, the address in its low bytes. */
+export function macOf(overlay: string): string {
+  return ['02', 'fe', ...[...bytesOf(overlay)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
+}
+
+/** `0x65`: how `ip` and `nft` both write a mark. */
+export function markText(mark: number): string {
+  return `0x${mark.toString(16)}`;
+}
+
+/** The counter of what hosts of this site offered to `to` in one class. Names hold no `_`, so this reads back. */
+export function offeredCounter(to: SiteId, classId: ClassId): string {
+  return `o_${to}__${classId}`;
+}
+
+export function readOfferedCounter(name: string): { to: SiteId; classId: ClassId } | null {
+  const match = /^o_([a-z0-9-]+)__([a-z0-9-]+)$/.exec(name);
+  return match ? { to: match[1] as SiteId, classId: match[2] as ClassId } : null;
+}
+
+/** Marks an address as ours, so that it can be told from one that a person added; '' where the name would get too long. */
+export function addressLabel(interfaceName: string): string {
+  const label = `${interfaceName}:fm`;
+  return label.length <= 15 ? label : '';
+}
+
+function bytesOf(address: string): Buffer {
+  return Buffer.from(address.split('.').map(Number));
+}

@@ -1,0 +1,175 @@
+import { digest, ForemeshError } from '../../src/base/index.ts';
+import { NFT_TABLE } from './names.ts';
+import type { Machine } from './machine.ts';
+
+/** What the kernel has now, as far as it concerns us. */
+export interface Observed {
+  /** By `/proc/sys` name, e.g. `net/ipv4/ip_forward`; null for one that does not exist. */
+  sysctls: ReadonlyMap<string, string | null>;
+  links: ObservedLink[];
+  /** With length: `10.1.0.1/24`. */
+  addresses: { interface: string; address: string; label: string }[];
+  /** Permanent ones. */
+  neighbours: { interface: string; address: string; mac: string }[];
+  rules: { priority: number; mark: number; table: string }[];
+  routes: ObservedRoute[];
+  /** Our nft table; null when there is none. */
+  ruleset: ObservedRuleset | null;
+}
+
+export interface ObservedLink {
+  name: string;
+  isUp: boolean;
+  mtu: number;
+  mac: string;
+  /** null for anything but VXLAN. */
+  vxlan: { vni: number; local: string; remote: string; port: number; lower: string } | null;
+}
+
+export interface ObservedRoute {
+  table: string;
+  /** With length, `0.0.0.0/0` for the default. */
+  prefix: string;
+  /** null: unreachable. */
+  via: { address: string | null; interface: string } | null;
+  metric: number;
+}
+
+export interface ObservedRuleset {
+  chains: string[];
+  counters: { name: string; packets: number; bytes: number }[];
+  /** Digest of everything but counters and handles: the same for the same rules. */
+  digest: string;
+}
+
+/** Reads the kernel's state with `ip -j` and `nft -j`. @throws ForemeshError DATAPLANE_FAILED, TOOL_MISSING */
+export async function observe(machine: Machine, sysctls: readonly string[]): Promise<Observed> {
+  const [links, addresses, neighbours, rules, routes, ruleset, values] = await Promise.all([
+    readLinks(machine),
+    ipJson<IpAddresses>(machine, ['-4', 'addr', 'show']),
+    ipJson<IpNeighbour>(machine, ['-4', 'neigh', 'show', 'nud', 'permanent']),
+    ipJson<IpRule>(machine, ['-4', 'rule', 'show']),
+    ipJson<IpRoute>(machine, ['route', 'show', 'table', 'all']),
+    readRuleset(machine),
+    Promise.all(sysctls.map(async (name) => [name, await machine.readSysctl(name)] as const)),
+  ]);
+  return {
+    sysctls: new Map(values),
+    links,
+    addresses: addresses.flatMap(({ ifname, addr_info }) => addr_info.map((info) => ({ interface: ifname, address: `${info.local}/${info.prefixlen}`, label: info.label ?? '' }))),
+    neighbours: neighbours.map(({ dev, dst, lladdr }) => ({ interface: dev, address: dst, mac: lladdr ?? '' })),
+    rules: rules.flatMap(({ priority, fwmark, table }) => (fwmark === undefined ? [] : [{ priority, mark: Number(fwmark), table: table ?? 'main' }])),
+    routes: routes.flatMap(readRoute),
+    ruleset,
+  };
+}
+
+/** All interfaces. */
+export async function readLinks(machine: Machine): Promise<ObservedLink[]> {
+  const links = await ipJson<IpLink>(machine, ['-d', 'link', 'show']);
+  return links.map(({ ifname, flags, mtu, address, linkinfo }) => {
+    const data = linkinfo?.info_kind === 'vxlan' ? linkinfo.info_data : undefined;
+    return {
+      name: ifname,
+      isUp: flags.includes('UP'),
+      mtu,
+      mac: address ?? '',
+      vxlan: data ? { vni: data.id, local: data.local ?? '', remote: data.remote ?? '', port: data.port, lower: data.link ?? '' } : null,
+    };
+  });
+}
+
+/** Interface counters of all VXLAN interfaces, by name. */
+export async function readTraffic(machine: Machine): Promise<{ name: string; rxBytes: number; txBytes: number; rxPackets: number; txPackets: number }[]> {
+  const links = await ipJson<IpLink>(machine, ['-s', 'link', 'show', 'type', 'vxlan']);
+  return links.map(({ ifname, stats64 }) => ({
+    name: ifname,
+    rxBytes: stats64?.rx.bytes ?? 0,
+    txBytes: stats64?.tx.bytes ?? 0,
+    rxPackets: stats64?.rx.packets ?? 0,
+    txPackets: stats64?.tx.packets ?? 0,
+  }));
+}
+
+/** Our table as `nft` lists it; null when it does not exist. */
+export async function readRuleset(machine: Machine): Promise<ObservedRuleset | null> {
+  const result = await machine.run('nft', ['-j', 'list', 'table', 'inet', NFT_TABLE]);
+  if (result.exitCode !== 0) {
+    if (result.stderr.includes('No such file')) return null;
+    throw failed('nft list', result.stderr);
+  }
+  const listing = JSON.parse(result.stdout.toString('utf8')) as { nftables: NftObject[] };
+  const counters = readNftCounters(listing.nftables);
+  const chains = listing.nftables.flatMap(({ chain }) => (chain ? [chain.name] : []));
+  const rules = listing.nftables.filter((object) => !object.counter && !object.metainfo);
+  const identity = [...rules, ...counters.map(({ name }) => ({ counterName: name }))];
+  return { chains, counters, digest: digest(JSON.stringify(identity, (key, value: unknown) => (key === 'handle' ? undefined : value))) };
+}
+
+/** Our counters, cheaper than the whole table; [] when there is none. */
+export async function readCounters(machine: Machine): Promise<ObservedRuleset['counters']> {
+  const result = await machine.run('nft', ['-j', 'list', 'counters', 'table', 'inet', NFT_TABLE]);
+  if (result.exitCode !== 0) {
+    if (result.stderr.includes('No such file')) return [];
+    throw failed('nft list counters', result.stderr);
+  }
+  return readNftCounters((JSON.parse(result.stdout.toString('utf8')) as { nftables: NftObject[] }).nftables);
+}
+
+export function failed(what: string, stderr: string): ForemeshError {
+  return new ForemeshError('DATAPLANE_FAILED', { what: `${what}: ${stderr.trim().slice(-800)}`, fix: 'read the message; what stood before still stands, and it is tried again' });
+}
+
+function readNftCounters(objects: readonly NftObject[]): ObservedRuleset['counters'] {
+  return objects.flatMap(({ counter }) => (counter ? [{ name: counter.name, packets: counter.packets, bytes: counter.bytes }] : []));
+}
+
+function readRoute(route: IpRoute): ObservedRoute[] {
+  const { type = 'unicast', dst, gateway, dev, table = 'main', metric = 0 } = route;
+  if (type !== 'unicast' && type !== 'unreachable') return [];
+  const prefix = dst === 'default' ? '0.0.0.0/0' : dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`;
+  return [{ table, prefix, via: type === 'unreachable' ? null : { address: gateway ?? null, interface: dev ?? '' }, metric }];
+}
+
+async function ipJson<Item>(machine: Machine, args: string[]): Promise<Item[]> {
+  const result = await machine.run('ip', ['-j', ...args]);
+  if (result.exitCode !== 0) throw failed(`ip ${args.join(' ')}`, result.stderr);
+  const text = result.stdout.toString('utf8').trim();
+  return text === '' ? [] : (JSON.parse(text) as Item[]);
+}
+
+interface IpLink {
+  ifname: string;
+  flags: string[];
+  mtu: number;
+  address?: string;
+  linkinfo?: { info_kind?: string; info_data?: { id: number; local?: string; remote?: string; port: number; link?: string } };
+  stats64?: { rx: { bytes: number; packets: number }; tx: { bytes: number; packets: number } };
+}
+interface IpAddresses {
+  ifname: string;
+  addr_info: { local: string; prefixlen: number; label?: string }[];
+}
+interface IpNeighbour {
+  dev: string;
+  dst: string;
+  lladdr?: string;
+}
+interface IpRule {
+  priority: number;
+  fwmark?: string;
+  table?: string;
+}
+interface IpRoute {
+  type?: string;
+  dst: string;
+  gateway?: string;
+  dev?: string;
+  table?: string;
+  metric?: number;
+}
+interface NftObject {
+  metainfo?: unknown;
+  chain?: { name: string };
+  counter?: { name: string; packets: number; bytes: number };
+}

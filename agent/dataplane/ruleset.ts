@@ -1,0 +1,199 @@
+import { hash32, prefixContains } from '../../src/base/index.ts';
+import type { NodeConfig, SiteId, TrafficMatch } from '../../src/model/index.ts';
+import type { DataplaneWanted } from '../ports.ts';
+import { ESP_INTERFACE, markText, NFT_TABLE, offeredCounter } from './names.ts';
+
+/** Packets to protected destinations that were about to leave in clear text. */
+export const LEAK_COUNTER = 'leak';
+/** Other forwarded packets that were about to leave through an uplink, e.g. a host that looks for the Internet. */
+export const REFUSED_COUNTER = 'refused';
+
+/** What the gateway itself may send and receive through its uplinks besides IKE and ESP. */
+export interface ManagementTraffic {
+  protocol: 'tcp' | 'udp';
+  /** On either side: 22 lets ssh in, 8443 lets the agent out to an engine that listens there. */
+  port: number;
+}
+
+/** All rules of a node. Counters outlive rulesets; chains are replaced as a whole. */
+export interface Ruleset {
+  counters: string[];
+  chains: { name: string; lines: string[] }[];
+}
+
+/**
+ * The rules that a wanted state asks for:
+ * - `prerouting`: by destination site and traffic class, count what hosts offer (before anything can drop it) and mark
+ *   the packet with its lane; packets of one flow always get the same one
+ * - `forward`: nothing, but the allowed prefix pairs, and only between the LAN and tunnels or between two tunnels
+ * - `clamp`: TCP segments that fit into the tunnel
+ * - `input`: overlay addresses hear what came out of ESP and nothing else
+ * - `leaving`: through an uplink goes what the gateway itself sends as IKE, ESP, ICMP or management, and nothing else
+ */
+export function buildRuleset(wanted: DataplaneWanted, management: readonly ManagementTraffic[] = []): Ruleset {
+  const { config } = wanted;
+  const remoteSites = config.sites.filter((site) => site.id !== config.site && site.prefixes.length > 0);
+  const uplinks = config.uplinks.length > 0 ? setOf(config.uplinks.map((uplink) => quote(uplink.interface))) : null;
+  const steered = remoteSites.flatMap((site) => steeringChains(site.id, wanted));
+  const byDestination = remoteSites.flatMap((site) => ipv4(site.prefixes).map((prefix) => `${prefix} : jump to_${site.id}`));
+
+  return {
+    counters: [LEAK_COUNTER, REFUSED_COUNTER, ...remoteSites.flatMap((site) => config.classes.map(({ id }) => offeredCounter(site.id, id)))],
+    chains: [
+      ...steered,
+      { name: 'allowed', lines: allowLines(config.allow) },
+      { name: 'uplink_out', lines: uplinkLines(wanted, management) },
+      { name: 'prerouting', lines: [hook('prerouting', -150), ...(byDestination.length > 0 ? [`ip daddr vmap ${setOf(byDestination)}`] : [])] },
+      { name: 'forward', lines: [hook('forward', 0, 'drop'), ...(uplinks ? forwardedLeakLines(uplinks, wanted) : []), ...forwardLines(config.lan.interface)] },
+      { name: 'clamp', lines: [hook('forward', -150), 'oifname "t-*" tcp flags syn tcp option maxseg size set rt mtu'] },
+      { name: 'input', lines: [hook('input', 0), ...inputLines(wanted)] },
+      { name: 'leaving', lines: [hook('postrouting', 300), ...(uplinks ? [`oifname ${uplinks} goto uplink_out`] : [])] },
+    ],
+  };
+}
+
+/**
+ * One nft transaction that replaces whatever rules the table has: in no instant is there a packet that meets the old
+ * half and the new. Counters that both have keep their values.
+ * @param stale  chains and counters of the table as it is that the new ruleset does not have
+ */
+export function rulesetText(ruleset: Ruleset, stale: { chains: readonly string[]; counters: readonly string[] }): string {
+  const table = `table inet ${NFT_TABLE}`;
+  return [
+    `${table} {`,
+    ...ruleset.counters.map((name) => `\tcounter ${name} {\n\t}`),
+    ...ruleset.chains.map(({ name, lines }) => `\tchain ${name} {\n${lines[0]?.startsWith('type ') ? `\t\t${lines[0]}\n` : ''}\t}`),
+    '}',
+    `flush ${table}`,
+    ...stale.chains.map((name) => `delete chain inet ${NFT_TABLE} ${name}`),
+    ...stale.counters.map((name) => `delete counter inet ${NFT_TABLE} ${name}`),
+    `${table} {`,
+    ...ruleset.chains.map(({ name, lines }) => `\tchain ${name} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}`),
+    '}',
+    '',
+  ].join('\n');
+}
+
+/** The chain that finds the class of a packet to one site, and one chain a class that counts and marks it. */
+function steeringChains(site: SiteId, wanted: DataplaneWanted): Ruleset['chains'] {
+  const { classes, lan, node } = wanted.config;
+  const classify: string[] = [];
+  let isOpen = true;
+  for (const { id, match } of classes) {
+    for (const condition of match.map(matchText)) {
+      if (isOpen) classify.push(`${condition}goto c_${site}__${id}`);
+      if (condition === '') isOpen = false; // everything has a class now; rules after it would never be met
+    }
+  }
+  const perClass = classes.map(({ id }) => ({
+    name: `c_${site}__${id}`,
+    lines: [
+      `iifname ${quote(lan.interface)} counter name ${quote(offeredCounter(site, id))}`,
+      ...laneLines(wanted.steering.find((steering) => steering.to === site && steering.classId === id)?.lanes ?? [], hash32(`lanes/${node}`)),
+    ],
+  }));
+  return [...perClass, { name: `to_${site}`, lines: classify }];
+}
+
+/**
+ * Chooses the lane by a hash of addresses and ports; of the addresses alone for protocols without ports and for
+ * fragments, whose later parts have none. The seed is fixed (an unseeded one changes with every ruleset, and flows
+ * would jump) and differs from node to node (else a relay would split what is already one half of a split again in the
+ * same place).
+ */
+function laneLines(lanes: readonly { mark: number; weight: number }[], seed: number): string[] {
+  const used = lanes.filter((lane) => lane.weight > 0);
+  const [only] = used;
+  if (only === undefined) return [];
+  if (used.length === 1) return [`meta mark set ${markText(only.mark)}`];
+  let start = 0;
+  const ranges = used.map(({ mark, weight }) => {
+    const first = start;
+    start += weight;
+    return `${weight === 1 ? first : `${first}-${start - 1}`} : ${markText(mark)}`;
+  });
+  const choose = (fields: string): string => `meta mark set jhash ${fields} mod ${start} seed ${markText(seed === 0 ? 1 : seed)} map ${setOf(ranges)}`;
+  return [
+    `meta l4proto { tcp, udp, sctp } ip frag-off & 0x3fff == 0 ${choose('ip saddr . ip daddr . th sport . th dport')} return`,
+    choose('ip saddr . ip daddr'),
+  ];
+}
+
+/** The condition of a match with a space behind it, '' for everything. */
+function matchText({ protocol, ports, dscp }: TrafficMatch): string {
+  const portSet = ports.length > 0 && protocol !== 'icmp' ? setOf(ports.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`))) : null;
+  const parts: string[] = [];
+  if (portSet && protocol === 'any') parts.push(`meta l4proto { tcp, udp } th dport ${portSet}`);
+  else if (portSet) parts.push(`${protocol} dport ${portSet}`);
+  else if (protocol !== 'any') parts.push(`meta l4proto ${protocol}`);
+  if (dscp.length > 0) parts.push(`ip dscp ${setOf(dscp.map(String))}`);
+  return parts.map((part) => `${part} `).join('');
+}
+
+function allowLines(allow: NodeConfig['allow']): string[] {
+  const pairs = allow.flatMap(({ from, to }) => [
+    { source: ipv4(from), destination: ipv4(to) },
+    { source: ipv4(to), destination: ipv4(from) },
+  ]);
+  const lines = pairs
+    .filter(({ source, destination }) => source.length > 0 && destination.length > 0)
+    .map(({ source, destination }) => `ip saddr ${setOf(source)} ip daddr ${setOf(destination)} accept`);
+  return [...new Set(lines)];
+}
+
+function forwardLines(lan: string): string[] {
+  return [`iifname ${quote(lan)} oifname "t-*" jump allowed`, 'iifname "t-*" oifname "t-*" jump allowed', `iifname "t-*" oifname ${quote(lan)} jump allowed`];
+}
+
+/** The policy would drop these as well; here they are counted. */
+function forwardedLeakLines(uplinks: string, wanted: DataplaneWanted): string[] {
+  return [...leakLines(wanted).map((line) => `oifname ${uplinks} ${line}`), `oifname ${uplinks} counter name ${quote(REFUSED_COUNTER)} drop`];
+}
+
+function inputLines({ overlayAddresses }: DataplaneWanted): string[] {
+  if (overlayAddresses.length === 0) return [];
+  return [`ip daddr ${setOf(unique(overlayAddresses))} iifname != { ${quote(ESP_INTERFACE)}, "lo" } drop`];
+}
+
+function uplinkLines(wanted: DataplaneWanted, management: readonly ManagementTraffic[]): string[] {
+  const own = unique(wanted.config.uplinks.map((uplink) => uplink.address).filter((address) => !address.includes(':')));
+  const ike = own.length === 0 ? [] : [`ip saddr ${setOf(own)} udp sport { 500, 4500 } accept`, `ip saddr ${setOf(own)} meta l4proto esp accept`];
+  const rest = own.length === 0 ? [] : [`ip saddr ${setOf(own)} meta l4proto icmp accept`, `ip saddr ${setOf(own)} udp sport 68 udp dport 67 accept`];
+  return [
+    ...ike,
+    ...leakLines(wanted),
+    ...rest,
+    ...management.flatMap(({ protocol, port }) => [`${protocol} dport ${port} accept`, `${protocol} sport ${port} accept`]),
+    'drop',
+  ];
+}
+
+/** Overlay addresses are protected like the prefixes that the plan names: VXLAN and probes go through ESP or not at all. */
+function leakLines({ config, interfaces }: DataplaneWanted): string[] {
+  const destinations = unique([...config.protectedPrefixes, ...config.tunnels.map((tunnel) => tunnel.remote.overlay), ...interfaces.map((tunnel) => tunnel.remoteOverlay)]);
+  const [four, six] = [ipv4(destinations), destinations.filter((prefix) => prefix.includes(':'))];
+  const count = `counter name ${quote(LEAK_COUNTER)} drop`;
+  return [...(four.length > 0 ? [`ip daddr ${setOf(four)} ${count}`] : []), ...(six.length > 0 ? [`ip6 daddr ${setOf(six)} ${count}`] : [])];
+}
+
+function hook(name: 'prerouting' | 'input' | 'forward' | 'postrouting', priority: number, policy: 'accept' | 'drop' = 'accept'): string {
+  return `type filter hook ${name} priority ${priority}; policy ${policy};`;
+}
+
+/** The IPv4 ones of these, without those that lie inside another: a set refuses overlapping elements. */
+function ipv4(prefixes: readonly string[]): string[] {
+  const four = unique(prefixes.filter((prefix) => !prefix.includes(':')));
+  return four.filter((inner) => !four.some((outer) => outer !== inner && prefixContains(outer, inner)));
+}
+
+function setOf(elements: readonly string[]): string {
+  return `{ ${elements.join(', ')} }`;
+}
+
+function quote(text: string): string {
+  return `"${text}"`;
+}
+
+function unique(texts: readonly string[]): string[] {
+  return [...new Set(texts)].sort();
+}
