@@ -1,0 +1,139 @@
+import { Ajv, type ValidateFunction } from 'ajv';
+import { isAddress, isPrefix } from '../../src/base/index.ts';
+import { NAME_PATTERN, type NodeConfig } from '../../src/model/index.ts';
+
+type Schema = Readonly<Record<string, unknown>>;
+
+const NAME = NAME_PATTERN.slice(1, -1);
+const name: Schema = { type: 'string', maxLength: 40, pattern: NAME_PATTERN };
+/** Goes into nft and ip batches: nothing that either could read as anything else. */
+const interfaceName: Schema = { type: 'string', maxLength: 15, pattern: '^[a-z][a-z0-9._-]{0,14}$' };
+const address: Schema = { type: 'string', maxLength: 45, format: 'address' };
+const hostPrefix: Schema = { type: 'string', maxLength: 49, format: 'host-prefix' };
+const prefixes = list({ type: 'string', maxLength: 49, format: 'prefix' }, 2000);
+const tunnel: Schema = { type: 'string', maxLength: 10, pattern: '^t-[0-9a-f]{8}$' };
+const path: Schema = { type: 'string', maxLength: 170, pattern: `^${NAME}/${NAME}~${NAME}/${NAME}$` };
+const port = integer(0, 65_535);
+const DAY_MS = 86_400_000;
+
+const cryptoSuite = object({
+  encryption: choice('aes128gcm16', 'aes256gcm16', 'chacha20poly1305', 'aes128cbc', 'aes256cbc', '3des', 'null'),
+  integrity: choice('none', 'sha256', 'sha384', 'sha512', 'sha1', 'md5'),
+  prf: choice('none', 'prfsha256', 'prfsha384', 'prfsha512', 'prfsha1'),
+  group: choice('none', 'x25519', 'ecp256', 'ecp384', 'ecp521', 'modp2048', 'modp3072', 'modp1024', 'modp1536', 'modp768'),
+});
+
+/** Every field, nothing else, everything bounded: what leaves here may be put into kernel and daemon as it is. */
+export const NODE_CONFIG_SCHEMA: Schema = object({
+  schema: { const: 'foremesh/node-config/v1' },
+  node: name,
+  site: name,
+  serving: { type: 'boolean' },
+  lan: object({ interface: interfaceName, address: hostPrefix, prefixes }),
+  uplinks: list(object({ name, interface: interfaceName, address }), 64),
+  protectedPrefixes: prefixes,
+  probe: object({ intervalMs: integer(1, 60_000), downAfter: integer(1, 1000), holdDownMs: integer(0, DAY_MS) }),
+  sampleIntervalMs: integer(10, DAY_MS),
+  classes: list(
+    object({
+      id: name,
+      priority: integer(0, 1_000_000),
+      match: list(
+        object({
+          protocol: choice('tcp', 'udp', 'icmp', 'any'),
+          ports: list(object({ from: port, to: port }), 200),
+          dscp: list(integer(0, 63), 64),
+        }),
+        200,
+      ),
+    }),
+    64,
+  ),
+  sites: list(object({ id: name, prefixes }), 5000),
+  tunnels: list(
+    object({
+      id: tunnel,
+      path,
+      peer: name,
+      initiator: { type: 'boolean' },
+      local: object({ interface: interfaceName, address, overlay: address }),
+      remote: object({ address, overlay: address }),
+      ike: list(cryptoSuite, 16, 1),
+      esp: list(cryptoSuite, 16, 1),
+      ikeRekeyMs: integer(1000, 90 * DAY_MS),
+      espRekeyMs: integer(1000, 90 * DAY_MS),
+    }),
+    10_000,
+  ),
+  steering: list(
+    object({
+      to: name,
+      prefixes,
+      classId: name,
+      lanes: list(object({ mark: integer(1, 0xffff_ffff), weight: integer(0, 100), tunnels: list(tunnel, 64) }), 64),
+    }),
+    50_000,
+  ),
+  allow: list(object({ from: prefixes, to: prefixes }), 50_000),
+});
+
+let validate: ValidateFunction<NodeConfig> | null = null;
+
+/** The value as a NodeConfig, or what is wrong with it: its shape first, then names that must agree with each other. */
+export function checkNodeConfig(value: unknown): { ok: true; config: NodeConfig } | { ok: false; what: string } {
+  validate ??= createAjv().compile<NodeConfig>(NODE_CONFIG_SCHEMA);
+  if (!validate(value)) {
+    const [error] = validate.errors ?? [];
+    return { ok: false, what: `${error?.instancePath || '/'} ${error?.message ?? 'is not acceptable'}` };
+  }
+  const what = faultOf(value);
+  return what === null ? { ok: true, config: value } : { ok: false, what };
+}
+
+function faultOf(config: NodeConfig): string | null {
+  const ids = config.tunnels.map(({ id }) => id);
+  const known = new Set<string>(ids);
+  if (known.size !== ids.length) return '/tunnels holds a tunnel twice';
+  const classes = new Set<string>(config.classes.map(({ id }) => id));
+  if (classes.size !== config.classes.length) return '/classes holds a class twice';
+  const targets = new Set(config.steering.map(({ to, classId }) => `${to} ${classId}`));
+  if (targets.size !== config.steering.length) return '/steering holds a site and class twice';
+  for (const { to, classId, lanes } of config.steering) {
+    if (!classes.has(classId)) return `/steering names the unknown class ${classId}`;
+    const stranger = lanes.flatMap(({ tunnels }) => tunnels).find((id) => !known.has(id));
+    if (stranger !== undefined) return `/steering towards ${to} names the unknown tunnel ${stranger}`;
+  }
+  const range = config.classes.flatMap(({ match }) => match.flatMap(({ ports }) => ports)).find(({ from, to }) => from > to);
+  return range ? `/classes has the port range ${range.from}-${range.to}` : null;
+}
+
+function createAjv(): Ajv {
+  const ajv = new Ajv({ strict: true, ownProperties: true });
+  ajv.addFormat('address', (text: string) => isAddress(text));
+  ajv.addFormat('prefix', (text: string) => isPrefix(text));
+  ajv.addFormat('host-prefix', (text: string) => isHostPrefix(text));
+  return ajv;
+}
+
+/** An address, with or without the length of its network. */
+function isHostPrefix(text: string): boolean {
+  const [address = '', length, ...rest] = text.split('/');
+  if (rest.length > 0 || !isAddress(address)) return false;
+  return length === undefined || (/^[1-9][0-9]{0,2}$/.test(length) && Number(length) <= (address.includes(':') ? 128 : 32));
+}
+
+function object(properties: Record<string, Schema>): Schema {
+  return { type: 'object', additionalProperties: false, required: Object.keys(properties), properties };
+}
+
+function list(items: Schema, maxItems: number, minItems = 0): Schema {
+  return { type: 'array', items, minItems, maxItems };
+}
+
+function choice(...values: readonly string[]): Schema {
+  return { type: 'string', enum: values };
+}
+
+function integer(minimum: number, maximum: number): Schema {
+  return { type: 'integer', minimum, maximum };
+}
