@@ -88,7 +88,7 @@ function parseYaml(bytes: Buffer): unknown {
     throw invalid('its file is not UTF-8', cause);
   }
   if (isNestedTooDeep(text) || text.startsWith('%')) throw invalid('its file is not plain YAML');
-  const document = parseDocument(text, { version: '1.2', schema: 'core', uniqueKeys: false, merge: false, logLevel: 'silent' });
+  const document = parseDocument(text, { version: '1.2', schema: 'core', uniqueKeys: false, merge: false, logLevel: 'error' });
   if (document.errors.length > 0 || document.warnings.length > 0) throw invalid('its file is not valid YAML');
   visit(document, {
     Alias: () => {
