@@ -32,6 +32,7 @@ export function createLocator(documents: readonly KindDocument[], intent: Intent
       const connection = connectionFor(intent, one as SiteId, other as SiteId);
       return connection ? homes.get(`Connection ${connection.name}`) : undefined;
     }
+    if (kind === 'Mesh') return homes.get(`Mesh ${intent.mesh.name}`); // there is one, whatever it is called
     if (kind === 'Path') return homes.get(`Uplink ${name.split('~')[0]}`);
     return homes.get(`${kind} ${name}`);
   };

@@ -1,0 +1,122 @@
+import { compareText, sortedBy } from '../base/index.ts';
+import {
+  connectionFor,
+  isAdmitted,
+  nodesOf,
+  siteId,
+  type Assignment,
+  type ChangeInput,
+  type Connection,
+  type Intent,
+  type Plan,
+  type PlanReport,
+  type SiteId,
+  type Tunnel,
+  type TunnelEnd,
+  type TunnelId,
+  type Uplink,
+} from '../model/index.ts';
+
+/** What `data.foremesh.intent` sees: the normalised intent, and the time, since Rego has no clock here. */
+export function intentInput(intent: Intent, now: number): unknown {
+  return { schema: 'foremesh/policy-intent/v1', now, intent };
+}
+
+/**
+ * What `data.foremesh.plan` sees: the plan with everything a rule has to look up already joined to it, so that rules
+ * stay short and their time stays linear in the plan. It joins and counts; it judges nothing.
+ * `tunnels`, `nodes`, `sites`, `classes` and `pairs` are maps by id; `pairs` holds the pairs in use, lesser site first.
+ */
+export function planInput(intent: Intent, plan: Plan, previous: Plan, report: PlanReport, now: number): unknown {
+  const before = new Set(previous.tunnels.map((tunnel) => tunnel.id));
+  const costs = new Map(report.tunnels.map((tunnel) => [tunnel.tunnel, tunnel]));
+  const uplinks = new Map<string, Uplink>(nodesOf(intent).flatMap((node) => node.uplinks.map((uplink) => [uplink.id, uplink])));
+  const levels = new Map([...intent.securityProfiles, ...plan.securityProfiles].map((profile) => [profile.name, profile.level]));
+  const tunnels = new Map(plan.tunnels.map((tunnel) => [tunnel.id, tunnel]));
+  const inUse = [...plan.tunnels.map((tunnel) => pairName(tunnel.a.site, tunnel.b.site)), ...plan.assignments.map(({ from, to }) => pairName(from, to))];
+  return {
+    schema: 'foremesh/policy-plan/v1',
+    now,
+    mesh: plan.mesh,
+    tunnels: byKey(plan.tunnels, (tunnel) => tunnel.id, (tunnel) => ({
+      id: tunnel.id,
+      path: tunnel.path,
+      pair: pairName(tunnel.a.site, tunnel.b.site),
+      ends: [endOf(tunnel.a, uplinks), endOf(tunnel.b, uplinks)],
+      securityProfile: tunnel.securityProfile,
+      securityLevel: levels.get(tunnel.securityProfile) ?? 0,
+      isNew: !before.has(tunnel.id),
+      plannedAt: tunnel.plannedAt,
+      usdPerMonth: costs.get(tunnel.id)?.usdPerMonth ?? 0,
+      peakMbps: costs.get(tunnel.id)?.peakMbps ?? 0,
+    })),
+    nodes: byKey(nodesOf(intent), (node) => node.id, (node) => ({
+      site: node.site,
+      role: node.role,
+      tunnelsMax: node.tunnelsMax,
+      tunnels: plan.tunnels.filter(({ a, b }) => a.node === node.id || b.node === node.id).length,
+    })),
+    sites: byKey(intent.sites, (site) => site.id, (site) => ({ provider: site.provider, region: site.region, country: site.location.country, relay: site.relay })),
+    classes: byKey(intent.classes, (one) => one.id, ({ priority, protection }) => ({ priority, protection })),
+    pairs: byKey([...new Set(inUse)], (pair) => pair, (pair) => pairOf(intent, pair, levels)),
+    assignments: plan.assignments.map((assignment) => assignmentOf(assignment, tunnels)),
+    admittedUnfounded: plan.admitted.filter(([one, other]) => !isAdmitted(intent, one, other)).map(([one, other]) => pairName(one, other)),
+    securityProfiles: plan.securityProfiles,
+    overrides: plan.overrides,
+    totals: { tunnels: plan.tunnels.length, tunnelsBefore: previous.tunnels.length, usdPerMonth: report.usdPerMonth },
+  };
+}
+
+/** What `data.foremesh.change` sees. */
+export function changeInput(input: ChangeInput): unknown {
+  return { schema: 'foremesh/policy-change/v1', ...input };
+}
+
+function endOf(end: TunnelEnd, uplinks: ReadonlyMap<string, Uplink>): object {
+  const uplink = uplinks.get(end.uplink);
+  return { node: end.node, site: end.site, uplink: end.uplink, provider: uplink?.provider ?? 'unknown', drain: uplink?.drain ?? false };
+}
+
+function pairOf(intent: Intent, pair: string, levels: ReadonlyMap<string, number>): object {
+  const [one, other] = pair.split('>').map((name) => siteId(name)) as [SiteId, SiteId];
+  const connection = connectionFor(intent, one, other);
+  return {
+    admitted: isAdmitted(intent, one, other),
+    connection: connection?.name ?? null,
+    mode: connection?.mode ?? 'never',
+    relays: connection?.relays ?? 'deny',
+    backup: connection?.backup ?? 'none',
+    securityProfile: connection?.securityProfile ?? null,
+    securityLevel: connection ? (levels.get(connection.securityProfile) ?? 0) : 0,
+    avoid: connection?.avoid ?? ({ regions: [], providers: [], uplinks: [] } satisfies Connection['avoid']),
+    classes: connection?.classes ?? [],
+  };
+}
+
+function assignmentOf(assignment: Assignment, tunnels: ReadonlyMap<TunnelId, Tunnel>): object {
+  const way = (kind: 'route' | 'backup', ids: readonly TunnelId[], weight: number): object => ({ kind, weight, tunnels: ids, relays: relaysOf(assignment, ids, tunnels) });
+  return {
+    pair: pairName(assignment.from, assignment.to),
+    from: assignment.from,
+    to: assignment.to,
+    classId: assignment.classId,
+    ways: [...assignment.routes.map((route) => way('route', route.tunnels, route.weight)), ...assignment.backups.map((ids) => way('backup', ids, 0))],
+  };
+}
+
+/** The sites on a way other than its two ends. */
+function relaysOf({ from, to }: Assignment, ids: readonly TunnelId[], tunnels: ReadonlyMap<TunnelId, Tunnel>): SiteId[] {
+  const sites = ids.flatMap((id) => {
+    const tunnel = tunnels.get(id);
+    return tunnel ? [tunnel.a.site, tunnel.b.site] : [];
+  });
+  return [...new Set(sites)].filter((site) => site !== from && site !== to).sort(compareText);
+}
+
+function pairName(one: SiteId, other: SiteId): string {
+  return one < other ? `${one}>${other}` : `${other}>${one}`;
+}
+
+function byKey<T>(items: readonly T[], key: (item: T) => string, value: (item: T) => object): Record<string, object> {
+  return Object.fromEntries(sortedBy(items, key).map((item) => [key(item), value(item)]));
+}
