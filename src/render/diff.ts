@@ -1,0 +1,58 @@
+import { compareText, digest, roundTo } from '../base/index.ts';
+import { sitesOfPair, type Change, type Changeset, type Forecast, type Impact, type Intent, type Plan, type SiteId } from '../model/index.ts';
+import { admissionChanges, servingChanges } from './diff-sites.ts';
+import { routeChanges } from './diff-routes.ts';
+import { tunnelChanges } from './diff-tunnels.ts';
+import { meanDemands, trafficShareMoved, usdPerMonthOf } from './traffic.ts';
+import { createPlanView } from './plan-view.ts';
+
+/** From harmless to worst. */
+const IMPACTS: readonly Impact[] = ['none', 'rekey', 'reroute', 'interrupt'];
+
+/**
+ * What changes between two plans, and what each change does to traffic. Tunnels are compared by id, routes by the paths
+ * they take, so that new crypto on the same path counts as a rekey and not as a re-route. Overrides and vetoes are not
+ * changes of the network and do not show.
+ * @param forecast  for the share of traffic moved (by its p50) and the cost; without one every (pair, class) weighs the
+ *                  same and money is 0
+ */
+export function diff(intent: Intent, previous: Plan, next: Plan, forecast: Forecast | null): Changeset {
+  const before = createPlanView(previous);
+  const after = createPlanView(next);
+  const means = meanDemands(forecast);
+  const tunnels = tunnelChanges(before, after, means);
+  const changes = [...servingChanges(before, after), ...admissionChanges(before, after), ...tunnels.changes, ...routeChanges(before, after, means)].sort(
+    (left, right) => compareText(left.key.kind, right.key.kind) || compareText(left.summary, right.summary) || compareText(left.fingerprint, right.fingerprint),
+  );
+  return {
+    digest: digest(changes.map((change) => change.fingerprint).sort(compareText)),
+    impact: changes.reduce<Impact>((worst, { impact }) => (IMPACTS.indexOf(impact) > IMPACTS.indexOf(worst) ? impact : worst), 'none'),
+    changes,
+    ...countTunnels(tunnels.added, tunnels.removed),
+    sitesTouched: sitesTouched(changes, before, after),
+    trafficMovedShare: roundTo(trafficShareMoved(before, after, means), 6),
+    usdPerMonthDelta: roundTo(usdPerMonthOf(intent, after, means) - usdPerMonthOf(intent, before, means), 2),
+  };
+}
+
+/** One removed and one added between the same two sites are one moved. */
+function countTunnels(added: ReadonlyMap<string, number>, removed: ReadonlyMap<string, number>): Pick<Changeset, 'tunnelsAdded' | 'tunnelsRemoved' | 'tunnelsMoved'> {
+  const sum = (counts: ReadonlyMap<string, number>): number => [...counts.values()].reduce((total, count) => total + count, 0);
+  const tunnelsMoved = [...added].reduce((total, [pair, count]) => total + Math.min(count, removed.get(pair) ?? 0), 0);
+  return { tunnelsAdded: sum(added) - tunnelsMoved, tunnelsRemoved: sum(removed) - tunnelsMoved, tunnelsMoved };
+}
+
+function sitesTouched(changes: readonly Change[], ...views: ReturnType<typeof createPlanView>[]): SiteId[] {
+  const sites = new Set<SiteId>();
+  for (const change of changes) {
+    if (change.pair) for (const site of sitesOfPair(change.pair)) sites.add(site);
+    if (change.key.kind === 'serving-node') sites.add(change.key.site);
+    for (const node of change.nodes) {
+      for (const view of views) {
+        const site = view.siteOfNode.get(node);
+        if (site) sites.add(site);
+      }
+    }
+  }
+  return [...sites].sort(compareText);
+}
