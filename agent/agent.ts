@@ -1,0 +1,251 @@
+import { type Clock, createRng, ForemeshError, type Log, messageOf } from '../src/base/index.ts';
+import type { AgentMessage, EngineMessage, NodeId, PathId, PathState, SignedConfig, StatusMessage, TunnelId } from '../src/model/index.ts';
+import { join } from 'node:path';
+import { createProbeSet } from './probe/index.ts';
+import type { AgentPorts, Credentials } from './ports.ts';
+import { createReconciler } from './reconcile/index.ts';
+import { createFileOutbox, createReporter, type Outbox } from './report/index.ts';
+import { admit, type Candidate, type ConfigStore, createFileConfigStore, NO_STANDING, type Standing, type StoredConfig } from './sync/index.ts';
+import { createStatusFeed } from './status-feed.ts';
+
+export interface AgentDeps {
+  node: NodeId;
+  /** Holds both copies of the config and the outbox, unless `storage` is given. */
+  stateDir: string;
+  ports: AgentPorts;
+  clock: Clock;
+  log: Log;
+  credentials: Credentials;
+  /** Checks hashes, signature and form; throws ForemeshError AGENT_PLAN_INVALID. */
+  verify: (signed: SignedConfig) => Promise<Candidate>;
+  /** To the engine; only called between `connected` and `disconnected`. */
+  send: (message: AgentMessage) => void;
+  /** What outlives the agent when that is not a folder: the simulated network keeps these objects across restarts. */
+  storage?: { configs: ConfigStore; outbox: Outbox };
+  /** For jitter and session numbers; each start of a real agent takes another. */
+  seed?: string;
+  /** Of tunnel interfaces, bytes; the driver's. Default 1350 (libipsec). */
+  tunnelMtu?: number;
+}
+
+/** Keeps one node as the newest accepted config says, with or without an engine to talk to. */
+export interface Agent {
+  /** Takes up the last good config from disk and runs it; does not need the engine. */
+  start(): Promise<void>;
+  /** A message of the engine; resolves when it is safe on disk and work on it has begun. Never rejects on bad content. */
+  receive(message: EngineMessage): Promise<void>;
+  connected(): void;
+  disconnected(): void;
+  /** A renewed certificate: into the daemon for exchanges from now on; SAs stay. */
+  useCredentials(credentials: Credentials): void;
+  /** Ends the process's part and leaves forwarding as it is. `abrupt`: as if killed, peers are not told. */
+  stop(options?: { abrupt?: boolean }): Promise<void>;
+  runtime(): AgentRuntime;
+}
+
+/** What a node says of itself, locally. */
+export interface AgentRuntime {
+  node: NodeId;
+  generation: number;
+  commit: string | null;
+  tunnels: { tunnel: TunnelId; path: PathId; pathState: PathState; childState: string | null }[];
+  leakPackets: number;
+  /** What differs from the config, with the last refused config, if any. */
+  drift: string[];
+  connected: boolean;
+  /** Nothing is left to do until something changes. */
+  settled: boolean;
+}
+
+export const AGENT_VERSION = '0.1.0';
+const DEFAULT_TUNNEL_MTU = 1350;
+/** Peers do not judge our silence for this long after a stop: time for a restart, ms. */
+const RESTART_PAUSE_MS = 10_000;
+/** How many configs before the running one are kept, for tunnels that still carry traffic when the agent comes back. */
+const EARLIER_MAX = 2;
+
+export function createAgent(deps: AgentDeps): Agent {
+  const { node, clock, log, ports } = deps;
+  const configs = deps.storage?.configs ?? createFileConfigStore(deps.stateDir, log);
+  const outbox = deps.storage?.outbox ?? createFileOutbox({ dir: join(deps.stateDir, 'outbox'), log });
+  const rng = createRng(deps.seed ?? `${node} ${clock.now()}`);
+  let standing: Standing = NO_STANDING;
+  let earlier: { candidate: Candidate; signed: SignedConfig }[] = [];
+  let runningSigned: SignedConfig | null = null;
+  let refusal: string | null = null;
+  let credentials = deps.credentials;
+  let credentialsSerial = 1;
+  let isConnected = false;
+  let isStopped = false;
+  let receiving: Promise<void> = Promise.resolve();
+
+  const probes = createProbeSet({ port: ports.probes, clock, rng: rng.fork('probes'), log, onChange: onVerdict });
+  const reconciler = createReconciler({ ports, clock, log, probes, credentials: () => credentials, onPass: () => status.changed() });
+  const reporter = createReporter({ outbox, dataplane: ports.dataplane, probes, clock, log, send });
+  const status = createStatusFeed({ clock, current: statusMessage, send });
+
+  function send(message: AgentMessage): void {
+    if (isConnected && !isStopped) deps.send(message);
+  }
+
+  /** From the probe's own timer or packet: traffic first, then words. */
+  function onVerdict(tunnel: TunnelId, from: PathState, to: PathState): void {
+    if (isStopped) return;
+    const lanesSwitched = reconciler.switchNow();
+    reconciler.wake();
+    if (to === 'down' && from !== 'unknown') send({ type: 'event', event: { kind: 'path-down', tunnel, at: clock.now(), lanesSwitched } });
+    if (to === 'up' && from !== 'degraded') send({ type: 'event', event: { kind: 'path-up', tunnel, at: clock.now(), lanesSwitched } });
+    log.info({ tunnel, from, to, lanesSwitched }, 'path changed');
+    status.changed();
+  }
+
+  async function takeUp(): Promise<void> {
+    const copies = await configs.load();
+    const [newest] = copies;
+    if (newest) standing = { generation: newest.generation, commit: newest.commit, running: null };
+    for (const copy of copies) {
+      const candidate = await verifyStored(copy.signed);
+      if (!candidate || candidate.generation !== copy.generation || candidate.commit !== copy.commit) continue;
+      earlier = await verifyEarlier(copy);
+      run(candidate, copy.signed);
+      return;
+    }
+    if (newest) log.error({ generation: newest.generation }, 'STATE_DAMAGED: no stored config could be verified; forwarding stays as it is until the engine sends one');
+  }
+
+  async function verifyEarlier(copy: StoredConfig): Promise<{ candidate: Candidate; signed: SignedConfig }[]> {
+    const verified = await Promise.all(copy.earlier.map(async (signed) => ({ signed, candidate: await verifyStored(signed) })));
+    return verified.flatMap(({ signed, candidate }) => (candidate ? [{ signed, candidate }] : []));
+  }
+
+  async function verifyStored(signed: SignedConfig): Promise<Candidate | null> {
+    try {
+      const candidate = await deps.verify(signed);
+      return candidate.config.node === node ? candidate : null;
+    } catch (cause) {
+      log.error({ commit: signed.commit, error: messageOf(cause) }, 'a stored config does not verify and is left out');
+      return null;
+    }
+  }
+
+  function run(candidate: Candidate, signed: SignedConfig): void {
+    standing = { generation: Math.max(standing.generation, candidate.generation), commit: candidate.generation >= standing.generation ? candidate.commit : standing.commit, running: candidate };
+    runningSigned = signed;
+    setDesired(candidate);
+    reporter.setConfig(candidate.config);
+    log.info({ generation: candidate.generation, commit: candidate.commit, tunnels: candidate.config.tunnels.length }, 'config runs');
+  }
+
+  function setDesired({ config }: Candidate): void {
+    reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, tunnelMtu: deps.tunnelMtu ?? DEFAULT_TUNNEL_MTU });
+  }
+
+  async function receiveDesired(signed: SignedConfig): Promise<void> {
+    try {
+      const candidate = await deps.verify(signed);
+      const answer = admit(node, standing, candidate);
+      if (answer instanceof ForemeshError) throw answer;
+      if (answer === 'run') await accept(candidate, signed);
+      refusal = null;
+    } catch (cause) {
+      refuse(signed, cause);
+    }
+    status.changed();
+  }
+
+  /** On disk first: what runs is what a restart would run. */
+  async function accept(candidate: Candidate, signed: SignedConfig): Promise<void> {
+    const before = standing.running && runningSigned ? [{ candidate: standing.running, signed: runningSigned }] : [];
+    const nextEarlier = [...before, ...earlier].slice(0, EARLIER_MAX);
+    await configs.save({ generation: candidate.generation, commit: candidate.commit, signed, earlier: nextEarlier.map((item) => item.signed) });
+    earlier = nextEarlier;
+    run(candidate, signed);
+  }
+
+  function refuse(signed: SignedConfig, cause: unknown): void {
+    const text = cause instanceof ForemeshError ? `${cause.code} ${cause.what}` : `STATE_DAMAGED the config could not be kept: ${messageOf(cause)}`;
+    if (refusal !== text) log.error({ commit: signed.commit, running: standing.generation, reason: text }, 'config refused, the running one stays');
+    refusal = text;
+  }
+
+  function driftNow(): string[] {
+    return [...(refusal ? [`refused: ${refusal}`] : []), ...(standing.running ? reconciler.view().drift : ['no config yet'])];
+  }
+
+  function tunnelStates(): (AgentRuntime['tunnels'][number] & { ikeState: string | null })[] {
+    const views = probes.views();
+    const sas = new Map(reconciler.view().sas.map((sa) => [sa.tunnel, sa]));
+    return (standing.running?.config.tunnels ?? []).map(({ id, path }) => ({
+      tunnel: id,
+      path,
+      pathState: views.get(id)?.state ?? 'unknown',
+      ikeState: sas.get(id)?.ikeState ?? null,
+      childState: sas.get(id)?.childState ?? null,
+    }));
+  }
+
+  function statusMessage(): StatusMessage {
+    const running = standing.running;
+    return {
+      type: 'status',
+      status: { node, generation: running?.generation ?? 0, commit: running?.commit ?? null, drift: driftNow() },
+      tunnels: tunnelStates().map(({ tunnel, ikeState, childState, pathState }) => ({ tunnel, ikeState, childState, pathState })),
+      leakPackets: reporter.leakPackets(),
+    };
+  }
+
+  return {
+    async start() {
+      await reporter.start();
+      await takeUp();
+      status.start();
+    },
+    async receive(message) {
+      if (isStopped) return;
+      if (message.type === 'error') log.warn({ code: message.code, reason: message.message }, 'the engine reports an error');
+      if (message.type === 'ack') await reporter.acknowledged(message.sequence);
+      if (message.type === 'desired') {
+        receiving = receiving.then(() => receiveDesired(message.config));
+        await receiving;
+      }
+    },
+    connected() {
+      isConnected = true;
+      const running = standing.running;
+      send({ type: 'hello', node, version: AGENT_VERSION, generation: running?.generation ?? 0, commit: running?.commit ?? null });
+      status.sendNow();
+      reporter.connected();
+    },
+    disconnected() {
+      isConnected = false;
+      reporter.disconnected();
+    },
+    useCredentials(next) {
+      credentials = next;
+      credentialsSerial++;
+      if (standing.running) setDesired(standing.running);
+    },
+    async stop(options = {}) {
+      isStopped = true;
+      status.stop();
+      probes.close(options.abrupt === true ? 0 : RESTART_PAUSE_MS);
+      await receiving;
+      await reconciler.stop();
+      await reporter.stop();
+    },
+    runtime() {
+      const running = standing.running;
+      return {
+        node,
+        generation: running?.generation ?? 0,
+        commit: running?.commit ?? null,
+        tunnels: tunnelStates().map(({ tunnel, path, pathState, childState }) => ({ tunnel, path, pathState, childState })),
+        leakPackets: reporter.leakPackets(),
+        drift: driftNow(),
+        connected: isConnected,
+        settled: running !== null && reconciler.view().isSettled,
+      };
+    },
+  };
+}
+

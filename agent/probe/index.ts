@@ -1,0 +1,9 @@
+// In: a tunnel with its two overlay addresses, a ProbePort, a clock. Out: up, degraded or down, and what was measured.
+// Start reading at session.ts (one end of one tunnel and its verdict), then packet.ts (what goes over the wire).
+// quality.ts tells a brown-out from chance, window.ts fills the path samples, probe-set.ts keeps one session a tunnel.
+// udp-socket.ts is the real ProbePort; everything else has neither sockets nor a clock of its own.
+// Others import from this file only.
+export * from './packet.ts';
+export * from './probe-set.ts';
+export * from './session.ts';
+export type { PathWindow } from './window.ts';

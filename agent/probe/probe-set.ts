@@ -1,0 +1,111 @@
+import type { Clock, Log, Rng } from '../../src/base/index.ts';
+import { messageOf } from '../../src/base/index.ts';
+import type { PathState, ProbeSettings, TunnelId } from '../../src/model/index.ts';
+import type { ProbePort, ProbeSocket } from '../ports.ts';
+import { createProbeSession, type ProbeSession } from './session.ts';
+import type { PathWindow } from './window.ts';
+
+export interface ProbeSetDeps {
+  port: ProbePort;
+  clock: Clock;
+  rng: Rng;
+  log: Log;
+  /** Called synchronously from the timer or packet that changed a verdict. */
+  onChange: (tunnel: TunnelId, from: PathState, to: PathState) => void;
+}
+
+/** What the rest of the agent sees of one tunnel's probes. */
+export interface ProbeView {
+  state: PathState;
+  wasEverUp: boolean;
+  /** The peer points traffic here; null when not known. */
+  peerInUse: boolean | null;
+}
+
+/** One session a tunnel; starting one that runs, or stopping one that does not, does nothing. */
+export interface ProbeSet {
+  start(tunnel: TunnelId, localOverlay: string, remoteOverlay: string, settings: ProbeSettings): Promise<void>;
+  stop(tunnel: TunnelId): void;
+  views(): Map<TunnelId, ProbeView>;
+  /** Tells the peers which tunnels carry traffic from here. */
+  setInUse(tunnels: ReadonlySet<TunnelId>): void;
+  takeWindow(tunnel: TunnelId): PathWindow | null;
+  /** Asks all peers for patience (0: tells them nothing), then ends all sessions. */
+  close(pauseMs: number): void;
+}
+
+interface Running {
+  socket: ProbeSocket;
+  session: ProbeSession;
+  ends: string;
+}
+
+export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
+  const running = new Map<TunnelId, Running>();
+  const opening = new Set<TunnelId>();
+  let started = 0;
+  let closed = false;
+  const reported = new Set<TunnelId>();
+
+  const end = (tunnel: TunnelId): void => {
+    const found = running.get(tunnel);
+    running.delete(tunnel);
+    found?.session.close();
+    found?.socket.close();
+  };
+
+  const send = (tunnel: TunnelId, socket: ProbeSocket, packet: Uint8Array): void => {
+    try {
+      socket.send(packet);
+    } catch (cause) {
+      // A socket that cannot send is a path that does not answer, which the session finds out; said once.
+      if (!reported.has(tunnel)) deps.log.warn({ tunnel, error: messageOf(cause) }, 'probe could not be sent');
+      reported.add(tunnel);
+    }
+  };
+
+  return {
+    async start(tunnel, localOverlay, remoteOverlay, settings) {
+      const ends = `${localOverlay} ${remoteOverlay}`;
+      if (closed || opening.has(tunnel)) return;
+      const found = running.get(tunnel);
+      if (found?.ends === ends) {
+        found.session.retune(settings);
+        return;
+      }
+      end(tunnel);
+      opening.add(tunnel);
+      try {
+        let receive = (_packet: Uint8Array): void => undefined;
+        const socket = await deps.port.open(tunnel, localOverlay, remoteOverlay, (packet) => receive(packet));
+        if (closed) {
+          socket.close();
+          return;
+        }
+        const session = createProbeSession({
+          settings,
+          clock: deps.clock,
+          session: deps.rng.fork(`session ${tunnel} ${started++}`).integer(0xffff_fffe) + 1,
+          send: (packet) => send(tunnel, socket, packet),
+          onChange: (from, to) => deps.onChange(tunnel, from, to),
+        });
+        receive = (packet) => session.receive(packet);
+        running.set(tunnel, { socket, session, ends });
+      } finally {
+        opening.delete(tunnel);
+      }
+    },
+    stop: end,
+    views: () =>
+      new Map([...running].map(([tunnel, { session }]) => [tunnel, { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse() }])),
+    setInUse(tunnels) {
+      for (const [tunnel, { session }] of running) session.setInUse(tunnels.has(tunnel));
+    },
+    takeWindow: (tunnel) => running.get(tunnel)?.session.takeWindow() ?? null,
+    close(pauseMs) {
+      closed = true;
+      if (pauseMs > 0) for (const { session } of running.values()) session.pausePeer(pauseMs);
+      for (const tunnel of running.keys()) end(tunnel);
+    },
+  };
+}

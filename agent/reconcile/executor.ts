@@ -1,0 +1,226 @@
+import { type Cancel, type Clock, ForemeshError, type Log, messageOf, Waiting } from '../../src/base/index.ts';
+import type { TunnelId } from '../../src/model/index.ts';
+import type { AgentPorts, Credentials, SaState } from '../ports.ts';
+import type { ProbeSet } from '../probe/index.ts';
+import { changedLanes, chooseLanes } from './lanes.ts';
+import { firstMemory, noteObserved, remember, rememberDesired, rememberSwitch, rememberTry, wantedTunnels } from './memory.ts';
+import { differences, healthOf, nextActions } from './next-actions.ts';
+import { retryDelayMs } from './timing.ts';
+import type { Action, Desired, Memory, Observed } from './types.ts';
+
+export interface ReconcilerDeps {
+  ports: AgentPorts;
+  clock: Clock;
+  log: Log;
+  probes: ProbeSet;
+  credentials: () => Credentials;
+  /** After each pass, for status reports. */
+  onPass: () => void;
+}
+
+/** Keeps the node as its config says: one pass at a time, woken by changes, ended by `stop` (which leaves all as it is). */
+export interface Reconciler {
+  setDesired(desired: Desired): void;
+  wake(): void;
+  /** To be called from a probe's verdict: points lanes elsewhere before it returns. Answers how many moved. */
+  switchNow(): number;
+  view(): ReconcilerView;
+  stop(): Promise<void>;
+}
+
+export interface ReconcilerView {
+  sas: readonly SaState[];
+  /** What differs from the config, one line each. */
+  drift: readonly string[];
+  /** The wanted steering is in force everywhere and nothing is left to do. */
+  isSettled: boolean;
+}
+
+/** Passes in a row without rest after which something undoes what we do; then one a second. */
+const RESTLESS_PASSES = 60;
+const RESTLESS_PAUSE_MS = 1_000;
+
+export function createReconciler(deps: ReconcilerDeps): Reconciler {
+  const { ports, clock, log, probes } = deps;
+  let memory: Memory = firstMemory(clock.monotonicMs());
+  let desired: Desired | null = null;
+  let view: ReconcilerView = { sas: [], drift: [], isSettled: false };
+  let isWoken = false;
+  let isStopped = false;
+  let isRunning = false;
+  let lastLoop: Promise<void> = Promise.resolve();
+  let cancelTimer: Cancel = () => undefined;
+  let failures = 0;
+  let restless = 0;
+  let lastError = '';
+
+  function wake(): void {
+    isWoken = true;
+    if (!isRunning && !isStopped && desired) lastLoop = loop();
+  }
+
+  async function loop(): Promise<void> {
+    isRunning = true;
+    try {
+      while (shouldRun()) {
+        isWoken = false;
+        cancelTimer();
+        const untilMs = await onePass();
+        deps.onPass();
+        if (untilMs === 'again') isWoken = true;
+        else if (!isWoken && !isStopped) cancelTimer = clock.setTimer(Math.max(0, untilMs - clock.monotonicMs()), wake);
+      }
+    } finally {
+      isRunning = false; // in the same turn as the last look at isWoken, so no wake is lost
+    }
+  }
+
+  function shouldRun(): boolean {
+    return isWoken && !isStopped;
+  }
+
+  /** Does what is to do now and answers when to look again, monotonic ms. */
+  async function onePass(): Promise<number | 'again'> {
+    try {
+      const untilMs = await pass(desired!);
+      failures = 0;
+      lastError = '';
+      restless = untilMs === 'again' ? restless + 1 : 0;
+      if (restless < RESTLESS_PASSES) return untilMs;
+      log.error({ passes: restless }, 'reconcile finds no rest: something undoes its work');
+      restless = 0;
+      return clock.monotonicMs() + RESTLESS_PAUSE_MS;
+    } catch (cause) {
+      return clock.monotonicMs() + pauseAfter(cause);
+    }
+  }
+
+  function pauseAfter(cause: unknown): number {
+    failures++;
+    const message = messageOf(cause);
+    if (message !== lastError) log[cause instanceof ForemeshError ? 'warn' : 'error']({ error: message, failures }, 'reconcile pass failed, will be repeated');
+    lastError = message;
+    view = { ...view, drift: [`last pass failed: ${message}`], isSettled: false };
+    return cause instanceof Waiting ? cause.retryAfterMs : retryDelayMs('pass', failures);
+  }
+
+  async function pass(target: Desired): Promise<number | 'again'> {
+    const observed = await observe(target);
+    if (target !== desired) return 'again';
+    const nowMs = clock.monotonicMs();
+    memory = noteObserved(memory, target, observed, nowMs);
+    const actions = nextActions(target, observed, memory, nowMs);
+    view = { sas: observed.daemon?.sas ?? [], drift: differences(target, observed, memory, nowMs), isSettled: actions.every(({ kind }) => kind === 'wait') };
+    for (const action of actions) {
+      if (isStopped || target !== desired) return 'again';
+      if (action.kind === 'wait') return action.untilMs;
+      await attempt(action);
+    }
+    return 'again';
+  }
+
+  async function observe(target: Desired): Promise<Observed> {
+    const interfaces = await ports.dataplane.listInterfaces();
+    const daemon = await observeDaemon();
+    const wanted = wantedTunnels(target);
+    const isAnyOld = [...interfaces, ...(daemon?.sas.map((sa) => sa.tunnel) ?? [])].some((tunnel) => !wanted.has(tunnel));
+    const counters = isAnyOld ? (await ports.dataplane.counters()).tunnels : [];
+    return { daemon, interfaces, probes: probes.views(), rxPackets: new Map(counters.map((counter) => [counter.tunnel, counter.rxPackets])) };
+  }
+
+  async function observeDaemon(): Promise<Observed['daemon']> {
+    try {
+      return { connections: await ports.ipsec.listConnections(), sas: await ports.ipsec.listSas() };
+    } catch (cause) {
+      if (!isDaemonError(cause)) throw cause;
+      return null; // a daemon that is away is a state to handle, not a failure of the pass
+    }
+  }
+
+  /** One tunnel's trouble does not hold up the others; trouble with the kernel or a lost daemon ends the pass. */
+  async function attempt(action: Action): Promise<void> {
+    try {
+      await execute(action);
+      memory = remember(memory, action, clock.monotonicMs());
+      if (action.kind === 'apply') switchNow();
+    } catch (cause) {
+      const kind = RETRIED[action.kind];
+      if (!kind || cause instanceof Waiting) throw cause;
+      const tunnel = action.kind === 'load-connection' ? action.spec.tunnel : (action as { tunnel: TunnelId }).tunnel;
+      log.warn({ tunnel, action: action.kind, error: messageOf(cause) }, 'action failed, will be repeated');
+      memory = rememberTry(memory, kind, tunnel, clock.monotonicMs());
+    }
+  }
+
+  async function execute(action: Action): Promise<void> {
+    log.debug({ action: action.kind, ...('tunnel' in action ? { tunnel: action.tunnel } : {}) }, 'reconcile');
+    switch (action.kind) {
+      case 'load-credentials':
+        return ports.ipsec.loadCredentials(deps.credentials());
+      case 'apply': {
+        const changes = await ports.dataplane.apply(action.wanted);
+        if (changes.length > 0) log.info({ changes: changes.length, first: changes.slice(0, 8) }, 'forwarding changed');
+        return;
+      }
+      case 'load-connection':
+        return ports.ipsec.loadConnection(action.spec);
+      case 'initiate':
+        return ports.ipsec.initiate(action.tunnel);
+      case 'start-probe':
+        return probes.start(action.tunnel, action.localOverlay, action.remoteOverlay, desired!.config.probe);
+      case 'stop-probe':
+        return probes.stop(action.tunnel);
+      case 'terminate':
+        return ports.ipsec.terminate(action.tunnel);
+      case 'unload-connection':
+        return ports.ipsec.unloadConnection(action.tunnel);
+      case 'wait':
+    }
+  }
+
+  function switchNow(): number {
+    const { applied, inForce } = memory;
+    if (!applied || !inForce || isStopped) return 0;
+    const interfaces = new Set(applied.wanted.interfaces.map(({ tunnel }) => tunnel));
+    const views = probes.views();
+    const current = applied.wanted.lanes;
+    const next = chooseLanes(inForce, (tunnel) => healthOf(tunnel, interfaces, memory, views), new Map(current.map((lane) => [lane.mark, lane.active])));
+    const changed = changedLanes(current, next);
+    if (changed.length > 0) {
+      ports.dataplane.switchLanes(changed);
+      memory = rememberSwitch(memory, changed);
+    }
+    probes.setInUse(new Set(next.flatMap((lane) => lane.active ?? [])));
+    return changed.length;
+  }
+
+  const cancelChange = ports.ipsec.onChange(wake);
+  return {
+    setDesired(next) {
+      desired = next;
+      memory = rememberDesired(memory, next, clock.monotonicMs());
+      wake();
+    },
+    wake,
+    switchNow,
+    view: () => view,
+    async stop() {
+      isStopped = true;
+      cancelChange();
+      cancelTimer();
+      await lastLoop;
+    },
+  };
+}
+
+/** Actions on a single tunnel, and how their tries are counted. */
+const RETRIED: Partial<Record<Action['kind'], 'initiate' | 'load' | 'terminate' | 'probe'>> = {
+  'load-connection': 'load',
+  initiate: 'initiate',
+  terminate: 'terminate',
+  'start-probe': 'probe',
+};
+
+function isDaemonError(cause: unknown): boolean {
+  return cause instanceof ForemeshError && cause.code.startsWith('VICI_');
+}

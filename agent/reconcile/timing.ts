@@ -1,0 +1,41 @@
+import { createRng } from '../../src/base/index.ts';
+import type { TunnelId } from '../../src/model/index.ts';
+
+/** In-flight packets of a path arrive within this, ms: no tunnel goes sooner after its last use. */
+export const DRAIN_MS = 300;
+/** A drained tunnel whose peer says nothing goes after this even if packets still come, ms. */
+export const DRAIN_MAX_MS = 3_000;
+/** A peer that says it still sends here is waited for this long, ms: it may not have its new config yet. */
+export const DRAIN_PEER_MAX_MS = 30_000;
+/** How often a draining tunnel is looked at, ms. */
+export const DRAIN_POLL_MS = 100;
+/** A new steering with some lanes ready takes over after this; until then the old one stays, ms. */
+export const STEERING_PATIENCE_MS = 10_000;
+/** The end that does not initiate does so after all when the peer has not for this long, ms. */
+export const RESPONDER_GRACE_MS = 2_000;
+/** Events tell of SAs that came and of a daemon that is back; these are for events that got lost, ms. */
+export const ABSENT_POLL_MS = 1_000;
+export const DAEMON_POLL_MS = 1_000;
+/** The kernel's state is compared with the wanted one at least this often, ms. */
+export const HEAL_MS = 30_000;
+/** A restarted agent leaves the kernel alone until its probes have judged what it found, at most this long beyond their own limit, ms. */
+export const ADOPT_MARGIN_MS = 500;
+
+/** An interface that should be there and is not is made again this soon, ms. */
+export const REAPPLY_MS = 250;
+
+const RETRY_FIRST_MS = 250;
+const RETRY_MAX_MS = 10_000;
+
+/** Time to the next try after `count` tries: doubling, ± 25 % by a stream of its own for each thing, so ends do not collide. */
+export function retryDelayMs(key: string, count: number): number {
+  const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(count, 10));
+  return Math.round(delayMs * (0.75 + 0.5 * createRng(`retry ${key} ${count}`).next()));
+}
+
+/** What is tried again after a pause, each on its own. */
+export type TryKind = 'initiate' | 'load' | 'terminate' | 'probe';
+
+export function tryKey(kind: TryKind, tunnel: TunnelId): string {
+  return `${kind} ${tunnel}`;
+}

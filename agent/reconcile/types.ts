@@ -1,0 +1,91 @@
+import type { ClassId, NodeConfig, NodeTunnel, SiteId, Steering, TunnelId } from '../../src/model/index.ts';
+import type { ConnectionSpec, DataplaneWanted, SaState } from '../ports.ts';
+import type { ProbeView } from '../probe/index.ts';
+
+/** What the node should be. */
+export interface Desired {
+  config: NodeConfig;
+  /** Configs it ran before and whose tunnels may still carry traffic after a restart, newest first. */
+  earlier: readonly NodeConfig[];
+  /** Counts up with every new certificate, so that the daemon gets it. */
+  credentialsSerial: number;
+  /** MTU of tunnel interfaces: the driver's, bytes. */
+  tunnelMtu: number;
+}
+
+/** What the node is, read at one instant. */
+export interface Observed {
+  /** Null while the IKE daemon does not answer. */
+  daemon: { connections: readonly TunnelId[]; sas: readonly SaState[] } | null;
+  interfaces: readonly TunnelId[];
+  probes: ReadonlyMap<TunnelId, ProbeView>;
+  /** Packets received by tunnel interfaces so far; read only while a tunnel drains. */
+  rxPackets: ReadonlyMap<TunnelId, number>;
+}
+
+/** What was done and seen so far in this life of the agent. Immutable; memory.ts makes the next from the last. Times are monotonic ms. */
+export interface Memory {
+  startedAtMs: number;
+  /** Since when `desired.config` is wanted. */
+  desiredSinceMs: number;
+  /** Every tunnel whose definition is known: of the config, and of earlier ones while their tunnels exist. */
+  known: ReadonlyMap<TunnelId, NodeTunnel>;
+  /** Tunnels found working when this life began; null before the first look. */
+  adopted: ReadonlySet<TunnelId> | null;
+  credentialsSerial: number | null;
+  loaded: ReadonlyMap<TunnelId, LoadedConnection>;
+  /** Tries so far, by `kind tunnel`, and when the next is due. */
+  tries: ReadonlyMap<string, Tries>;
+  /** Since when a wanted tunnel has had no working CHILD SA. */
+  absentSinceMs: ReadonlyMap<TunnelId, number>;
+  /** Steering as last given to the kernel; null before the first time. */
+  inForce: readonly Steering[] | null;
+  applied: { wanted: DataplaneWanted; atMs: number } | null;
+  /** Probe sessions started, with the settings they were started with. */
+  probing: ReadonlyMap<TunnelId, string>;
+  draining: ReadonlyMap<TunnelId, Draining>;
+}
+
+export interface LoadedConnection {
+  digest: string;
+  /** Addresses both ways; a change of these needs a new SA. */
+  ends: string;
+}
+
+export interface Tries {
+  count: number;
+  nextAtMs: number;
+}
+
+/** A tunnel that no steering of ours uses any more; the peer may still send. */
+export interface Draining {
+  sinceMs: number;
+  rxPackets: number | null;
+  quietSinceMs: number;
+}
+
+/** One step, in the words of the ports. The order in a list is the order of execution. */
+export type Action =
+  | { kind: 'load-credentials'; serial: number }
+  | { kind: 'apply'; wanted: DataplaneWanted; inForce: readonly Steering[] }
+  | { kind: 'load-connection'; spec: ConnectionSpec }
+  | { kind: 'initiate'; tunnel: TunnelId }
+  | { kind: 'start-probe'; tunnel: TunnelId; localOverlay: string; remoteOverlay: string; settingsKey: string }
+  | { kind: 'stop-probe'; tunnel: TunnelId }
+  | { kind: 'terminate'; tunnel: TunnelId }
+  | { kind: 'unload-connection'; tunnel: TunnelId }
+  /** Nothing more to do before `untilMs` unless something changes. */
+  | { kind: 'wait'; untilMs: number; for: string };
+
+export type SteeringKey = `${SiteId} ${ClassId}`;
+
+export function steeringKey(steering: Pick<Steering, 'to' | 'classId'>): SteeringKey {
+  return `${steering.to} ${steering.classId}`;
+}
+
+/** How much a tunnel may be trusted with traffic. `stale`: it worked and still has its SA and interface, but does not answer. */
+export type TunnelHealth = 'up' | 'degraded' | 'stale' | 'absent';
+
+export function isReady(health: TunnelHealth): boolean {
+  return health === 'up' || health === 'degraded';
+}

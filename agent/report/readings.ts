@@ -1,0 +1,103 @@
+import { roundTo } from '../../src/base/index.ts';
+import type { ClassId, NodeConfig, PathState, Sample, SiteId, TunnelId } from '../../src/model/index.ts';
+import type { DataplaneCounters } from '../ports.ts';
+import type { PathWindow } from '../probe/index.ts';
+
+/** The kernel's counters at one instant; two of them make a window. */
+export interface CounterReading {
+  /** Epoch ms. */
+  readAt: number;
+  offered: { to: SiteId; classId: ClassId; bytes: number; packets: number }[];
+  tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number }[];
+}
+
+export interface PathReading {
+  state: PathState;
+  window: PathWindow | null;
+}
+
+export interface SampleContext {
+  config: NodeConfig;
+  paths: ReadonlyMap<TunnelId, PathReading>;
+  /** How long the probes measured for this window, ms. */
+  probedMs: number;
+  /** (site, class) pairs that had traffic lately: their silence is news, that of others is not. */
+  isActive: (to: SiteId, classId: ClassId) => boolean;
+}
+
+/** Two readings further apart tell nothing about when the traffic was. */
+export const WINDOW_MAX_MS = 3_600_000;
+
+export function readingOf(counters: DataplaneCounters, readAt: number): CounterReading {
+  return {
+    readAt,
+    offered: counters.offered.map(({ to, classId, bytes, packets }) => ({ to, classId, bytes, packets })),
+    tunnels: counters.tunnels.map(({ tunnel, rxBytes, txBytes }) => ({ tunnel, rxBytes, txBytes })),
+  };
+}
+
+/**
+ * Samples of the window between two readings: traffic per (site, class), bytes per tunnel, and the paths' probes.
+ * A counter below its last value has started again, so all of it is new. Without a last reading, or after a step of
+ * the wall clock, only paths are reported.
+ */
+export function samplesOf(before: CounterReading | null, now: CounterReading, context: SampleContext): Sample[] {
+  const { config } = context;
+  const windowMs = before ? now.readAt - before.readAt : 0;
+  const hasWindow = windowMs > 0 && windowMs <= WINDOW_MAX_MS;
+  return [...(before && hasWindow ? [...trafficSamples(before, now, windowMs, context), ...tunnelSamples(before, now, windowMs, config)] : []), ...pathSamples(now.readAt, context)];
+}
+
+function trafficSamples(before: CounterReading, now: CounterReading, windowMs: number, { config, isActive }: SampleContext): Sample[] {
+  const last = new Map(before.offered.map((counter) => [`${counter.to} ${counter.classId}`, counter]));
+  return now.offered.flatMap((counter): Sample[] => {
+    const { to, classId } = counter;
+    const offeredBytes = grown(counter.bytes, last.get(`${to} ${classId}`)?.bytes);
+    const offeredPackets = grown(counter.packets, last.get(`${to} ${classId}`)?.packets);
+    if (to === config.site || (offeredPackets === 0 && !(config.serving && isActive(to, classId)))) return [];
+    return [{ kind: 'traffic', sampledAt: now.readAt, windowMs, node: config.node, from: config.site, to, classId, offeredBytes, offeredPackets }];
+  });
+}
+
+function tunnelSamples(before: CounterReading, now: CounterReading, windowMs: number, config: NodeConfig): Sample[] {
+  const last = new Map(before.tunnels.map((counter) => [counter.tunnel, counter]));
+  return now.tunnels
+    .filter(({ tunnel }) => config.tunnels.some(({ id }) => id === tunnel))
+    .map(({ tunnel, rxBytes, txBytes }) => ({
+      kind: 'tunnel',
+      sampledAt: now.readAt,
+      windowMs,
+      node: config.node,
+      tunnel,
+      rxBytes: grown(rxBytes, last.get(tunnel)?.rxBytes),
+      txBytes: grown(txBytes, last.get(tunnel)?.txBytes),
+    }));
+}
+
+function pathSamples(sampledAt: number, { config, paths, probedMs }: SampleContext): Sample[] {
+  return config.tunnels.map(({ id, path, peer }) => {
+    const { state, window } = paths.get(id) ?? { state: 'unknown', window: null };
+    return {
+      kind: 'path',
+      sampledAt,
+      windowMs: probedMs,
+      node: config.node,
+      peer,
+      tunnel: id,
+      path,
+      state,
+      latencyMs: rounded(window?.latencyMs, 3),
+      jitterMs: rounded(window?.jitterMs, 3),
+      lossForwardRatio: rounded(window?.lossForwardRatio, 5),
+      lossReverseRatio: rounded(window?.lossReverseRatio, 5),
+    };
+  });
+}
+
+function grown(now: number, before: number | undefined): number {
+  return before === undefined || now < before ? now : now - before;
+}
+
+function rounded(value: number | null | undefined, digits: number): number | null {
+  return value === null || value === undefined ? null : roundTo(value, digits);
+}

@@ -1,0 +1,168 @@
+import { type Cancel, type Clock, type Log, messageOf } from '../../src/base/index.ts';
+import type { AgentMessage, ClassId, NodeConfig, SiteId, TunnelId } from '../../src/model/index.ts';
+import type { DataplanePort } from '../ports.ts';
+import type { ProbeSet } from '../probe/index.ts';
+import type { Outbox } from './outbox.ts';
+import { type CounterReading, type PathReading, readingOf, samplesOf } from './readings.ts';
+
+export interface ReporterDeps {
+  outbox: Outbox;
+  dataplane: DataplanePort;
+  probes: ProbeSet;
+  clock: Clock;
+  log: Log;
+  send: (message: AgentMessage) => void;
+}
+
+/** Takes samples every interval, keeps them until the engine has them, and sends them in order while connected. */
+export interface Reporter {
+  /** Reads the outbox; the first sample follows one interval after the first config. */
+  start(): Promise<void>;
+  setConfig(config: NodeConfig): void;
+  connected(): void;
+  disconnected(): void;
+  acknowledged(sequence: number): Promise<void>;
+  /** Takes a sample now instead of at the next beat. */
+  sampleNow(): Promise<void>;
+  /** As of the last sample. */
+  leakPackets(): number;
+  stop(): Promise<void>;
+}
+
+/** Batches sent and not confirmed yet, at most. */
+const IN_FLIGHT_MAX = 8;
+/** Without a confirmation for this long everything unconfirmed is sent again, ms. */
+const ACK_TIMEOUT_MS = 30_000;
+/** A (site, class) with traffic in this time is reported also when it is silent, ms. */
+const ACTIVE_MS = 3_600_000;
+/** So that a frame stays far below FRAME_BYTES_MAX; a sample has some 250 bytes. */
+const SAMPLES_PER_BATCH_MAX = 1_500;
+
+export function createReporter(deps: ReporterDeps): Reporter {
+  const { outbox, dataplane, probes, clock, log } = deps;
+  const activeAtMs = new Map<string, number>();
+  let config: NodeConfig | null = null;
+  let last: CounterReading | null = null;
+  let leakPackets = 0;
+  let probedSinceMs = clock.monotonicMs();
+  let cancelBeat: Cancel | null = null;
+  let isStopped = false;
+  let isConnected = false;
+  let sentSequence = 0;
+  let progressAtMs = 0;
+  let pumping: Promise<void> | null = null;
+  let isPumpWanted = false;
+  let sampling: Promise<void> = Promise.resolve();
+
+  function beat(): void {
+    if (isStopped || !config) return;
+    cancelBeat = clock.setTimer(Math.max(100, config.sampleIntervalMs), () => {
+      void sampleNow().finally(beat);
+    });
+  }
+
+  function sampleNow(): Promise<void> {
+    sampling = sampling.then(() => takeSample()).catch((cause: unknown) => log.warn({ error: messageOf(cause) }, 'sample could not be taken'));
+    return sampling;
+  }
+
+  async function takeSample(): Promise<void> {
+    if (!config || isStopped) return;
+    const counters = await dataplane.counters();
+    ({ leakPackets } = counters);
+    const reading = readingOf(counters, clock.now());
+    noteActivity(reading);
+    const samples = samplesOf(last, reading, { config, paths: takePaths(config), probedMs: Math.round(clock.monotonicMs() - probedSinceMs), isActive });
+    probedSinceMs = clock.monotonicMs();
+    last = reading;
+    for (let start = 0; start < samples.length; start += SAMPLES_PER_BATCH_MAX) await outbox.append(samples.slice(start, start + SAMPLES_PER_BATCH_MAX), reading);
+    if (isConnected && clock.monotonicMs() - progressAtMs > ACK_TIMEOUT_MS) rewind();
+    await pump();
+  }
+
+  function takePaths(of: NodeConfig): Map<TunnelId, PathReading> {
+    const views = probes.views();
+    return new Map(of.tunnels.map(({ id }) => [id, { state: views.get(id)?.state ?? 'unknown', window: probes.takeWindow(id) }]));
+  }
+
+  function noteActivity(reading: CounterReading): void {
+    const before = new Map((last?.offered ?? []).map((counter) => [`${counter.to} ${counter.classId}`, counter.packets]));
+    for (const { to, classId, packets } of reading.offered) {
+      if (packets > 0 && packets !== before.get(`${to} ${classId}`)) activeAtMs.set(`${to} ${classId}`, clock.monotonicMs());
+    }
+  }
+
+  function isActive(to: SiteId, classId: ClassId): boolean {
+    return clock.monotonicMs() - (activeAtMs.get(`${to} ${classId}`) ?? Number.NEGATIVE_INFINITY) <= ACTIVE_MS;
+  }
+
+  function rewind(): void {
+    sentSequence = outbox.view().acknowledgedSequence;
+    progressAtMs = clock.monotonicMs();
+  }
+
+  function pump(): Promise<void> {
+    isPumpWanted = true;
+    pumping ??= pumpAll()
+      .catch((cause: unknown) => log.warn({ error: messageOf(cause) }, 'samples could not be sent'))
+      .finally(() => (pumping = null));
+    return pumping;
+  }
+
+  async function pumpAll(): Promise<void> {
+    do {
+      isPumpWanted = false;
+      await sendPending();
+    } while (isPumpWanted);
+  }
+
+  async function sendPending(): Promise<void> {
+    for (;;) {
+      const { acknowledgedSequence } = outbox.view();
+      const [next] = isConnected && inFlight(acknowledgedSequence) < IN_FLIGHT_MAX ? await outbox.read(Math.max(sentSequence, acknowledgedSequence), 1) : [];
+      if (!next || !isConnected) return;
+      if (next.sequence <= sentSequence) continue;
+      sentSequence = next.sequence;
+      deps.send(next);
+    }
+  }
+
+  function inFlight(acknowledgedSequence: number): number {
+    return Math.max(0, sentSequence - acknowledgedSequence);
+  }
+
+  return {
+    async start() {
+      await outbox.open();
+      last = outbox.view().reading;
+    },
+    setConfig(next) {
+      const isFirst = config === null;
+      config = next;
+      if (isFirst && !isStopped) beat();
+    },
+    connected() {
+      isConnected = true;
+      rewind();
+      void pump();
+    },
+    disconnected() {
+      isConnected = false;
+    },
+    async acknowledged(sequence) {
+      progressAtMs = clock.monotonicMs();
+      await outbox.acknowledge(sequence);
+      await pump();
+    },
+    sampleNow,
+    leakPackets: () => leakPackets,
+    async stop() {
+      isStopped = true;
+      isConnected = false;
+      cancelBeat?.();
+      await sampling;
+      await pumping;
+      await outbox.close();
+    },
+  };
+}

@@ -1,0 +1,184 @@
+import { describe, expect, it } from 'vitest';
+import * as fc from 'fast-check';
+import { type Clock, VirtualClock } from '../../../src/base/index.ts';
+import { createProbeSession, decodeProbe, encodeProbe, PROBE_PACKET_BYTES, type ProbeSession } from '../../../agent/probe/index.ts';
+import { createProbeLink } from '../../support/probe-link.ts';
+
+const settings = { intervalMs: 50, downAfter: 3, holdDownMs: 1000 };
+
+async function runningLink(direction = {}, seed = 'link') {
+  const clock = new VirtualClock();
+  const link = createProbeLink(clock, settings, direction, seed);
+  await clock.advance(2_000);
+  return { clock, link };
+}
+
+describe('a probe session', () => {
+  it('is up after its first answer, without hold-down', async () => {
+    const clock = new VirtualClock();
+    const link = createProbeLink(clock, settings);
+    await clock.advance(19);
+    expect([link.a.state(), link.b.state()]).toEqual(['unknown', 'unknown']);
+    await clock.advance(2);
+    expect([link.a.state(), link.b.state()]).toEqual(['up', 'up']);
+  });
+
+  it('does not flap when the peer starts later and has missed answers', async () => {
+    const clock = new VirtualClock();
+    const link = createProbeLink(clock, settings);
+    link.forward.down = true;
+    await clock.advance(1_000);
+    expect(link.verdicts.map(({ to }) => to)).toEqual(['down', 'down']);
+    link.forward.down = false;
+    await clock.advance(2_000);
+    expect(link.verdicts.slice(2).map(({ end, to }) => `${end} ${to}`).sort()).toEqual(['a up', 'b up']);
+  });
+
+  it.each([0, 7, 13, 24, 31, 49])('finds a blackhole within (downAfter + 1) intervals, cut %i ms into an interval', async (offsetMs) => {
+    const { clock, link } = await runningLink();
+    await clock.advance(offsetMs);
+    const cutAtMs = clock.monotonicMs();
+    link.forward.down = link.reverse.down = true;
+    await clock.advance(1_000);
+    const downs = link.verdicts.filter(({ to }) => to === 'down');
+    expect(downs.map(({ end }) => end).sort()).toEqual(['a', 'b']);
+    for (const { atMs } of downs) expect(atMs - cutAtMs).toBeLessThanOrEqual(4 * settings.intervalMs);
+  });
+
+  it.each(['forward', 'reverse'] as const)('calls a path down at both ends when only %s is lost', async (way) => {
+    const { clock, link } = await runningLink();
+    const cutAtMs = clock.monotonicMs();
+    link[way].down = true;
+    await clock.advance(1_000);
+    const downs = link.verdicts.filter(({ to }) => to === 'down');
+    expect(downs.map(({ end }) => end).sort()).toEqual(['a', 'b']);
+    for (const { atMs } of downs) expect(atMs - cutAtMs).toBeLessThanOrEqual(4 * settings.intervalMs + 20);
+  });
+
+  it('returns only after the hold-down, and both ends do', async () => {
+    const { clock, link } = await runningLink();
+    link.forward.down = link.reverse.down = true;
+    await clock.advance(1_000);
+    link.forward.down = link.reverse.down = false;
+    const healedAtMs = clock.monotonicMs();
+    await clock.advance(3_000);
+    const ups = link.verdicts.filter(({ from, to }) => from === 'down' && to === 'up');
+    expect(ups.map(({ end }) => end).sort()).toEqual(['a', 'b']);
+    for (const { atMs } of ups) {
+      expect(atMs - healedAtMs).toBeGreaterThanOrEqual(settings.holdDownMs);
+      expect(atMs - healedAtMs).toBeLessThanOrEqual(settings.holdDownMs + 200);
+    }
+  });
+
+  it('calls 20 % loss each way degraded (or down) within 4 s and recovers when it is over', async () => {
+    const { clock, link } = await runningLink({}, 'brown-out');
+    link.forward.lossRatio = link.reverse.lossRatio = 0.2;
+    const beganAtMs = clock.monotonicMs();
+    await clock.advance(20_000);
+    const first = link.verdicts.find(({ end, to }) => end === 'a' && (to === 'degraded' || to === 'down'));
+    expect(first!.atMs - beganAtMs).toBeLessThanOrEqual(4_000);
+    link.forward.lossRatio = link.reverse.lossRatio = 0;
+    await clock.advance(10_000);
+    expect([link.a.state(), link.b.state()]).toEqual(['up', 'up']);
+  });
+
+  it('tells a slow path from a dead one: 80 ms more each way end in degraded, not in up and not in down', async () => {
+    const { clock, link } = await runningLink();
+    link.forward.delayMs = link.reverse.delayMs = 90;
+    await clock.advance(10_000);
+    expect([link.a.state(), link.b.state()]).toEqual(['degraded', 'degraded']);
+  });
+
+  it('is never down falsely in an hour of 2 % random loss each way', async () => {
+    const clock = new VirtualClock();
+    const link = createProbeLink(clock, settings, { lossRatio: 0.02, jitterMs: 4 }, 'two per cent');
+    await clock.advance(3_600_000);
+    expect(link.verdicts.filter(({ to }) => to === 'down')).toEqual([]);
+    expect(link.verdicts.filter(({ to }) => to === 'degraded').length).toBeLessThanOrEqual(1);
+  }, 120_000);
+
+  it('measures latency, jitter and loss of both directions apart', async () => {
+    const { clock, link } = await runningLink({ jitterMs: 4 }, 'measure');
+    link.a.takeWindow();
+    link.forward.lossRatio = 0.1;
+    await clock.advance(60_000);
+    const window = link.a.takeWindow();
+    expect(window.latencyMs).toBeGreaterThan(20);
+    expect(window.latencyMs).toBeLessThan(28);
+    expect(window.jitterMs).toBeGreaterThan(0.5);
+    expect(window.jitterMs).toBeLessThan(4);
+    expect(window.lossForwardRatio).toBeGreaterThan(0.06);
+    expect(window.lossForwardRatio).toBeLessThan(0.14);
+    expect(window.lossReverseRatio).toBeLessThan(0.01);
+    const seenByB = link.b.takeWindow();
+    expect(seenByB.lossReverseRatio).toBeCloseTo(window.lossForwardRatio!, 1);
+  });
+
+  it('keeps its verdict while a peer that said so restarts', async () => {
+    const { clock, link } = await runningLink();
+    link.b.pausePeer(10_000);
+    await clock.advance(15);
+    link.b.close();
+    await clock.advance(5_000);
+    expect(link.a.state()).toBe('up');
+    await clock.advance(10_000);
+    expect(link.a.state()).toBe('down');
+  });
+
+  it('judges nobody by a time in which its own process stood still', async () => {
+    const inner = new VirtualClock();
+    const waiting: (() => void)[] = [];
+    let isStalled = false;
+    const orLater = (action: () => void) => () => (isStalled ? void waiting.push(action) : action());
+    const clock: Clock = { now: () => inner.now(), monotonicMs: () => inner.monotonicMs(), setTimer: (delayMs, action) => inner.setTimer(delayMs, orLater(action)) };
+    const verdicts: string[] = [];
+    const echo = (bytes: Uint8Array): Uint8Array => encodeProbe({ ...decodeProbe(bytes)!, kind: 'echo', session: 2, peerSession: 1 });
+    const a: ProbeSession = createProbeSession({ settings, clock, session: 1, send: (bytes) => inner.setTimer(20, orLater(() => a.receive(echo(bytes)))), onChange: (_, to) => verdicts.push(to) });
+    await inner.advance(2_000);
+    isStalled = true;
+    await inner.advance(400);
+    isStalled = false;
+    for (const action of waiting.splice(0)) action();
+    await inner.advance(2_000);
+    expect(verdicts).toEqual(['up']);
+  });
+
+  it('tells the peer whether traffic points at the tunnel, as long as that is fresh', async () => {
+    const { clock, link } = await runningLink();
+    expect(link.b.peerInUse()).toBe(false);
+    link.a.setInUse(true);
+    await clock.advance(100);
+    expect(link.b.peerInUse()).toBe(true);
+    link.a.close();
+    await clock.advance(1_500);
+    expect(link.b.peerInUse()).toBeNull();
+  });
+});
+
+describe('the probe packet', () => {
+  it('decodes what it encoded', () => {
+    const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+    const packet = fc.record({
+      kind: fc.constantFrom('probe' as const, 'echo' as const, 'pause' as const),
+      inUse: fc.boolean(),
+      broken: fc.boolean(),
+      session: u32,
+      sequence: u32,
+      sentUs: fc.maxSafeNat(),
+      peerSession: u32,
+      peerReceived: u32,
+      peerHighest: u32,
+      pauseMs: u32,
+    });
+    fc.assert(
+      fc.property(packet, (value) => {
+        expect(decodeProbe(encodeProbe(value))).toEqual(value);
+      }),
+    );
+  });
+
+  it('takes anything else for nothing', () => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => decodeProbe(bytes) === null));
+    fc.assert(fc.property(fc.uint8Array({ minLength: PROBE_PACKET_BYTES, maxLength: PROBE_PACKET_BYTES }), (bytes) => decodeProbe(bytes) === null));
+  });
+});
