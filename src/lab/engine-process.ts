@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
-import { request } from 'node:http';
 import { join } from 'node:path';
+import { createApiClient } from '../api/index.ts';
 import { ForemeshError, messageOf, readFileIfExists, sleep } from '../base/index.ts';
 import type { LabNetwork } from './network.ts';
 import { programFile } from './programs.ts';
@@ -81,40 +81,12 @@ async function waitForApi(network: LabNetwork, signal: AbortSignal | undefined):
   }
 }
 
-const ANSWER_BYTES_MAX = 64 << 20;
-
 /** Calls to the engine's API over its unix socket, with the token that it keeps in its state folder. */
 export function engineApi(network: LabNetwork): World['api'] {
   return {
     async request(method, path, body) {
-      const token = (await readFileIfExists(join(engineStateDir(network), 'api-token')))?.trim() ?? '';
-      return send(engineSocket(network), token, method, path, body);
+      const token = (await readFileIfExists(join(engineStateDir(network), 'api-token')))?.trim() ?? ''; // none yet: it is refused, or not there
+      return createApiClient({ socket: engineSocket(network), token }).request(method, path, body);
     },
   };
-}
-
-function send(socketPath: string, token: string, method: string, path: string, body: unknown): Promise<{ status: number; body: unknown }> {
-  const text = body === undefined ? null : JSON.stringify(body);
-  const headers = { authorization: `Bearer ${token}`, ...(text === null ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }) };
-  return new Promise((resolve, reject) => {
-    const fail = (cause: Error): void => reject(new ForemeshError('API_UNREACHABLE', { what: `${method} ${path}: ${cause.message}`, fix: 'see that the engine runs', cause }));
-    const call = request({ socketPath, method, path, headers, timeout: 120_000 }, (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > ANSWER_BYTES_MAX) call.destroy(new Error('the answer is too long'));
-        chunks.push(chunk);
-      });
-      response.on('error', fail);
-      response.on('end', () => {
-        const answer = Buffer.concat(chunks).toString('utf8');
-        const isJson = response.headers['content-type']?.includes('json') ?? false;
-        resolve({ status: response.statusCode ?? 0, body: isJson && answer !== '' ? (JSON.parse(answer) as unknown) : answer });
-      });
-    });
-    call.on('timeout', () => call.destroy(new Error('no answer within two minutes')));
-    call.on('error', fail);
-    call.end(text ?? undefined);
-  });
 }

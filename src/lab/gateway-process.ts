@@ -1,13 +1,15 @@
+import { X509Certificate } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { ForemeshError } from '../base/index.ts';
+import { ForemeshError, readFileIfExists } from '../base/index.ts';
 import type { NodeId } from '../model/index.ts';
 import { startCharon } from './charon.ts';
 import type { GatewayLayout } from './net/index.ts';
 import type { LabNetwork } from './network.ts';
 import { programFile } from './programs.ts';
 import { findProcess, isAlive, markOf, recordProcess } from './run/index.ts';
+import { daemonVersion } from './sas.ts';
 import type { NodeRuntime } from './world.ts';
 
 /** Files of one gateway in the lab's folder. */
@@ -47,6 +49,22 @@ export async function ensureDaemon(network: LabNetwork, node: NodeId, detached: 
   const charon = await startCharon({ namespace: gatewayOf(network, node).namespace, dir: gatewayFiles(network, node).charonDir, niceness: -10, detached });
   const mark = markOf(charon.pid);
   if (mark) await recordProcess(network.id, { role, ...mark });
+}
+
+/** Where a gateway runs, what its daemon calls itself, and whose certificate it has; for people. */
+export async function describeGateway(network: LabNetwork, gateway: GatewayLayout): Promise<{ node: NodeId; where: string; daemon: string; certificate: string }> {
+  const files = gatewayFiles(network, gateway.node);
+  const running = await findProcess(network.id, `charon.${gateway.node}`);
+  const daemon = running && isAlive(running) ? `${await daemonVersion(files.viciSocket, network.clock)}, pid ${running.pid}` : 'not running';
+  const pem = await readFileIfExists(join(files.agentStateDir, 'node.crt'));
+  return { node: gateway.node, where: gateway.namespace, daemon, certificate: pem === null ? 'none yet' : describeCertificate(pem) };
+}
+
+/** `CN=berlin-gw1, issued by CN=Foremesh CA until 2026-12-22`. */
+function describeCertificate(pem: string): string {
+  const { subject, issuer, validTo } = new X509Certificate(pem);
+  const oneLine = (name: string): string => name.trim().replaceAll('\n', ', ');
+  return `${oneLine(subject)}, issued by ${oneLine(issuer)} until ${new Date(validTo).toISOString().slice(0, 10)}`;
 }
 
 /** What an agent of this lab is told: a JSON file. */

@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ForemeshError, readFileIfExists, sleep, type SourceFile } from '../base/index.ts';
 import type { NodeId } from '../model/index.ts';
-import { type EngineCommand, engineApi, engineUrl, ensureEngine, serveCommand, writeEngineConfig } from './engine-process.ts';
-import { ensureAgent, ensureDaemon, gatewayFiles, gatewayOf, readNodeRuntime, writeAgentConfig } from './gateway-process.ts';
+import { type EngineCommand, engineApi, engineStateDir, engineUrl, ensureEngine, serveCommand, writeEngineConfig } from './engine-process.ts';
+import { describeGateway, ensureAgent, ensureDaemon, gatewayFiles, gatewayOf, readNodeRuntime, writeAgentConfig } from './gateway-process.ts';
 import { allEnded, inGroups } from './in-groups.ts';
 import { createMeshRepository, type MeshRepository } from './mesh-repository.ts';
 import type { GatewayLayout } from './net/index.ts';
@@ -20,6 +20,8 @@ export interface LabWorldOptions extends NetworkOptions {
   repository: { files: readonly SourceFile[] } | MeshRepository;
   /** Program `opa` for the engine. */
   opa: string;
+  /** Called with the engine's state folder before the engine starts, e.g. to put a recorded history there. */
+  prepareEngine?: (stateDir: string) => Promise<void>;
   /** Instead of `foremesh serve`. */
   engineCommand?: EngineCommand;
   /** False: gateways run daemons but no agents (and no engine is needed for join tokens). Default: true. */
@@ -66,6 +68,8 @@ export async function createLabWorld(options: LabWorldOptions): Promise<LabWorld
     await writeFile(join(network.folder, 'world.json'), JSON.stringify(file), { mode: 0o600 });
     await writeEngineConfig(network, { forgeDir: repository.forgeDir, opa: options.opa });
     await mkdir(join(network.folder, 'nodes'), { recursive: true });
+    await mkdir(engineStateDir(network), { recursive: true, mode: 0o700 });
+    await options.prepareEngine?.(engineStateDir(network));
     options.signal?.throwIfAborted();
     step('IKE daemons and engine');
     const nodes = network.layout.gateways.map((gateway) => gateway.node);
@@ -136,6 +140,7 @@ function buildWorld(network: LabNetwork, file: WorldFile, engineCommand: EngineC
       for (const gateway of layout.gateways) listed.set(gateway, await listAt(gateway.node));
       return measureThroughput(findTunnel(tunnel, listed), durationMs, targetMbps, clock);
     },
+    inventory: () => Promise.all(layout.gateways.map((gateway) => describeGateway(network, gateway))),
     nodeState: (node) => readNodeRuntime(files(node).agentSocket),
     async kill(what) {
       const running = await findProcess(network.id, roleOf(what));

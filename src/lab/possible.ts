@@ -39,7 +39,7 @@ async function tryNamespaces(): Promise<LabPossible> {
   const name = `fmtry-${randomBytes(3).toString('hex')}`;
   try {
     await runCommandText('ip', ['netns', 'add', name]);
-    const lines = ['link add a type veth peer name b', 'link add c type bridge', 'link add d type vxlan id 1 remote 169.254.0.2 dev a dstport 4789'];
+    const lines = ['link add try0 type veth peer name try1', 'link add try2 type bridge', 'link add try3 type vxlan id 1 remote 169.254.0.2 dev try0 dstport 4789'];
     const links = await runCommand('ip', ['-n', name, '-batch', '-'], { stdin: `${lines.join('\n')}\n` });
     if (links.exitCode !== 0) return no(`the kernel lacks veth, bridge or vxlan: ${firstLine(links.stderr)}`);
     const nft = await runCommand('ip', ['netns', 'exec', name, 'nft', 'add', 'table', 'inet', 'foremesh']);

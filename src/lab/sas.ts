@@ -33,6 +33,17 @@ export async function listTunnels(viciSocket: string, clock: Clock): Promise<Lis
   }
 }
 
+/** `charon 5.9.8`, in the daemon's own words. @throws ForemeshError VICI_CLOSED when no daemon answers */
+export async function daemonVersion(viciSocket: string, clock: Clock): Promise<string> {
+  const connection = await ViciConnection.open(viciSocket, clock);
+  try {
+    const answer = await connection.request('version');
+    return `${textAt(answer, 'daemon') ?? 'unknown daemon'} ${textAt(answer, 'version') ?? ''}`.trim();
+  } finally {
+    connection.close();
+  }
+}
+
 function readTunnel(name: string, ike: ViciMessage): ListedTunnel {
   const child = newestChild(sectionsOf(sectionAt(ike, 'child-sas') ?? {}).map(([, section]) => section));
   return {

@@ -32,7 +32,8 @@ export function createSchedule(clock: Clock): Schedule {
     if (!next || next.dueMs >= armedMs) return;
     cancel?.();
     armedMs = next.dueMs;
-    cancel = clock.setTimer(Math.max(0, Math.floor(next.dueMs - clock.monotonicMs())), fire);
+    const waitMs = next.dueMs - clock.monotonicMs();
+    cancel = clock.setTimer(waitMs <= EARLY_MS ? 0 : Math.max(1, Math.floor(waitMs)), fire);
   };
   return {
     at(dueMs, action) {

@@ -37,5 +37,5 @@ export function createPacer(rate: SenderRate, packetBytes: number, startMs: numb
 /** The rate at an instant, Mbit/s of IP packets. */
 export function rateMbps(rate: SenderRate, now: number): number {
   if (rate.kind === 'constant') return rate.mbps;
-  return rate.lowMbps + (rate.highMbps - rate.lowMbps) * dayCurve(dayFractionAt(now, rate.slotMs, rate.slotsPerDay));
+  return rate.lowMbps + (rate.highMbps - rate.lowMbps) * dayCurve(dayFractionAt(now + rate.phaseMs, rate.slotMs, rate.slotsPerDay));
 }
