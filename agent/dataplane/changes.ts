@@ -53,8 +53,8 @@ export function clearChanges(observed: Observed, lanInterface: string | null): P
   const labelled = observed.addresses.filter(({ interface: name, label }) => label !== '' && label === addressLabel(name) && (name === 'lo' || name === lanInterface));
   return [
     [
-      ...observed.links.filter(({ name }) => isTunnelName(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
       ...ourRules(observed).map(({ mark }) => removeLane(mark, observed)),
+      ...observed.links.filter(({ name }) => isTunnelName(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
       ...labelled.map(({ interface: name, address }) => ipChange(`address ${address} removed from ${name}`, `addr del ${address} dev ${name}`)),
     ],
     observed.ruleset ? [{ says: 'nft ruleset removed', commands: [{ do: 'nft', text: 'delete table inet foremesh\n' }] }] : [],

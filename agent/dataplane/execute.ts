@@ -38,6 +38,10 @@ async function executePhase(phase: readonly Change[], machine: Machine): Promise
   return [...failures, ...(await runIpLines(lines, machine))];
 }
 
+const DELETION = /^(?:route|rule|link|addr) del /;
+/** What the kernel says when the thing to be deleted is gone already, e.g. routes with charon's device: all the better. */
+const GONE = /No such process|No such file or directory|Cannot find device|Cannot assign requested address/;
+
 async function runIpLines(lines: readonly string[], machine: Machine): Promise<string[]> {
   if (lines.length === 0) return [];
   const result = await machine.run('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`);
@@ -45,12 +49,14 @@ async function runIpLines(lines: readonly string[], machine: Machine): Promise<s
   // "RTNETLINK answers: File exists" then "Command failed -:3"
   const failures: string[] = [];
   let reason = '';
+  if (!result.stderr.includes('Command failed')) return [`ip -batch: ${result.stderr.trim()}`];
   for (const line of result.stderr.split('\n')) {
     const failed = /^Command failed -:(\d+)/.exec(line);
-    if (failed) failures.push(`ip ${lines[Number(failed[1]) - 1] ?? ''}: ${reason.trim()}`);
+    const command = lines[Number(failed?.[1] ?? 0) - 1] ?? '';
+    if (failed && !(DELETION.test(command) && GONE.test(reason))) failures.push(`ip ${command}: ${reason.trim()}`);
     reason = failed ? '' : `${reason} ${line}`;
   }
-  return failures.length > 0 ? failures : [`ip -batch: ${result.stderr.trim()}`];
+  return failures;
 }
 
 async function runOne(command: Exclude<Command, { do: 'ip' }>, machine: Machine): Promise<string[]> {

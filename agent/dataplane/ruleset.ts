@@ -28,7 +28,7 @@ export interface Ruleset {
  * - `forward`: nothing, but the allowed prefix pairs, and only between the LAN and tunnels or between two tunnels
  * - `clamp`: TCP segments that fit into the tunnel
  * - `input`: overlay addresses hear what came out of ESP and nothing else
- * - `leaving`: through an uplink goes what the gateway itself sends as IKE, ESP, ICMP or management, and nothing else
+ * - `leaving`: through an uplink goes what the gateway itself sends as IKE, ESP, pings or management, and nothing else
  */
 export function buildRuleset(wanted: DataplaneWanted, management: readonly ManagementTraffic[] = []): Ruleset {
   const { config } = wanted;
@@ -158,7 +158,7 @@ function inputLines({ overlayAddresses }: DataplaneWanted): string[] {
 function uplinkLines(wanted: DataplaneWanted, management: readonly ManagementTraffic[]): string[] {
   const own = unique(wanted.config.uplinks.map((uplink) => uplink.address).filter((address) => !address.includes(':')));
   const ike = own.length === 0 ? [] : [`ip saddr ${setOf(own)} udp sport { 500, 4500 } accept`, `ip saddr ${setOf(own)} meta l4proto esp accept`];
-  const rest = own.length === 0 ? [] : [`ip saddr ${setOf(own)} meta l4proto icmp accept`, `ip saddr ${setOf(own)} udp sport 68 udp dport 67 accept`];
+  const rest = own.length === 0 ? [] : [`ip saddr ${setOf(own)} icmp type { echo-request, echo-reply } accept`, `ip saddr ${setOf(own)} udp sport 68 udp dport 67 accept`];
   return [
     ...ike,
     ...leakLines(wanted),

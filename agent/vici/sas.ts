@@ -19,7 +19,7 @@ export interface ListedSa {
 /** The IKE SAs of one `list-sa` event; SAs that are being deleted are left out unless a child still carries packets. */
 export function readListedSas(event: ViciMessage): ListedSa[] {
   return sectionsOf(event).flatMap(([name, ike]) => {
-    const child = chooseChild(sectionsOf(sectionAt(ike, 'children') ?? {}).map(([, section]) => section));
+    const child = chooseChild(sectionsOf(sectionAt(ike, 'child-sas') ?? {}).map(([, section]) => section));
     const ikeState = textAt(ike, 'state') ?? '';
     const childState = child === null ? null : stateOfChild(child);
     if (IKE_LEAVING.has(ikeState) && childState !== 'INSTALLED') return [];

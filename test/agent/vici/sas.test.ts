@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { betterSa, readListedSas } from '../../../agent/vici/index.ts';
 
 const child = (id: number, state: string) => ({ uniqueid: String(id), state, 'encr-alg': 'AES_GCM_16', 'encr-keysize': '128', 'bytes-in': '10', 'bytes-out': String(id), 'packets-in': '1', 'packets-out': '2' });
-const ike = (id: number, state: string, children: Record<string, unknown>) => ({ uniqueid: String(id), state, established: '7', children }) as never;
+const ike = (id: number, state: string, children: Record<string, unknown>) => ({ uniqueid: String(id), state, established: '7', 'child-sas': children }) as never;
 const read = (id: number, state: string, children: Record<string, unknown>) => readListedSas({ 't-00000001': ike(id, state, children) });
 
 describe('SAs as listed', () => {

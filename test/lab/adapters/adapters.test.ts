@@ -1,0 +1,234 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createViciClient, readListedSas } from '../../../agent/vici/index.ts';
+import { createLog, systemClock } from '../../../src/base/index.ts';
+import { connectionOf, establish, inside, MARK1, MARK2, type Pair, ping, sendDatagrams, sentPerTunnel, startDaemon, startPair, T1, T2, underlayAt, until, wantedOf } from './support.ts';
+
+/**
+ * The real ports on two gateways joined by two cables: real daemons, real kernel, two tunnels. The steps build on each
+ * other, as they do on a gateway. What counts is what arrived at the other end.
+ */
+describe('two gateways with the real adapters', () => {
+  let pair: Pair;
+  beforeAll(async () => {
+    pair = await startPair();
+  });
+  afterAll(() => pair?.close());
+
+  it('guard the protected prefixes before there is any tunnel', async () => {
+    expect(await ping(pair.a, '10.92.0.10')).toMatchObject({ received: 0 });
+    expect(await underlayAt(pair.b)).toEqual({ esp: 0, ike: 0, clear: 0 });
+    expect((await pair.a.dataplane.counters()).leakPackets).toBe(0);
+    expect(await inside(pair.a.namespace, 'ip', 'route', 'show', 'type', 'unreachable')).toContain('10.0.0.0/8 metric 9999');
+  });
+
+  it('bring two tunnels up, each once, however often they are asked', async () => {
+    for (const gateway of [pair.b, pair.a]) for (const index of [1, 2] as const) await gateway.ipsec.loadConnection(connectionOf(gateway.name, index));
+    expect(await pair.a.ipsec.listConnections()).toEqual([T1, T2]);
+    await Promise.all([T1, T2, T1, T2, T1].map((tunnel) => pair.a.ipsec.initiate(tunnel)));
+    for (const gateway of [pair.a, pair.b]) await until(async () => (await gateway.ipsec.listSas()).filter((sa) => sa.childState === 'INSTALLED').length === 2);
+    await Promise.all([T1, T2].map((tunnel) => pair.a.ipsec.initiate(tunnel)));
+    expect(await countSas(pair)).toBe(2);
+    expect(await pair.a.ipsec.listSas()).toMatchObject([T1, T2].map((tunnel) => ({ tunnel, ikeState: 'ESTABLISHED', childState: 'INSTALLED', ikeSuite: 'aes128gcm16-prfsha256-x25519', espSuite: 'aes128gcm16' })));
+  });
+
+  it('make interfaces, lanes and rules, and have nothing to do the second time', async () => {
+    for (const gateway of [pair.a, pair.b]) {
+      const said = await gateway.dataplane.apply(wantedOf(gateway.name));
+      expect(said).toContain(`interface ${T1} made`);
+      expect(said).toContain(`lane ${MARK2} through ${T2}`);
+      expect(await gateway.dataplane.apply(wantedOf(gateway.name))).toEqual([]);
+      expect(await gateway.dataplane.listInterfaces()).toEqual([T1, T2]);
+    }
+  });
+
+  it('carry packets from host to host, inside ESP and nothing else', async () => {
+    const before = await underlayAt(pair.b);
+    expect(await ping(pair.a, '10.92.0.10', 20, 0.01)).toEqual({ sent: 20, received: 20 });
+    const after = await underlayAt(pair.b);
+    expect(after.esp - before.esp).toBeGreaterThanOrEqual(20);
+    expect(after.clear).toBe(0);
+    expect((await underlayAt(pair.a)).clear).toBe(0);
+  });
+
+  it('put each class on its own lane', async () => {
+    const [first, second] = await sentPerTunnel(pair.a);
+    await sendDatagrams(pair.a, '10.92.0.10', 5004, 30);
+    expect(await sentPerTunnel(pair.a)).toEqual([first, second + 30]);
+    await sendDatagrams(pair.a, '10.92.0.10', 9000, 20);
+    expect(await sentPerTunnel(pair.a)).toEqual([first + 20, second + 30]);
+  });
+
+  it('spread flows over lanes by weight, and keep each flow on one, also over a new ruleset', async () => {
+    const spread = wantedOf('a', { bulkWeights: [70, 30] });
+    await pair.a.dataplane.apply(spread);
+    const [first, second] = await sentPerTunnel(pair.a);
+    await sendDatagrams(pair.a, '10.92.0.10', 9000, 300);
+    const [firstAfter, secondAfter] = await sentPerTunnel(pair.a);
+    expect(firstAfter - first + (secondAfter - second)).toBe(300);
+    expect((secondAfter - second) / 300).toBeGreaterThan(0.2);
+    expect((secondAfter - second) / 300).toBeLessThan(0.4);
+
+    const oneFlow = async (): Promise<[number, number]> => {
+      const [one, other] = await sentPerTunnel(pair.a);
+      await inside(pair.a.hostNamespace, 'bash', '-c', 'exec 3<>/dev/udp/10.92.0.10/9001; for i in $(seq 20); do echo x >&3; done 2>/dev/null; true');
+      const [oneAfter, otherAfter] = await sentPerTunnel(pair.a);
+      return [oneAfter - one, otherAfter - other];
+    };
+    expect([0, 20]).toContain((await oneFlow())[0]);
+    // the ping has no ports: its addresses decide, before and after the rules were written anew
+    const lanesOfPing = async (): Promise<boolean[]> => {
+      const before = await sentPerTunnel(pair.a);
+      await ping(pair.a, '10.92.0.10', 10, 0.01);
+      return (await sentPerTunnel(pair.a)).map((count, index) => count === (before[index] ?? 0) + 10);
+    };
+    const lanes = await lanesOfPing();
+    expect(lanes.filter((isUsed) => isUsed)).toHaveLength(1);
+    await inside(pair.a.namespace, 'nft', 'flush', 'chain', 'inet', 'foremesh', 'c_beta__bulk');
+    expect(await pair.a.dataplane.apply(spread)).toEqual([expect.stringContaining('nft ruleset replaced') as string]);
+    expect(await lanesOfPing()).toEqual(lanes);
+    await pair.a.dataplane.apply(wantedOf('a'));
+  });
+
+  it('move a lane to the other tunnel at once and without a lost packet', async () => {
+    const pinging = ping(pair.a, '10.92.0.10', 200, 0.005);
+    await until(async () => (await pair.a.dataplane.counters()).tunnels[0]!.txPackets > 0);
+    const [firstBefore, secondBefore] = await sentPerTunnel(pair.a);
+    pair.a.dataplane.switchLanes([{ mark: MARK1, prefixes: ['10.92.0.0/24', '10.94.0.0/24'], active: T2 }]);
+    expect(await pinging).toEqual({ sent: 200, received: 200 });
+    const [first, second] = await sentPerTunnel(pair.a);
+    expect(second - secondBefore).toBeGreaterThan(100);
+    expect(first - firstBefore).toBeLessThan(100);
+    await ping(pair.a, '10.92.0.10', 5);
+    expect((await sentPerTunnel(pair.a))[0]).toBe(first);
+    // the next apply still wants tunnel 1
+    expect(await pair.a.dataplane.apply(wantedOf('a'))).toEqual([`lane ${MARK1} through ${T1}`]);
+  });
+
+  it('do not forward a pair that is not allowed, and do so once it is', async () => {
+    expect(await ping(pair.a, '10.94.0.10', 2)).toMatchObject({ received: 0 });
+    await pair.a.dataplane.apply(wantedOf('a', { allowDelta: true }));
+    await pair.b.dataplane.apply(wantedOf('b', { allowDelta: true }));
+    expect(await ping(pair.a, '10.94.0.10', 2)).toMatchObject({ received: 2 });
+    for (const gateway of [pair.a, pair.b]) await gateway.dataplane.apply(wantedOf(gateway.name));
+    expect(await ping(pair.a, '10.94.0.10', 2)).toMatchObject({ received: 0 });
+  });
+
+  it('count what hosts offer, also to where nothing leads, and over rulesets', async () => {
+    const offered = async (to: string, classId: string): Promise<number> => (await pair.a.dataplane.counters()).offered.find((one) => one.to === to && one.classId === classId)?.packets ?? -1;
+    const before = [await offered('gamma', 'voice'), await offered('gamma', 'bulk'), await offered('beta', 'voice')];
+    await sendDatagrams(pair.a, '10.93.0.10', 5001, 7);
+    await sendDatagrams(pair.a, '10.93.0.10', 7777, 5);
+    expect([await offered('gamma', 'voice'), await offered('gamma', 'bulk'), await offered('beta', 'voice')]).toEqual([before[0]! + 7, before[1]! + 5, before[2]!]);
+    await pair.a.dataplane.apply(wantedOf('a', { bulkWeights: [50, 50] }));
+    await pair.a.dataplane.apply(wantedOf('a'));
+    expect(await offered('gamma', 'voice')).toBe(before[0]! + 7);
+    expect((await pair.b.dataplane.counters()).offered.find((one) => one.to === 'gamma')?.packets).toBe(0);
+  });
+
+  it('show the SA as installed at each moment of a rekey, and lose nothing', async () => {
+    const raw = createViciClient({ socketPath: pair.a.charon.socketPath, clock: systemClock, log: createLog('raw', 'silent'), events: [], onEvent: () => undefined, setUp: () => Promise.resolve(), onUpDown: () => undefined });
+    const pinging = ping(pair.a, '10.92.0.10', 200, 0.005);
+    const states = new Set<string | null>();
+    await raw.request('rekey', { child: T1 });
+    await raw.request('rekey', { ike: T1 });
+    for (let look = 0; look < 100; look++) states.add((await pair.a.ipsec.listSas()).find((sa) => sa.tunnel === T1)?.childState ?? 'missing');
+    raw.close();
+    expect(await pinging).toEqual({ sent: 200, received: 200 });
+    expect([...states]).toEqual(['INSTALLED']);
+  });
+
+  it('hand the LAN address over and tell the LAN', async () => {
+    const mac = async (): Promise<string> => /lladdr (\S+)/.exec(await inside(pair.a.hostNamespace, 'ip', 'neigh', 'show', '10.91.0.1'))?.[1] ?? '';
+    const right = await mac();
+    expect(await pair.a.dataplane.apply(wantedOf('a', { serving: false }))).toEqual(['LAN address 10.91.0.1/24 given up']);
+    await inside(pair.a.hostNamespace, 'ip', 'neigh', 'replace', '10.91.0.1', 'lladdr', '02:00:00:00:00:99', 'dev', 'eth0', 'nud', 'stale');
+    expect(await pair.a.dataplane.apply(wantedOf('a'))).toEqual(['LAN address 10.91.0.1/24 taken']);
+    await until(async () => (await mac()) === right, 2000);
+    expect(await ping(pair.a, '10.92.0.10')).toMatchObject({ received: 3 });
+  });
+
+  it('let nothing out in clear text when the daemon dies', async () => {
+    const news: boolean[] = [];
+    const stop = pair.a.ipsec.onChange(() => news.push(true));
+    await pair.a.charon.kill();
+    expect(await ping(pair.a, '10.92.0.10', 20, 0.01)).toMatchObject({ received: 0 });
+    await sendDatagrams(pair.a, '10.92.0.10', 5004, 20);
+    expect(await pair.a.dataplane.listInterfaces()).toEqual([]);
+    const said = await pair.a.dataplane.apply(wantedOf('a'));
+    expect(said.at(-1)).toBe(`waiting for ipsec0: ${T1}, ${T2}`);
+    expect(await ping(pair.a, '10.92.0.10', 5, 0.01)).toMatchObject({ received: 0 });
+    expect((await underlayAt(pair.b)).clear).toBe(0);
+    expect((await pair.a.dataplane.counters()).leakPackets).toBe(0);
+    await until(() => Promise.resolve(news.length > 0));
+    stop();
+    await expect(pair.a.ipsec.listSas()).rejects.toMatchObject({ code: 'VICI_CLOSED' });
+  });
+
+  it('still let nothing out when somebody takes the guard away, and put it back', async () => {
+    await inside(pair.a.namespace, 'ip', 'route', 'del', 'unreachable', '10.0.0.0/8', 'metric', '9999');
+    for (const mark of [MARK1, MARK2]) await inside(pair.a.namespace, 'ip', 'route', 'flush', 'table', String(mark));
+    expect(await inside(pair.a.namespace, 'ip', 'route', 'get', '10.92.0.10')).toContain('dev isp1');
+    await ping(pair.a, '10.92.0.10', 5, 0.01);
+    await inside(pair.a.namespace, 'ping', '-c', '2', '-W', '1', '-i', '0.1', '10.92.0.10');
+    expect((await pair.a.dataplane.counters()).leakPackets).toBe(7);
+    expect((await underlayAt(pair.b)).clear).toBe(0);
+    expect(await pair.a.dataplane.apply(wantedOf('a'))).toContain('guard: 10.0.0.0/8 is unreachable but through tunnels');
+  });
+
+  it('have everything again after the daemon came back and all was applied again', async () => {
+    const came = new Promise<void>((resolve) => {
+      const stop = pair.a.ipsec.onChange(() => {
+        stop();
+        resolve();
+      });
+    });
+    pair.a.charon = await startDaemon(pair.a);
+    await came;
+    expect(await pair.a.ipsec.listConnections()).toEqual([]);
+    await establish(pair);
+    const said = await pair.a.dataplane.apply(wantedOf('a'));
+    expect(said).toContain(`interface ${T1} made`);
+    expect(await pair.a.dataplane.apply(wantedOf('a'))).toEqual([]);
+    expect(await ping(pair.a, '10.92.0.10', 20, 0.01)).toEqual({ sent: 20, received: 20 });
+    expect((await underlayAt(pair.b)).clear).toBe(0);
+  });
+
+  it('take a tunnel away without touching the other', async () => {
+    const pinging = ping(pair.a, '10.92.0.10', 200, 0.005);
+    const lanes = [MARK1, MARK2].map((mark) => ({ mark, prefixes: ['10.92.0.0/24'], active: T1 }));
+    await pair.a.dataplane.apply({ ...wantedOf('a', { tunnels: [1], lanes }), overlayAddresses: [connectionOf('a', 1).localOverlay] });
+    await pair.a.ipsec.terminate(T2);
+    await pair.a.ipsec.unloadConnection(T2);
+    await pair.a.ipsec.terminate(T2);
+    await pair.a.ipsec.unloadConnection(T2);
+    expect(await pinging).toEqual({ sent: 200, received: 200 });
+    expect(await pair.a.ipsec.listConnections()).toEqual([T1]);
+    await until(async () => (await pair.a.ipsec.listSas()).length === 1);
+    expect(await pair.a.dataplane.listInterfaces()).toEqual([T1]);
+  });
+
+  it('leave nothing behind when cleared, and refuse what comes to an overlay address in clear text', async () => {
+    await pair.b.dataplane.clear();
+    expect(await pair.b.dataplane.listInterfaces()).toEqual([]);
+    expect(await inside(pair.b.namespace, 'nft', 'list', 'tables')).toBe('table inet watch\n');
+    expect(await inside(pair.b.namespace, 'ip', 'rule', 'show')).not.toContain('fwmark 0x3e9');
+    expect(await inside(pair.b.namespace, 'ip', 'route', 'show', 'type', 'unreachable')).toBe('');
+    expect(await inside(pair.b.namespace, 'ip', '-4', 'addr', 'show', 'dev', 'lo')).not.toContain('172.31');
+    await pair.b.charon.stop();
+    const overlay = connectionOf('a', 1).localOverlay;
+    const pingOverlay = (): Promise<string> => inside(pair.b.namespace, 'ping', '-c', '2', '-W', '1', '-i', '0.1', overlay);
+    expect(await pingOverlay()).toContain(' 0 received');
+    await pair.a.dataplane.clear();
+    await inside(pair.a.namespace, 'ip', 'addr', 'add', `${overlay}/32`, 'dev', 'lo');
+    expect(await pingOverlay()).toContain(' 2 received');
+  });
+});
+
+/** IKE SAs at a, all of them, also two of one tunnel. */
+async function countSas(pair: Pair): Promise<number> {
+  const raw = createViciClient({ socketPath: pair.a.charon.socketPath, clock: systemClock, log: createLog('raw', 'silent'), events: [], onEvent: () => undefined, setUp: () => Promise.resolve(), onUpDown: () => undefined });
+  let count = 0;
+  for await (const event of raw.stream('list-sas', 'list-sa')) count += readListedSas(event).length;
+  raw.close();
+  return count;
+}
