@@ -82,7 +82,7 @@ export async function ensureAgent(network: LabNetwork, node: NodeId): Promise<vo
   const running = await findProcess(network.id, role);
   if (running && isAlive(running)) return;
   const { agentConfig } = gatewayFiles(network, node);
-  await network.spawn(role, gatewayOf(network, node).namespace, process.execPath, [await programFile('agent'), '--config', agentConfig], -5);
+  await network.spawn(role, gatewayOf(network, node).namespace, process.execPath, [await programFile('agent'), '--config', agentConfig], -10);
 }
 
 export async function writeAgentConfig(file: string, config: AgentConfigFile): Promise<void> {
