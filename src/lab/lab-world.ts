@@ -22,8 +22,6 @@ export interface LabWorldOptions extends NetworkOptions {
   opa: string;
   /** Called with the engine's state folder before the engine starts, e.g. to put a recorded history there. */
   prepareEngine?: (stateDir: string) => Promise<void>;
-  /** Puts files into the engine's state folder before its first start, e.g. recorded demand to train on. */
-  prepareEngine?: (stateDir: string) => Promise<void>;
   /** Instead of `foremesh serve`. */
   engineCommand?: EngineCommand;
   /** False: gateways run daemons but no agents (and no engine is needed for join tokens). Default: true. */
@@ -68,8 +66,6 @@ export async function createLabWorld(options: LabWorldOptions): Promise<LabWorld
     const repository = 'files' in options.repository ? await createMeshRepository({ dir: join(network.folder, 'repository'), files: options.repository.files, at: network.clock.now() }) : options.repository;
     const file: WorldFile = { forgeDir: repository.forgeDir, operatorKeyFile: repository.operatorKeyFile, detached: options.detached ?? false };
     await writeFile(join(network.folder, 'world.json'), JSON.stringify(file), { mode: 0o600 });
-    await mkdir(engineStateDir(network), { mode: 0o700 });
-    await options.prepareEngine?.(engineStateDir(network));
     await writeEngineConfig(network, { forgeDir: repository.forgeDir, opa: options.opa });
     await mkdir(join(network.folder, 'nodes'), { recursive: true });
     await mkdir(engineStateDir(network), { recursive: true, mode: 0o700 });
