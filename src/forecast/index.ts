@@ -1,0 +1,11 @@
+// In: the history of demands and an Observation of the recent past. Out: a Forecast, the prioritised list of demands with quantiles.
+// Models compete on held-out history (contest.ts); the best one forecasts, and the next one when it fails.
+// Start reading at forecaster.ts (the port), then inline-forecaster.ts, then contest.ts; the LSTM is in lstm*.ts, the only importers of TensorFlow.js.
+// Pure computation but for state-files.ts (a folder) and worker-forecaster.ts (a thread). Time and seed are arguments.
+// Others import from this file only.
+export { createForecaster } from './worker-forecaster.ts';
+export { createInlineForecaster } from './inline-forecaster.ts';
+export { prioritiseDemands } from './demand-priority.ts';
+export { generateHistory, type HistoryOptions } from './history.ts';
+export { MODEL_NAMES, type Forecaster, type ForecasterOptions, type ModelName, type TrainingProgress } from './forecaster.ts';
+export type { LstmOptions } from './lstm.ts';
