@@ -2,8 +2,9 @@
 # title: What a plan may contain
 # description: >-
 #   Judges every plan before it is committed. An error that names a tunnel makes the engine plan again without its
-#   path; any other error stops the plan. The input is made by planInput (docs/architecture.md): tunnels with their
-#   ends, assignments as ways with their relays, and for each pair in use the connection that governs it.
+#   path; any other error stops the plan. The input is made by planInput (src/policy/inputs.ts): maps by id of tunnels
+#   with their ends, nodes, sites and classes; and pairs in use, each with the connection that governs it, the ways its
+#   traffic takes in either direction (tunnels and relays) and the classes carried.
 package foremesh.plan
 
 import data.foremesh.lib.crypto
@@ -65,10 +66,11 @@ findings contains finding(rego.metadata.rule(), {"kind": "Tunnel", "name": tunne
 # custom:
 #   code: PLAN_PAIR_NOT_ADMITTED
 #   severity: error
-findings contains finding(rego.metadata.rule(), {"kind": "Pair", "name": assignment.pair}, message, "add a connection for the two sites, or plan without the traffic") if {
-	some assignment in input.assignments
-	not input.pairs[assignment.pair].admitted
-	message := sprintf("%s traffic is planned for %s, which may not talk", [assignment.classId, assignment.pair])
+findings contains finding(rego.metadata.rule(), {"kind": "Pair", "name": name}, message, "add a connection for the two sites, or plan without the traffic") if {
+	some name, pair in input.pairs
+	count(pair.ways) > 0
+	not pair.admitted
+	message := sprintf("traffic is planned for %s, which may not talk", [name])
 }
 
 # METADATA
@@ -88,12 +90,12 @@ findings contains finding(rego.metadata.rule(), {"kind": "Pair", "name": pair}, 
 # custom:
 #   code: PLAN_RELAY_DENIED
 #   severity: error
-findings contains finding(rego.metadata.rule(), {"kind": "Pair", "name": assignment.pair, "field": "relays"}, message, "plan a direct tunnel, or write relays: allow") if {
-	some assignment in input.assignments
-	input.pairs[assignment.pair].relays == "deny"
-	some way in assignment.ways
+findings contains finding(rego.metadata.rule(), {"kind": "Pair", "name": name, "field": "relays"}, message, "plan a direct tunnel, or write relays: allow") if {
+	some name, pair in input.pairs
+	pair.relays == "deny"
+	some way in pair.ways
 	some relay in way.relays
-	message := sprintf("%s traffic of %s would be relayed by %s", [assignment.classId, assignment.pair, relay])
+	message := sprintf("traffic of %s would be relayed by %s", [name, relay])
 }
 
 # METADATA
@@ -103,11 +105,11 @@ findings contains finding(rego.metadata.rule(), {"kind": "Pair", "name": assignm
 #   code: PLAN_RELAY_UNWILLING
 #   severity: error
 findings contains finding(rego.metadata.rule(), {"kind": "Site", "name": relay, "field": "relay"}, message, "write relay: true at the site, or plan without it") if {
-	some assignment in input.assignments
-	some way in assignment.ways
+	some name, pair in input.pairs
+	some way in pair.ways
 	some relay in way.relays
 	not input.sites[relay].relay
-	message := sprintf("%s would relay traffic of %s and does not offer to", [relay, assignment.pair])
+	message := sprintf("%s would relay traffic of %s and does not offer to", [relay, name])
 }
 
 # METADATA
@@ -117,14 +119,13 @@ findings contains finding(rego.metadata.rule(), {"kind": "Site", "name": relay, 
 #   code: PLAN_AVOIDED
 #   severity: error
 findings contains finding(rego.metadata.rule(), {"kind": "Tunnel", "name": id}, message, "plan another path, or change avoid at the connection") if {
-	some assignment in input.assignments
-	avoid := input.pairs[assignment.pair].avoid
-	avoids_something(avoid)
-	some way in assignment.ways
+	some name, pair in input.pairs
+	avoids_something(pair.avoid)
+	some way in pair.ways
 	some id in way.tunnels
 	some end in input.tunnels[id].ends
-	some thing in avoided(avoid, end)
-	message := sprintf("tunnel %s of %s uses %s, which connection \"%s\" avoids", [id, assignment.pair, thing, input.pairs[assignment.pair].connection])
+	some thing in avoided(pair.avoid, end)
+	message := sprintf("tunnel %s of %s uses %s, which connection \"%s\" avoids", [id, name, thing, pair.connection])
 }
 
 avoids_something(avoid) if count(avoid.regions) > 0
@@ -168,13 +169,12 @@ findings contains finding(rego.metadata.rule(), {"kind": "Node", "name": name, "
 #   code: PLAN_SECURITY_LEVEL
 #   severity: error
 findings contains finding(rego.metadata.rule(), {"kind": "Tunnel", "name": id}, message, "plan a tunnel with the connection's security profile") if {
-	some assignment in input.assignments
-	wanted := input.pairs[assignment.pair].securityLevel
-	some way in assignment.ways
+	some name, pair in input.pairs
+	some way in pair.ways
 	some id in way.tunnels
 	level := input.tunnels[id].securityLevel
-	level < wanted
-	message := sprintf("%s traffic of %s would use tunnel %s of level %d; its connection asks for %d", [assignment.classId, assignment.pair, id, level, wanted])
+	level < pair.securityLevel
+	message := sprintf("traffic of %s would use tunnel %s of level %d; its connection asks for %d", [name, id, level, pair.securityLevel])
 }
 
 # METADATA
@@ -199,17 +199,14 @@ weak_fields(suite) := {weakness.field | some weakness in crypto.weaknesses(suite
 # custom:
 #   code: PLAN_BACKUP_MISSING
 #   severity: warning
-findings contains finding(rego.metadata.rule(), {"kind": "Pair", "name": assignment.pair}, message, "add an uplink, allow a relay, or write backup: none at the connection") if {
-	some assignment in input.assignments
-	input.classes[assignment.classId].protection == "backup"
-	input.pairs[assignment.pair].backup == "class"
-	not has_backup(assignment)
-	message := sprintf("%s traffic of %s has no backup", [assignment.classId, assignment.pair])
-}
-
-has_backup(assignment) if {
-	some way in assignment.ways
-	way.kind == "backup"
+findings contains finding(rego.metadata.rule(), {"kind": "Pair", "name": name}, message, "add an uplink, allow a relay, or write backup: none at the connection") if {
+	some name, pair in input.pairs
+	pair.backup == "class"
+	some class, counted in pair.carried
+	counted.routes > 0
+	counted.backups == 0
+	input.classes[class].protection == "backup"
+	message := sprintf("%s traffic of %s has no backup", [class, name])
 }
 
 # METADATA
@@ -245,7 +242,6 @@ problems := union({
 	values_problems("sites", {"provider": {"string"}, "region": {"string"}, "relay": {"boolean"}}),
 	values_problems("classes", {"protection": {"string"}}),
 	values_problems("pairs", pair_fields),
-	shape.list_problems("assignments", shape.at(["assignments"]), {"pair": {"string"}, "classId": {"string"}, "ways": {"array"}}),
 	shape.list_problems("overrides", shape.at(["overrides"]), {"id": {"string"}, "until": {"number"}, "why": {"string"}, "by": {"string"}}),
 	shape.list_problems("securityProfiles", shape.at(["securityProfiles"]), {"name": {"string"}, "ike": {"array"}, "esp": {"array"}}),
 	end_problems,
@@ -261,7 +257,6 @@ input_fields := {
 	"sites": {"object"},
 	"classes": {"object"},
 	"pairs": {"object"},
-	"assignments": {"array"},
 	"overrides": {"array"},
 	"securityProfiles": {"array"},
 	"admittedUnfounded": {"array"},
@@ -283,6 +278,8 @@ pair_fields := {
 	"backup": {"string"},
 	"securityLevel": {"number"},
 	"avoid": {"object"},
+	"ways": {"array"},
+	"carried": {"object"},
 }
 
 values_problems(name, fields) := {sprintf("%s[%s].%s", [name, key, field]) |
@@ -301,28 +298,37 @@ end_problems contains sprintf("tunnels[%s].ends", [id]) if {
 	count(tunnel.ends) != 2
 }
 
-way_problems contains sprintf("assignments[%d].ways", [index]) if {
-	some index, assignment in shape.at(["assignments"])
-	some way in assignment.ways
-	count(shape.bad_fields(way, {"kind": {"string"}, "tunnels": {"array"}, "relays": {"array"}})) > 0
+way_problems contains sprintf("pairs[%s].ways", [name]) if {
+	some name, pair in shape.at(["pairs"])
+	some way in pair.ways
+	count(shape.bad_fields(way, {"tunnels": {"array"}, "relays": {"array"}})) > 0
+}
+
+way_problems contains sprintf("pairs[%s].carried", [name]) if {
+	some name, pair in shape.at(["pairs"])
+	some counted in pair.carried
+	count(shape.bad_fields(counted, {"routes": {"number"}, "backups": {"number"}})) > 0
 }
 
 # What the rules look up must be there, or they would look past it.
-reference_problems contains sprintf("pairs[%s]", [assignment.pair]) if {
-	some assignment in shape.at(["assignments"])
-	not input.pairs[assignment.pair]
-}
-
-reference_problems contains sprintf("classes[%s]", [assignment.classId]) if {
-	some assignment in shape.at(["assignments"])
-	not input.classes[assignment.classId]
+reference_problems contains sprintf("classes[%s]", [class]) if {
+	some pair in shape.at(["pairs"])
+	some class, _ in pair.carried
+	not input.classes[class]
 }
 
 reference_problems contains sprintf("tunnels[%s]", [id]) if {
-	some assignment in shape.at(["assignments"])
-	some way in assignment.ways
+	some pair in shape.at(["pairs"])
+	some way in pair.ways
 	some id in way.tunnels
 	not input.tunnels[id]
+}
+
+reference_problems contains sprintf("sites[%s]", [relay]) if {
+	some pair in shape.at(["pairs"])
+	some way in pair.ways
+	some relay in way.relays
+	not input.sites[relay]
 }
 
 reference_problems contains sprintf("sites[%s]", [end.site]) if {

@@ -120,7 +120,7 @@ function findingsOf(result: CommandResult): Finding[] {
   if (parsed && Array.isArray(parsed.errors) && parsed.errors.length > 0) {
     return distinct(parsed.errors.map((error) => finding(error.message ?? 'unknown error', error.location)));
   }
-  const lines = result.stderr.split('\n').filter((line) => line.trim() !== '').slice(0, 20);
+  const lines = `${result.stderr}\n${result.stdout.toString('utf8')}`.split('\n').filter((line) => line.trim() !== '').slice(0, 20);
   const located = lines.flatMap((line) => {
     const match = /src\/(\S+?\.rego):(\d+): (?:\w+: )?(.*)$/.exec(line);
     return match ? [finding(match[3]!, { file: `src/${match[1]!}`, row: Number(match[2]), col: 1 })] : [];

@@ -25,15 +25,15 @@ export function intentInput(intent: Intent, now: number): unknown {
 /**
  * What `data.foremesh.plan` sees: the plan with everything a rule has to look up already joined to it, so that rules
  * stay short and their time stays linear in the plan. It joins and counts; it judges nothing.
- * `tunnels`, `nodes`, `sites`, `classes` and `pairs` are maps by id; `pairs` holds the pairs in use, lesser site first.
+ * `tunnels`, `nodes`, `sites`, `classes` and `pairs` are maps by id. `pairs` holds the pairs in use, lesser site first,
+ * with the ways of their traffic in either direction and any class: once each, since that is most of the input's size.
  */
 export function planInput(intent: Intent, plan: Plan, previous: Plan, report: PlanReport, now: number): unknown {
   const before = new Set(previous.tunnels.map((tunnel) => tunnel.id));
-  const costs = new Map(report.tunnels.map((tunnel) => [tunnel.tunnel, tunnel]));
+  const reported = new Map(report.tunnels.map((tunnel) => [tunnel.tunnel, tunnel]));
   const uplinks = new Map<string, Uplink>(nodesOf(intent).flatMap((node) => node.uplinks.map((uplink) => [uplink.id, uplink])));
   const levels = new Map([...intent.securityProfiles, ...plan.securityProfiles].map((profile) => [profile.name, profile.level]));
-  const tunnels = new Map(plan.tunnels.map((tunnel) => [tunnel.id, tunnel]));
-  const inUse = [...plan.tunnels.map((tunnel) => pairName(tunnel.a.site, tunnel.b.site)), ...plan.assignments.map(({ from, to }) => pairName(from, to))];
+  const held = countsOf(plan.tunnels.flatMap(({ a, b }) => [a.node, b.node]));
   return {
     schema: 'foremesh/policy-plan/v1',
     now,
@@ -47,19 +47,13 @@ export function planInput(intent: Intent, plan: Plan, previous: Plan, report: Pl
       securityLevel: levels.get(tunnel.securityProfile) ?? 0,
       isNew: !before.has(tunnel.id),
       plannedAt: tunnel.plannedAt,
-      usdPerMonth: costs.get(tunnel.id)?.usdPerMonth ?? 0,
-      peakMbps: costs.get(tunnel.id)?.peakMbps ?? 0,
+      usdPerMonth: reported.get(tunnel.id)?.usdPerMonth ?? 0,
+      peakMbps: reported.get(tunnel.id)?.peakMbps ?? 0,
     })),
-    nodes: byKey(nodesOf(intent), (node) => node.id, (node) => ({
-      site: node.site,
-      role: node.role,
-      tunnelsMax: node.tunnelsMax,
-      tunnels: plan.tunnels.filter(({ a, b }) => a.node === node.id || b.node === node.id).length,
-    })),
+    nodes: byKey(nodesOf(intent), (node) => node.id, (node) => ({ site: node.site, role: node.role, tunnelsMax: node.tunnelsMax, tunnels: held.get(node.id) ?? 0 })),
     sites: byKey(intent.sites, (site) => site.id, (site) => ({ provider: site.provider, region: site.region, country: site.location.country, relay: site.relay })),
     classes: byKey(intent.classes, (one) => one.id, ({ priority, protection }) => ({ priority, protection })),
-    pairs: byKey([...new Set(inUse)], (pair) => pair, (pair) => pairOf(intent, pair, levels)),
-    assignments: plan.assignments.map((assignment) => assignmentOf(assignment, tunnels)),
+    pairs: pairsOf(intent, plan, levels),
     admittedUnfounded: plan.admitted.filter(([one, other]) => !isAdmitted(intent, one, other)).map(([one, other]) => pairName(one, other)),
     securityProfiles: plan.securityProfiles,
     overrides: plan.overrides,
@@ -77,11 +71,39 @@ function endOf(end: TunnelEnd, uplinks: ReadonlyMap<string, Uplink>): object {
   return { node: end.node, site: end.site, uplink: end.uplink, provider: uplink?.provider ?? 'unknown', drain: uplink?.drain ?? false };
 }
 
-function pairOf(intent: Intent, pair: string, levels: ReadonlyMap<string, number>): object {
+interface PairTraffic {
+  ways: Map<string, { tunnels: readonly TunnelId[]; relays: SiteId[] }>;
+  carried: Map<string, { routes: number; backups: number }>;
+}
+
+function pairsOf(intent: Intent, plan: Plan, levels: ReadonlyMap<string, number>): Record<string, object> {
+  const tunnels = new Map(plan.tunnels.map((tunnel) => [tunnel.id, tunnel]));
+  const traffic = new Map<string, PairTraffic>();
+  for (const { a, b } of plan.tunnels) traffic.set(pairName(a.site, b.site), { ways: new Map(), carried: new Map() });
+  for (const assignment of plan.assignments) {
+    const pair = pairName(assignment.from, assignment.to);
+    const { ways, carried } = traffic.get(pair) ?? { ways: new Map(), carried: new Map() };
+    traffic.set(pair, { ways, carried });
+    for (const ids of [...assignment.routes.map((route) => route.tunnels), ...assignment.backups]) {
+      const inOrder = [...ids].sort(compareText);
+      ways.set(inOrder.join(' '), { tunnels: inOrder, relays: relaysOf(assignment, ids, tunnels) });
+    }
+    // the worse of the two directions
+    const other = carried.get(assignment.classId) ?? { routes: Infinity, backups: Infinity };
+    carried.set(assignment.classId, { routes: Math.min(other.routes, assignment.routes.length), backups: Math.min(other.backups, assignment.backups.length) });
+  }
+  return byKey([...traffic], ([pair]) => pair, ([pair, { ways, carried }]) => ({
+    ...governing(intent, pair, levels),
+    ways: sortedBy([...ways], ([key]) => key).map(([, way]) => way),
+    carried: Object.fromEntries(carried),
+  }));
+}
+
+function governing(intent: Intent, pair: string, levels: ReadonlyMap<string, number>): object {
   const [one, other] = pair.split('>').map((name) => siteId(name)) as [SiteId, SiteId];
   const connection = connectionFor(intent, one, other);
   return {
-    admitted: isAdmitted(intent, one, other),
+    admitted: one !== other && connection !== null && connection.mode !== 'never',
     connection: connection?.name ?? null,
     mode: connection?.mode ?? 'never',
     relays: connection?.relays ?? 'deny',
@@ -93,17 +115,6 @@ function pairOf(intent: Intent, pair: string, levels: ReadonlyMap<string, number
   };
 }
 
-function assignmentOf(assignment: Assignment, tunnels: ReadonlyMap<TunnelId, Tunnel>): object {
-  const way = (kind: 'route' | 'backup', ids: readonly TunnelId[], weight: number): object => ({ kind, weight, tunnels: ids, relays: relaysOf(assignment, ids, tunnels) });
-  return {
-    pair: pairName(assignment.from, assignment.to),
-    from: assignment.from,
-    to: assignment.to,
-    classId: assignment.classId,
-    ways: [...assignment.routes.map((route) => way('route', route.tunnels, route.weight)), ...assignment.backups.map((ids) => way('backup', ids, 0))],
-  };
-}
-
 /** The sites on a way other than its two ends. */
 function relaysOf({ from, to }: Assignment, ids: readonly TunnelId[], tunnels: ReadonlyMap<TunnelId, Tunnel>): SiteId[] {
   const sites = ids.flatMap((id) => {
@@ -111,6 +122,12 @@ function relaysOf({ from, to }: Assignment, ids: readonly TunnelId[], tunnels: R
     return tunnel ? [tunnel.a.site, tunnel.b.site] : [];
   });
   return [...new Set(sites)].filter((site) => site !== from && site !== to).sort(compareText);
+}
+
+function countsOf(names: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
 }
 
 function pairName(one: SiteId, other: SiteId): string {

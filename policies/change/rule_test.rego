@@ -1,0 +1,172 @@
+package foremesh.change_test
+
+import data.foremesh.change
+
+good := {
+	"now": 0,
+	"cause": "forecast",
+	"changeset": {
+		"digest": "sha256:1",
+		"changes": [{"key": {"kind": "tunnel-add"}, "fingerprint": "f1", "impact": "none", "summary": "+ tunnel a~b", "tunnel": "t-1", "pair": "a>b"}],
+		"tunnelsAdded": 2,
+		"tunnelsRemoved": 1,
+		"tunnelsMoved": 1,
+		"sitesTouched": ["a", "b", "c"],
+		"trafficMovedShare": 0.5,
+		"usdPerMonthDelta": 1000,
+	},
+	"forecast": {"model": "ewma", "wape": 0.6, "drift": 0},
+	"changesLastHour": 19,
+	"autoApply": {"tunnelsMax": 4, "sitesMax": 3, "trafficShareMax": 0.5, "changesPerHourMax": 20},
+	"vetoes": [],
+	"approvedDigest": null,
+}
+
+admission(summary) := {"key": {"kind": "admission"}, "fingerprint": "f2", "impact": "none", "summary": summary, "tunnel": null, "pair": "a>b"}
+
+interrupted(names) := [{"key": {"kind": "reroute"}, "fingerprint": name, "impact": "interrupt", "summary": "~", "tunnel": null, "pair": name} | some name in names]
+
+changed(path, value) := json.patch(good, [{"op": "replace", "path": path, "value": value}])
+
+caused(document, cause) := json.patch(document, [{"op": "replace", "path": "/cause", "value": cause}])
+
+verdict_on(document) := result if {
+	result := change.verdict with input as document
+}
+
+codes_on(document) := {reason.code | some reason in verdict_on(document).reasons}
+
+test_change_at_every_limit_is_allowed if {
+	result := verdict_on(good)
+	result.decision == "allow"
+	result.reasons == []
+}
+
+fires := [
+	{"path": "/vetoes", "value": ["f1"], "code": "CHANGE_VETOED", "decision": "deny"},
+	{"path": "/changeset/tunnelsAdded", "value": 3, "code": "CHANGE_TUNNELS", "decision": "needsApproval"},
+	{"path": "/changeset/tunnelsRemoved", "value": 2, "code": "CHANGE_TUNNELS", "decision": "needsApproval"},
+	{"path": "/changeset/tunnelsMoved", "value": 2, "code": "CHANGE_TUNNELS", "decision": "needsApproval"},
+	{"path": "/changeset/sitesTouched", "value": ["a", "b", "c", "d"], "code": "CHANGE_SITES", "decision": "needsApproval"},
+	{"path": "/changeset/trafficMovedShare", "value": 0.51, "code": "CHANGE_TRAFFIC_SHARE", "decision": "needsApproval"},
+	{"path": "/changesLastHour", "value": 20, "code": "CHANGE_HOURLY_BUDGET", "decision": "needsApproval"},
+	{"path": "/changeset/usdPerMonthDelta", "value": 1001, "code": "CHANGE_COST", "decision": "needsApproval"},
+	{"path": "/changeset/changes", "value": [admission("+ a and b may talk")], "code": "CHANGE_ADMISSION", "decision": "needsApproval"},
+	{"path": "/changeset/changes", "value": interrupted(["a>b", "a>c", "b>c"]), "code": "CHANGE_INTERRUPTS", "decision": "needsApproval"},
+	{"path": "/forecast/wape", "value": 0.7, "code": "CHANGE_FORECAST_UNSURE", "decision": "allow"},
+]
+
+test_each_rule_fires if {
+	every case in fires {
+		document := changed(case.path, case.value)
+		codes_on(document) == {case.code}
+		verdict_on(document).decision == case.decision
+	}
+}
+
+test_every_rule_has_a_case if change.rules_run - {"CHANGE_INPUT"} == {case.code | some case in fires}
+
+test_lost_admission_asks_nobody if verdict_on(changed("/changeset/changes", [admission("- a and b may talk")])).decision == "allow"
+
+test_two_interrupted_pairs_ask_nobody if verdict_on(changed("/changeset/changes", interrupted(["a>b", "a>c"]))).decision == "allow"
+
+# Everything that asks, at once.
+large := json.patch(good, [
+	{"op": "replace", "path": "/changeset/tunnelsAdded", "value": 100},
+	{"op": "replace", "path": "/changeset/sitesTouched", "value": ["a", "b", "c", "d"]},
+	{"op": "replace", "path": "/changeset/trafficMovedShare", "value": 1},
+	{"op": "replace", "path": "/changeset/usdPerMonthDelta", "value": 99999},
+	{"op": "replace", "path": "/changesLastHour", "value": 99},
+	{"op": "add", "path": "/changeset/changes/-", "value": admission("+ a and b may talk")},
+])
+
+test_first_plan_is_allowed_whatever_its_size if verdict_on(caused(large, "initial")).decision == "allow"
+
+test_acts_of_a_person_are_allowed_and_say_what_they_exceed if {
+	every cause in ["revert", "override", "expiry"] {
+		result := verdict_on(caused(large, cause))
+		result.decision == "allow"
+		count(result.reasons) > 3
+	}
+}
+
+test_other_causes_ask if {
+	every cause in ["forecast", "idle", "failure", "intent", "policy"] {
+		verdict_on(caused(large, cause)).decision == "needsApproval"
+	}
+}
+
+test_approved_digest_allows if verdict_on(json.patch(large, [{"op": "replace", "path": "/approvedDigest", "value": "sha256:1"}])).decision == "allow"
+
+test_approval_of_another_change_does_not if verdict_on(json.patch(large, [{"op": "replace", "path": "/approvedDigest", "value": "sha256:2"}])).decision == "needsApproval"
+
+test_veto_outranks_everything if {
+	vetoed := json.patch(large, [{"op": "replace", "path": "/vetoes", "value": ["f1"]}, {"op": "replace", "path": "/approvedDigest", "value": "sha256:1"}])
+	every cause in ["initial", "forecast", "failure", "override", "intent"] {
+		verdict_on(caused(vetoed, cause)).decision == "deny"
+	}
+}
+
+test_failure_may_move_twice_as_many_tunnels_and_no_more if {
+	verdict_on(caused(changed("/changeset/tunnelsMoved", 5), "failure")).decision == "allow"
+	verdict_on(caused(changed("/changeset/tunnelsMoved", 6), "failure")).decision == "needsApproval"
+}
+
+test_failure_may_touch_any_site_and_share_and_cost if {
+	document := json.patch(good, [
+		{"op": "replace", "path": "/changeset/sitesTouched", "value": ["a", "b", "c", "d", "e"]},
+		{"op": "replace", "path": "/changeset/trafficMovedShare", "value": 1},
+		{"op": "replace", "path": "/changeset/usdPerMonthDelta", "value": 5000},
+	])
+	verdict_on(caused(document, "failure")).decision == "allow"
+}
+
+test_failure_does_not_overrule_the_hourly_budget if verdict_on(caused(changed("/changesLastHour", 20), "failure")).decision == "needsApproval"
+
+needed := [
+	"now",
+	"cause",
+	"changeset",
+	"changeset/digest",
+	"changeset/changes",
+	"changeset/changes/0/key",
+	"changeset/changes/0/fingerprint",
+	"changeset/changes/0/impact",
+	"changeset/changes/0/summary",
+	"changeset/changes/0/tunnel",
+	"changeset/changes/0/pair",
+	"changeset/tunnelsAdded",
+	"changeset/tunnelsRemoved",
+	"changeset/tunnelsMoved",
+	"changeset/sitesTouched",
+	"changeset/trafficMovedShare",
+	"changeset/usdPerMonthDelta",
+	"forecast",
+	"forecast/model",
+	"forecast/wape",
+	"forecast/drift",
+	"changesLastHour",
+	"autoApply",
+	"autoApply/tunnelsMax",
+	"autoApply/sitesMax",
+	"autoApply/trafficShareMax",
+	"autoApply/changesPerHourMax",
+	"vetoes",
+	"approvedDigest",
+]
+
+test_missing_field_denies if {
+	every path in needed {
+		result := verdict_on(json.patch(good, [{"op": "remove", "path": concat("", ["/", path])}]))
+		result.decision == "deny"
+		result.reasons[0].code == "POLICY_INPUT_INVALID"
+	}
+}
+
+test_unknown_cause_denies if verdict_on(caused(good, "whim")).decision == "deny"
+
+test_input_that_is_no_object_denies if {
+	every document in [null, 1, "x", []] {
+		verdict_on(document).decision == "deny"
+	}
+}
