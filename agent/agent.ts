@@ -34,6 +34,7 @@ export interface Agent {
   start(): Promise<void>;
   /** A message of the engine; resolves when it is safe on disk and work on it has begun. Never rejects on bad content. */
   receive(message: EngineMessage): Promise<void>;
+  /** The channel is open and has said hello with `runtime()`'s generation. */
   connected(): void;
   disconnected(): void;
   /** A renewed certificate: into the daemon for exchanges from now on; SAs stay. */
@@ -211,8 +212,6 @@ export function createAgent(deps: AgentDeps): Agent {
     },
     connected() {
       isConnected = true;
-      const running = standing.running;
-      send({ type: 'hello', node, version: AGENT_VERSION, generation: running?.generation ?? 0, commit: running?.commit ?? null });
       status.sendNow();
       reporter.connected();
     },

@@ -53,6 +53,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   let failures = 0;
   let restless = 0;
   let lastError = '';
+  let isDaemonMissed = false;
 
   function wake(): void {
     isWoken = true;
@@ -130,10 +131,14 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
 
   async function observeDaemon(): Promise<Observed['daemon']> {
     try {
-      return { connections: await ports.ipsec.listConnections(), sas: await ports.ipsec.listSas() };
+      const daemon = { connections: await ports.ipsec.listConnections(), sas: await ports.ipsec.listSas() };
+      isDaemonMissed = false;
+      return daemon;
     } catch (cause) {
-      if (!isDaemonError(cause)) throw cause;
-      return null; // a daemon that is away is a state to handle, not a failure of the pass
+      // A daemon that is away is a state to handle, not a failure of the pass: the kernel still gets what it can.
+      if (!isDaemonMissed) log.warn({ error: messageOf(cause) }, 'the IKE daemon does not answer');
+      isDaemonMissed = true;
+      return null;
     }
   }
 
@@ -220,7 +225,3 @@ const RETRIED: Partial<Record<Action['kind'], 'initiate' | 'load' | 'terminate' 
   terminate: 'terminate',
   'start-probe': 'probe',
 };
-
-function isDaemonError(cause: unknown): boolean {
-  return cause instanceof ForemeshError && cause.code.startsWith('VICI_');
-}

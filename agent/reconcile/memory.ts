@@ -37,7 +37,7 @@ export function noteObserved(memory: Memory, desired: Desired, observed: Observe
   const wanted = wantedTunnels(desired);
   const used = usedTunnels(memory);
   const exists = new Set<TunnelId>([...(observed.daemon?.sas.map((sa) => sa.tunnel) ?? working), ...observed.interfaces]);
-  const tries = new Map([...memory.tries].filter(([key]) => !isSettled(key, working)));
+  const tries = new Map([...memory.tries].filter(([key]) => !isSettled(key, working, exists)));
   return {
     ...memory,
     tries,
@@ -48,9 +48,9 @@ export function noteObserved(memory: Memory, desired: Desired, observed: Observe
   };
 }
 
-function isSettled(key: string, working: ReadonlySet<TunnelId>): boolean {
-  const [kind, tunnel] = key.split(' ');
-  return kind === 'initiate' && working.has(tunnel as TunnelId);
+function isSettled(key: string, working: ReadonlySet<TunnelId>, exists: ReadonlySet<TunnelId>): boolean {
+  const [kind, tunnel] = key.split(' ') as [TryKind, TunnelId];
+  return (kind === 'initiate' && working.has(tunnel)) || (kind === 'terminate' && !exists.has(tunnel));
 }
 
 function drainingOf(before: Draining | undefined, rxPackets: number | null, nowMs: number): Draining {

@@ -5,7 +5,7 @@ import { connectionSpecOf, loadedConnectionOf } from './connection-spec.ts';
 import { chooseLanes } from './lanes.ts';
 import { usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
 import { chooseSteering } from './steering.ts';
-import { ABSENT_POLL_MS, ADOPT_MARGIN_MS, DAEMON_POLL_MS, DRAIN_MAX_MS, DRAIN_MS, DRAIN_PEER_MAX_MS, DRAIN_POLL_MS, HEAL_MS, REAPPLY_MS, RESPONDER_GRACE_MS, STEERING_PATIENCE_MS, tryKey, type TryKind } from './timing.ts';
+import { ABSENT_POLL_MS, ADOPT_MARGIN_MS, DAEMON_POLL_MS, DRAIN_MAX_MS, DRAIN_MS, DRAIN_POLL_MS, HEAL_MS, REAPPLY_MS, RESPONDER_GRACE_MS, STEERING_PATIENCE_MS, tryKey, type TryKind } from './timing.ts';
 import type { Action, Desired, Memory, Observed, TunnelHealth } from './types.ts';
 
 /**
@@ -193,10 +193,9 @@ function mayGo(tunnel: TunnelId, { memory, observed, conflicting, nowMs, inForce
   const draining = memory.draining.get(tunnel);
   const drainedMs = draining ? nowMs - draining.sinceMs : 0;
   if (!draining || drainedMs < DRAIN_MS) return false;
-  const probe = observed.probes.get(tunnel);
-  if (probe?.peerInUse === true) return probe.state === 'down' || drainedMs >= DRAIN_PEER_MAX_MS;
-  const isDead = !observed.interfaces.includes(tunnel) || probe?.state === 'down';
-  return isDead || probe?.peerInUse === false || nowMs - draining.quietSinceMs >= DRAIN_MS || drainedMs >= DRAIN_MAX_MS;
+  const isQuiet = nowMs - draining.quietSinceMs >= DRAIN_MS || !observed.interfaces.includes(tunnel);
+  const isPeerSending = observed.probes.get(tunnel)?.peerInUse ?? !isQuiet; // its word, or what comes in while its agent is away
+  return !isPeerSending || drainedMs >= DRAIN_MAX_MS;
 }
 
 function isDue(memory: Memory, kind: TryKind, tunnel: TunnelId, nowMs: number): boolean {

@@ -3,10 +3,11 @@ import type { TunnelId } from '../../src/model/index.ts';
 
 /** In-flight packets of a path arrive within this, ms: no tunnel goes sooner after its last use. */
 export const DRAIN_MS = 300;
-/** A drained tunnel whose peer says nothing goes after this even if packets still come, ms. */
-export const DRAIN_MAX_MS = 3_000;
-/** A peer that says it still sends here is waited for this long, ms: it may not have its new config yet. */
-export const DRAIN_PEER_MAX_MS = 30_000;
+/**
+ * A peer that says it still sends here, or whose agent is away while its packets come, is waited for this long, ms: its
+ * new config or its restart may be late, and ending the tunnel would lose what it sends.
+ */
+export const DRAIN_MAX_MS = 30_000;
 /** How often a draining tunnel is looked at, ms. */
 export const DRAIN_POLL_MS = 100;
 /** A new steering with some lanes ready takes over after this; until then the old one stays, ms. */

@@ -151,7 +151,7 @@ export function createReporter(deps: ReporterDeps): Reporter {
     },
     async acknowledged(sequence) {
       progressAtMs = clock.monotonicMs();
-      await outbox.acknowledge(sequence);
+      await outbox.acknowledge(sequence).catch((cause: unknown) => log.warn({ error: messageOf(cause) }, 'confirmed samples could not be removed'));
       await pump();
     },
     sampleNow,
