@@ -3,6 +3,8 @@ import type { LineProgram, Machine } from './machine.ts';
 
 /** A child that ends sooner than this is not started again until it is needed: something is wrong with it. */
 const STEADY_MS = 1000;
+/** Lines that were written this shortly before a child ended are given to the next: it may not have read them. */
+const UNSURE_MS = 1000;
 
 /**
  * A running `ip -force -batch -` that takes route lines the moment a path fails: writing to it takes 0.1 ms, starting
@@ -13,6 +15,7 @@ export class FastLanes {
   readonly #clock: Clock;
   readonly #log: Log;
   #program: LineProgram | null = null;
+  #recent: { atMs: number; lines: readonly string[] }[] = [];
 
   constructor(machine: Machine, clock: Clock, log: Log) {
     this.#machine = machine;
@@ -32,16 +35,23 @@ export class FastLanes {
         if (this.#program !== program) return;
         this.#program = null;
         this.#log.warn({ why }, 'the lane switcher ended');
-        if (this.#clock.monotonicMs() - startedAtMs >= STEADY_MS) this.start();
+        if (this.#clock.monotonicMs() - startedAtMs >= STEADY_MS) this.write(this.#unsure());
       },
     );
     this.#program = program;
   }
 
   write(lines: readonly string[]): void {
-    if (lines.length === 0) return;
     this.start();
+    if (lines.length === 0) return;
+    this.#recent = [...this.#recent.filter(({ atMs }) => atMs >= this.#clock.monotonicMs() - UNSURE_MS), { atMs: this.#clock.monotonicMs(), lines }];
     this.#program?.write(`${lines.join('\n')}\n`);
+  }
+
+  /** Oldest first, so that the last word on a lane is said last. */
+  #unsure(): string[] {
+    const sinceMs = this.#clock.monotonicMs() - UNSURE_MS;
+    return this.#recent.filter(({ atMs }) => atMs >= sinceMs).flatMap(({ lines }) => lines);
   }
 
   stop(): void {

@@ -45,8 +45,9 @@ class KernelDataplane implements KernelDataplanePort {
   #installed: InstalledRuleset | null = null;
   #remoteOverlays: ReadonlyMap<TunnelId, string> = new Map();
   #lanInterface: string | null = null;
-  /** Lanes switched while an apply was under way, which may have written over them. */
-  #switchedMeanwhile: Map<number, LaneWanted> | null = null;
+  /** Lanes by mark as they were last switched, newer than what the applies that are not done yet were given. */
+  readonly #switched = new Map<number, { lane: LaneWanted; sequence: number }>();
+  #switches = 0;
 
   constructor(options: DataplanePortOptions) {
     this.#machine = options.machine ?? localMachine;
@@ -57,27 +58,23 @@ class KernelDataplane implements KernelDataplanePort {
 
   async apply(wanted: DataplaneWanted): Promise<string[]> {
     checkWanted(wanted);
+    const switchesKnown = this.#switches;
     return this.#inTurn(async () => {
-      this.#switchedMeanwhile = new Map();
+      for (const [mark, { sequence }] of this.#switched) if (sequence <= switchesKnown) this.#switched.delete(mark);
+      const newer = this.#switches;
       try {
-        return await this.#applyNow(wanted);
+        return await this.#applyNow({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) });
       } finally {
-        const switched = [...this.#switchedMeanwhile.values()];
-        this.#switchedMeanwhile = null;
-        if (switched.length > 0) this.switchLanes(switched);
+        // the apply may have written over what was switched while it ran
+        const meanwhile = [...this.#switched.values()].filter(({ sequence }) => sequence > newer).map(({ lane }) => lane);
+        if (meanwhile.length > 0) this.#writeLanes(meanwhile);
       }
     });
   }
 
   switchLanes(lanes: readonly LaneWanted[]): void {
-    const lines: string[] = [];
-    for (const lane of lanes) {
-      const known = laneLines(lane, this.#remoteOverlays);
-      if (known) lines.push(...known);
-      else this.#log.warn({ mark: lane.mark, tunnel: lane.active }, 'lane not switched: its tunnel has no interface here');
-      this.#switchedMeanwhile?.set(lane.mark, lane);
-    }
-    this.#fastLanes.write(lines);
+    for (const lane of lanes) this.#switched.set(lane.mark, { lane, sequence: ++this.#switches });
+    this.#writeLanes(lanes);
   }
 
   async counters(): Promise<DataplaneCounters> {
@@ -125,6 +122,22 @@ class KernelDataplane implements KernelDataplanePort {
       this.#installed = listed ? { text, digest: listed.digest } : null;
     }
     return waiting.length > 0 ? [...said, `waiting for ${ESP_INTERFACE}: ${waiting.join(', ')}`] : said;
+  }
+
+  /** A lane of an apply that was called before the lane was switched. */
+  #asSwitched(lane: LaneWanted): LaneWanted {
+    const switched = this.#switched.get(lane.mark);
+    return switched ? { ...lane, active: switched.lane.active } : lane;
+  }
+
+  #writeLanes(lanes: readonly LaneWanted[]): void {
+    const lines: string[] = [];
+    for (const lane of lanes) {
+      const known = laneLines(lane, this.#remoteOverlays);
+      if (known) lines.push(...known);
+      else this.#log.warn({ mark: lane.mark, tunnel: lane.active }, 'lane not switched: its tunnel has no interface here');
+    }
+    this.#fastLanes.write(lines);
   }
 
   async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createViciClient, readListedSas } from '../../../agent/vici/index.ts';
-import { createLog, systemClock } from '../../../src/base/index.ts';
+import { createLog, readFileIfExists, runCommandText, systemClock } from '../../../src/base/index.ts';
 import { connectionOf, establish, inside, MARK1, MARK2, type Pair, ping, sendDatagrams, sentPerTunnel, startDaemon, startPair, T1, T2, underlayAt, until, wantedOf } from './support.ts';
 
 /**
@@ -104,6 +104,45 @@ describe('two gateways with the real adapters', () => {
     expect(await pair.a.dataplane.apply(wantedOf('a'))).toEqual([`lane ${MARK1} through ${T1}`]);
   });
 
+  it('keep a lane where the fast switch put it while an apply was under way', async () => {
+    const lane = { mark: MARK1, prefixes: ['10.92.0.0/24', '10.94.0.0/24'], active: T1 };
+    pair.a.dataplane.switchLanes([{ ...lane, active: T2 }]);
+    const applying = pair.a.dataplane.apply(wantedOf('a'));
+    pair.a.dataplane.switchLanes([{ ...lane, active: null }]);
+    await applying;
+    const routes = (): Promise<string> => inside(pair.a.namespace, 'ip', 'route', 'show', 'table', String(MARK1));
+    await until(async () => (await routes()).includes('unreachable 10.92.0.0/24'), 2000);
+    pair.a.dataplane.switchLanes([lane]);
+    await until(async () => (await routes()).includes(`dev ${T1}`), 2000);
+  });
+
+  it('switch lanes also after the switcher was killed', async () => {
+    for (const pid of await switchersOf(pair.a.namespace)) process.kill(pid, 'SIGKILL');
+    await until(async () => (await switchersOf(pair.a.namespace)).length === 1, 2000);
+    pair.a.dataplane.switchLanes([{ mark: MARK1, prefixes: ['10.92.0.0/24'], active: T2 }]);
+    await until(async () => (await inside(pair.a.namespace, 'ip', 'route', 'show', 'table', String(MARK1))).includes(`dev ${T2}`), 2000);
+    await pair.a.dataplane.apply(wantedOf('a'));
+  });
+
+  it('tell what the daemon would not take, in its words, and keep what it had', async () => {
+    const wrong = { ...connectionOf('a', 1), ike: [{ ...connectionOf('a', 1).ike[0]!, encryption: 'rot13' as never }] };
+    await expect(pair.a.ipsec.loadConnection(wrong)).rejects.toMatchObject({ code: 'VICI_FAILED', what: expect.stringContaining('invalid value for: proposals') as string });
+    expect(await pair.a.ipsec.listConnections()).toEqual([T1, T2]);
+  });
+
+  it('give up an exchange that nobody answers', async () => {
+    const nobody = { ...connectionOf('a', 1), tunnel: 't-0000dead' as typeof T1, remoteAddress: '100.64.1.77' };
+    await pair.a.ipsec.loadConnection(nobody);
+    await pair.a.ipsec.initiate(nobody.tunnel);
+    const states = async (): Promise<string[]> => (await pair.a.ipsec.listSas()).filter((sa) => sa.tunnel === nobody.tunnel).map((sa) => sa.ikeState);
+    await until(async () => (await states())[0] === 'CONNECTING');
+    await pair.a.ipsec.initiate(nobody.tunnel);
+    await pair.a.ipsec.unloadConnection(nobody.tunnel);
+    await pair.a.ipsec.terminate(nobody.tunnel);
+    await until(async () => (await states()).length === 0);
+    expect(await pair.a.ipsec.listConnections()).toEqual([T1, T2]);
+  });
+
   it('do not forward a pair that is not allowed, and do so once it is', async () => {
     expect(await ping(pair.a, '10.94.0.10', 2)).toMatchObject({ received: 0 });
     await pair.a.dataplane.apply(wantedOf('a', { allowDelta: true }));
@@ -115,14 +154,14 @@ describe('two gateways with the real adapters', () => {
 
   it('count what hosts offer, also to where nothing leads, and over rulesets', async () => {
     const offered = async (to: string, classId: string): Promise<number> => (await pair.a.dataplane.counters()).offered.find((one) => one.to === to && one.classId === classId)?.packets ?? -1;
-    const before = [await offered('gamma', 'voice'), await offered('gamma', 'bulk'), await offered('beta', 'voice')];
+    const before = [await offered('gamma-2', 'voice'), await offered('gamma-2', 'bulk'), await offered('beta', 'voice')];
     await sendDatagrams(pair.a, '10.93.0.10', 5001, 7);
     await sendDatagrams(pair.a, '10.93.0.10', 7777, 5);
-    expect([await offered('gamma', 'voice'), await offered('gamma', 'bulk'), await offered('beta', 'voice')]).toEqual([before[0]! + 7, before[1]! + 5, before[2]!]);
+    expect([await offered('gamma-2', 'voice'), await offered('gamma-2', 'bulk'), await offered('beta', 'voice')]).toEqual([before[0]! + 7, before[1]! + 5, before[2]!]);
     await pair.a.dataplane.apply(wantedOf('a', { bulkWeights: [50, 50] }));
     await pair.a.dataplane.apply(wantedOf('a'));
-    expect(await offered('gamma', 'voice')).toBe(before[0]! + 7);
-    expect((await pair.b.dataplane.counters()).offered.find((one) => one.to === 'gamma')?.packets).toBe(0);
+    expect(await offered('gamma-2', 'voice')).toBe(before[0]! + 7);
+    expect((await pair.b.dataplane.counters()).offered.find((one) => one.to === 'gamma-2')?.packets).toBe(0);
   });
 
   it('show the SA as installed at each moment of a rekey, and lose nothing', async () => {
@@ -223,6 +262,13 @@ describe('two gateways with the real adapters', () => {
     expect(await pingOverlay()).toContain(' 2 received');
   });
 });
+
+/** The running `ip -batch -` of a gateway's port: the last program of its chain. */
+async function switchersOf(namespace: string): Promise<number[]> {
+  const pids = (await runCommandText('ip', ['netns', 'pids', namespace])).split('\n').filter((line) => line !== '');
+  const commands = await Promise.all(pids.map(async (pid) => ({ pid: Number(pid), command: (await readFileIfExists(`/proc/${pid}/cmdline`)) ?? '' })));
+  return commands.filter(({ command }) => command.startsWith('ip\0-force')).map(({ pid }) => pid);
+}
 
 /** IKE SAs at a, all of them, also two of one tunnel. */
 async function countSas(pair: Pair): Promise<number> {

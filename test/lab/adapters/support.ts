@@ -201,7 +201,7 @@ function configOf(gateway: 'a' | 'b', allowDelta: boolean, serving: boolean): No
     sites: [
       { id: siteId('alpha'), prefixes: alpha },
       { id: siteId('beta'), prefixes: gateway === 'a' ? [...beta, ...delta] : beta },
-      { id: siteId('gamma'), prefixes: ['10.93.0.0/24'] },
+      { id: siteId('gamma-2'), prefixes: ['10.93.0.0/24'] },
     ],
     tunnels: ([1, 2] as const).map((index) => {
       const spec = connectionOf(gateway, index);
@@ -306,7 +306,8 @@ async function watchUnderlay(namespace: string): Promise<void> {
   });
 }
 
-async function issueCredentials(dir: string): Promise<Record<'a' | 'b', Credentials>> {
+/** A CA and a certificate for each gateway, made by strongSwan's own tool. */
+export async function issueCredentials(dir: string): Promise<Record<'a' | 'b', Credentials>> {
   const file = (name: string): string => join(dir, name);
   const pki = async (...args: string[]): Promise<string> => runCommandText('pki', args);
   const keep = async (name: string, pem: string): Promise<string> => {

@@ -1,0 +1,195 @@
+import { describe, expect, it } from 'vitest';
+import { buildRuleset, checkWanted, rulesetText } from '../../../agent/dataplane/index.ts';
+import type { DataplaneWanted } from '../../../agent/ports.ts';
+import { ForemeshError } from '../../../src/base/index.ts';
+import { classId, type NodeConfig, siteId, type TrafficMatch, type TunnelId } from '../../../src/model/index.ts';
+import { CONFIG, WANTED } from './support.ts';
+
+function chain(wanted: DataplaneWanted, name: string, management: { protocol: 'tcp' | 'udp'; port: number }[] = []): string[] {
+  return buildRuleset(wanted, management).chains.find((one) => one.name === name)?.lines ?? [];
+}
+
+describe('the ruleset', () => {
+  it('is one transaction, counters and chains first, then all rules at once', () => {
+    expect(rulesetText(buildRuleset(WANTED), { chains: ['to_rome'], counters: ['o_rome__bulk'] })).toMatchInlineSnapshot(`
+      "table inet foremesh {
+      	counter leak {
+      	}
+      	counter refused {
+      	}
+      	counter o_paris__voice {
+      	}
+      	counter o_paris__bulk {
+      	}
+      	chain c_paris__voice {
+      	}
+      	chain c_paris__bulk {
+      	}
+      	chain to_paris {
+      	}
+      	chain allowed {
+      	}
+      	chain uplink_out {
+      	}
+      	chain prerouting {
+      		type filter hook prerouting priority -150; policy accept;
+      	}
+      	chain forward {
+      		type filter hook forward priority 0; policy drop;
+      	}
+      	chain clamp {
+      		type filter hook forward priority -150; policy accept;
+      	}
+      	chain input {
+      		type filter hook input priority 0; policy accept;
+      	}
+      	chain leaving {
+      		type filter hook postrouting priority 300; policy accept;
+      	}
+      }
+      flush table inet foremesh
+      delete chain inet foremesh to_rome
+      delete counter inet foremesh o_rome__bulk
+      table inet foremesh {
+      	chain c_paris__voice {
+      		iifname "lan" counter name "o_paris__voice"
+      		meta mark set 0x3ea
+      	}
+      	chain c_paris__bulk {
+      		iifname "lan" counter name "o_paris__bulk"
+      		meta l4proto { tcp, udp, sctp } ip frag-off & 0x3fff == 0 meta mark set jhash ip saddr . ip daddr . th sport . th dport mod 100 seed 0xe0f1e39a map { 0-59 : 0x3e9, 60-99 : 0x3ea } return
+      		meta mark set jhash ip saddr . ip daddr mod 100 seed 0xe0f1e39a map { 0-59 : 0x3e9, 60-99 : 0x3ea }
+      	}
+      	chain to_paris {
+      		udp dport { 5000-5099, 6000 } ip dscp { 46 } goto c_paris__voice
+      		goto c_paris__bulk
+      	}
+      	chain allowed {
+      		ip saddr { 10.1.0.0/24 } ip daddr { 10.2.0.0/24 } accept
+      		ip saddr { 10.2.0.0/24 } ip daddr { 10.1.0.0/24 } accept
+      	}
+      	chain uplink_out {
+      		ip saddr { 100.64.1.1, 100.64.2.1 } udp sport { 500, 4500 } accept
+      		ip saddr { 100.64.1.1, 100.64.2.1 } meta l4proto esp accept
+      		ip daddr { 10.0.0.0/8, 172.30.0.1, 172.30.0.3 } counter name "leak" drop
+      		ip saddr { 100.64.1.1, 100.64.2.1 } icmp type { echo-request, echo-reply } accept
+      		ip saddr { 100.64.1.1, 100.64.2.1 } udp sport 68 udp dport 67 accept
+      		drop
+      	}
+      	chain prerouting {
+      		type filter hook prerouting priority -150; policy accept;
+      		ip daddr vmap { 10.2.0.0/24 : jump to_paris }
+      	}
+      	chain forward {
+      		type filter hook forward priority 0; policy drop;
+      		oifname { "isp1", "isp2" } ip daddr { 10.0.0.0/8, 172.30.0.1, 172.30.0.3 } counter name "leak" drop
+      		oifname { "isp1", "isp2" } counter name "refused" drop
+      		iifname "lan" oifname "t-*" jump allowed
+      		iifname "t-*" oifname "t-*" jump allowed
+      		iifname "t-*" oifname "lan" jump allowed
+      	}
+      	chain clamp {
+      		type filter hook forward priority -150; policy accept;
+      		oifname "t-*" tcp flags syn tcp option maxseg size set rt mtu
+      	}
+      	chain input {
+      		type filter hook input priority 0; policy accept;
+      		ip daddr { 172.30.0.0, 172.30.0.2 } iifname != { "ipsec0", "lo" } drop
+      	}
+      	chain leaving {
+      		type filter hook postrouting priority 300; policy accept;
+      		oifname { "isp1", "isp2" } goto uplink_out
+      	}
+      }
+      "
+    `);
+  });
+
+  it('chooses lanes by weight, with the same choice for the same node and another for another', () => {
+    const lines = chain(WANTED, 'c_paris__bulk');
+    expect(lines).toHaveLength(3);
+    expect(lines[2]).toMatch(/^meta mark set jhash ip saddr \. ip daddr mod 100 seed 0x[0-9a-f]+ map \{ 0-59 : 0x3e9, 60-99 : 0x3ea \}$/);
+    expect(chain({ ...WANTED }, 'c_paris__bulk')).toEqual(lines);
+    const elsewhere = { ...WANTED, config: { ...CONFIG, node: 'rome-gw1' as NodeConfig['node'] } };
+    expect(chain(elsewhere, 'c_paris__bulk')).not.toEqual(lines);
+  });
+
+  it('marks nothing where there is no lane, and counts all the same', () => {
+    expect(chain({ ...WANTED, steering: [] }, 'c_paris__bulk')).toEqual(['iifname "lan" counter name "o_paris__bulk"']);
+  });
+
+  it.each<[string, TrafficMatch, string]>([
+    ['everything', { protocol: 'any', ports: [], dscp: [] }, 'goto c_paris__x'],
+    ['a protocol', { protocol: 'tcp', ports: [], dscp: [] }, 'meta l4proto tcp goto c_paris__x'],
+    ['ports of any protocol', { protocol: 'any', ports: [{ from: 53, to: 53 }], dscp: [] }, 'meta l4proto { tcp, udp } th dport { 53 } goto c_paris__x'],
+    ['a range of ports', { protocol: 'tcp', ports: [{ from: 80, to: 89 }], dscp: [] }, 'tcp dport { 80-89 } goto c_paris__x'],
+    ['DSCP', { protocol: 'any', ports: [], dscp: [46, 34] }, 'ip dscp { 46, 34 } goto c_paris__x'],
+    ['icmp, which has no ports', { protocol: 'icmp', ports: [{ from: 1, to: 2 }], dscp: [] }, 'meta l4proto icmp goto c_paris__x'],
+  ])('tells a class by %s', (_case, match, line) => {
+    const wanted = { ...WANTED, config: { ...CONFIG, classes: [{ id: classId('x'), priority: 0, match: [match] }] }, steering: [] };
+    expect(chain(wanted, 'to_paris')).toEqual([line]);
+  });
+
+  it('tries classes in their order, and none behind one that takes everything', () => {
+    const [voice, bulk] = CONFIG.classes;
+    const wanted = { ...WANTED, config: { ...CONFIG, classes: [voice!, bulk!, { id: classId('never'), priority: 2, match: [{ protocol: 'tcp' as const, ports: [], dscp: [] }] }] } };
+    expect(chain(wanted, 'to_paris')).toEqual(['udp dport { 5000-5099, 6000 } ip dscp { 46 } goto c_paris__voice', 'goto c_paris__bulk']);
+  });
+
+  it('names no prefix twice in a set, nor one inside another', () => {
+    const wanted = { ...WANTED, config: { ...CONFIG, protectedPrefixes: ['10.0.0.0/8', '10.1.0.0/16', '172.30.0.0/16'], allow: [{ from: ['10.1.0.0/24', '10.1.0.0/24'], to: ['10.2.0.0/24', '10.2.0.0/25'] }] } };
+    expect(chain(wanted, 'allowed')).toEqual(['ip saddr { 10.1.0.0/24 } ip daddr { 10.2.0.0/24 } accept', 'ip saddr { 10.2.0.0/24 } ip daddr { 10.1.0.0/24 } accept']);
+    expect(chain(wanted, 'uplink_out')).toContain('ip daddr { 10.0.0.0/8, 172.30.0.0/16 } counter name "leak" drop');
+  });
+
+  it('lets the gateway\'s own management through, after what must never leave', () => {
+    const lines = chain(WANTED, 'uplink_out', [{ protocol: 'tcp', port: 8443 }]);
+    const leak = lines.findIndex((line) => line.includes('"leak"'));
+    expect(lines.indexOf('tcp dport 8443 accept')).toBeGreaterThan(leak);
+    expect(lines.indexOf('tcp sport 8443 accept')).toBeGreaterThan(leak);
+    expect(lines.at(-1)).toBe('drop');
+  });
+
+  it('forwards nothing without allowed pairs, uplinks or sites', () => {
+    const bare = { ...WANTED, config: { ...CONFIG, allow: [], uplinks: [], sites: [] }, overlayAddresses: [] };
+    expect(chain(bare, 'allowed')).toEqual([]);
+    expect(chain(bare, 'forward')[0]).toContain('policy drop');
+    expect(chain(bare, 'leaving')).toHaveLength(1);
+  });
+});
+
+describe('the last gate before programs run as root', () => {
+  it('lets a plan through', () => {
+    expect(() => checkWanted(WANTED)).not.toThrow();
+    expect(() => checkWanted({ ...WANTED, config: { ...CONFIG, lan: { ...CONFIG.lan, address: '10.1.0.1/24' } } })).not.toThrow();
+  });
+
+  it('refuses everything that is no name, number or address, all at once', () => {
+    const evil = '; drop table';
+    const wanted: DataplaneWanted = {
+      ...WANTED,
+      config: {
+        ...CONFIG,
+        lan: { interface: 'lan" accept', address: '10.1.0.1/33', prefixes: ['10.1.0.1/24'] },
+        uplinks: [{ name: 'x', interface: '-force', address: '1.2.3' }],
+        protectedPrefixes: [evil],
+        classes: [{ id: evil as never, priority: 0, match: [{ protocol: 'udp', ports: [{ from: 9, to: 8 }], dscp: [64] }] }],
+        sites: [{ id: siteId('ok'), prefixes: [evil] }],
+        allow: [{ from: [evil], to: ['10.0.0.0/8'] }],
+      },
+      overlayAddresses: ['fd00::1'],
+      interfaces: [{ tunnel: 't-xyz' as TunnelId, localOverlay: '172.30.0.0', remoteOverlay: '172.30.0.0', mtu: 1 }],
+      lanes: [254, 0, 1.5, 2 ** 32].map((mark) => ({ mark, prefixes: [evil], active: 'eth0' as TunnelId })),
+    };
+    const refusal = ((): unknown => {
+      try {
+        checkWanted(wanted);
+        return null;
+      } catch (cause) {
+        return cause;
+      }
+    })();
+    expect(refusal).toBeInstanceOf(ForemeshError);
+    expect(refusal).toMatchObject({ code: 'AGENT_PLAN_INVALID', what: expect.stringMatching(/^27 values/) as string });
+  });
+});
