@@ -17,6 +17,7 @@ export interface EngineConfigFile {
   channel: { address: string; port: number; hosts: string[] };
   api: { socket: string };
   opa: string;
+  seed: string;
   logFile: string;
 }
 
@@ -38,7 +39,7 @@ export function engineUrl(network: LabNetwork): string {
   return `https://${network.layout.engineAddress}:${CHANNEL_PORT}`;
 }
 
-export async function writeEngineConfig(network: LabNetwork, options: { forgeDir: string; opa: string }): Promise<string> {
+export async function writeEngineConfig(network: LabNetwork, options: { forgeDir: string; opa: string; seed: string }): Promise<string> {
   const file = join(network.folder, 'engine.json');
   const config: EngineConfigFile = {
     stateDir: engineStateDir(network),
@@ -46,6 +47,7 @@ export async function writeEngineConfig(network: LabNetwork, options: { forgeDir
     channel: { address: network.layout.engineAddress, port: CHANNEL_PORT, hosts: [network.layout.engineAddress] },
     api: { socket: engineSocket(network) },
     opa: options.opa,
+    seed: options.seed,
     logFile: join(network.folder, 'logs', 'engine.json.log'),
   };
   await writeFile(file, JSON.stringify(config, null, 2), { mode: 0o600 });

@@ -66,7 +66,7 @@ export async function createLabWorld(options: LabWorldOptions): Promise<LabWorld
     const repository = 'files' in options.repository ? await createMeshRepository({ dir: join(network.folder, 'repository'), files: options.repository.files, at: network.clock.now() }) : options.repository;
     const file: WorldFile = { forgeDir: repository.forgeDir, operatorKeyFile: repository.operatorKeyFile, detached: options.detached ?? false };
     await writeFile(join(network.folder, 'world.json'), JSON.stringify(file), { mode: 0o600 });
-    await writeEngineConfig(network, { forgeDir: repository.forgeDir, opa: options.opa });
+    await writeEngineConfig(network, { forgeDir: repository.forgeDir, opa: options.opa, seed: options.seed ?? network.id });
     await mkdir(join(network.folder, 'nodes'), { recursive: true });
     await mkdir(engineStateDir(network), { recursive: true, mode: 0o700 });
     await options.prepareEngine?.(engineStateDir(network));

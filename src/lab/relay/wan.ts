@@ -29,6 +29,8 @@ interface Endpoint {
   address: number;
   up: Shaper;
   down: Shaper;
+  /** Packets in the download queue. */
+  waiting: number;
   /** One way to each other uplink, by that uplink's address. */
   ways: Map<number, Way>;
 }
@@ -94,13 +96,18 @@ export function createWan(options: WanOptions): Wan {
 
   /** Decided on arrival, not on departure: the packets of nearer senders arrive in between. */
   function download(way: Way, datagram: Buffer, bytes: number): void {
+    const { to, count } = way;
     const nowMs = clock.monotonicMs();
-    const isIdle = way.to.down.busyUntilMs <= nowMs;
-    const dueMs = take(way.to.down, nowMs, bytes);
-    if (dueMs === null) return void way.count.queueDroppedPackets++;
-    way.count.deliveredPackets++;
-    if (isIdle) return options.deliver(way.to.uplink, datagram);
-    schedule.at(dueMs, () => options.deliver(way.to.uplink, datagram));
+    const isIdle = to.down.busyUntilMs <= nowMs && to.waiting === 0; // a late timer may still hold packets that came before
+    const dueMs = take(to.down, nowMs, bytes);
+    if (dueMs === null) return void count.queueDroppedPackets++;
+    count.deliveredPackets++;
+    if (isIdle) return options.deliver(to.uplink, datagram);
+    to.waiting++;
+    schedule.at(dueMs, () => {
+      to.waiting--;
+      options.deliver(to.uplink, datagram);
+    });
   }
 
   function classOf(datagram: Buffer): PacketClass {
@@ -146,7 +153,7 @@ function linkEndpoints(options: WanOptions, paths: Map<PathId, { forward: Way; r
   const rng = createRng(options.seed);
   const endpoints = new Map<UplinkId, Endpoint>();
   for (const { uplink, address, upMbps, downMbps } of options.endpoints) {
-    endpoints.set(uplink, { uplink, address: parseAddress(address), up: createShaper(upMbps), down: createShaper(downMbps), ways: new Map() });
+    endpoints.set(uplink, { uplink, address: parseAddress(address), up: createShaper(upMbps), down: createShaper(downMbps), waiting: 0, ways: new Map() });
   }
   for (const { path, ...profiles } of options.profiles) {
     const [lesser, greater] = uplinksOfPath(path).map((uplink) => endpoints.get(uplink));

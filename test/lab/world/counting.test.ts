@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SenderRate } from '../../../src/lab/index.ts';
+import type { SenderRate } from '../../../src/lab/world.ts';
 import { createPacer, createStreamCount, decodeHeader, encodeHeader, rateMbps } from '../../../src/lab/traffic/index.ts';
 
 const AT = Date.UTC(2026, 0, 5);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ViciConnection } from '../../../agent/vici/index.ts';
 import { runCommandText, systemClock } from '../../../src/base/index.ts';
-import { createLabWorld, type LabWorld } from '../../../src/lab/index.ts';
+import { createLabWorld, type LabWorld } from '../../../src/lab/lab-world.ts';
 import { listProcesses } from '../../../src/lab/run/index.ts';
 import { nodeId, pathId, type NodeId, type TunnelId, uplinkId } from '../../../src/model/index.ts';
 import { twoSiteIntent } from '../../support/lab-intent.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../../src/base/index.ts';
-import type { PathProfile } from '../../../src/lab/index.ts';
+import type { PathProfile } from '../../../src/lab/world.ts';
 import { classify, createWan, describe as describePacket, type Wan } from '../../../src/lab/relay/index.ts';
 import { nodeId, pathId, type UplinkId, uplinkId } from '../../../src/model/index.ts';
 

@@ -1,6 +1,6 @@
 // A process that brings up a lab from the compiled programs and then waits to be killed: `node lab-child.mjs ID INTENT.json`.
 import { readFileSync } from 'node:fs';
-import { startNetwork } from '../../../dist/src/lab/index.js';
+import { startNetwork } from '../../../dist/src/lab/network.js';
 
 const [id, intentFile] = process.argv.slice(2);
 const intent = JSON.parse(readFileSync(intentFile, 'utf8'));

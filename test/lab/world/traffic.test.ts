@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type LabNetwork, startNetwork, type StreamReport } from '../../../src/lab/index.ts';
+import { type LabNetwork, startNetwork } from '../../../src/lab/network.ts';
+import type { StreamReport } from '../../../src/lab/traffic/index.ts';
 import { sleep } from '../../../src/base/index.ts';
 import { classId, nodeId, pathId, siteId, uplinkId } from '../../../src/model/index.ts';
 import { twoSiteIntent } from '../../support/lab-intent.ts';

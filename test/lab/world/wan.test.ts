@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type LabNetwork, type PathProfile, startNetwork } from '../../../src/lab/index.ts';
+import { type LabNetwork, startNetwork } from '../../../src/lab/network.ts';
+import type { PathProfile } from '../../../src/lab/world.ts';
 import { pathId, nodeId, uplinkId } from '../../../src/model/index.ts';
 import { twoSiteIntent } from '../../support/lab-intent.ts';
 import { build } from './built.ts';
