@@ -37,12 +37,12 @@ function checkMesh(outline: Outline): Finding[] {
 
 function checkDuplicates(outline: Outline): Finding[] {
   const nodes = outline.sites.flatMap((site) => site.nodes);
-  const uplinks = nodes.flatMap((node) => node.uplinks);
+  const addresses = nodes.flatMap((node) => node.uplinks.flatMap((uplink) => uplink.address ?? []));
   return [
     ...INTENT_KINDS.filter((kind) => kind !== 'Mesh').flatMap((kind) => doubles(outline.named.get(kind) ?? [], `another ${kind}`, 'give each its own name')),
     ...doubles(nodes.flatMap((node) => node.name ?? []), 'another node', 'node names are unique in the whole mesh; choose another'),
-    ...doubles(uplinks.map((uplink) => uplink.id), 'another uplink of this node', 'give each uplink of a node its own name'),
-    ...doubles(uplinks.flatMap((uplink) => uplink.address ?? []), 'another uplink', 'give each uplink its own address'),
+    ...nodes.flatMap((node) => doubles(node.uplinks.map((uplink) => uplink.id), 'another uplink of this node', 'give each uplink of a node its own name')),
+    ...doubles(addresses, 'another uplink', 'give each uplink its own address'),
   ];
 }
 
@@ -146,7 +146,7 @@ function checkDoubts(outline: Outline): Finding[] {
     .flatMap((document) => {
       const priority = document.value['priority'];
       const other = byPriority.get(priority);
-      byPriority.set(priority, String(document.value['name']));
+      byPriority.set(priority, textAt(document, '/name')?.text ?? '?');
       return other === undefined ? [] : [finding(document.source, '/priority', 'INTENT_INVALID', `traffic class "${other}" has the same priority`, 'give each class its own priority, so that their order is yours')];
     });
   return [...idle, ...ties, ...unprotected(outline)].map((doubt) => ({ ...doubt, severity: 'warning' as const }));

@@ -115,9 +115,33 @@ function explainValue(error: ErrorObject, schema: JsonSchema, field: string): Ex
     const ipv6 = typeof error.data === 'string' && error.data.includes(':') ? ' (this version carries IPv4 only)' : '';
     return { pointer, code: 'INTENT_SCHEMA', what: `${what}, which is not: ${title}${ipv6}`, fix: `${textOf(schema['description'])} For example ${examplesOf(schema)}` };
   }
-  const length = Array.isArray(error.data) && /Items/.test(error.keyword) ? `${field} has ${error.data.length} entries` : what;
-  return { pointer, code: 'INTENT_SCHEMA', what: length, fix: `it ${error.message ?? `fails "${error.keyword}"`}` };
+  const size = Array.isArray(error.data) ? error.data.length : null;
+  return { pointer, code: 'INTENT_SCHEMA', what: size !== null && error.keyword.endsWith('Items') ? `${field} has ${size} entries` : what, fix: plainFix(error, schema) };
 }
+
+/** What a keyword asks for, in words. */
+function plainFix(error: ErrorObject, schema: JsonSchema): string {
+  const limit = textOf(error.params['limit']);
+  switch (error.keyword) {
+    case 'type':
+      return `write ${[error.params['type'] as string | string[]].flat().map((type) => TYPE_WORDS[type] ?? type).join(' or ')}`;
+    case 'minProperties':
+    case 'maxProperties':
+      return `write exactly one of ${Object.keys((schema['properties'] as object | undefined) ?? {}).join(', ')}`;
+    case 'minItems':
+      return `write at least ${limit}`;
+    case 'maxItems':
+      return `write at most ${limit}`;
+    case 'minimum':
+      return `write a number of at least ${limit}`;
+    case 'maximum':
+      return `write a number of at most ${limit}`;
+    default:
+      return examplesOf(schema) === '' ? `it ${error.message ?? `fails "${error.keyword}"`}` : `for example ${examplesOf(schema)}`;
+  }
+}
+
+const TYPE_WORDS: Record<string, string> = { string: 'a text', integer: 'a whole number', number: 'a number', boolean: 'true or false', array: 'a list', object: 'a map of fields' };
 
 /** A bare number has lost its unit; show the same number with the unit most likely meant. */
 function unitFix(value: number, title: string): string {

@@ -79,11 +79,17 @@ export function findingsOfVerdict(verdict: Verdict, located: Pick<LocatedIntent,
   }));
 }
 
+/** What is not even parsed: a file or a tree that is too large. */
 function checkLimits(sources: readonly SourceFile[]): Finding[] {
-  const bytes = sources.reduce((sum, { text }) => sum + text.length, 0);
-  const add = (what: string): Finding[] => [{ code: 'INTENT_LIMIT', severity: 'error', what, where: null, fix: 'remove what is not configuration, or split the mesh' }];
-  if (sources.length > SOURCE_LIMITS.filesMax) return add(`${sources.length} YAML files, more than the ${SOURCE_LIMITS.filesMax} of one mesh`);
-  if (bytes > SOURCE_LIMITS.totalBytesMax) return add(`the YAML files hold ${bytes} bytes, more than the ${SOURCE_LIMITS.totalBytesMax} of one mesh`);
+  const { fileBytesMax, totalBytesMax, filesMax } = SOURCE_LIMITS;
+  const refusal = (what: string, file: string | null, fix: string): Finding => ({ code: 'INTENT_LIMIT', severity: 'error', what, where: file === null ? null : { file, line: 1, column: 1 }, fix });
+  const oversize = sources
+    .filter(({ text }) => text.length > fileBytesMax || Buffer.byteLength(text) > fileBytesMax)
+    .map(({ file }) => refusal(`the file is longer than ${fileBytesMax} bytes`, file, 'split it into several files'));
+  if (oversize.length > 0) return oversize;
+  const bytes = sources.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+  if (sources.length > filesMax) return [refusal(`${sources.length} YAML files, more than the ${filesMax} of one mesh`, null, 'put several documents into one file, separated by ---')];
+  if (bytes > totalBytesMax) return [refusal(`the YAML files hold ${bytes} bytes, more than the ${totalBytesMax} of one mesh`, null, 'remove what is not configuration, or split the mesh')];
   return [];
 }
 

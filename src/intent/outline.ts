@@ -49,10 +49,10 @@ export function outlineOf(documents: readonly KindDocument[]): Outline {
   return { named, sites, documents: [...documents] };
 }
 
-/** The text at a pointer, null when there is none. */
+/** The text at a pointer; null when there is none, or when it was refused as a secret, so that no later message repeats it. */
 export function textAt(document: KindDocument, pointer: string): Spot | null {
   const value = valueAt(document, pointer);
-  return typeof value === 'string' ? { text: value, document, pointer } : null;
+  return typeof value === 'string' && !document.source.secrets.has(pointer) ? { text: value, document, pointer } : null;
 }
 
 /** The texts of the list at a pointer; other entries are left out, they have their own finding. */

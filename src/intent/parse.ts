@@ -1,5 +1,5 @@
 import { LineCounter, isMap, isScalar, isSeq, parseAllDocuments, type Document, type ParsedNode } from 'yaml';
-import { SOURCE_LIMITS, type Finding, type Json, type SourceFile } from '../base/index.ts';
+import type { Finding, Json, SourceFile } from '../base/index.ts';
 import { findSecretOffset, isSecretKey, secretShapeOf } from './secrets.ts';
 import { createTextPositions, type TextPositions } from './text-positions.ts';
 import { guardYaml } from './yaml-guard.ts';
@@ -21,7 +21,7 @@ const BAD_CHARACTER = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\ufffe\uffff]/
 
 /**
  * Reads one file of any number of YAML 1.2 documents. Nothing but maps with plain text keys, lists, texts, booleans,
- * null and finite numbers comes out; duplicate keys, aliases, tags, directives, control characters and secrets are findings.
+ * null and finite numbers comes out (the caller has bounded the file's length); duplicate keys, aliases, tags, directives, control characters and secrets are findings.
  * Empty documents are left out. A document with a syntax error gives findings and no value; its neighbours still do.
  */
 export function parseSource(source: SourceFile): { documents: SourceDocument[]; findings: Finding[] } {
@@ -38,7 +38,7 @@ export function parseSource(source: SourceFile): { documents: SourceDocument[]; 
       findings.push({
         code: 'INTENT_YAML',
         severity: 'error',
-        what: `not valid YAML: ${problem.message.slice(0, 160)}`,
+        what: `not valid YAML: ${problem.message.replace(/: ".*$/s, '').slice(0, 160)}`, // without the source text, which may hold a secret
         where: positions.locationAt(problem.pos[0]),
         fix: 'correct the YAML syntax at this place',
       });
@@ -61,10 +61,6 @@ function guardText(text: string, positions: TextPositions): Finding[] {
   const add = (code: string, offset: number, what: string, fix: string): void => {
     findings.push({ code, severity: 'error', what, where: positions.locationAt(offset), fix });
   };
-  if (text.length > SOURCE_LIMITS.fileBytesMax || Buffer.byteLength(text) > SOURCE_LIMITS.fileBytesMax) {
-    add('INTENT_LIMIT', 0, `the file is longer than ${SOURCE_LIMITS.fileBytesMax} bytes`, 'split it into several files');
-    return findings;
-  }
   const bad = BAD_CHARACTER.exec(text);
   if (bad) {
     const code = bad[0].codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0');
@@ -101,6 +97,11 @@ function convert(root: ParsedNode, positions: TextPositions, findings: Finding[]
       for (const pair of node.items) {
         const key: unknown = isScalar(pair.key) ? pair.key.value : undefined;
         const keyOffset = (pair.key as ParsedNode | null)?.range[0] ?? at;
+        const keyShape = typeof key === 'string' ? secretShapeOf(key) : null;
+        if (keyShape !== null) {
+          refuse('INTENT_SECRET', keyOffset, `this key looks like ${keyShape}`, SECRET_FIX);
+          continue;
+        }
         if (typeof key !== 'string' || FORBIDDEN_KEYS.has(key) || key.length > 100) {
           refuse('INTENT_YAML', keyOffset, typeof key === 'string' ? `the key "${key.slice(0, 40)}" is not allowed` : 'a key is not plain text', 'use one of the documented keys');
           continue;

@@ -176,8 +176,8 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
       avoid: object(
         'What its paths keep away from.',
         {
-          regions: list({ $ref: '#/$defs/name' }, 'Regions that may not relay.', 64, { default: [] }),
-          providers: list({ $ref: '#/$defs/name' }, 'Uplink providers not to use.', 64, { default: [] }),
+          regions: list({ $ref: '#/$defs/name' }, 'Regions to keep out of, with ends and relays.', 64, { default: [] }),
+          providers: list({ $ref: '#/$defs/name' }, 'Providers not to use, of uplinks and of sites.', 64, { default: [] }),
           uplinks: list({ $ref: '#/$defs/uplinkName' }, 'Uplinks not to use.', 256, { default: [] }),
         },
         [],
