@@ -66,7 +66,7 @@ export function clearChanges(observed: Observed, lanInterface: string | null): P
 export function laneLines(lane: LaneWanted, remoteOverlays: ReadonlyMap<TunnelId, string>): string[] | null {
   const overlay = lane.active === null ? null : remoteOverlays.get(lane.active);
   if (overlay === undefined) return null;
-  return lane.prefixes.map((prefix) =>
+  return ipv4(lane.prefixes).map((prefix) =>
     overlay === null ? `route replace unreachable ${prefix} table ${lane.mark}` : `route replace ${prefix} via ${overlay} dev ${lane.active} onlink table ${lane.mark}`,
   );
 }
@@ -92,8 +92,9 @@ function guardChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
 /** What the plan protects, and the far overlay addresses where these are not inside it. */
 function guardPrefixes({ config, interfaces }: DataplaneWanted): string[] {
   const overlays = [...config.tunnels.map((tunnel) => tunnel.remote.overlay), ...interfaces.map((tunnel) => tunnel.remoteOverlay)].map((overlay) => `${overlay}/32`);
-  const open = overlays.filter((overlay) => !config.protectedPrefixes.some((prefix) => !prefix.includes(':') && prefixContains(prefix, overlay)));
-  return [...new Set([...config.protectedPrefixes, ...open])].sort();
+  const planned = ipv4(config.protectedPrefixes);
+  const open = overlays.filter((overlay) => !planned.some((prefix) => prefixContains(prefix, overlay)));
+  return [...new Set([...planned, ...open])].sort();
 }
 
 function guardsOf(observed: Observed): ObservedRoute[] {
@@ -138,7 +139,7 @@ function lanAddressChanges({ config }: DataplaneWanted, observed: Observed): Cha
 /** The address with the length of the LAN prefix that it lies in, when it does not say. */
 function lanAddressOf(lan: { address: string; prefixes: string[] }): string {
   if (lan.address.includes('/')) return lan.address;
-  const prefix = lan.prefixes.find((one) => !one.includes(':') && prefixContains(one, `${lan.address}/32`));
+  const prefix = ipv4(lan.prefixes).find((one) => prefixContains(one, `${lan.address}/32`));
   return `${lan.address}/${prefix?.split('/')[1] ?? '32'}`;
 }
 
@@ -206,5 +207,10 @@ function deleteRoute({ prefix, table, via }: ObservedRoute): string {
 }
 
 function uniqueLanes(lanes: readonly LaneWanted[]): LaneWanted[] {
-  return [...new Map(lanes.map((lane) => [lane.mark, lane])).values()];
+  return [...new Map(lanes.map((lane) => [lane.mark, { ...lane, prefixes: ipv4(lane.prefixes) }])).values()];
+}
+
+/** The overlay is IPv4. IPv6 needs no guard: no ruleset of ours lets it be forwarded, or out through an uplink. */
+function ipv4(prefixes: readonly string[]): string[] {
+  return prefixes.filter((prefix) => !prefix.includes(':'));
 }

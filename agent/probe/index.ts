@@ -6,4 +6,5 @@
 export * from './packet.ts';
 export * from './probe-set.ts';
 export * from './session.ts';
+export * from './udp-socket.ts';
 export type { PathWindow } from './window.ts';

@@ -69,8 +69,8 @@ class StrongswanPort implements ViciIpsecPort {
     this.#credentials = credentials;
     await this.#client.ready();
     const oldKeyId = this.#keyId;
-    if (this.#sent !== credentials) await this.#sendCredentials(this.#client, credentials); // else the new session brought them
-    if (before && (before.certificatePem !== credentials.certificatePem || before.caPem !== credentials.caPem)) {
+    if (!isSame(this.#sent, credentials)) await this.#sendCredentials(this.#client, credentials); // else the new session brought them
+    if (before && !isSame(before, credentials)) {
       for (const spec of this.#specs.values()) await this.#client.request('load-conn', connectionMessage(spec, credentials));
     }
     if (oldKeyId !== null && oldKeyId !== this.#keyId) await this.#client.request('unload-key', { id: oldKeyId });
@@ -175,4 +175,8 @@ class StrongswanPort implements ViciIpsecPort {
       for (const listener of this.#listeners) listener();
     });
   }
+}
+
+function isSame(one: Credentials | null, other: Credentials): boolean {
+  return one?.caPem === other.caPem && one.certificatePem === other.certificatePem && one.privateKeyPem === other.privateKeyPem;
 }

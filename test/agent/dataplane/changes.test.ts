@@ -126,6 +126,11 @@ describe('the commands for a node', () => {
     expect(lines(phases).filter((line) => line.startsWith('link') || line.includes('table'))).toEqual(['route replace unreachable 10.2.0.0/24 table 1001', 'route replace unreachable 10.2.0.0/24 table 1002']);
   });
 
+  it('know IPv4 only: what is IPv6 gets neither guard nor lane', () => {
+    const mixed = { ...WANTED, config: { ...CONFIG, protectedPrefixes: ['10.0.0.0/8', 'fd00::/8'] }, lanes: WANTED.lanes.map((lane) => ({ ...lane, prefixes: [...lane.prefixes, 'fd00:2::/64'] })) };
+    expect(lines(planChanges(mixed, bareMachine(), null).phases).filter((line) => line.includes('fd00'))).toEqual([]);
+  });
+
   it('take everything away again, guards last', () => {
     const phases = clearChanges(is.kernel, 'lan');
     const cleared = phases.flat().flatMap((change) => change.commands).reduce(kernelAfter, is.kernel);
