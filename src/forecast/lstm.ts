@@ -18,7 +18,7 @@ export interface LstmOptions {
   rowsMax: number;
 }
 
-export const DEFAULT_LSTM_OPTIONS: LstmOptions = { window: 12, hidden: 16, dense: 32, epochs: 8, batchSize: 128, learningRate: 0.01, rowsMax: 6000 };
+export const DEFAULT_LSTM_OPTIONS: LstmOptions = { window: 12, hidden: 16, dense: 32, epochs: 6, batchSize: 256, learningRate: 0.01, rowsMax: 5000 };
 
 /** Rows forecast in one go: bounds the memory. */
 const CHUNK = 1024;
