@@ -89,8 +89,16 @@ export async function writeAgentConfig(file: string, config: AgentConfigFile): P
   await writeFile(file, JSON.stringify(config, null, 2), { mode: 0o600 });
 }
 
+/** What a real agent says of itself besides. */
+export interface LabNodeRuntime extends NodeRuntime {
+  connected: boolean;
+  drift: string[];
+  /** Nothing is left to do until something changes. */
+  settled: boolean;
+}
+
 /** What the agent answers on its socket: one JSON value, then it closes. @throws ForemeshError LAB_FAILED when it does not run */
-export function readNodeRuntime(socketFile: string): Promise<NodeRuntime> {
+export function readNodeRuntime(socketFile: string): Promise<LabNodeRuntime> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketFile);
     let text = '';
@@ -107,7 +115,7 @@ export function readNodeRuntime(socketFile: string): Promise<NodeRuntime> {
     });
     socket.on('end', () => {
       try {
-        resolve(JSON.parse(text) as NodeRuntime);
+        resolve(JSON.parse(text) as LabNodeRuntime);
       } catch (cause) {
         fail('sent something else than JSON', cause);
       }

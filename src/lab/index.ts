@@ -4,8 +4,9 @@
 // Everything a lab starts is recorded under labsFolder() before it exists, so `cleanUp(id)` finds whatever a crash leaves.
 // Others import from this file only.
 export * from './charon.ts';
+export { createScreen, prepareDemo, runDemo, startPeakWatch, STORY, type Demo, type DemoOptions, type DemoResult, type PreparedDemo, type Screen } from './demo/index.ts';
 export { CHANNEL_PORT, type EngineCommand, type EngineConfigFile } from './engine-process.ts';
-export type { AgentConfigFile } from './gateway-process.ts';
+export type { AgentConfigFile, LabNodeRuntime } from './gateway-process.ts';
 export * from './lab-world.ts';
 export { createMeshRepository, type MeshRepository, OPERATOR } from './mesh-repository.ts';
 export { defaultProfiles, layoutLab, type LabLayout, type PathProfiles } from './net/index.ts';

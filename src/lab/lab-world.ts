@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ForemeshError, readFileIfExists, sleep, type SourceFile } from '../base/index.ts';
 import type { NodeId } from '../model/index.ts';
 import { type EngineCommand, engineApi, engineStateDir, engineUrl, ensureEngine, serveCommand, writeEngineConfig } from './engine-process.ts';
-import { describeGateway, ensureAgent, ensureDaemon, gatewayFiles, gatewayOf, readNodeRuntime, writeAgentConfig } from './gateway-process.ts';
+import { describeGateway, ensureAgent, ensureDaemon, gatewayFiles, gatewayOf, type LabNodeRuntime, readNodeRuntime, writeAgentConfig } from './gateway-process.ts';
 import { allEnded, inGroups } from './in-groups.ts';
 import { createMeshRepository, type MeshRepository } from './mesh-repository.ts';
 import type { GatewayLayout } from './net/index.ts';
@@ -37,6 +37,7 @@ export interface LabWorld extends World {
   readonly network: LabNetwork;
   /** SAs with their addresses, as charon lists them; [] when the daemon does not run. */
   listTunnels(node: NodeId): Promise<ListedTunnel[]>;
+  nodeState(node: NodeId): Promise<LabNodeRuntime>;
 }
 
 /** What another process needs besides the network's record. */
@@ -51,8 +52,8 @@ const AT_ONCE = 3;
 const STEP_MS = 50;
 
 /**
- * Brings up the real lab: network, daemons, engine, agents; returns when the engine's API answers and every agent runs
- * (tunnels come with the first plan). Labs whose owner died are cleaned up first.
+ * Brings up the real lab: network, daemons, engine, agents; returns when the engine's API answers and every agent has
+ * joined and is connected to it (tunnels come with the first plan). Labs whose owner died are cleaned up first.
  * @throws ForemeshError LAB_NOT_POSSIBLE with the reason in one line; LAB_FAILED, and nothing is left then
  */
 export async function createLabWorld(options: LabWorldOptions): Promise<LabWorld> {
@@ -81,6 +82,7 @@ export async function createLabWorld(options: LabWorldOptions): Promise<LabWorld
     if (options.agents !== false) {
       step('agents');
       await inGroups(nodes, AT_ONCE, (node) => enrolAgent(world, node));
+      await waitForAgents(world, nodes, options.signal);
     }
     options.signal?.throwIfAborted();
     return world;
@@ -167,4 +169,20 @@ async function enrolAgent(world: LabWorld, node: NodeId): Promise<void> {
   await mkdir(files.agentStateDir, { recursive: true, mode: 0o700 });
   await writeAgentConfig(files.agentConfig, { node, stateDir: files.agentStateDir, engine: engineUrl(world.network), viciSocket: files.viciSocket, joinToken: token });
   await ensureAgent(world.network, node);
+}
+
+const JOIN_LIMIT_MS = 90_000;
+
+/** @throws ForemeshError LAB_FAILED naming the agents that have not joined in time */
+async function waitForAgents(world: LabWorld, nodes: readonly NodeId[], signal: AbortSignal | undefined): Promise<void> {
+  const missing = new Set(nodes);
+  const allConnected = await world.until(async () => {
+    signal?.throwIfAborted();
+    for (const node of missing) {
+      const runtime = await world.nodeState(node).catch(() => null); // its socket comes a moment after its start
+      if (runtime?.connected === true) missing.delete(node);
+    }
+    return missing.size === 0;
+  }, JOIN_LIMIT_MS);
+  if (!allConnected) throw new ForemeshError('LAB_FAILED', { what: `no connection to the engine: ${[...missing].join(', ')}`, fix: 'see logs/agent.*.log and logs/engine.log of the lab' });
 }

@@ -1,12 +1,13 @@
 import { ForemeshError, messageOf, sleep, systemClock } from '../base/index.ts';
 import type { NodeId, PathId } from '../model/index.ts';
 import { attachLabWorld, createLabWorld, type LabWorld, type LabWorldOptions } from './lab-world.ts';
+import type { LabNodeRuntime } from './gateway-process.ts';
 import { attachNetwork } from './network.ts';
 import { type Direction, type WanReport } from './relay/index.ts';
 import { cleanUp, cleanUpAbandoned, isAlive, type LabSummary, listLabs, listProcesses } from './run/index.ts';
 import type { ListedTunnel } from './sas.ts';
 import type { StreamReport } from './traffic/index.ts';
-import type { NodeRuntime, PathProfile, SenderSpec, World } from './world.ts';
+import type { PathProfile, SenderSpec, World } from './world.ts';
 
 /** What `foremesh lab status` shows. */
 export interface LabStatus {
@@ -18,7 +19,7 @@ export interface LabStatus {
   engineStateDir: string;
   logsFolder: string;
   processes: { role: string; pid: number; alive: boolean }[];
-  gateways: { node: NodeId; namespace: string; tunnels: ListedTunnel[]; runtime: NodeRuntime | null }[];
+  gateways: { node: NodeId; namespace: string; tunnels: ListedTunnel[]; runtime: LabNodeRuntime | null }[];
   hosts: { site: string; namespace: string; address: string }[];
   wan: WanReport;
 }
