@@ -108,10 +108,20 @@ export function createAgent(deps: AgentDeps): Agent {
       const candidate = await verifyStored(copy.signed);
       if (!candidate || candidate.generation !== copy.generation || candidate.commit !== copy.commit) continue;
       earlier = await verifyEarlier(copy);
+      if (copy === newest && (copies.length < 2 || copies.some((other) => other.commit !== copy.commit))) await healCopies(copy);
       run(candidate, copy.signed);
       return;
     }
     if (newest) log.error({ generation: newest.generation }, 'STATE_DAMAGED: no stored config could be verified; forwarding stays as it is until the engine sends one');
+  }
+
+  /** A crash or a bad disk left one good copy: make it two before it runs, or the next damage takes the generation back. */
+  async function healCopies(copy: StoredConfig): Promise<void> {
+    try {
+      await configs.save(copy);
+    } catch (cause) {
+      log.error({ error: messageOf(cause) }, 'STATE_DAMAGED: the second copy of the config cannot be written');
+    }
   }
 
   async function verifyEarlier(copy: StoredConfig): Promise<{ candidate: Candidate; signed: SignedConfig }[]> {

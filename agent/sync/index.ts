@@ -6,3 +6,6 @@
 export * from './admission.ts';
 export * from './config-store.ts';
 export * from './floor.ts';
+export * from './channel-client.ts';
+export * from './credentials.ts';
+export * from './verify.ts';

@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { createLog, ForemeshError, type Log, messageOf, systemClock } from '../src/base/index.ts';
+import { createDataplanePort } from './dataplane/index.ts';
+import { AGENT_VERSION, createAgent } from './agent.ts';
+import { obtainIdentity } from './identity.ts';
+import { createUdpProbePort } from './probe/udp-socket.ts';
+import { type AgentSettings, readSettings } from './settings.ts';
+import { listenStatus } from './status-socket.ts';
+import { connectChannel, CREDENTIAL_FILES, createVerifier } from './sync/index.ts';
+import { createIpsecPort } from './vici/index.ts';
+
+const USAGE = `usage: node dist/agent/main.js --config FILE [--clear]
+
+Runs the endpoint agent of one gateway. SIGTERM or SIGINT ends it and leaves forwarding as it is.
+  --config FILE   YAML or JSON: node, stateDir, engine, joinTokenFile, viciSocket, probePort, driver, management, logLevel
+  --clear         ends this node's tunnels and takes its rules, routes and interfaces away instead
+`;
+/** A stop that takes longer is cut short: forwarding does not depend on it, ms. */
+const STOP_LIMIT_MS = 5_000;
+
+process.exit(await main(process.argv.slice(2)));
+
+/** Resolves with the exit code when the agent has ended. */
+async function main(args: string[]): Promise<number> {
+  try {
+    const { values } = parseArgs({ args, options: { config: { type: 'string' }, clear: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } });
+    if (values.help) return said(process.stdout, USAGE, 0);
+    if (values.config === undefined) return said(process.stderr, USAGE, 2);
+    const settings = await readSettings(values.config);
+    const log = createLog(`agent ${settings.node}`, settings.logLevel);
+    await (values.clear ? clear(settings, log) : run(settings, log));
+    return 0;
+  } catch (cause) {
+    return said(process.stderr, `${messageOf(cause)}\n`, cause instanceof ForemeshError ? cause.exitCode : 2);
+  }
+}
+
+async function run(settings: AgentSettings, log: Log): Promise<void> {
+  const { node, stateDir } = settings;
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, drift: ['not joined yet'], connected: false, settled: false });
+  const statusSocket = await listenStatus(join(stateDir, 'agent.sock'), () => runtime(), log);
+  const ended = endSignal();
+  const identity = await Promise.race([obtainIdentity(settings, systemClock, log), ended]);
+  if (identity === 'ended') return statusSocket.close();
+
+  const ports = createPorts(settings, log);
+  const agent = createAgent({
+    node,
+    stateDir,
+    ports,
+    clock: systemClock,
+    log,
+    credentials: identity.current(),
+    verify: createVerifier({ node, allowedSignersFile: join(stateDir, CREDENTIAL_FILES.signers), signerIdentity: settings.engineIdentity }),
+    send: (message) => void channel.send(message),
+    seed: randomBytes(16).toString('hex'),
+  });
+  runtime = () => agent.runtime();
+  await agent.start();
+  const channel = connectChannel({
+    ...settings.engine,
+    node,
+    credentials: () => identity.current(),
+    clock: systemClock,
+    log,
+    onMessage: (message) => void agent.receive(message),
+    onOpen() {
+      const { generation, commit } = agent.runtime();
+      channel.send({ type: 'hello', node, version: AGENT_VERSION, generation, commit });
+      agent.connected();
+      identity.refreshSigners();
+    },
+    onClose: () => agent.disconnected(),
+  });
+  identity.keepFresh((credentials) => agent.useCredentials(credentials));
+
+  await ended;
+  log.info('the agent stops; forwarding stays as it is');
+  identity.stop();
+  channel.close();
+  await withinLimit(agent.stop());
+  ports.dataplane.close();
+  await Promise.all([ports.ipsec.close(), statusSocket.close()]);
+}
+
+/** Ends our SAs and takes all of our kernel state away; what is stored stays, so the node can come back. */
+async function clear(settings: AgentSettings, log: Log): Promise<void> {
+  await mkdir(settings.stateDir, { recursive: true, mode: 0o700 });
+  const statusSocket = await listenStatus(join(settings.stateDir, 'agent.sock'), () => ({ clearing: true }), log); // refused while an agent runs
+  const { ipsec, dataplane } = createPorts(settings, log);
+  try {
+    const ours = (name: string): boolean => /^t-[0-9a-f]{8}$/.test(name);
+    for (const { tunnel } of (await ipsec.listSas()).filter((sa) => ours(sa.tunnel))) await ipsec.terminate(tunnel);
+    for (const tunnel of (await ipsec.listConnections()).filter(ours)) await ipsec.unloadConnection(tunnel);
+  } catch (cause) {
+    log.warn({ error: messageOf(cause) }, 'the IKE daemon does not answer: its tunnels, if any, were not ended');
+  }
+  await dataplane.clear();
+  dataplane.close();
+  await Promise.all([ipsec.close(), statusSocket.close()]);
+}
+
+function createPorts(settings: AgentSettings, log: Log) {
+  const management = [...settings.management, { protocol: 'tcp' as const, port: settings.engine.port }];
+  return {
+    ipsec: createIpsecPort({ socketPath: settings.viciSocket, clock: systemClock, log }),
+    dataplane: createDataplanePort({ driver: settings.driver, log, management, clock: systemClock }),
+    probes: createUdpProbePort({ port: settings.probePort }),
+  };
+}
+
+function endSignal(): Promise<'ended'> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('ended'));
+  });
+}
+
+async function withinLimit(work: Promise<void>): Promise<void> {
+  let cancel = (): void => undefined;
+  const limit = new Promise<void>((resolve) => {
+    cancel = systemClock.setTimer(STOP_LIMIT_MS, resolve);
+  });
+  await Promise.race([work, limit]);
+  cancel();
+}
+
+function said(stream: NodeJS.WriteStream, text: string, exitCode: number): number {
+  stream.write(text);
+  return exitCode;
+}

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { siteId, type CryptoSuite, type NodeConfig } from '../../../src/model/index.ts';
+import { floorBreaches } from '../../../agent/sync/index.ts';
+import { berlin, configOf, t1, tunnelOf } from '../../support/node-configs.ts';
+
+const current = configOf(berlin, [t1], [[t1]]);
+const tunnel = tunnelOf(berlin, t1);
+
+function withEsp(changes: Partial<CryptoSuite>): NodeConfig {
+  return { ...current, tunnels: [{ ...tunnel, esp: [{ ...tunnel.esp[0]!, ...changes }] }] };
+}
+
+function withIke(changes: Partial<CryptoSuite>): NodeConfig {
+  return { ...current, tunnels: [{ ...tunnel, ike: [{ ...tunnel.ike[0]!, ...changes }] }] };
+}
+
+describe('the floor of a node', () => {
+  it.each([
+    { title: 'the config that runs', next: current },
+    { title: 'more protected prefixes', next: { ...current, protectedPrefixes: ['10.0.0.0/8', '192.168.0.0/16'] } },
+    { title: 'the same protection written as one wider prefix', next: { ...current, protectedPrefixes: ['8.0.0.0/5'] } },
+    { title: 'a network added to the site', next: { ...current, lan: { ...current.lan, prefixes: ['10.1.0.0/24', '10.9.0.0/24'] } } },
+    { title: 'no tunnels at all', next: { ...current, tunnels: [], steering: [], allow: [] } },
+    { title: 'CBC with HMAC', next: withEsp({ encryption: 'aes256cbc', integrity: 'sha256' }) },
+    { title: 'ESP without its own key exchange', next: withEsp({ group: 'none' }) },
+  ])('lets $title pass', ({ next }) => {
+    expect(floorBreaches(next, current)).toEqual([]);
+  });
+
+  it.each([
+    { says: 'uses encryption null', next: withEsp({ encryption: 'null' }) },
+    { says: 'uses encryption 3des', next: withIke({ encryption: '3des', integrity: 'sha256' }) },
+    { says: 'uses integrity md5', next: withEsp({ encryption: 'aes128cbc', integrity: 'md5' }) },
+    { says: 'uses group modp1024', next: withIke({ group: 'modp1024' }) },
+    { says: 'no integrity with aes256cbc', next: withEsp({ encryption: 'aes256cbc', integrity: 'none' }) },
+    { says: 'no key exchange group', next: withIke({ group: 'none' }) },
+    { says: 'names no cipher', next: { ...current, tunnels: [{ ...tunnel, esp: [] }] } },
+    { says: 'allow from 0.0.0.0/0', next: { ...current, allow: [{ from: ['0.0.0.0/0'], to: ['10.2.0.0/24'] }] } },
+    { says: 'allow to 0.0.0.0/1', next: { ...current, allow: [{ from: ['10.1.0.0/24'], to: ['0.0.0.0/1', '128.0.0.0/1'] }] } },
+    { says: 'allow to ::/0', next: { ...current, allow: [{ from: ['10.1.0.0/24'], to: ['::/0'] }] } },
+    { says: 'route to paris 0.0.0.0/0', next: { ...current, steering: current.steering.map((entry) => ({ ...entry, prefixes: ['0.0.0.0/0'] })) } },
+    { says: 'no prefix is protected', next: { ...current, protectedPrefixes: [] } },
+    { says: 'protected prefix 10.0.0.0/8 would no longer be protected', next: { ...current, protectedPrefixes: ['10.2.0.0/16'] } },
+    { says: '172.16.9.0/24 is routed into tunnels but not protected', next: { ...current, steering: current.steering.map((entry) => ({ ...entry, prefixes: ['172.16.9.0/24'] })) } },
+    { says: 'no network of its own', next: { ...current, lan: { ...current.lan, prefixes: [] } } },
+    { says: "own network 10.1.0.0/24 would be gone", next: { ...current, lan: { ...current.lan, prefixes: ['10.77.0.0/24'] } } },
+    { says: 'no uplink', next: { ...current, uplinks: [] } },
+    { says: 'every uplink address would change', next: { ...current, uplinks: [{ name: 'up1', interface: 'isp1', address: '203.0.113.1' }] } },
+    { says: 'would move from site berlin to oslo', next: { ...current, site: siteId('oslo') } },
+  ])('refuses what "$says"', ({ says, next }) => {
+    expect(floorBreaches(next, current).join('; ')).toContain(says);
+  });
+
+  it('names every breach at once', () => {
+    expect(floorBreaches({ ...withEsp({ encryption: 'null', integrity: 'md5' }), protectedPrefixes: [] }, current)).toHaveLength(3);
+  });
+});
