@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../src/base/index.ts';
 import { createPolicyRunner, type PolicyRunner, type PolicyRunnerOptions } from '../../src/policy/index.ts';
 import { compiled, policySources } from './support.ts';
 
@@ -63,8 +64,11 @@ describe('a verdict', () => {
 
 describe('the limits of a question', () => {
   it('a rule that does not end in time is stopped, denied, and the next question is answered', async () => {
-    const runner = await runnerWith(CROSS_PRODUCT, { timeoutMs: 250 });
-    expect(await runner.evaluate('plan', { trap: true })).toMatchObject({ decision: 'deny', reasons: [{ code: 'POLICY_TIMEOUT' }] });
+    const clock = new VirtualClock();
+    const runner = await runnerWith(CROSS_PRODUCT, { timeoutMs: 250, clock });
+    const stuck = runner.evaluate('plan', { trap: true });
+    await clock.advance(250);
+    expect(await stuck).toMatchObject({ decision: 'deny', reasons: [{ code: 'POLICY_TIMEOUT' }] });
     expect(await runner.evaluate('plan', {})).toMatchObject({ decision: 'allow' });
   });
 
