@@ -79,16 +79,6 @@ describe('a forecaster', () => {
     expect(forecast.demands.find((demand) => demand.from === holes[0]!.from && demand.to === holes[0]!.to && demand.classId === holes[0]!.classId)!.slots[0]!.p95).toBeLessThan(0.01);
   });
 
-  it('does not take the future into account', async () => {
-    const past = history(10);
-    const forecaster = await createInlineForecaster(BASELINES);
-    await forecaster.train(past, SETTINGS, MIDNIGHT, 'seed');
-    const early = await forecaster.forecast(observationOf(tail(past, 50, 40), MIDNIGHT - 40 * SLOT_MS), SETTINGS);
-    const other = await createInlineForecaster(BASELINES);
-    await other.train(past, SETTINGS, MIDNIGHT, 'seed');
-    expect(await other.forecast(observationOf(tail(past, 50, 40), MIDNIGHT - 40 * SLOT_MS), SETTINGS)).toEqual(early);
-  });
-
   it('refuses a model it does not have', async () => {
     await expect(createForecaster({ models: ['oracle'] })).rejects.toMatchObject({ code: 'FORECAST_FAILED' });
   });

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => compiled.remove());
 
-it('trains in a thread of low priority without holding up this one, and survives the thread', async () => {
+it('trains in a thread of low priority without holding up this one, and keeps what it learned in a folder', async () => {
   const notices: string[] = [];
   const forecaster = await folder.createForecaster({ lstm: { epochs: 2, rowsMax: 1500 }, onNotice: (text) => notices.push(text) });
   const past = folder.generateHistory({ demands: twentyDemands().slice(0, 6), slotMs: SLOT_MS, slotsPerDay: SLOTS_PER_DAY, days: 7, endAt: MIDNIGHT, seed: 'worker-test' });
