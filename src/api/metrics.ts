@@ -1,0 +1,65 @@
+import type { FastifyInstance } from 'fastify';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { EngineView } from '../reconcile/index.ts';
+import { NoQuery } from './schemas.ts';
+import type { ApiDeps } from './server.ts';
+
+/** Series per metric with a pair or path label; the rest is left out and counted, so that a large mesh cannot flood the store. */
+const SERIES_MAX = 500;
+
+/** `/metrics` in Prometheus' text format, from a registry of its own. Gauges are read off the engine's view at each scrape. */
+export function addMetrics(server: FastifyInstance, { engine }: ApiDeps): void {
+  const registry = new Registry();
+  const registers = [registry];
+  const cycleSeconds = new Histogram({ name: 'foremesh_cycle_seconds', help: 'How long cycles took', registers, buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] });
+  const decisions = new Counter({ name: 'foremesh_decisions_total', help: 'Cycles by how they ended', registers, labelNames: ['kind'] });
+  engine.onCycle((result, tookMs) => {
+    cycleSeconds.observe(tookMs / 1000);
+    decisions.inc({ kind: result.kind });
+  });
+  const gauge = <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Gauge<Label> => new Gauge({ name, help, labelNames, registers });
+  const state = gauge('foremesh_state', '1 for the state the engine is in', ['state']);
+  const generation = gauge('foremesh_generation', 'Generation of the live plan');
+  const forecast = gauge('foremesh_forecast_p95_mbps', 'Predicted peak within the horizon, 95 % quantile', ['pair', 'class']);
+  const demand = gauge('foremesh_demand_planned_mbps', 'What the plan provides for', ['pair', 'class']);
+  const latency = gauge('foremesh_path_latency_ms', 'Round trip inside the tunnel', ['path']);
+  const loss = gauge('foremesh_path_loss_ratio', 'Loss, 0 to 1', ['path']);
+  const tunnels = gauge('foremesh_tunnels', 'Planned tunnels by state', ['state']);
+  const agents = gauge('foremesh_agents_connected', 'Agents with an open channel');
+  const behind = gauge('foremesh_agents_behind', 'Nodes that run an older generation');
+  const proposals = gauge('foremesh_proposals_open', 'Proposals that wait for a person');
+  const dropped = gauge('foremesh_samples_dropped', 'Implausible samples left out since the start');
+  const leaks = gauge('foremesh_leak_packets', 'Packets that the anti-leak chain stopped; must stay 0');
+  const changes = gauge('foremesh_changes_last_hour', 'Changes applied without a person within the last hour');
+  const drift = gauge('foremesh_forecast_drift', 'How much worse recent forecasts were than the back-test, WAPE');
+  const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
+
+  function collect(view: EngineView): void {
+    for (const metric of [state, forecast, demand, latency, loss, tunnels]) metric.reset();
+    for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
+    generation.set(view.live?.generation ?? 0);
+    const demands = view.report?.demands ?? [];
+    for (const entry of view.forecasts.slice(0, SERIES_MAX)) forecast.set({ pair: entry.pair, class: entry.classId }, entry.p95PeakMbps);
+    for (const entry of demands.slice(0, SERIES_MAX)) demand.set({ pair: entry.pair, class: entry.classId }, entry.plannedMbps);
+    for (const tunnel of view.tunnels.slice(0, SERIES_MAX)) {
+      if (tunnel.latencyMs !== null) latency.set({ path: tunnel.path }, tunnel.latencyMs);
+      if (tunnel.lossRatio !== null) loss.set({ path: tunnel.path }, tunnel.lossRatio);
+    }
+    for (const name of ['up', 'degraded', 'down', 'unknown']) tunnels.set({ state: name }, view.tunnels.filter((tunnel) => tunnel.state === name).length);
+    agents.set(view.metrics.agentsConnected);
+    behind.set(view.nodes.filter(({ isBehind }) => isBehind).length);
+    proposals.set(view.proposals.length);
+    dropped.set(view.metrics.droppedSamples);
+    leaks.set(view.metrics.leakPackets);
+    changes.set(view.metrics.changesLastHour);
+    drift.set(view.metrics.forecastDrift);
+    const excess = (count: number): number => Math.max(0, count - SERIES_MAX);
+    left.set(excess(view.forecasts.length) + excess(demands.length) + excess(view.tunnels.length));
+  }
+
+  server.get('/metrics', { schema: { summary: 'Prometheus text format', querystring: NoQuery, produces: ['text/plain'] } }, async (_request, reply) => {
+    collect(engine.view());
+    const text = await registry.metrics();
+    return reply.type(registry.contentType).serializer((value: unknown) => value as string).send(text);
+  });
+}

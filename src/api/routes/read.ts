@@ -1,0 +1,52 @@
+import type { FastifyInstance } from 'fastify';
+import { ForemeshError } from '../../base/index.ts';
+import { answers } from '../answers.ts';
+import { toOutside } from '../outside.ts';
+import { ExplainQuery, NoQuery, ReplayParams } from '../schemas.ts';
+import type { ApiDeps } from '../server.ts';
+
+/** Without a finished cycle for this long, the engine is not well, ms. */
+const SILENCE_MS_MAX = 600_000;
+
+/** What the engine knows and does: nothing here changes anything. */
+export function addReadRoutes(server: FastifyInstance, { engine, clock }: ApiDeps): void {
+  server.get('/healthz', { schema: { summary: 'Whether the process is well; needs no token', security: [], querystring: NoQuery, response: answers('Health') } }, (_request, reply) => {
+    const { status, metrics, startedAt } = engine.view();
+    const ok = clock.now() - (metrics.lastCycleAt ?? startedAt) < SILENCE_MS_MAX;
+    return reply.status(ok ? 200 : 503).send({ ok, state: status.state });
+  });
+
+  server.get('/v1/status', { schema: { summary: 'State, live commit, nodes, tunnels, last decision', querystring: NoQuery, response: answers('Status') } }, () => {
+    const { plan: _plan, report: _report, forecasts: _forecasts, ...status } = engine.view();
+    return toOutside({ schema: 'foremesh/status/v1', ...status });
+  });
+
+  server.get('/v1/plan', { schema: { summary: 'The live plan and why it is so', querystring: NoQuery, response: answers('Plan') } }, () => {
+    const { plan, report, live } = engine.view();
+    if (!plan) throw new ForemeshError('API_NOT_FOUND', { what: 'there is no plan yet', fix: 'wait for the first cycle' });
+    return toOutside({ schema: 'foremesh/plan-view/v1', commit: live?.commit ?? null, generation: live?.generation ?? null, plan, report });
+  });
+
+  server.get('/v1/forecasts', { schema: { summary: 'Pairs with their predicted bandwidth, most important first', querystring: NoQuery, response: answers('Forecasts') } }, () => {
+    const { forecasts, forecastModel, training } = engine.view();
+    return toOutside({ schema: 'foremesh/forecasts/v1', model: forecastModel, training, forecasts });
+  });
+
+  server.get<{ Querystring: { tunnel?: string; pair?: string } }>(
+    '/v1/explain',
+    { schema: { summary: 'Why a tunnel or the routes of a pair are as they are', querystring: ExplainQuery, response: answers('Explanation') } },
+    ({ query }) => {
+      if ((query.tunnel === undefined) === (query.pair === undefined)) {
+        throw new ForemeshError('API_REQUEST_INVALID', { what: 'give either tunnel or pair', fix: '/v1/explain?pair=berlin>paris' });
+      }
+      const target = query.tunnel === undefined ? ({ kind: 'pair', pair: query.pair! } as const) : ({ kind: 'tunnel', tunnel: query.tunnel } as const);
+      return toOutside({ schema: 'foremesh/explanation/v1', ...engine.explain(target) });
+    },
+  );
+
+  server.get<{ Params: { commit: string } }>(
+    '/v1/replay/:commit',
+    { schema: { summary: 'Computes a past decision again and compares the bytes', params: ReplayParams, querystring: NoQuery, response: answers('Replay') } },
+    async ({ params }) => toOutside({ schema: 'foremesh/replay/v1', ...(await engine.replay(params.commit)) }),
+  );
+}

@@ -1,0 +1,152 @@
+import { Type, type Static } from 'typebox';
+
+/** What requests must look like and what answers look like: the checks and the OpenAPI document both come from here. */
+const name = Type.String({ pattern: '^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$', description: 'name of an object of the intent' });
+const instant = Type.String({ maxLength: 40, description: 'ISO 8601, UTC' });
+const sha = Type.String({ pattern: '^[0-9a-f]{40}$', description: 'full commit id' });
+const anything = Type.Unknown();
+
+const closed = { additionalProperties: false } as const;
+/** Answers may grow: a client must ignore what it does not know. */
+const open = { additionalProperties: true } as const;
+
+export const ErrorAnswer = Type.Object(
+  {
+    code: Type.String({ description: 'one of the codes in docs/errors.md' }),
+    what: Type.String(),
+    where: Type.Union([Type.Null(), Type.Object({ file: Type.String(), line: Type.Integer(), column: Type.Integer() })]),
+    fix: Type.String(),
+  },
+  { $id: 'Error', ...open },
+);
+
+export const ProposalParams = Type.Object({ id: Type.String({ pattern: '^[1-9][0-9]{0,8}$', description: 'number of the proposal' }) }, closed);
+export const ProposalQuery = Type.Object({ state: Type.Optional(Type.Union([Type.Literal('open'), Type.Literal('all')], { description: 'default open' })) }, closed);
+export const OverrideParams = Type.Object({ id: Type.String({ pattern: '^o-[0-9a-f]{8}$' }) }, closed);
+export const VetoParams = Type.Object({ fingerprint: Type.String({ pattern: '^[A-Za-z0-9:_-]{1,100}$' }) }, closed);
+export const ReplayParams = Type.Object({ commit: Type.String({ pattern: '^[0-9a-f]{7,40}$' }) }, closed);
+export const ExplainQuery = Type.Object(
+  {
+    tunnel: Type.Optional(Type.String({ minLength: 1, maxLength: 200, pattern: '^[a-z0-9/~-]+$', description: 'id (t-…) or path of a tunnel' })),
+    pair: Type.Optional(Type.String({ minLength: 3, maxLength: 100, pattern: '^[a-z0-9-]+>[a-z0-9-]+$', description: 'berlin>paris' })),
+  },
+  closed,
+);
+export const NoQuery = Type.Object({}, closed);
+
+export const ReviewBody = Type.Object(
+  {
+    verdict: Type.Union([Type.Literal('approve'), Type.Literal('block')]),
+    sha,
+    by: Type.String({ minLength: 1, maxLength: 128, description: 'principal in mesh-config/allowed_signers' }),
+    at: Type.Integer({ minimum: 0, description: 'when it was signed, epoch ms; part of what is signed' }),
+    signature: Type.String({ minLength: 1, maxLength: 16_384, description: 'armoured SSHSIG, namespace foremesh-review' }),
+  },
+  { $id: 'Review', ...closed },
+);
+
+const path = Type.String({ minLength: 3, maxLength: 200, pattern: '^[a-z0-9-]+/[a-z0-9-]+~[a-z0-9-]+/[a-z0-9-]+$', description: 'berlin-gw1/fibre~paris-gw1/dsl' });
+
+export const OverrideBody = Type.Object(
+  {
+    what: Type.Union([
+      Type.Object({ kind: Type.Literal('pin-path'), pair: Type.String({ maxLength: 100, pattern: '^[a-z0-9-]+>[a-z0-9-]+$' }), path }, closed),
+      Type.Object({ kind: Type.Literal('avoid-path'), path }, closed),
+      Type.Object({ kind: Type.Literal('drain-node'), node: name }, closed),
+    ]),
+    until: Type.Optional(instant),
+    for: Type.Optional(Type.String({ maxLength: 40, description: 'a duration such as 10m, instead of until; at most 24h' })),
+    why: Type.String({ minLength: 1, maxLength: 500 }),
+    by: Type.String({ minLength: 1, maxLength: 128 }),
+  },
+  { $id: 'OverrideRequest', ...closed },
+);
+
+export const JoinTokenBody = Type.Object({ node: name, for: Type.Optional(Type.String({ maxLength: 40, description: 'how long it can be used, default and at most 15m' })) }, { $id: 'JoinTokenRequest', ...closed });
+
+const Finding = Type.Object(
+  { code: Type.String(), severity: Type.String(), what: Type.String(), where: anything, fix: Type.String() },
+  { $id: 'Finding', ...open },
+);
+
+export const StatusAnswer = Type.Object(
+  {
+    schema: Type.Literal('foremesh/status/v1'),
+    status: Type.Object({ state: Type.String({ description: 'ready, reconciling or stalled' }), reason: Type.String(), since: instant }),
+    mesh: Type.Union([Type.String(), Type.Null()]),
+    live: Type.Union([Type.Null(), Type.Object({ commit: sha, generation: Type.Integer(), decision: Type.String(), cause: Type.String() })]),
+    intentCommit: Type.Union([Type.String(), Type.Null()]),
+    mainCommit: Type.Union([Type.String(), Type.Null()]),
+    policyDigest: Type.Union([Type.String(), Type.Null()]),
+    findings: Type.Array(Type.Ref('Finding')),
+    nodes: Type.Array(Type.Object({ node: Type.String(), connected: Type.Boolean(), generation: Type.Integer(), isBehind: Type.Boolean(), drift: Type.Array(Type.String()) }, open)),
+    tunnels: Type.Array(Type.Object({ tunnel: Type.String(), path: Type.String(), state: Type.String() }, open)),
+    lastDecision: Type.Union([Type.Null(), Type.Object({ kind: Type.String(), cause: Type.String(), at: instant, changes: Type.Array(Type.String()) }, open)]),
+    training: Type.Object({ state: Type.String(), step: Type.Integer(), steps: Type.Integer(), text: Type.String() }, open),
+    proposals: Type.Array(anything),
+    overrides: Type.Array(anything),
+    vetoes: Type.Array(anything),
+    metrics: Type.Object({}, open),
+  },
+  { $id: 'Status', ...open },
+);
+
+export const PlanAnswer = Type.Object(
+  { schema: Type.Literal('foremesh/plan-view/v1'), commit: anything, generation: anything, plan: anything, report: anything },
+  { $id: 'Plan', ...open },
+);
+
+export const ForecastsAnswer = Type.Object(
+  {
+    schema: Type.Literal('foremesh/forecasts/v1'),
+    model: Type.Union([Type.String(), Type.Null()]),
+    training: anything,
+    forecasts: Type.Array(
+      Type.Object(
+        {
+          rank: Type.Integer({ minimum: 1 }),
+          pair: Type.String(),
+          classId: Type.String(),
+          priority: Type.Integer({ description: '0 is served first' }),
+          p50PeakMbps: Type.Number(),
+          p90PeakMbps: Type.Number(),
+          p95PeakMbps: Type.Number(),
+          peakAt: Type.Union([instant, Type.Null()]),
+        },
+        open,
+      ),
+    ),
+  },
+  { $id: 'Forecasts', ...open },
+);
+
+export const ProposalsAnswer = Type.Object({ schema: Type.Literal('foremesh/proposals/v1'), proposals: Type.Array(Type.Object({ id: Type.Integer(), state: Type.String() }, open)) }, { $id: 'Proposals', ...open });
+export const ProposalAnswer = Type.Object({ schema: Type.Literal('foremesh/proposal/v1'), id: Type.Integer(), state: Type.String(), headSha: sha, diff: Type.String(), report: Type.String(), verdict: anything }, { $id: 'Proposal', ...open });
+export const CycleAnswer = Type.Object({ schema: Type.Literal('foremesh/cycle/v1'), kind: Type.String() }, { $id: 'Cycle', ...open });
+export const ReviewAnswer = Type.Object({ schema: Type.Literal('foremesh/review/v1'), proposal: Type.Integer(), verdict: Type.String(), outcome: anything }, { $id: 'ReviewAnswer', ...open });
+export const OverridesAnswer = Type.Object({ schema: Type.Literal('foremesh/overrides/v1'), overrides: Type.Array(anything) }, { $id: 'Overrides', ...open });
+export const VetoesAnswer = Type.Object({ schema: Type.Literal('foremesh/vetoes/v1'), vetoes: Type.Array(anything) }, { $id: 'Vetoes', ...open });
+export const RequestAnswer = Type.Object(
+  {
+    schema: Type.Literal('foremesh/request/v1'),
+    commit: Type.Union([Type.String(), Type.Null()], { description: 'the commit on mesh/live that carries it' }),
+    generation: Type.Union([Type.Integer(), Type.Null()]),
+    proposal: Type.Union([Type.Integer(), Type.Null()], { description: 'the proposal it waits in, when the policy wants a person' }),
+    override: anything,
+  },
+  { $id: 'RequestAnswer', ...open },
+);
+export const JoinTokenAnswer = Type.Object({ schema: Type.Literal('foremesh/join-token/v1'), node: Type.String(), token: Type.String({ description: 'one use; shown once' }), expiresAt: instant }, { $id: 'JoinToken', ...open });
+export const ExplainAnswer = Type.Object({ schema: Type.Literal('foremesh/explanation/v1'), target: Type.String(), why: Type.String(), lines: Type.Array(Type.String()) }, { $id: 'Explanation', ...open });
+export const ReplayAnswer = Type.Object({ schema: Type.Literal('foremesh/replay/v1'), commit: sha, same: Type.Boolean(), files: Type.Array(Type.Object({ file: Type.String(), same: Type.Boolean() })) }, { $id: 'Replay', ...open });
+export const HealthAnswer = Type.Object({ ok: Type.Boolean(), state: Type.String() }, { $id: 'Health', ...open });
+
+/** Registered by `$id`, so that the document names them. */
+export const SHARED_SCHEMAS = [
+  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
+  ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer,
+] as const;
+
+export type ReviewRequest = Static<typeof ReviewBody>;
+export type OverrideRequestBody = Static<typeof OverrideBody>;
+export type JoinTokenRequest = Static<typeof JoinTokenBody>;

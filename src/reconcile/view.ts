@@ -1,0 +1,245 @@
+import { compareText, type Finding } from '../base/index.ts';
+import {
+  nodesOf,
+  peakMbps,
+  type Cause,
+  type ClassId,
+  type LiveTrailers,
+  type NodeId,
+  type NodeStatus,
+  type Override,
+  type PairId,
+  pairId,
+  type PathId,
+  type PathState,
+  type Plan,
+  type PlanReport,
+  type TunnelId,
+  type Verdict,
+  type Veto,
+} from '../model/index.ts';
+import type { ProposalState } from './proposals.ts';
+import type { ProposalScope } from './proposal-marker.ts';
+import type { CycleContext, EngineState } from './state.ts';
+import type { TrainingView } from './training.ts';
+
+/** All that the engine shows of itself; what the API, the command line and the dashboard read. */
+export interface EngineView {
+  status: { state: 'ready' | 'reconciling' | 'stalled'; reason: string; since: number };
+  startedAt: number;
+  mesh: string | null;
+  live: { commit: string; generation: number; decision: LiveTrailers['decision']; cause: string } | null;
+  intentCommit: string | null;
+  mainCommit: string | null;
+  policyDigest: string | null;
+  /** What is wrong with main's tip, and warnings. */
+  findings: Finding[];
+  nodes: NodeView[];
+  tunnels: TunnelView[];
+  lastDecision: DecisionView | null;
+  plan: Plan | null;
+  report: PlanReport | null;
+  /** Heaviest first: by class priority, then by the peak of p95. */
+  forecasts: ForecastView[];
+  forecastModel: string | null;
+  training: TrainingView;
+  proposals: ProposalView[];
+  overrides: Override[];
+  vetoes: Veto[];
+  metrics: EngineMetrics;
+}
+
+export type NodeView = NodeStatus & { leakPackets: number; isBehind: boolean };
+
+export interface TunnelView {
+  tunnel: TunnelId;
+  path: PathId;
+  from: NodeId;
+  to: NodeId;
+  securityProfile: string;
+  plannedAt: number;
+  /** As the two ends report it; the side that sees it worse counts. */
+  state: PathState;
+  ends: { node: NodeId; ikeState: string | null; childState: string | null; pathState: PathState }[];
+  latencyMs: number | null;
+  lossRatio: number | null;
+  mbps: number | null;
+  reason: string | null;
+  usdPerMonth: number | null;
+}
+
+export interface DecisionView {
+  kind: 'none' | 'commit' | 'proposal' | 'blocked';
+  cause: Cause;
+  at: number;
+  verdict: Verdict;
+  changes: string[];
+  proposal: number | null;
+}
+
+export interface ForecastView {
+  rank: number;
+  pair: PairId;
+  classId: ClassId;
+  priority: number;
+  p50PeakMbps: number;
+  p90PeakMbps: number;
+  p95PeakMbps: number;
+  /** When p95 peaks: start of the slot, epoch ms. */
+  peakAt: number | null;
+}
+
+export interface ProposalView {
+  id: number;
+  scope: ProposalScope;
+  state: ProposalState;
+  title: string;
+  url: string | null;
+  headSha: string;
+  base: string;
+  cause: Cause;
+  reviews: { by: string; verdict: 'approve' | 'block' | 'comment'; sha: string }[];
+}
+
+export interface EngineMetrics {
+  cycles: number;
+  lastCycleMs: number;
+  lastCycleAt: number | null;
+  /** How cycles ended: none, commit, proposal, blocked, frozen, failed. */
+  outcomes: Record<string, number>;
+  changesLastHour: number;
+  droppedSamples: number;
+  leakPackets: number;
+  agentsConnected: number;
+  forecastDrift: number;
+}
+
+/** Builds the view out of what the engine holds; a copy, so that nobody changes the engine by it. */
+export function buildView(context: CycleContext, isRunning: boolean): EngineView {
+  const { state, deps } = context;
+  const nodes = nodeViews(context);
+  const { plan } = state;
+  const last = state.decisions.at(-1) ?? null;
+  return {
+    status: statusOf(state, isRunning),
+    startedAt: state.startedAt,
+    mesh: state.main?.intent.mesh.name ?? plan?.mesh ?? null,
+    live: state.live && { commit: state.live.sha, generation: state.live.generation, decision: state.live.trailers.decision, cause: state.live.trailers.cause },
+    intentCommit: state.main?.intent.commit ?? null,
+    mainCommit: state.main?.tip ?? null,
+    policyDigest: state.main?.policyDigest ?? null,
+    findings: [...state.findings],
+    nodes,
+    tunnels: tunnelViews(context),
+    lastDecision: last && {
+      kind: last.kind,
+      cause: last.cause,
+      at: last.at,
+      verdict: last.verdict,
+      changes: last.changeset.changes.map(({ summary }) => summary),
+      proposal: last.proposal,
+    },
+    plan,
+    report: state.report,
+    forecasts: forecastViews(state),
+    forecastModel: state.forecast?.model ?? null,
+    training: context.trainer.view(),
+    proposals: state.proposals.map(({ change, marker, state: proposalState, reviews }) => ({
+      id: change.id,
+      scope: marker.scope,
+      state: proposalState,
+      title: change.title,
+      url: change.url,
+      headSha: change.headSha,
+      base: marker.base,
+      cause: marker.cause,
+      reviews,
+    })),
+    overrides: plan?.overrides ?? [],
+    vetoes: plan?.vetoes ?? [],
+    metrics: {
+      cycles: state.cycles.count,
+      lastCycleMs: state.cycles.lastMs,
+      lastCycleAt: state.cycles.lastAt,
+      outcomes: { ...state.cycles.outcomes },
+      changesLastHour: state.changesLastHour,
+      droppedSamples: deps.store.droppedSamples(),
+      leakPackets: nodes.reduce((sum, node) => sum + node.leakPackets, 0),
+      agentsConnected: nodes.filter(({ connected }) => connected).length,
+      forecastDrift: context.drift.drift(state.forecast),
+    },
+  };
+}
+
+function statusOf(state: EngineState, isRunning: boolean): EngineView['status'] {
+  const since = state.cycles.lastAt ?? state.startedAt;
+  if (state.frozen !== null) return { state: 'stalled', reason: state.frozen, since };
+  if (state.error?.isStalled) return { state: 'stalled', reason: `${state.error.what}; ${state.error.fix}`, since };
+  if (state.error) return { state: 'reconciling', reason: `${state.error.code}: ${state.error.what}`, since };
+  if (state.cycles.lastAt === null) return { state: 'reconciling', reason: 'the first cycle is under way', since };
+  const last = state.decisions.at(-1);
+  if (last?.kind === 'blocked') return { state: 'stalled', reason: `the plan is refused: ${last.verdict.reasons[0]?.message ?? 'no reason given'}`, since };
+  if (state.findings.some(({ severity }) => severity === 'error')) return { state: 'stalled', reason: 'main is not sound; the last good intent stays in use', since };
+  if (last?.kind === 'proposal') return { state: 'ready', reason: last.proposal === null ? 'a change was refused by a person' : `proposal ${last.proposal} waits for a person`, since };
+  return isRunning ? { state: 'reconciling', reason: 'a cycle is under way', since } : { state: 'ready', reason: 'nothing to do', since };
+}
+
+/** Every node that the intent names or that reports; one that never did has generation 0. */
+function nodeViews({ deps, state }: CycleContext): NodeView[] {
+  const statuses = deps.hub.tunnelStatuses();
+  const known = new Map(deps.hub.nodes().map((node) => [node.node, node]));
+  const wanted = state.main ? nodesOf(state.main.intent).map(({ id }) => id) : [];
+  const ids = [...new Set([...wanted, ...known.keys()])].sort(compareText);
+  return ids.map((id) => {
+    const node: NodeStatus = known.get(id) ?? { node: id, connected: false, lastSeenAt: null, generation: 0, commit: null, drift: [] };
+    return { ...node, leakPackets: statuses.get(id)?.leakPackets ?? 0, isBehind: state.live !== null && node.generation < state.live.generation };
+  });
+}
+
+const WORSE: readonly PathState[] = ['up', 'unknown', 'degraded', 'down'];
+
+function tunnelViews({ deps, state }: CycleContext): TunnelView[] {
+  const statuses = deps.hub.tunnelStatuses();
+  return (state.plan?.tunnels ?? []).map((tunnel) => {
+    const ends = [tunnel.a.node, tunnel.b.node].flatMap((node) => {
+      const status = statuses.get(node)?.tunnels.find((entry) => entry.tunnel === tunnel.id);
+      return status ? [{ node, ikeState: status.ikeState, childState: status.childState, pathState: status.pathState }] : [];
+    });
+    const worst = ends.reduce<PathState>((state, end) => (WORSE.indexOf(end.pathState) > WORSE.indexOf(state) ? end.pathState : state), ends.length > 0 ? 'up' : 'unknown');
+    const quality = state.observation?.paths.find(({ path }) => path === tunnel.path);
+    const entry = state.report?.tunnels.find((line) => line.tunnel === tunnel.id);
+    return {
+      tunnel: tunnel.id,
+      path: tunnel.path,
+      from: tunnel.a.node,
+      to: tunnel.b.node,
+      securityProfile: tunnel.securityProfile,
+      plannedAt: tunnel.plannedAt,
+      state: worst,
+      ends,
+      latencyMs: quality?.latencyMs ?? null,
+      lossRatio: quality?.lossRatio ?? null,
+      mbps: state.observation?.tunnels.find((usage) => usage.tunnel === tunnel.id)?.mbps ?? null,
+      reason: entry?.reason ?? null,
+      usdPerMonth: entry?.usdPerMonth ?? null,
+    };
+  });
+}
+
+function forecastViews(state: EngineState): ForecastView[] {
+  const priorities = new Map(state.main?.intent.classes.map(({ id, priority }) => [id, priority]));
+  const entries = (state.forecast?.demands ?? []).map((demand) => {
+    const p95PeakMbps = peakMbps(demand, 'p95');
+    return {
+      pair: pairId(demand.from, demand.to),
+      classId: demand.classId,
+      priority: priorities.get(demand.classId) ?? Number.MAX_SAFE_INTEGER,
+      p50PeakMbps: peakMbps(demand, 'p50'),
+      p90PeakMbps: peakMbps(demand, 'p90'),
+      p95PeakMbps,
+      peakAt: demand.slots.find(({ p95 }) => p95 === p95PeakMbps)?.startAt ?? null,
+    };
+  });
+  const sorted = entries.sort((left, right) => left.priority - right.priority || right.p95PeakMbps - left.p95PeakMbps || (left.pair < right.pair ? -1 : 1));
+  return sorted.map((entry, index) => ({ rank: index + 1, ...entry }));
+}

@@ -1,0 +1,365 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { pathId, type NodeId, type PairId, type PathId, type UplinkId } from '../../src/model/index.ts';
+import { createTestMesh, exampleFile, REVIEWER, START_AT, type TestMesh } from './support.ts';
+
+const SHOP_TO_PARIS = 'hamburg>paris#business';
+const HOUR_MS = 3_600_000;
+const path = (one: string, other: string): PathId => pathId(one as UplinkId, other as UplinkId);
+
+describe('a cycle', () => {
+  let mesh: TestMesh;
+  afterEach(() => mesh.close());
+
+  it('makes mesh/live with a signed first plan, publishes it, and then has nothing to do', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    const first = await engine.cycle();
+    expect(first).toMatchObject({ kind: 'commit', commit: { generation: 1, trailers: { decision: 'auto', parent: 'none' } } });
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
+    expect(await mesh.history()).toHaveLength(1);
+    expect(mesh.hub.published).toHaveLength(1);
+    expect([...mesh.hub.published[0]!.keys()].sort()).toEqual(['aws-fra-gw1', 'azure-weu-gw1', 'berlin-gw1', 'berlin-gw2', 'hamburg-gw1', 'paris-gw1']);
+    expect(engine.view()).toMatchObject({ status: { state: 'ready', reason: 'nothing to do' }, live: { generation: 1 }, mesh: 'example' });
+  });
+
+  it('commits a small change by itself, and tears it down again when it is idle', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    mesh.demand.set(SHOP_TO_PARIS, 10);
+    expect(await engine.cycle()).toMatchObject({ kind: 'commit', commit: { generation: 2, trailers: { decision: 'auto' } } });
+    expect(engine.view().lastDecision?.changes.some((change) => change.startsWith('+ tunnel'))).toBe(true);
+    mesh.demand.clear();
+    await mesh.clock.advance(2 * HOUR_MS);
+    expect(await engine.cycle()).toMatchObject({ kind: 'commit', commit: { generation: 3 } });
+    expect(engine.view().lastDecision).toMatchObject({ cause: 'idle' });
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
+  });
+
+  it('keeps the last good intent while main is not sound, and says what is wrong where', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    const good = engine.view().intentCommit;
+    await mesh.pushMain({ 'mesh-config/classes.yaml': (await exampleFile('mesh-config/classes.yaml')).replace('latencyMax: 150ms', 'latencyMaks: 150ms') });
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
+    const view = engine.view();
+    expect(view.intentCommit).toBe(good);
+    expect(view.findings[0]).toMatchObject({ code: 'INTENT_UNKNOWN_KEY', where: { file: 'mesh-config/classes.yaml', line: 11 } });
+    expect(view.status).toMatchObject({ state: 'stalled', reason: 'main is not sound; the last good intent stays in use' });
+
+    const restarted = await mesh.engine();
+    expect(await restarted.cycle()).toEqual({ kind: 'none' });
+    expect(restarted.view().intentCommit).toBe(good);
+    expect(await mesh.history()).toHaveLength(1);
+  });
+
+  it('refuses a weak cipher on main by policy, and no node ever sees it', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    const security = (await exampleFile('mesh-config/security.yaml')).replaceAll('encryption: aes128gcm16', 'encryption: 3des, integrity: sha1');
+    await mesh.pushMain({ 'mesh-config/security.yaml': security });
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
+    const finding = engine.view().findings.find(({ severity }) => severity === 'error');
+    expect(finding?.where).toMatchObject({ file: 'mesh-config/security.yaml' });
+    expect(await mesh.history()).toHaveLength(1);
+  });
+
+  it('keeps judging by the last good policy while the one on main does not compile', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    const digest = engine.view().policyDigest;
+    await mesh.pushMain({ 'policies/plan/rule.rego': 'package foremesh.plan\nverdict := {' });
+    await engine.cycle();
+    expect(engine.view().policyDigest).toBe(digest);
+    expect(engine.view().findings.some(({ severity }) => severity === 'error')).toBe(true);
+    const restarted = await mesh.engine();
+    expect(await restarted.cycle()).toEqual({ kind: 'none' });
+    expect(restarted.view().policyDigest).toBe(digest);
+  });
+
+  it('answers a path that an agent reports down with a plan of cause failure', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    const tunnel = engine.view().tunnels.find((entry) => entry.path === path('berlin-gw1/fibre', 'paris-gw1/fibre'))!;
+    await mesh.clock.advance(1000);
+    mesh.hub.emit('berlin-gw1' as NodeId, { kind: 'path-down', tunnel: tunnel.tunnel, at: mesh.clock.now(), lanesSwitched: 2 });
+    const result = await engine.cycle('failure');
+    expect(result).toMatchObject({ kind: 'commit', commit: { trailers: { decision: 'auto' } } });
+    expect(engine.view().lastDecision?.cause).toBe('failure');
+  });
+
+  it('sets an override as a commit, and drops it when its time is over', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    const pinned = path('berlin-gw1/cable', 'paris-gw1/fibre');
+    const wish = engine.setOverride({ what: { kind: 'pin-path', pair: 'berlin>paris' as PairId, path: pinned }, until: START_AT + 600_000, why: 'carrier works on the fibre', by: 'alice' });
+    await engine.cycle();
+    const answer = await wish;
+    expect(answer).toMatchObject({ ok: true, generation: 2, override: { why: 'carrier works on the fibre' } });
+    expect(engine.view().overrides).toHaveLength(1);
+    expect(engine.view().tunnels.map((tunnel) => tunnel.path)).toContain(pinned);
+    expect((await mesh.history()).at(-1)).toMatchObject({ decision: 'override' });
+
+    await mesh.clock.advance(600_000);
+    expect(await engine.cycle()).toMatchObject({ kind: 'commit' });
+    expect(engine.view().lastDecision?.cause).toBe('expiry');
+    expect(engine.view().overrides).toEqual([]);
+  });
+
+  it.each([
+    ['without an end ahead', { until: START_AT - 1 }],
+    ['that lasts longer than a day', { until: START_AT + 25 * HOUR_MS }],
+    ['without a reason', { why: '  ' }],
+    ['without a name', { by: '' }],
+    ['for a path that does not exist', { what: { kind: 'avoid-path', path: 'berlin-gw1/fibre~paris-gw9/dsl' } }],
+    ['for a node that does not exist', { what: { kind: 'drain-node', node: 'rome-gw1' } }],
+  ])('refuses an override %s', async (_what, part) => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    const request = { what: { kind: 'drain-node', node: 'berlin-gw1' }, until: START_AT + HOUR_MS, why: 'works', by: 'alice', ...part };
+    await expect(engine.setOverride(request as Parameters<typeof engine.setOverride>[0])).rejects.toMatchObject({ code: 'API_REQUEST_INVALID' });
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
+  });
+
+  it('plans again when mesh/live moves between plan and push', async () => {
+    mesh = await createTestMesh();
+    let interfere = false;
+    const engine = await mesh.engine({
+      checkpoint: async (name) => {
+        if (name !== 'committed' || !interfere) return;
+        interfere = false;
+        await mesh.git('fetch', '--quiet', 'origin');
+        await mesh.git('checkout', '--quiet', '-B', 'live', 'origin/mesh/live');
+        await mesh.git('commit', '--quiet', '--allow-empty', '-m', 'a person was here');
+        await mesh.git('push', '--quiet', 'origin', 'live:mesh/live');
+      },
+    });
+    await engine.cycle();
+    interfere = true;
+    mesh.demand.set(SHOP_TO_PARIS, 10);
+    expect(await engine.cycle()).toMatchObject({ kind: 'commit', commit: { generation: 3 } });
+    const history = await mesh.history();
+    expect(history.map(({ generation }) => generation)).toEqual([1, null, 2, 3]);
+    expect(history.map(({ decision }) => decision)).toEqual(['auto', null, 'reverted', 'auto']);
+  });
+});
+
+describe('a person at mesh/live', () => {
+  let mesh: TestMesh;
+  afterEach(() => mesh.close());
+
+  async function onLive(...commands: string[][]): Promise<void> {
+    await mesh.git('fetch', '--quiet', 'origin');
+    await mesh.git('checkout', '--quiet', '-B', 'live', 'origin/mesh/live');
+    for (const command of commands) await mesh.git(...command);
+    await mesh.git('push', '--quiet', 'origin', 'live:mesh/live');
+  }
+
+  it('takes a commit back with git revert, and the engine does not bring it back until the veto ends', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    const before = engine.view().tunnels.map((tunnel) => tunnel.tunnel);
+    mesh.demand.set(SHOP_TO_PARIS, 10);
+    await engine.cycle();
+    const added = engine.view().live!.commit;
+    await onLive(['revert', '--no-edit', 'HEAD']);
+
+    expect(await engine.cycle()).toMatchObject({ kind: 'commit', commit: { generation: 3, trailers: { decision: 'reverted' } } });
+    expect(engine.view().tunnels.map((tunnel) => tunnel.tunnel)).toEqual(before);
+    expect(engine.view().vetoes.length).toBeGreaterThan(0);
+    expect(engine.view().vetoes[0]).toMatchObject({ commit: added, until: START_AT + 24 * HOUR_MS });
+    expect(mesh.hub.published).toHaveLength(3);
+
+    await mesh.clock.advance(2 * HOUR_MS);
+    const fresh = await mesh.engine();
+    await fresh.cycle();
+    expect(fresh.view().tunnels.map((tunnel) => tunnel.path)).not.toContain(path('hamburg-gw1/dsl', 'paris-gw1/fibre'));
+    const vetoed = new Set(fresh.view().vetoes.map(({ what }) => what));
+    expect(fresh.view().lastDecision?.changes.some((change) => vetoed.has(change))).toBe(false);
+
+    await mesh.clock.advance(23 * HOUR_MS);
+    expect(await fresh.cycle()).toMatchObject({ kind: 'commit' });
+    expect(fresh.view().vetoes).toEqual([]);
+    expect(fresh.view().tunnels.length).toBeGreaterThan(before.length);
+  });
+
+  it('lifts a veto by a request, and the change comes back', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    mesh.demand.set(SHOP_TO_PARIS, 10);
+    await engine.cycle();
+    const withTunnel = engine.view().tunnels.length;
+    await onLive(['revert', '--no-edit', 'HEAD']);
+    await engine.cycle();
+    for (const { fingerprint } of engine.view().vetoes) {
+      const wish = engine.liftVeto(fingerprint);
+      await engine.cycle();
+      expect(await wish).toMatchObject({ ok: true });
+    }
+    expect(engine.view().vetoes).toEqual([]);
+    await engine.cycle();
+    expect(engine.view().tunnels).toHaveLength(withTunnel);
+  });
+
+  it('freezes when the plan that was pushed does not parse, and goes on when it is taken back', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    await onLive(['rm', '--quiet', 'plan/mesh.yaml'], ['commit', '--quiet', '-m', 'oops']);
+    const frozen = await engine.cycle();
+    expect(frozen).toMatchObject({ kind: 'frozen' });
+    expect(engine.view().status.state).toBe('stalled');
+    expect(engine.view().live?.generation).toBe(1);
+    await onLive(['revert', '--no-edit', 'HEAD']);
+    expect(await engine.cycle()).toMatchObject({ kind: 'commit', commit: { generation: 2, trailers: { decision: 'reverted' } } });
+    expect(engine.view().vetoes).toEqual([]);
+  });
+
+  it('freezes and says so when the branch was rewritten, also after a restart', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    mesh.demand.set(SHOP_TO_PARIS, 10);
+    await engine.cycle();
+    await mesh.git('fetch', '--quiet', 'origin');
+    // the hook of the local forge forbids it; a forge without protection does not
+    await mesh.git('--git-dir', mesh.forgeDir, 'update-ref', 'refs/heads/mesh/live', 'refs/heads/mesh/live~1');
+    expect(await engine.cycle()).toMatchObject({ kind: 'frozen' });
+    const fresh = await mesh.engine();
+    expect(await fresh.cycle()).toMatchObject({ kind: 'frozen' });
+    expect(fresh.view().live?.generation).toBe(2);
+    expect(fresh.view().status.reason).toContain('rewritten');
+  });
+});
+
+describe('a proposal', () => {
+  let mesh: TestMesh;
+  afterEach(() => mesh.close());
+
+  /** Nothing is small in this mesh once the first plan is made. */
+  const nothingSmall = (file: string, text: string): string => (file === 'mesh-config/mesh.yaml' ? text.replace('tunnelsMax: 4', 'tunnelsMax: 0') : text);
+
+  async function withProposal(): Promise<{ engine: Awaited<ReturnType<TestMesh['engine']>>; id: number }> {
+    mesh = await createTestMesh(nothingSmall);
+    const engine = await mesh.engine();
+    await engine.cycle();
+    mesh.demand.set(SHOP_TO_PARIS, 10);
+    const result = await engine.cycle();
+    expect(result).toMatchObject({ kind: 'proposal' });
+    return { engine, id: (result as { proposal: number }).proposal };
+  }
+
+  it('is opened for a large change, once, and shows diff and reasons', async () => {
+    const { engine, id } = await withProposal();
+    await mesh.clock.advance(60_000);
+    expect(await engine.cycle()).toEqual({ kind: 'proposal', proposal: id });
+    expect(await engine.proposals('all')).toHaveLength(1);
+    const detail = await engine.proposal(id);
+    expect(detail).toMatchObject({ state: 'open', scope: 'network', cause: 'forecast', verdict: { decision: 'needsApproval' } });
+    expect(detail.verdict?.reasons.map(({ code }) => code)).toContain('CHANGE_TUNNELS');
+    expect(detail.diff).toContain('+++ b/plan/mesh.yaml');
+    expect(detail.body).toContain('### Changes');
+    expect(await mesh.history()).toHaveLength(1);
+    const head = (await mesh.repository.log({ from: null, to: detail.headSha }))[0]!;
+    expect(head.trailers).toBeNull();
+  });
+
+  it('is applied as it was seen after an approval on its head, as one reviewed commit', async () => {
+    const { engine, id } = await withProposal();
+    const { headSha } = await engine.proposal(id);
+    await mesh.review(id, 'approve');
+    expect(await engine.cycle()).toMatchObject({ kind: 'commit', commit: { generation: 2, trailers: { decision: 'reviewed' } } });
+    const history = await mesh.history();
+    expect(history).toHaveLength(2);
+    expect(history[1]).toMatchObject({ generation: 2, decision: 'reviewed', parents: [history[0]!.sha, headSha] });
+    expect(history[1]!.cause).toContain(`approved by ${REVIEWER}`);
+    expect(await engine.proposal(id)).toMatchObject({ state: 'merged', ended: 'applied', mergeSha: history[1]!.sha });
+    expect(await mesh.repository.resolve('mesh/plan/network')).toBeNull();
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
+  });
+
+  it('stays away after a person blocked it, until the question changes', async () => {
+    const { engine, id } = await withProposal();
+    await mesh.review(id, 'block');
+    expect(await engine.cycle()).toEqual({ kind: 'proposal', proposal: null });
+    expect(await engine.proposal(id)).toMatchObject({ state: 'closed', ended: 'rejected' });
+    const fresh = await mesh.engine();
+    expect(await fresh.cycle()).toEqual({ kind: 'proposal', proposal: null });
+    expect(await fresh.proposals('open')).toEqual([]);
+    mesh.demand.set('azure-weu>paris#business', 10);
+    expect(await fresh.cycle()).toMatchObject({ kind: 'proposal', proposal: id + 1 });
+  });
+
+  it('stays away after a person closed it at the forge', async () => {
+    const { engine, id } = await withProposal();
+    await mesh.forge.edit(id, { state: 'closed', by: 'alice' });
+    expect(await engine.cycle()).toEqual({ kind: 'proposal', proposal: null });
+    expect(await engine.proposals('open')).toEqual([]);
+  });
+
+  it('is withdrawn when it is no longer needed, and can come again', async () => {
+    const { engine, id } = await withProposal();
+    mesh.demand.clear();
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
+    expect(await engine.proposal(id)).toMatchObject({ state: 'closed', ended: 'withdrawn' });
+    mesh.demand.set(SHOP_TO_PARIS, 10);
+    expect(await engine.cycle()).toEqual({ kind: 'proposal', proposal: id + 1 });
+  });
+
+  it('is left alone once a person has pushed to its branch', async () => {
+    const { engine, id } = await withProposal();
+    await mesh.git('fetch', '--quiet', 'origin');
+    await mesh.git('checkout', '--quiet', '-B', 'mine', 'origin/mesh/plan/network');
+    await mesh.git('commit', '--quiet', '--allow-empty', '-m', 'my way');
+    await mesh.git('push', '--quiet', 'origin', 'mine:mesh/plan/network');
+    const head = (await mesh.git('rev-parse', 'HEAD')).trim();
+    mesh.demand.set('azure-weu>paris#business', 10);
+    expect(await engine.cycle()).toEqual({ kind: 'proposal', proposal: id });
+    mesh.demand.clear();
+    await engine.cycle();
+    expect((await mesh.forge.get(id)).headSha).toBe(head);
+    expect((await mesh.forge.get(id)).state).toBe('open');
+    expect((await mesh.forge.record(id)).notes['edited']?.markdown).toContain('leaves it alone');
+  });
+
+  it('is made again on the newest plan when it is approved after mesh/live has moved', async () => {
+    const { engine, id } = await withProposal();
+    const wish = engine.setOverride({ what: { kind: 'avoid-path', path: path('aws-fra-gw1/eip-a', 'berlin-gw1/cable') }, until: START_AT + HOUR_MS, why: 'test', by: 'alice' });
+    await engine.cycle();
+    expect(await wish).toMatchObject({ ok: true, generation: 2 });
+    expect(engine.view().tunnels.map((tunnel) => tunnel.path)).not.toContain(path('hamburg-gw1/dsl', 'paris-gw1/fibre'));
+    await mesh.review(id, 'approve');
+    expect(await engine.cycle()).toMatchObject({ kind: 'commit', commit: { generation: 3, trailers: { decision: 'reviewed' } } });
+    expect(engine.view().overrides).toHaveLength(1);
+    expect(await engine.proposal(id)).toMatchObject({ state: 'merged', ended: 'applied' });
+  });
+
+  it('about the intent waits while small changes under the applied intent go on', async () => {
+    mesh = await createTestMesh((file, text) => (file === 'mesh-config/mesh.yaml' ? text.replace('tunnelsMax: 4', 'tunnelsMax: 1') : text));
+    const engine = await mesh.engine();
+    await engine.cycle();
+    const mesh1 = (await exampleFile('mesh-config/connections.yaml')).replace('between: [berlin, hamburg]\nmode: always', 'between: [berlin, hamburg]\nmode: always\nsecurityProfile: strong');
+    const mesh2 = mesh1.replace('backup: none\nclasses: [business, bulk]', 'backup: none\nclasses: [business, bulk]\nsecurityProfile: strong');
+    await mesh.pushMain({ 'mesh-config/connections.yaml': mesh2 });
+    const waiting = await engine.cycle();
+    expect(waiting).toMatchObject({ kind: 'proposal' });
+    expect(await engine.proposals('open')).toMatchObject([{ scope: 'intent' }]);
+    mesh.demand.set('hamburg>paris#bulk', 10);
+    expect(await engine.cycle()).toMatchObject({ kind: 'proposal' });
+    const history = await mesh.history();
+    expect(history).toHaveLength(2);
+    expect(history[1]!.cause).toContain('forecast');
+    const [proposal] = await engine.proposals('open');
+    await mesh.review(proposal!.id, 'approve');
+    expect(await engine.cycle()).toMatchObject({ kind: 'commit', commit: { trailers: { decision: 'reviewed', intent: engine.view().intentCommit } } });
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
+  });
+});
