@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   INTENT_UNIT: input,
   INTENT_UNKNOWN_KEY: input,
   INTENT_YAML: input,
+  INTERNAL: { httpStatus: 500, exitCode: 2 },
   LAB_FAILED: environment,
   LAB_NOT_POSSIBLE: environment,
   PLAN_INVALID: { httpStatus: 500, exitCode: 1 },

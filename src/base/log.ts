@@ -6,10 +6,10 @@ export type Log = Logger;
 const SECRET_FIELDS = ['token', 'joinToken', 'psk', 'privateKey', 'key', 'password', 'authorization', 'secret'];
 
 /**
- * JSON lines on stderr: a fixed message and fields (`{ nodeId, generation }`), secrets blanked.
+ * JSON lines on stderr, or appended to `file`: a fixed message and fields (`{ nodeId, generation }`), secrets blanked.
  * @param level  pino level; `silent` for tests
  */
-export function createLog(name: string, level = process.env['FOREMESH_LOG'] ?? 'info'): Log {
+export function createLog(name: string, level = process.env['FOREMESH_LOG'] ?? 'info', file?: string): Log {
   const paths = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]);
-  return pino({ name, level, base: { name }, redact: { paths, censor: '[redacted]' } }, pino.destination({ dest: 2, sync: true }));
+  return pino({ name, level, base: { name }, redact: { paths, censor: '[redacted]' } }, pino.destination({ dest: file ?? 2, sync: true, mkdir: file !== undefined }));
 }
