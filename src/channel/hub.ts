@@ -1,0 +1,170 @@
+import { ForemeshError, sortedBy, type Cancel, type Clock, type Log } from '../base/index.ts';
+import type { AgentMessage, EngineMessage, EventMessage, HelloMessage, NodeId, NodeStatus, Sample, SamplesMessage, SignedConfig, StatusMessage } from '../model/index.ts';
+
+/** One open way to an agent, whose name the transport has checked. Sending on a closed one does nothing. */
+export interface AgentConnection {
+  node: NodeId;
+  send(message: EngineMessage): void;
+  close(): void;
+}
+
+/** Where samples go: stored once per (node, sequence), on disk when the promise resolves. */
+export interface SampleSink {
+  append(node: NodeId, sequence: number, samples: readonly Sample[]): Promise<{ stored: boolean }>;
+}
+
+/** Knows every agent: what it should run, what it says it runs, and its samples on their way to the store. Knows no transport. */
+export interface AgentHub {
+  /**
+   * Takes a connection, in place of an older one of the same node. Gives what to call with each of its messages, one at a time.
+   * The first must be `hello`. @throws (by the promise) ForemeshError CHANNEL_MESSAGE_INVALID; what the store throws, unacknowledged
+   */
+  attach(connection: AgentConnection): (message: AgentMessage) => Promise<void>;
+  detach(connection: AgentConnection): void;
+  /** The whole mesh: newest wins; sent to those connected that do not run it, kept for the others. */
+  publish(configs: ReadonlyMap<NodeId, SignedConfig>): void;
+  /** All nodes that are published or were ever seen, by name. */
+  nodes(): NodeStatus[];
+  /** The newest status of each node that sent one. */
+  tunnelStatuses(): Map<NodeId, StatusMessage>;
+  onEvent(listener: (node: NodeId, event: EventMessage['event']) => void): Cancel;
+}
+
+export interface AgentHubDeps {
+  store: SampleSink;
+  clock: Clock;
+  log: Log;
+}
+
+interface Agent {
+  connection: AgentConnection | null;
+  /** Set by the hello of the present connection. */
+  hasGreeted: boolean;
+  wanted: SignedConfig | null;
+  /** Commit of the config last sent on the present connection. */
+  sentCommit: string | null;
+  lastSeenAt: number | null;
+  generation: number;
+  commit: string | null;
+  drift: string[];
+  status: StatusMessage | null;
+}
+
+export function createAgentHub(deps: AgentHubDeps): AgentHub {
+  const { store, clock, log } = deps;
+  const agents = new Map<NodeId, Agent>();
+  const listeners = new Set<(node: NodeId, event: EventMessage['event']) => void>();
+
+  function agentOf(node: NodeId): Agent {
+    const known = agents.get(node);
+    if (known) return known;
+    const agent: Agent = { connection: null, hasGreeted: false, wanted: null, sentCommit: null, lastSeenAt: null, generation: 0, commit: null, drift: [], status: null };
+    agents.set(node, agent);
+    return agent;
+  }
+
+  function attach(connection: AgentConnection): (message: AgentMessage) => Promise<void> {
+    const agent = agentOf(connection.node);
+    const former = agent.connection;
+    agent.connection = connection;
+    agent.hasGreeted = false;
+    agent.sentCommit = null;
+    if (former) {
+      log.info({ node: connection.node }, 'a newer connection of the agent replaces the older');
+      former.close();
+    }
+    let last: Promise<void> = Promise.resolve();
+    return (message) => {
+      const next = last.then(() => receive(connection, agent, message));
+      last = next.catch(() => undefined); // the transport gets the error of each message
+      return next;
+    };
+  }
+
+  async function receive(connection: AgentConnection, agent: Agent, message: AgentMessage): Promise<void> {
+    if (agent.connection !== connection) return; // replaced meanwhile: the agent sends it again on the newer one
+    agent.lastSeenAt = clock.now();
+    if (message.type === 'hello') return greet(connection, agent, message);
+    if (!agent.hasGreeted) throw invalid('the first message must be hello');
+    if (message.type === 'samples') return takeSamples(connection, message);
+    if (message.type === 'status') return takeStatus(connection, agent, message);
+    for (const listener of listeners) listener(connection.node, message.event);
+  }
+
+  function greet(connection: AgentConnection, agent: Agent, hello: HelloMessage): void {
+    if (hello.node !== connection.node) throw invalid(`hello says ${hello.node}, the certificate ${connection.node}`);
+    agent.hasGreeted = true;
+    agent.generation = hello.generation;
+    agent.commit = hello.commit;
+    log.info({ node: connection.node, version: hello.version, generation: hello.generation }, 'agent connected');
+    offer(agent);
+  }
+
+  async function takeSamples(connection: AgentConnection, { sequence, samples }: SamplesMessage): Promise<void> {
+    const own = samples.filter(({ node }) => node === connection.node);
+    if (own.length < samples.length) log.warn({ node: connection.node, dropped: samples.length - own.length }, 'samples in the name of another node dropped');
+    const { stored } = await store.append(connection.node, sequence, own);
+    if (!stored) log.debug({ node: connection.node, sequence }, 'samples were known already');
+    connection.send({ type: 'ack', sequence });
+  }
+
+  function takeStatus(connection: AgentConnection, agent: Agent, message: StatusMessage): void {
+    if (message.status.node !== connection.node) throw invalid(`the status is of ${message.status.node}, the certificate of ${connection.node}`);
+    agent.generation = message.status.generation;
+    agent.commit = message.status.commit;
+    agent.drift = [...message.status.drift];
+    agent.status = message;
+  }
+
+  /** Sends what the agent should run, unless it says that it does or was told on this connection. */
+  function offer(agent: Agent): void {
+    const { connection, wanted } = agent;
+    if (!connection || !wanted || !agent.hasGreeted || wanted.commit === agent.sentCommit) return;
+    if (wanted.commit === agent.commit && agent.sentCommit === null) return;
+    agent.sentCommit = wanted.commit;
+    connection.send({ type: 'desired', config: wanted });
+  }
+
+  function publish(configs: ReadonlyMap<NodeId, SignedConfig>): void {
+    for (const [node, agent] of agents) {
+      if (configs.has(node)) continue;
+      agent.wanted = null;
+      if (!agent.connection) agents.delete(node);
+    }
+    for (const [node, config] of configs) {
+      const agent = agentOf(node);
+      agent.wanted = config;
+      offer(agent);
+    }
+  }
+
+  return {
+    attach,
+    detach(connection) {
+      const agent = agents.get(connection.node);
+      if (!agent || agent.connection !== connection) return;
+      agent.connection = null;
+      agent.hasGreeted = false;
+      log.info({ node: connection.node }, 'agent disconnected');
+    },
+    publish,
+    nodes: () =>
+      sortedBy([...agents], ([node]) => node).map(([node, agent]) => ({
+        node,
+        connected: agent.connection !== null && agent.hasGreeted,
+        lastSeenAt: agent.lastSeenAt,
+        generation: agent.generation,
+        commit: agent.commit,
+        drift: [...agent.drift],
+      })),
+    tunnelStatuses: () => new Map([...agents].flatMap(([node, { status }]) => (status ? [[node, status] as const] : []))),
+    onEvent(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+function invalid(what: string): ForemeshError {
+  return new ForemeshError('CHANNEL_MESSAGE_INVALID', { what, fix: 'run the same version of agent and engine, and one agent per certificate' });
+}

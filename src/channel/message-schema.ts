@@ -1,0 +1,66 @@
+import { Ajv, type ValidateFunction } from 'ajv';
+import { NAME_PATTERN, type AgentMessage } from '../model/index.ts';
+
+type Schema = Readonly<Record<string, unknown>>;
+
+const NAME = NAME_PATTERN.slice(1, -1);
+const name: Schema = { type: 'string', maxLength: 40, pattern: NAME_PATTERN };
+const tunnel: Schema = { type: 'string', maxLength: 10, pattern: '^t-[0-9a-f]{8}$' };
+const path: Schema = { type: 'string', maxLength: 170, pattern: `^${NAME}/${NAME}~${NAME}/${NAME}$` };
+const commit: Schema = { anyOf: [{ type: 'string', maxLength: 40, pattern: '^[0-9a-f]{40}$' }, { type: 'null' }] };
+const count: Schema = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
+const sequence: Schema = { ...count, minimum: 1 };
+/** Whether a figure is plausible is for the telemetry store to say; here it must only be a number. */
+const figure: Schema = { type: 'number' };
+const ratio: Schema = { anyOf: [figure, { type: 'null' }] };
+const pathState: Schema = { type: 'string', enum: ['up', 'degraded', 'down', 'unknown'] };
+const stateText: Schema = { anyOf: [{ type: 'string', maxLength: 40 }, { type: 'null' }] };
+const window = { sampledAt: figure, windowMs: figure, node: name };
+
+const sample = oneOf('kind', {
+  traffic: { ...window, from: name, to: name, classId: name, offeredBytes: figure, offeredPackets: figure },
+  path: { ...window, peer: name, tunnel, path, state: pathState, latencyMs: ratio, jitterMs: ratio, lossForwardRatio: ratio, lossReverseRatio: ratio },
+  tunnel: { ...window, tunnel, rxBytes: figure, txBytes: figure },
+});
+
+const SCHEMA = oneOf('type', {
+  hello: { node: name, version: { type: 'string', maxLength: 60 }, generation: count, commit },
+  samples: { sequence, samples: { type: 'array', maxItems: 10_000, items: sample } },
+  status: {
+    status: object({ node: name, generation: count, commit, drift: { type: 'array', maxItems: 1000, items: { type: 'string', maxLength: 1000 } } }),
+    tunnels: { type: 'array', maxItems: 10_000, items: object({ tunnel, ikeState: stateText, childState: stateText, pathState }) },
+    leakPackets: count,
+  },
+  event: { event: object({ kind: { type: 'string', enum: ['path-down', 'path-up'] }, tunnel, at: figure, lanesSwitched: count }) },
+});
+
+let validate: ValidateFunction<AgentMessage> | null = null;
+
+/** The message of a frame's text, or what is wrong with it, without quoting it. */
+export function parseAgentMessage(text: string): { ok: true; message: AgentMessage } | { ok: false; what: string } {
+  validate ??= new Ajv({ strict: true, ownProperties: true, discriminator: true }).compile<AgentMessage>(SCHEMA);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { ok: false, what: 'the frame is not JSON' };
+  }
+  if (validate(value)) return { ok: true, message: value };
+  const [error] = validate.errors ?? [];
+  return { ok: false, what: `${error?.instancePath || '/'} ${error?.message ?? 'is not acceptable'}` };
+}
+
+/** An object whose member `tag` says which of the forms it has. */
+function oneOf(tag: string, forms: Record<string, Record<string, Schema>>): Schema {
+  return {
+    type: 'object',
+    required: [tag],
+    properties: { [tag]: { type: 'string' } },
+    discriminator: { propertyName: tag },
+    oneOf: Object.entries(forms).map(([value, properties]) => object({ [tag]: { const: value }, ...properties })),
+  };
+}
+
+function object(properties: Record<string, Schema>): Schema {
+  return { type: 'object', additionalProperties: false, required: Object.keys(properties), properties };
+}

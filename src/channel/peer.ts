@@ -1,0 +1,24 @@
+import type { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
+import { isName, nodeId, type NodeId } from '../model/index.ts';
+
+/** Who is at the other end of a TLS connection, by a certificate of our CA that is valid now. */
+export interface Peer {
+  node: NodeId;
+  /** End of the certificate, epoch ms. */
+  validUntil: number;
+}
+
+const NODE_URI = /^URI:spiffe:\/\/[a-z0-9.-]+\/node\/([a-z0-9-]+)$/;
+
+/** The node that a client certificate names, in its DNS name and its SPIFFE name alike; null without a valid certificate of a node. */
+export function peerOf(socket: Socket, now: number): Peer | null {
+  const tls = socket as TLSSocket;
+  if (!tls.authorized) return null;
+  const { subjectaltname = '', valid_to: validTo } = tls.getPeerCertificate();
+  const names = subjectaltname.split(', ');
+  const name = names.map((each) => NODE_URI.exec(each)?.[1]).find((each) => each !== undefined);
+  const validUntil = Date.parse(validTo ?? '');
+  if (names.length !== 2 || name === undefined || !isName(name) || !names.includes(`DNS:${name}`) || !(validUntil > now)) return null;
+  return { node: nodeId(name), validUntil };
+}
