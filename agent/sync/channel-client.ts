@@ -1,0 +1,160 @@
+import { WebSocket, type RawData } from 'ws';
+import { createRng, messageOf, type Cancel, type Clock, type Log } from '../../src/base/index.ts';
+import { CHANNEL_PROTOCOL, FRAME_BYTES_MAX, type AgentMessage, type EngineMessage, type NodeId } from '../../src/model/index.ts';
+import type { Credentials } from '../ports.ts';
+import { serverName } from './engine-request.ts';
+
+export interface ChannelOptions {
+  host: string;
+  port: number;
+  node: NodeId;
+  /** Or a function that is asked at each connection, so that a renewed certificate is used from the next one on. */
+  credentials: Credentials | (() => Credentials);
+  clock: Clock;
+  log: Log;
+  onMessage(message: EngineMessage): void;
+  /** Connected and checked: the agent now says hello. */
+  onOpen(): void;
+  onClose(): void;
+  /** Of the jitter between attempts; default the node's name. */
+  seed?: string;
+}
+
+export interface Channel {
+  /** Hands the message over for sending; false when there is no connection, it is too slow, or the message is too large. */
+  send(message: AgentMessage): boolean;
+  close(): void;
+}
+
+const FIRST_DELAY_MS = 500;
+const DELAY_MAX_MS = 30_000;
+/** A connection that lived so long starts the waiting times anew. */
+const STEADY_MS = 10_000;
+/** The engine pings every 10 s. */
+const SILENCE_MAX_MS = 35_000;
+const BACKLOG_BYTES_MAX = 8_388_608;
+/** A config comes with the trees that prove it, in base64; `createVerifier` has the exact bounds. */
+const INCOMING_BYTES_MAX = 4 * FRAME_BYTES_MAX;
+
+/** Keeps one WebSocket to the engine over mutual TLS 1.3, pinned to our CA, for as long as it is not closed; losing it is normal. */
+export function connectChannel(options: ChannelOptions): Channel {
+  const { clock, log, host, port, node } = options;
+  const rng = createRng(options.seed ?? node).fork('channel-reconnect');
+  const timers = new Map<string, Cancel>();
+  let socket: WebSocket | null = null;
+  let attempts = 0;
+  let openedAtMs = 0;
+  let isClosed = false;
+
+  connect();
+
+  function connect(): void {
+    try {
+      open();
+    } catch (cause) {
+      log.error({ error: messageOf(cause) }, 'the credentials cannot be used for a connection; trying again');
+      retry();
+    }
+  }
+
+  function open(): void {
+    const { caPem, certificatePem, privateKeyPem } = typeof options.credentials === 'function' ? options.credentials() : options.credentials;
+    const next = new WebSocket(`wss://${host.includes(':') ? `[${host}]` : host}:${port}/channel`, [CHANNEL_PROTOCOL], {
+      ca: caPem,
+      cert: certificatePem,
+      key: privateKeyPem,
+      ...serverName(host),
+      minVersion: 'TLSv1.3',
+      handshakeTimeout: 10_000,
+      maxPayload: INCOMING_BYTES_MAX,
+      perMessageDeflate: false,
+      followRedirects: false,
+    });
+    socket = next;
+    let wasOpen = false;
+    next.on('open', () => {
+      wasOpen = true;
+      openedAtMs = clock.monotonicMs();
+      log.info({ host, port }, 'connected to the engine');
+      watch(next);
+      options.onOpen();
+    });
+    next.on('ping', () => watch(next));
+    next.on('message', (data, isBinary) => {
+      watch(next);
+      receive(next, data, isBinary);
+    });
+    next.on('error', (cause) => log.warn({ host, port, error: messageOf(cause) }, 'the connection to the engine failed'));
+    next.on('close', (code) => {
+      timers.get('silence')?.();
+      if (socket === next) socket = null;
+      if (wasOpen) {
+        log.info({ code }, 'disconnected from the engine');
+        options.onClose();
+      }
+      if (!isClosed) retry();
+    });
+  }
+
+  function retry(): void {
+    if (openedAtMs > 0 && clock.monotonicMs() - openedAtMs >= STEADY_MS) attempts = 0;
+    openedAtMs = 0;
+    const fullMs = Math.min(DELAY_MAX_MS, FIRST_DELAY_MS * 2 ** attempts);
+    attempts = Math.min(attempts + 1, 10);
+    setTimer('retry', fullMs * (0.5 + rng.next() / 2), connect);
+  }
+
+  function watch(current: WebSocket): void {
+    setTimer('silence', SILENCE_MAX_MS, () => {
+      log.warn('the engine is silent; connecting anew');
+      current.terminate();
+    });
+  }
+
+  function receive(current: WebSocket, data: RawData, isBinary: boolean): void {
+    const message = isBinary ? null : parseEngineMessage((data as Buffer).toString('utf8'));
+    if (message) return options.onMessage(message);
+    log.warn('the engine sent something that is no message');
+    current.close(1008, 'invalid message');
+  }
+
+  function setTimer(name: string, delayMs: number, action: () => void): void {
+    timers.get(name)?.();
+    if (!isClosed) timers.set(name, clock.setTimer(delayMs, action));
+  }
+
+  return {
+    send(message) {
+      if (!socket || socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > BACKLOG_BYTES_MAX) return false;
+      const text = JSON.stringify(message);
+      if (Buffer.byteLength(text) > FRAME_BYTES_MAX) {
+        log.error({ type: message.type, bytes: Buffer.byteLength(text) }, 'a message is larger than a frame may be');
+        return false;
+      }
+      socket.send(text);
+      return true;
+    },
+    close() {
+      isClosed = true;
+      for (const cancel of timers.values()) cancel();
+      if (socket?.readyState === WebSocket.CONNECTING) socket.terminate();
+      else socket?.close(1000);
+    },
+  };
+}
+
+/** Null for what is no message. A config in it is not believed by this: its own check is `createVerifier`. */
+function parseEngineMessage(text: string): EngineMessage | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null; // not JSON is the answer
+  }
+  if (typeof value !== 'object' || value === null || !('type' in value)) return null;
+  const message = value as Record<string, unknown>;
+  if (message['type'] === 'ack') return Number.isSafeInteger(message['sequence']) ? (value as EngineMessage) : null;
+  if (message['type'] === 'desired') return typeof message['config'] === 'object' && message['config'] !== null ? (value as EngineMessage) : null;
+  if (message['type'] === 'error') return typeof message['code'] === 'string' && typeof message['message'] === 'string' ? (value as EngineMessage) : null;
+  return null;
+}
