@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { systemClock } from '../../base/index.ts';
 import { findOpa } from '../../policy/index.ts';
-import { checkRepository } from '../check-repository.ts';
+import { checkRepository } from '../../reconcile/index.ts';
 import { findingsAsGithub, findingsAsJunit, findingsAsSarif, findingsAsText } from '../report-formats.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult } from '../output.ts';

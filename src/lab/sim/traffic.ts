@@ -12,7 +12,7 @@ const RATE_WINDOW_MS = 1000;
 /** What a sender wants to send at `now`, Mbit/s. */
 export function rateAt(rate: SenderRate, now: number): number {
   if (rate.kind === 'constant') return rate.mbps;
-  return rate.lowMbps + (rate.highMbps - rate.lowMbps) * dayCurve(dayFractionAt(now, rate.slotMs, rate.slotsPerDay));
+  return rate.lowMbps + (rate.highMbps - rate.lowMbps) * dayCurve(dayFractionAt(now + rate.phaseMs, rate.slotMs, rate.slotsPerDay));
 }
 
 /** A host that sends and one that counts, with the accounting of the lab's real ones. */

@@ -1,0 +1,44 @@
+import type { Command } from 'commander';
+import { formatMbps } from '../../base/index.ts';
+import { ask } from '../engine-client.ts';
+import { printResult, renderTable } from '../output.ts';
+import { withEngine } from '../with-engine.ts';
+
+interface ForecastAnswer extends Record<string, unknown> {
+  schema: string;
+  model: string | null;
+  training: { state: string; text: string; backtest: { model: string; wape: number; pinball: number; coverageP95: number }[] };
+  forecasts: { rank: number; pair: string; classId: string; priority: number; observedMbps: number | null; p50PeakMbps: number; p90PeakMbps: number; p95PeakMbps: number; peakAt: string | null }[];
+}
+
+export function addForecastCommand(program: Command): void {
+  const forecast = program.command('forecast').description('what the engine expects, and how well it did');
+  withEngine(forecast.command('show').description('pairs by priority with their predicted bandwidth'), async (client, options) => {
+    const answer = await ask<ForecastAnswer>(client, 'GET', '/v1/forecasts');
+    printResult(options.output, answer, () =>
+      [
+        `model ${answer.model ?? '-'}`,
+        renderTable(
+          ['#', 'pair', 'class', 'priority', 'now', 'P50', 'P90', 'P95', 'peak at'],
+          answer.forecasts.map((entry) => [entry.rank, entry.pair, entry.classId, entry.priority, entry.observedMbps === null ? null : formatMbps(entry.observedMbps), formatMbps(entry.p50PeakMbps), formatMbps(entry.p90PeakMbps), formatMbps(entry.p95PeakMbps), entry.peakAt]),
+        ),
+      ].join('\n\n'),
+    );
+  });
+  withEngine(forecast.command('backtest').description('scores of all models on held-out slots; the best one is used'), async (client, options) => {
+    const { model, training } = await ask<ForecastAnswer>(client, 'GET', '/v1/forecasts');
+    printResult(options.output, { schema: 'foremesh/backtest/v1', model, training }, () =>
+      [
+        `${training.state}: ${training.text}`,
+        renderTable(
+          ['model', 'WAPE', 'pinball', 'P95 covers', ''],
+          training.backtest.map((score) => [score.model, `${(score.wape * 100).toFixed(1)} %`, score.pinball.toFixed(4), `${(score.coverageP95 * 100).toFixed(1)} %`, score.model === model ? 'in use' : '']),
+        ),
+      ].join('\n\n'),
+    );
+  });
+  withEngine(forecast.command('train').description('train the models again now, with what was observed since'), async (client, options) => {
+    const answer = await ask<Record<string, unknown> & { schema: string }>(client, 'POST', '/v1/forecasts/training');
+    printResult(options.output, answer, () => 'training has begun; foremesh forecast backtest shows the scores when it is done');
+  });
+}

@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { ask } from '../engine-client.ts';
+import { endSignal } from '../end-signal.ts';
+import { printResult } from '../output.ts';
+import { packageRoot } from '../package-root.ts';
+import { loadServeConfig, serve } from '../serve.ts';
+import { withEngine } from '../with-engine.ts';
+
+export function addServeCommand(program: Command): void {
+  program
+    .command('serve')
+    .description('run the engine')
+    .requiredOption('--config <file>', 'settings, JSON or YAML (docs/api.md)')
+    .action(async ({ config }: { config: string }) => serve(await loadServeConfig(config), endSignal()));
+}
+
+/** The agent is a program of its own that shares no code with the engine: started as a process, signals handed on. */
+export function addAgentCommand(program: Command): void {
+  program
+    .command('agent')
+    .description('run the endpoint agent on a gateway')
+    .requiredOption('--config <file>', 'settings, JSON or YAML')
+    .option('--clear', 'take away everything of ours on this gateway, guards last')
+    .action(async ({ config, clear }: { config: string; clear?: boolean }) => {
+      const child = spawn(process.execPath, [join(packageRoot(), 'dist', 'agent', 'main.js'), '--config', config, ...(clear ? ['--clear'] : [])], { stdio: 'inherit' });
+      const signal = endSignal();
+      signal.addEventListener('abort', () => child.kill('SIGTERM'));
+      process.exitCode = await new Promise<number>((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
+    });
+}
+
+export function addJoinTokenCommand(program: Command): void {
+  withEngine(program.command('join-token').argument('<node>').description('a token with which one node may enrol once, within 15 minutes'), async (client, options, [node]) => {
+    const answer = await ask<{ schema: string; token: string; node: string; expiresAt: string }>(client, 'POST', '/v1/join-tokens', { node });
+    printResult(options.output, { ...answer }, () => answer.token);
+  });
+}

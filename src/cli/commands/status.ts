@@ -1,0 +1,51 @@
+import type { Command } from 'commander';
+import { formatFinding } from '../../base/index.ts';
+import type { EngineView } from '../../reconcile/index.ts';
+import { ask } from '../engine-client.ts';
+import { colors, printResult, renderTable } from '../output.ts';
+import { withEngine } from '../with-engine.ts';
+
+/** The engine's state as `/v1/status` has it: instants are ISO 8601 there. */
+type Status = Pick<EngineView, 'mesh' | 'live' | 'intentCommit' | 'findings' | 'tunnels' | 'metrics' | 'forecastModel' | 'training'> & {
+  schema: string;
+  status: { state: string; reason: string; since: string };
+  nodes: (Omit<EngineView['nodes'][number], 'lastSeenAt'> & { lastSeenAt: string | null })[];
+  proposals: { id: number; title: string }[];
+  overrides: { id: string; why: string; until: string }[];
+};
+
+export function addStatusCommand(program: Command): void {
+  withEngine(program.command('status').description('state of the engine, its nodes and tunnels'), async (client, options) => {
+    const status = await ask<Status>(client, 'GET', '/v1/status');
+    printResult(options.output, status, () => renderStatus(status));
+  });
+}
+
+function renderStatus(status: Status): string {
+  const paint = { ready: colors.green, reconciling: colors.yellow, stalled: colors.red }[status.status.state] ?? String;
+  const sections = [
+    `${paint(status.status.state)}  ${status.status.reason}`,
+    `mesh ${status.mesh ?? '-'}  generation ${status.live?.generation ?? '-'} (${status.live?.commit.slice(0, 10) ?? 'none'}: ${status.live?.cause ?? '-'})  intent ${status.intentCommit?.slice(0, 10) ?? '-'}  model ${status.forecastModel ?? '-'} (${status.training.state})`,
+    renderTable(
+      ['node', 'connected', 'generation', 'drift'],
+      status.nodes.map((node) => [node.node, node.connected ? 'yes' : colors.red(`no, last seen ${node.lastSeenAt ?? 'never'}`), node.isBehind ? colors.yellow(`${node.generation} behind`) : node.generation, node.drift.join('; ') || null]),
+    ),
+    renderTable(
+      ['tunnel', 'path', 'state', 'IKE / CHILD', 'latency', 'loss', 'Mbit/s', 'why'],
+      status.tunnels.map((tunnel) => [
+        tunnel.tunnel,
+        tunnel.path,
+        tunnel.state === 'up' ? colors.green('up') : colors.yellow(tunnel.state),
+        tunnel.ends.map((end) => `${end.ikeState ?? '-'}/${end.childState ?? '-'}`).join(' | '),
+        tunnel.latencyMs === null ? null : `${tunnel.latencyMs.toFixed(1)} ms`,
+        tunnel.lossRatio === null ? null : `${(tunnel.lossRatio * 100).toFixed(1)} %`,
+        tunnel.mbps === null ? null : tunnel.mbps.toFixed(2),
+        tunnel.reason,
+      ]),
+    ),
+    ...status.proposals.map(({ id, title }) => colors.yellow(`proposal ${id} waits: ${title}`)),
+    ...status.overrides.map(({ id, why, until }) => `override ${id} until ${until}: ${why}`),
+    ...status.findings.map(formatFinding),
+  ];
+  return sections.join('\n\n');
+}

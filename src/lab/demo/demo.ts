@@ -1,0 +1,82 @@
+import type { Intent, PathId, Plan, SiteId, TunnelId } from '../../model/index.ts';
+import { uplinksOfPath } from '../../model/index.ts';
+import type { Sender, SenderSpec, World } from '../world.ts';
+import { engineOf } from './engine-words.ts';
+import type { TeamRepository } from './mesh-repository.ts';
+import type { PeakWatch } from './peak-watch.ts';
+import type { Screen } from './screen.ts';
+
+/** Everything a step may use, and where it leaves what it found. */
+export interface Demo {
+  readonly world: World;
+  readonly repository: TeamRepository;
+  readonly intent: Intent;
+  readonly screen: Screen;
+  readonly engine: ReturnType<typeof engineOf>;
+  readonly senders: Map<string, Sender>;
+  readonly senderSpecs: readonly SenderSpec[];
+  peak: PeakWatch | null;
+  /** Measured figures by name; the summary and the tests read them. */
+  readonly facts: Map<string, number | string>;
+  readonly failures: string[];
+}
+
+/** A statement on screen with its mark; one that does not hold fails the demo at its end, not at once. */
+export function check(demo: Demo, holds: boolean, text: string): void {
+  if (holds) demo.screen.holds(text);
+  else {
+    demo.screen.fails(text);
+    demo.failures.push(text);
+  }
+}
+
+export function note(demo: Demo, fact: string, value: number | string): void {
+  demo.facts.set(fact, value);
+}
+
+/** Waits for something of the world; null after the limit is a failure with the given words. */
+export async function await_<T>(demo: Demo, what: string, limitMs: number, look: () => Promise<T | null | undefined | false>): Promise<T | null> {
+  demo.screen.busy(what);
+  const found = await demo.world.until(look, limitMs);
+  if (found === null) check(demo, false, `waited ${Math.round(limitMs / 1000)} s in vain: ${what}`);
+  return found;
+}
+
+export function planOf(answer: { plan: Plan | null }): Plan {
+  if (!answer.plan) throw new Error('the engine has no plan');
+  return answer.plan;
+}
+
+/** `berlin fibre ~ aws-fra eip-a`: a path in the words of the intent. */
+export function pathInWords(path: PathId): string {
+  return uplinksOfPath(path)
+    .map((uplink) => uplink.replace('/', ' '))
+    .join(' ~ ');
+}
+
+/** Tunnels between two sites. */
+export function tunnelsBetween(plan: Plan, one: SiteId, other: SiteId): Plan['tunnels'] {
+  return plan.tunnels.filter(({ a, b }) => (a.site === one && b.site === other) || (a.site === other && b.site === one));
+}
+
+/** The tunnels that carry a pair, by share of any of its classes, heaviest first. */
+export function carriersOf(plan: Plan, from: SiteId, to: SiteId): TunnelId[] {
+  const weights = new Map<TunnelId, number>();
+  for (const assignment of plan.assignments) {
+    if (assignment.from !== from || assignment.to !== to) continue;
+    for (const route of assignment.routes) for (const tunnel of route.tunnels) weights.set(tunnel, (weights.get(tunnel) ?? 0) + route.weight);
+  }
+  return [...weights].sort((left, right) => right[1] - left[1] || (left[0] < right[0] ? -1 : 1)).map(([tunnel]) => tunnel);
+}
+
+/** True when every tunnel of the plan is up at both ends and every node runs the live generation. */
+export async function isApplied(demo: Demo, generation: number): Promise<boolean> {
+  const status = await demo.engine.status();
+  return (
+    status.live !== null &&
+    status.live.generation >= generation &&
+    status.nodes.length > 0 &&
+    status.nodes.every((node) => node.connected && node.generation >= status.live!.generation) &&
+    status.tunnels.every((tunnel) => tunnel.ends.length === 2 && tunnel.ends.every((end) => end.childState === 'INSTALLED'))
+  );
+}

@@ -1,0 +1,46 @@
+import { await_, carriersOf, check, isApplied, note, pathInWords, planOf, tunnelsBetween, type Demo } from '../demo.ts';
+import { CUT_PAIR } from '../settings.ts';
+
+/** What the packets of a cut call may miss; detection is four probes of 50 ms and a round trip. */
+const OUTAGE_MAX_MS = 1000;
+
+/** 7: a path dies without a word; the gateways move the traffic, the engine replaces the tunnel. */
+export async function showCut(demo: Demo): Promise<void> {
+  const { screen, world, engine, senders } = demo;
+  const before = planOf(await engine.plan());
+  const primary = before.tunnels.find(({ id }) => id === carriersOf(before, CUT_PAIR.from, CUT_PAIR.to)[0]);
+  const sender = senders.get('calls');
+  const back = senders.get('calls-back');
+  if (!primary || !sender || !back) return check(demo, false, `${CUT_PAIR.from} – ${CUT_PAIR.to} has no tunnel to cut`);
+  const backup = tunnelsBetween(before, CUT_PAIR.from, CUT_PAIR.to).find(({ id }) => id !== primary.id);
+  screen.say(`calls ${CUT_PAIR.from} → ${CUT_PAIR.to} run over ${pathInWords(primary.path)}; ${backup ? `${pathInWords(backup.path)} stands by` : 'no backup stands by'}`);
+  await Promise.all([sender.reset(), back.reset()]);
+  await world.pass(1000);
+  await world.setPath(primary.path, { down: true });
+  const cutAt = world.clock.now();
+  screen.command(`foremesh lab fault ${primary.path} --down     # every packet dropped, both ways, nobody is told`);
+  await world.pass(2500);
+  const [there, here] = await Promise.all([sender.report(), back.report()]);
+  const outageMs = Math.max(there.longestGapMs, here.longestGapMs);
+  screen.evidence(
+    [`${CUT_PAIR.from} → ${CUT_PAIR.to}`, `${CUT_PAIR.to} → ${CUT_PAIR.from}`]
+      .map((pair, index) => {
+        const report = index === 0 ? there : here;
+        return `${pair}: silent for ${report.longestGapMs.toFixed(0)} ms, ${report.lost} of ${report.sent} packets lost, ${report.mbps.toFixed(2)} Mbit/s again`;
+      })
+      .join('\n'),
+  );
+  note(demo, 'outageMs', outageMs);
+  check(demo, outageMs > 0 && outageMs <= OUTAGE_MAX_MS && there.mbps > 0.1 && here.mbps > 0.1, `outage ${outageMs.toFixed(0)} ms, read from the receivers' packets; the gateways switched on their own`);
+  const replaced = await await_(demo, 'the engine replaces the tunnel', 30_000, async () => {
+    const answer = await engine.plan();
+    const plan = planOf(answer);
+    const fresh = tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to).filter(({ id }) => !before.tunnels.some((tunnel) => tunnel.id === id));
+    return !plan.tunnels.some(({ id }) => id === primary.id) && fresh.length > 0 && (await isApplied(demo, answer.generation ?? 0)) ? { plan, fresh } : null;
+  });
+  if (!replaced) return;
+  screen.evidence([`- ${pathInWords(primary.path)}`, ...replaced.fresh.map((tunnel) => `+ ${pathInWords(tunnel.path)}`)].join('\n'));
+  const after = await sender.report();
+  check(demo, after.lost - there.lost <= 0, `the plan replaced it after ${((world.clock.now() - cutAt) / 1000).toFixed(1)} s; ${Math.max(0, after.lost - there.lost)} more packets lost by that`);
+  await world.setPath(primary.path, { down: false });
+}

@@ -1,0 +1,82 @@
+import { readFile } from 'node:fs/promises';
+import { formatFinding } from '../../../base/index.ts';
+import { findOpa } from '../../../policy/index.ts';
+import { checkRepository } from '../../../reconcile/index.ts';
+import { await_, carriersOf, check, isApplied, note, pathInWords, planOf, type Demo } from '../demo.ts';
+import { CUT_PAIR } from '../settings.ts';
+
+/** 10: what may not be, does not come to be; and an administrator's hand, for a while. */
+export async function showGuardrails(demo: Demo): Promise<void> {
+  await showRefusal(demo);
+  await showOverride(demo);
+}
+
+const STRONG = 'encryption: aes128gcm16, prf: prfsha256, group: x25519';
+const WEAK = 'encryption: 3des, integrity: sha1, prf: prfsha1, group: modp1024';
+
+async function showRefusal(demo: Demo): Promise<void> {
+  const { screen, repository, engine, world, intent } = demo;
+  const before = await engine.plan();
+  await repository.git('switch', '-q', '-c', 'old-router', 'main');
+  await repository.replace('mesh-config/security.yaml', STRONG, WEAK);
+  await repository.commitAll('security: let the old router in');
+  await repository.git('push', '-q', 'origin', 'old-router');
+  const findings = (await checkRepository(repository.cloneDir, await findOpa(), world.clock.now())).findings.filter(({ severity }) => severity === 'error');
+  screen.command('git push origin old-router     # a pull request; its workflow runs: foremesh check');
+  screen.evidence(findings.map(formatFinding).join('\n'));
+  const text = (await readFile(`${repository.cloneDir}/mesh-config/security.yaml`, 'utf8')).split('\n');
+  const isExact = findings.length > 0 && findings.every(({ where }) => where !== null && (text[where.line - 1] ?? '').slice(where.column - 1).length > 0 && where.file === 'mesh-config/security.yaml');
+  check(demo, isExact, `foremesh check refuses it with exit code 1: ${findings.length} findings with file, line and column`);
+  // merged all the same, past the check: the engine is the second line
+  await repository.git('switch', '-q', 'main');
+  await repository.git('merge', '-q', '--ff-only', 'old-router');
+  await repository.git('push', '-q', 'origin', 'main');
+  const merged = await repository.git('rev-parse', 'main');
+  screen.say('somebody merges it all the same:');
+  const refused = await await_(demo, 'the engine refuses the intent', 20_000, async () => {
+    const status = await engine.status();
+    return status.mainCommit === merged && status.findings.some(({ severity }) => severity === 'error') ? status : null;
+  });
+  await world.pass(intent.mesh.cycleMs * 2);
+  const after = await engine.plan();
+  const profiles = planOf(after).securityProfiles.flatMap(({ ike, esp }) => [...ike, ...esp]).map(({ encryption }) => encryption);
+  note(demo, 'weakFindings', findings.length);
+  check(demo, refused !== null && !profiles.includes('3des'), `the engine stays with the last good intent (${after.commit === before.commit ? 'not one commit' : 'no such change'} on mesh/live); no node ever saw the cipher`);
+  await repository.git('revert', '--no-edit', 'HEAD');
+  await repository.git('push', '-q', 'origin', 'main');
+}
+
+async function showOverride(demo: Demo): Promise<void> {
+  const { screen, engine, world } = demo;
+  const before = planOf(await engine.plan());
+  const carriers = carriersOf(before, CUT_PAIR.from, CUT_PAIR.to);
+  const other = before.tunnels.find(({ id, a, b }) => id !== carriers[0] && [a.site, b.site].includes(CUT_PAIR.from) && [a.site, b.site].includes(CUT_PAIR.to));
+  if (!other) return check(demo, false, `${CUT_PAIR.from} – ${CUT_PAIR.to} has no second tunnel to pin`);
+  const forMs = world.kind === 'lab' ? 10_000 : 600_000;
+  const pair = `${CUT_PAIR.from}>${CUT_PAIR.to}`;
+  const until = world.clock.now() + forMs;
+  screen.command(`foremesh override set pin ${pair} ${other.path} --for ${world.kind === 'lab' ? '10s' : '10m'} --why "fibre is being spliced"`);
+  await engine.ask('POST', '/v1/overrides', { what: { kind: 'pin-path', pair, path: other.path }, for: `${forMs / 1000}s`, why: 'fibre is being spliced', by: 'ada' });
+  const pinned = await await_(demo, 'the pin is applied', 20_000, async () => {
+    const answer = await engine.plan();
+    const plan = planOf(answer);
+    return plan.overrides.length > 0 && carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to)[0] === other.id && (await isApplied(demo, answer.generation ?? 0)) ? answer : null;
+  });
+  if (!pinned) return;
+  const isUsed = await carries(demo, other.path);
+  check(demo, isUsed, `the pair runs over ${pathInWords(other.path)}: its ESP packets are there`);
+  const expired = await await_(demo, 'the override expires', forMs + 30_000, async () => {
+    const plan = planOf(await engine.plan());
+    return plan.overrides.length === 0 && world.clock.now() >= until ? plan : null;
+  });
+  note(demo, 'overrideExpired', expired ? 1 : 0);
+  check(demo, expired !== null, `it expired by itself ${world.kind === 'lab' ? '10 s' : '10 minutes'} later, as a commit with its own cause`);
+}
+
+/** True when the underlay sees traffic, not only probes, on the path. */
+async function carries(demo: Demo, path: string): Promise<boolean> {
+  const count = async (): Promise<number> => (await demo.world.underlay()).paths.find((entry) => entry.path === path)?.espPackets ?? 0;
+  const before = await count();
+  await demo.world.pass(1000);
+  return (await count()) - before > 300;
+}

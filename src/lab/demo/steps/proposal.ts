@@ -1,0 +1,65 @@
+import { readFile } from 'node:fs/promises';
+import { signReview } from '../../../forge/index.ts';
+import type { ProposalSummary } from '../../../reconcile/index.ts';
+import { OPERATOR } from '../../mesh-repository.ts';
+import { await_, check, isApplied, note, pathInWords, planOf, type Demo } from '../demo.ts';
+
+const DRAINED = { site: 'aws-fra', uplink: 'eip-a' };
+
+/** 6: a large change waits for a person; approved, it is applied. */
+export async function showProposal(demo: Demo): Promise<void> {
+  const { screen, repository, engine, world } = demo;
+  const before = await engine.plan();
+  const affected = planOf(before).tunnels.filter(({ path }) => path.includes(`${DRAINED.site}-gw1/${DRAINED.uplink}`));
+  await drainUplink(demo);
+  await repository.commitAll(`aws-fra: empty ${DRAINED.uplink}, its zone is maintained tonight`);
+  await repository.git('push', '-q', 'origin', 'main');
+  screen.command(`git commit -am "aws-fra: empty ${DRAINED.uplink}, its zone is maintained tonight" && git push origin main`);
+  screen.say(`${affected.length} tunnels end on that uplink and have to move: more than the policy lets pass without a person`);
+  const proposal = await await_(demo, 'a proposal', 30_000, async () => (await openProposals(demo))[0] ?? null);
+  if (!proposal) return;
+  const shown = await engine.ask<{ body: string; verdict?: { reasons: { code: string; message: string }[] } | null }>('GET', `/v1/proposals/${proposal.id}`);
+  screen.command(`foremesh proposal show ${proposal.id}`);
+  screen.evidence([`#${proposal.id}  ${proposal.title}`, ...(shown.verdict?.reasons ?? []).map((reason) => `${reason.code}: ${reason.message}`), ...changeLines(shown.body)].join('\n'));
+  const stillOld = planOf(await engine.plan()).tunnels.filter(({ path }) => affected.some((tunnel) => tunnel.path === path)).length;
+  check(demo, stillOld === affected.length, `not applied: all ${affected.length} tunnels still stand on mesh/live`);
+  await approve(demo, proposal);
+  screen.command(`foremesh proposal approve ${proposal.id} --key ~/.ssh/id_ed25519`);
+  const moved = await await_(demo, 'the approved change, applied', 45_000, async () => {
+    const answer = await engine.plan();
+    const remaining = planOf(answer).tunnels.filter(({ path }) => path.includes(`${DRAINED.site}-gw1/${DRAINED.uplink}`));
+    return remaining.length === 0 && (await isApplied(demo, (before.generation ?? 0) + 1)) ? answer : null;
+  });
+  if (!moved) return;
+  const fresh = planOf(moved).tunnels.filter(({ id }) => !planOf(before).tunnels.some((tunnel) => tunnel.id === id));
+  screen.evidence(fresh.map((tunnel) => `+ ${pathInWords(tunnel.path)}`).join('\n'));
+  note(demo, 'proposalTunnelsMoved', fresh.length);
+  await repository.git('fetch', '-q', 'origin');
+  const decision = await repository.git('log', '-12', '--format=%(trailers:key=Foremesh-Decision,valueonly,separator=%x2C)', 'origin/mesh/live');
+  check(demo, decision.includes('reviewed'), `merged on Ada's signed approval and applied: no tunnel is left on ${DRAINED.uplink}, ${fresh.length} stand elsewhere`);
+  await world.pass(1500);
+}
+
+async function drainUplink(demo: Demo): Promise<void> {
+  const file = `mesh-config/sites/${DRAINED.site}.yaml`;
+  const text = await readFile(`${demo.repository.cloneDir}/${file}`, 'utf8');
+  const line = text.split('\n').find((one) => one.includes(`name: ${DRAINED.uplink}`)) ?? '';
+  const indent = ' '.repeat(line.indexOf('name:'));
+  await demo.repository.replace(file, line, `${line}\n${indent}drain: true`);
+}
+
+export async function openProposals(demo: Demo): Promise<ProposalSummary[]> {
+  return (await demo.engine.ask<{ proposals: ProposalSummary[] }>('GET', '/v1/proposals')).proposals;
+}
+
+async function approve(demo: Demo, proposal: ProposalSummary): Promise<void> {
+  // the head may move while a person reads, when the forecast does: what counts is the head that is signed
+  const current = (await openProposals(demo)).find(({ id }) => id === proposal.id) ?? proposal;
+  const review = await signReview(current.id, { by: OPERATOR, verdict: 'approve', sha: current.headSha, at: demo.world.clock.now() }, demo.repository.operatorKeyFile);
+  await demo.engine.ask('POST', `/v1/proposals/${current.id}/reviews`, review);
+}
+
+/** The tunnels of the proposal's list of changes. */
+function changeLines(body: string): string[] {
+  return body.split('\n').filter((line) => /^[-+~] tunnel /.test(line));
+}
