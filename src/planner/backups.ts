@@ -8,11 +8,21 @@ import { directWay, relayWays } from './ways.ts';
 import { nameOfWant } from './words.ts';
 
 /**
- * Sees that a want which is to be protected has an established second way, disjoint from its routes as far as the
- * sites allow: one the pair has anyway, else a new tunnel. Compared by shared uplinks, then shared risk groups, then
- * provider, then cost. No capacity is set aside for it: it carries traffic only while something else is broken.
+ * Sees that each want of one priority which is to be protected has an established second way, disjoint from its routes
+ * as far as the sites allow: one the pair has anyway, else a new tunnel. Compared by shared uplinks, then shared risk
+ * groups, then what exists, then provider, then cost. Pairs that must always be connected come first, and among equals
+ * those that have their backup already, so that two do not take turns with the last slot of a gateway. No capacity is
+ * set aside for a backup: it carries traffic only while something else is broken.
  */
-export function ensureBackup(board: Board, want: Want): void {
+export function ensureBackups(board: Board, wants: readonly Want[]): void {
+  for (const isAlways of [true, false]) {
+    const group = wants.filter((want) => want.protect && (want.pair.connection.mode === 'always') === isAlways);
+    for (const want of group) ensureBackup(board, want, true);
+    for (const want of group) ensureBackup(board, want, false);
+  }
+}
+
+function ensureBackup(board: Board, want: Want, isKeepingOnly: boolean): void {
   const primary = board.placements.get(want.key) ?? basePlacement(board, want);
   if (!primary || protectsItself(primary)) return;
   const routes = primary.choice.flatMap(({ way }) => way.hops);
@@ -32,6 +42,7 @@ export function ensureBackup(board: Board, want: Want): void {
       compareText(left.hop.path, right.hop.path),
   );
   const best = open[0];
+  if (isKeepingOnly && (!best || best.claimed === 2)) return;
   if (best) return board.claim(best.hop, `backup for ${nameOfWant(want)}, ${describeOverlap(best.overlap)} with ${routes.map((hop) => hop.path).join(', ')}`);
   const isRelayed = relayWays(board, want.pair, want.trafficClass).some((way) => way.hops.every((hop) => board.ledger.isClaimed(hop)));
   if (isRelayed) return;

@@ -6,20 +6,27 @@ import type { TrafficClass } from '../model/index.ts';
 import type { Choice, Want, Way } from './types.ts';
 
 /**
- * Price of carrying a want over a way, in milliseconds worth: latency (weighed by how little the class bears),
- * headroom of the fullest thing it uses, money, one more tunnel, a relay, signs of trouble.
+ * Price of carrying a want over a way, in milliseconds worth: its lasting cost, the headroom of the fullest thing it
+ * uses, and one more tunnel where it needs one.
  * @param weight  per cent of the want that would go this way
- * @param like    `estimate` compares by geography alone: a measured way with one that was never measured
  */
-export function costOf(way: Way, want: Want, ledger: Ledger, weight = 100, like: 'measured' | 'estimate' = 'measured'): number {
+export function costOf(way: Way, want: Want, ledger: Ledger, weight = 100): number {
+  return lastingCostOf(way, want) + headroomCost(way, want, ledger, weight) + tunnelsCost(way, ledger);
+}
+
+/**
+ * The part of the price that does not depend on who else is on the way: latency (weighed by how little the class
+ * bears), money, a relay, signs of trouble. Only this is worth moving traffic for that has a place; being too full is
+ * what limits are for.
+ * @param like  `estimate` compares by geography alone: a measured way with one that was never measured
+ */
+export function lastingCostOf(way: Way, want: Want, like: 'measured' | 'estimate' = 'measured'): number {
   const latencyMs = like === 'estimate' ? way.estimateMs : way.latencyMs;
   const size = sizeOf(want);
   const usdPerGb = size > 0 ? (way.usdPerGb[0] * want.forward.plannedMbps + way.usdPerGb[1] * want.backward.plannedMbps) / size : (way.usdPerGb[0] + way.usdPerGb[1]) / 2;
   return (
     latencyWeight(want.trafficClass) * latencyMs +
     PLANNER_SETTINGS.usdPerGbCost * usdPerGb +
-    headroomCost(way, want, ledger, weight) +
-    tunnelsCost(way, ledger) +
     (way.relay === null ? 0 : PLANNER_SETTINGS.relayCost) +
     (way.degraded ? PLANNER_SETTINGS.degradedCost : 0) +
     (like === 'measured' && isNearSlaEdge(way, want.trafficClass) ? PLANNER_SETTINGS.slaEdgeCost : 0)
@@ -43,7 +50,8 @@ function headroomCost(way: Way, want: Want, ledger: Ledger, weight: number): num
     const addedMbps = ((usage.forward * want.forward.plannedMbps + usage.backward * want.backward.plannedMbps) * weight) / 100;
     fullest = Math.max(fullest, ledger.utilisation(usage.resource, addedMbps));
   }
-  return PLANNER_SETTINGS.headroomCost * Math.min(2, fullest) ** 3;
+  const free = PLANNER_SETTINGS.headroomFreeRatio;
+  return PLANNER_SETTINGS.headroomCost * Math.max(0, (Math.min(2, fullest) - free) / (1 - free)) ** 2;
 }
 
 function tunnelsCost(way: Way, ledger: Ledger): number {

@@ -8,7 +8,8 @@ const NO_DEMAND: DirectionDemand = { plannedMbps: 0, overMaxMbps: 0, p50Mbps: 0,
 
 /**
  * What every admitted (pair, class) wants, in the order in which places are given: pinned ones; class priority; pairs
- * that must always be connected; those that have a place already (so that two alike do not take turns); size; name.
+ * that must always be connected; those that have a place already; among new ones size; name. Those with a place go by
+ * name alone, since their sizes move with every forecast and two alike must not take turns.
  */
 export function buildWants(network: Network): Want[] {
   const source = indexDemands(network);
@@ -180,7 +181,7 @@ function releasedPairs(network: Network): Set<string> {
 }
 
 function rankOf(want: Want): number[] {
-  return [want.pinned ? 0 : 1, want.trafficClass.priority, want.pair.connection.mode === 'always' ? 0 : 1, want.previous ? 0 : 1, -sizeOf(want)];
+  return [want.pinned ? 0 : 1, want.trafficClass.priority, want.pair.connection.mode === 'always' ? 0 : 1, want.previous ? 0 : 1, want.previous ? 0 : -sizeOf(want)];
 }
 
 function compareRank(left: readonly number[], right: readonly number[]): number {

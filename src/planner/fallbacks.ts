@@ -1,6 +1,6 @@
 import { compareText } from '../base/index.ts';
-import type { Assignment, TunnelId } from '../model/index.ts';
-import { isUsable, slaRefusal } from './admissibility.ts';
+import type { Assignment, Site, TunnelId } from '../model/index.ts';
+import { avoidRefusals, isUsable, slaRefusal } from './admissibility.ts';
 import { overlapOf } from './backups.ts';
 import type { Board, Placement } from './board.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
@@ -9,8 +9,8 @@ import { directWay, relayWays } from './ways.ts';
 
 /**
  * The ways a placement falls back to, in order, from its lesser site: its own other routes (a split), then the pair's
- * other tunnels (those within the class's SLA and least shared with the routes first), then, when there is none of
- * these, relays over tunnels that exist. What was listed before keeps its place among its equals.
+ * other tunnels (those within the class's SLA and least shared with the routes first), then other tunnels to the same
+ * relay, then, when there is none of these, other relays over tunnels that exist. What was listed before keeps its place among its equals.
  */
 export function fallbacksOf(board: Board, placement: Placement, tunnels: readonly Hop[], listed: Assignment | undefined): Hop[][] {
   const { want, choice } = placement;
@@ -18,13 +18,27 @@ export function fallbacksOf(board: Board, placement: Placement, tunnels: readonl
   const siblings = routes.length > 1 ? routes : [];
   const used = routes.flat();
   const others = rank(board, placement, tunnels.filter((hop) => isUsable(hop) && !used.includes(hop)), used, listed);
-  const found = [...siblings, ...others.map((hop) => [hop])];
+  const found = [...siblings, ...others.map((hop) => [hop]), ...otherHops(board, placement)];
   if (found.length > 0) return found.slice(0, PLANNER_SETTINGS.backupsMax);
   return relayWays(board, want.pair, want.trafficClass)
     .filter((way) => !choice.some((share) => share.way.key === way.key) && way.hops.every((hop) => board.ledger.isClaimed(hop) && !used.includes(hop)))
     .sort((left, right) => listedAt(left, listed) - listedAt(right, listed))
     .flatMap((way) => way.routes.slice(0, 1).map((route) => route.hops))
     .slice(0, 2);
+}
+
+/** For a relayed placement: the same relay reached over another tunnel, at one end or the other. */
+function otherHops(board: Board, { want, choice }: Placement): Hop[][] {
+  return choice.flatMap(({ way }) => {
+    const relay = board.network.relays.find((site) => site.id === way.relay);
+    const [near, far] = way.routes[0]!.hops;
+    if (!relay || !near || !far) return [];
+    const twins = (end: Site, used: Hop): Hop[] => {
+      const pair = board.network.pair(end.id, relay.id);
+      return board.network.hops(pair!).filter((hop) => hop !== used && !way.hops.includes(hop) && board.ledger.isClaimed(hop) && isUsable(hop) && avoidRefusals(want.pair, hop.ends, [relay]).length === 0);
+    };
+    return [...twins(want.pair.a, near).map((hop) => [hop, far]), ...twins(want.pair.b, far).map((hop) => [near, hop])];
+  });
 }
 
 function rank(board: Board, { want }: Placement, hops: readonly Hop[], used: readonly Hop[], listed: Assignment | undefined): Hop[] {

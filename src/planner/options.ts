@@ -56,9 +56,15 @@ export function isWayUsable(way: Way): boolean {
   return way.hops.every(isUsable);
 }
 
+/** Cheapest first; among equals the one with the widest uplinks, then by name. */
 export function sortByCost(board: Board, want: Want, ways: readonly Way[]): Way[] {
+  const limits = board.network.resources.limitsMbps;
+  const widthOf = (way: Way): number => Math.min(...way.usage.map((usage) => limits[usage.resource]!));
   return ways
-    .map((way) => ({ way, cost: costOf(way, want, board.ledger) }))
-    .sort((left, right) => (Math.abs(left.cost - right.cost) > 1e-9 ? left.cost - right.cost : left.way.key < right.way.key ? -1 : 1))
+    .map((way) => ({ way, cost: costOf(way, want, board.ledger), widthMbps: widthOf(way) }))
+    .sort((left, right) => {
+      if (Math.abs(left.cost - right.cost) > 1e-9) return left.cost - right.cost;
+      return right.widthMbps - left.widthMbps || (left.way.key < right.way.key ? -1 : 1);
+    })
     .map(({ way }) => way);
 }

@@ -69,7 +69,7 @@ function decide(board: Board, want: Want, current: Choice, options: readonly Way
     const reason = reasonForFirst(want, demand);
     if (single) return { choice: [{ way: single, weight: 100 }], reason };
     const split = extend(board, want, [], options);
-    if (!split || (split.fit.carried <= 0 && !want.previous && !want.base)) return null;
+    if (!split || (split.fit.carried < PLANNER_SETTINGS.carriedMin && !want.previous && !want.base)) return null;
     return { choice: split.choice, reason: `${reason}; no single way carries it` };
   }
   const fit = board.ledger.fit(standing, want);
@@ -83,6 +83,7 @@ function decide(board: Board, want: Want, current: Choice, options: readonly Way
     if (!isIntact && isVetoed(want, standing)) return decide(board, want, [], options);
     return { ...keep, choice: considerFold(board, want, standing) ?? considerGain(board, want, standing, options) ?? standing };
   }
+  if (isIntact && standing.length > 1 && fit.carried >= PLANNER_SETTINGS.splitCarriedMin) return keep;
   const reason = `${demand} exceeds ${limitText(board, fit)}`;
   const wider = extend(board, want, standing.map(({ way }) => way), options);
   if (wider?.fit.whole && !isVetoed(want, wider.choice)) return { choice: wider.choice, reason };
@@ -148,21 +149,25 @@ function reasonForFirst(want: Want, demand: string): string {
   return want.previous ? `replaces what carried ${demand}` : demand;
 }
 
-/** `80 % of 20 Mbit/s on berlin-gw1/fibre, 4 Mbit/s of it taken`. */
+/** `80 % of 20 Mbit/s on berlin-gw1/fibre, 4 Mbit/s of it taken by what goes before`. */
 function limitText(board: Board, fit: Fit): string {
-  const { resources } = board.network;
-  const resource = fit.tightest!;
-  const capacityMbps = resources.capacitiesMbps[resource]!;
-  const takenMbps = board.ledger.placedMbps[resource]!;
-  const share = capacityMbps > 0 ? Math.round((resources.limitsMbps[resource]! / capacityMbps) * 100) : 100;
+  const takenMbps = board.ledger.placedMbps[fit.tightest!]!;
   const taken = takenMbps >= 0.05 ? `, ${formatMbps(takenMbps)} of it taken by what goes before` : '';
-  return `${share} % of ${formatMbps(capacityMbps)} on ${resources.names[resource]}${taken}`;
+  return `${capacityText(board, fit.tightest!)}${taken}`;
+}
+
+/** `80 % of 20 Mbit/s on berlin-gw1/fibre`. */
+function capacityText(board: Board, resource: number): string {
+  const { resources } = board.network;
+  const capacityMbps = resources.capacitiesMbps[resource]!;
+  const share = capacityMbps > 0 ? Math.round((resources.limitsMbps[resource]! / capacityMbps) * 100) : 100;
+  return `${share} % of ${formatMbps(capacityMbps)} on ${resources.names[resource]}`;
 }
 
 function reportRest(board: Board, want: Want): void {
   const placement = board.placements.get(want.key);
   if (!placement || placement.fit.whole) return;
-  reportUnplaced(board, want, null, `more than ${limitText(board, placement.fit)} and every other way`, placement);
+  reportUnplaced(board, want, null, `${capacityText(board, placement.fit.tightest!)} is used up`, placement);
 }
 
 function reportUnplaced(board: Board, want: Want, share: 1 | null, reason: string, placement?: Placement): void {

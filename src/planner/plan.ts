@@ -1,7 +1,7 @@
 import { canonicalJson } from '../base/index.ts';
 import type { Forecast, Intent, Observation, Override, Plan, PlanConstraint, PlanReport, Veto } from '../model/index.ts';
 import { assemblePlan } from './assemble.ts';
-import { ensureBackup } from './backups.ts';
+import { ensureBackups } from './backups.ts';
 import { Board } from './board.ts';
 import { buildWants } from './demand.ts';
 import { fillClasses } from './fill.ts';
@@ -72,7 +72,7 @@ function planRound(inputs: PlanInputs): Round {
   for (const level of levels(wants)) {
     const unsettled = level.filter((want) => (want.active || want.base || want.pinned !== null) && !board.placements.has(want.key) && !placeDirect(board, want));
     for (const want of unsettled) placeAny(board, want);
-    for (const want of level) if (want.protect) ensureBackup(board, want);
+    ensureBackups(board, level);
   }
   retireTunnels(board);
   fillClasses(board);

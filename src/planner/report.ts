@@ -27,7 +27,7 @@ export function buildReport(inputs: PlanInputs, rounds: readonly Round[]): PlanR
     return {
       tunnel: id,
       path,
-      reason: added.get(id) ?? uses.get(id) ?? 'stands by',
+      reason: added.get(id) ?? uses.get(id) ?? `stands by for ${hop.ends.map((end) => end.site.id).sort(compareText).join('–')}`,
       usdPerMonth: roundTo(load?.usdPerMonth ?? 0, 2),
       peakMbps: roundTo(Math.max(load?.forwardMbps ?? 0, load?.backwardMbps ?? 0), 3),
       limitMbps: roundTo(Math.min(...hop.ends.flatMap((end) => [board.network.resources.limitsMbps[end.up]!, board.network.resources.limitsMbps[end.down]!])), 3),

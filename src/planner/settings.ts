@@ -15,8 +15,12 @@ export const PLANNER_SETTINGS = {
   waysMax: 4,
   /** A split is folded only when the remaining ways would then be filled to at most this share of their limit. */
   foldRatio: 0.6,
+  /** A demand that has no way yet gets one only when at least this share of it can be carried. */
+  carriedMin: 0.1,
   /** When nothing carries everything, another split must carry this much more of the demand to be worth a move. */
-  carriedGainMin: 0.05,
+  carriedGainMin: 0.1,
+  /** A split stays as it is while it carries this share within the limits: the limit itself leaves room for the rest. */
+  splitCarriedMin: 0.9,
   /** A re-route for mere gain needs this much less cost … */
   gainMin: 10,
   /** … and this share of the present cost. */
@@ -35,8 +39,9 @@ export const PLANNER_SETTINGS = {
   tunnelScarcityCost: 16,
   /** Cost of one USD per GB. */
   usdPerGbCost: 100,
-  /** Cost of an uplink at its limit; falls with the cube of its utilisation, so an emptier one is worth a detour. */
+  /** Cost of an uplink at its limit; falls with the square to nothing at `headroomFreeRatio`, below which nobody minds. */
   headroomCost: 30,
+  headroomFreeRatio: 0.5,
   /** Cost of a path whose probes say `degraded`. */
   degradedCost: 20,
   /** Cost of a latency within the last tenth of what the class bears: who left it does not come back at once. */

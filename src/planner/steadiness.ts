@@ -1,5 +1,5 @@
 import type { Board } from './board.ts';
-import { costOf } from './cost.ts';
+import { lastingCostOf } from './cost.ts';
 import { combinedUsage } from './ledger.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
 import { isVetoed, spread } from './split.ts';
@@ -21,11 +21,7 @@ export function considerFold(board: Board, want: Want, current: Choice): Choice 
     backward: { ...want.backward, plannedMbps: Math.max(want.backward.plannedMbps, want.backward.recentMbps) },
   };
   const folded = spread(board, busiest, rest);
-  const isRoomy = combinedUsage(folded.choice).every((usage) => {
-    const addedMbps = usage.forward * busiest.forward.plannedMbps + usage.backward * busiest.backward.plannedMbps;
-    return board.ledger.utilisation(usage.resource, addedMbps) <= PLANNER_SETTINGS.foldRatio;
-  });
-  if (!folded.fit.whole || !isRoomy || isVetoed(want, folded.choice)) return null;
+  if (!folded.fit.whole || !isRoomy(board, folded.choice, busiest) || isVetoed(want, folded.choice)) return null;
   const holdUntil = heldUntil(board, current.map(({ way }) => way));
   if (holdUntil > board.network.now) {
     board.notes.wait(`take ${nameOfWay(least.way)} out of ${nameOfWant(want)}`, 'no longer needed; hold time', holdUntil);
@@ -35,21 +31,21 @@ export function considerFold(board: Board, want: Want, current: Choice): Choice 
 }
 
 /**
- * Another single way that is cheaper by more than `gainMin` and `gainRatioMin` together, once the hold time of the
- * present one is over. Compared like with like: where one of the two was never measured, both count by estimate.
- * Takes no slot that a standing tunnel has. Null: stays as it is.
+ * Another single way whose lasting cost is lower by more than `gainMin` and `gainRatioMin` together, once the hold time
+ * of the present one is over. Compared like with like: where one of the two was never measured, both count by estimate.
+ * Takes no slot that a standing tunnel has and fills nothing beyond `foldRatio`. Null: stays as it is.
  */
 export function considerGain(board: Board, want: Want, current: Choice, options: readonly Way[]): Choice | null {
-  if (current.length !== 1) return null;
+  if (current.length !== 1 || !want.active) return null;
   const here = current[0]!.way;
   let best: { way: Way; saving: number } | null = null;
   for (const way of options) {
     if (way.key === here.key || isVetoed(want, [{ way, weight: 100 }])) continue;
     const like = way.measured && here.measured ? 'measured' : 'estimate';
-    const hereCost = costOf(here, want, board.ledger, 100, like);
-    const saving = hereCost - costOf(way, want, board.ledger, 100, like);
+    const hereCost = lastingCostOf(here, want, like);
+    const saving = hereCost - lastingCostOf(way, want, like);
     if (saving <= PLANNER_SETTINGS.gainMin || saving <= hereCost * PLANNER_SETTINGS.gainRatioMin || saving <= (best?.saving ?? 0)) continue;
-    if (board.ledger.fullNode(way.hops, true) !== null || !board.ledger.fit([{ way, weight: 100 }], want).whole) continue;
+    if (board.ledger.fullNode(way.hops, true) !== null || !isRoomy(board, [{ way, weight: 100 }], want)) continue;
     best = { way, saving };
   }
   if (!best) return null;
@@ -59,6 +55,14 @@ export function considerGain(board: Board, want: Want, current: Choice, options:
     return null;
   }
   return [{ way: best.way, weight: 100 }];
+}
+
+/** Everything the choice uses stays at or below `foldRatio` of its limit, with all that is placed and expected. */
+function isRoomy(board: Board, choice: Choice, want: Want): boolean {
+  return combinedUsage(choice).every((usage) => {
+    const addedMbps = usage.forward * want.forward.plannedMbps + usage.backward * want.backward.plannedMbps;
+    return board.ledger.utilisation(usage.resource, addedMbps) <= PLANNER_SETTINGS.foldRatio;
+  });
 }
 
 /** When the hold time of the youngest tunnel of these ways ends, epoch ms. */
