@@ -10,6 +10,8 @@ import { findServerCa, requestEngine, type EngineAddress } from './engine-reques
 
 cryptoProvider.set(webcrypto);
 
+export type { EngineAddress } from './engine-request.ts';
+
 /** Where an agent keeps who it is, below its state folder. `signers` is the `allowed_signers` file for the engine's commits. */
 export const CREDENTIAL_FILES = { key: 'node.key', certificate: 'node.crt', ca: 'ca.pem', signers: 'signers' } as const;
 
