@@ -94,8 +94,9 @@ export function createAgent(deps: AgentDeps): Agent {
     if (isStopped) return;
     const lanesSwitched = reconciler.switchNow();
     reconciler.wake();
-    if (to === 'down' && from !== 'unknown') send({ type: 'event', event: { kind: 'path-down', tunnel, at: clock.now(), lanesSwitched } });
-    if (to === 'up' && from !== 'degraded') send({ type: 'event', event: { kind: 'path-up', tunnel, at: clock.now(), lanesSwitched } });
+    const isWanted = standing.running?.config.tunnels.some(({ id }) => id === tunnel) === true; // the end of an old tunnel is no news
+    if (isWanted && to === 'down' && from !== 'unknown') send({ type: 'event', event: { kind: 'path-down', tunnel, at: clock.now(), lanesSwitched } });
+    if (isWanted && to === 'up' && from !== 'degraded') send({ type: 'event', event: { kind: 'path-up', tunnel, at: clock.now(), lanesSwitched } });
     log.info({ tunnel, from, to, lanesSwitched }, 'path changed');
     status.changed();
   }

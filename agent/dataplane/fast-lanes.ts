@@ -41,6 +41,15 @@ export class FastLanes {
     this.#program = program;
   }
 
+  /**
+   * Another program, for one that remembers interfaces: `ip -batch` keeps the number of every name it has used, so a
+   * tunnel whose interface was made anew would be "no device" to it. The old one still does what it was given.
+   */
+  renew(): void {
+    this.stop();
+    this.start();
+  }
+
   write(lines: readonly string[]): void {
     this.start();
     if (lines.length === 0) return;

@@ -115,7 +115,9 @@ class KernelDataplane implements KernelDataplanePort {
     this.#remoteOverlays = remoteOverlaysOf(wanted);
     const rulesetIsNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'nft'));
     if (rulesetIsNew) this.#installed = null;
+    const interfacesAreNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'ip' && /^link (?:add|del) /.test(command.line)));
     const said = await execute(phases, this.#machine);
+    if (interfacesAreNew) this.#fastLanes.renew();
     if (rulesetIsNew) {
       const listed = await readRuleset(this.#machine);
       const text = rulesetText(buildRuleset(wanted, this.#management), { chains: [], counters: [] });

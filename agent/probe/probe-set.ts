@@ -34,6 +34,9 @@ export interface ProbeSet {
   close(pauseMs: number): void;
 }
 
+/** A tunnel that comes back sooner after its path was down stands the hold-down, although it is a new SA, ms. */
+const FALLEN_MS = 300_000;
+
 interface Running {
   socket: ProbeSocket;
   session: ProbeSession;
@@ -46,10 +49,13 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
   let started = 0;
   let closed = false;
   const reported = new Set<TunnelId>();
+  /** When the session of a path that was down ended, monotonic ms. */
+  const fallenAtMs = new Map<TunnelId, number>();
 
   const end = (tunnel: TunnelId): void => {
     const found = running.get(tunnel);
     running.delete(tunnel);
+    if (found?.session.state() === 'down' && found.session.wasEverUp()) fallenAtMs.set(tunnel, deps.clock.monotonicMs());
     found?.session.close();
     found?.socket.close();
   };
@@ -82,7 +88,10 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
           socket.close();
           return;
         }
+        const hasFallen = deps.clock.monotonicMs() - (fallenAtMs.get(tunnel) ?? Number.NEGATIVE_INFINITY) < FALLEN_MS;
+        fallenAtMs.delete(tunnel);
         const session = createProbeSession({
+          hasFallen,
           settings,
           clock: deps.clock,
           session: deps.rng.fork(`session ${tunnel} ${started++}`).integer(0xffff_fffe) + 1,

@@ -9,6 +9,8 @@ export interface ProbeSessionDeps {
   clock: Clock;
   /** Names this life of the session to the peer; another number each time. */
   session: number;
+  /** The path was called down not long ago, by a session before this one: it has to stand the hold-down first. */
+  hasFallen?: boolean;
   send: (packet: Uint8Array) => void;
   /** Called from the timer or packet that decided, before anything else happens; must not throw or wait. */
   onChange: (from: PathState, to: PathState) => void;
@@ -53,7 +55,7 @@ interface Probe {
  * Each probe expires at max(interval, srtt + 4·rttvar) after it was sent. `downAfter` regular probes expired in a row, with
  * nothing sent since the first of them known to have arrived, mean `down`: a dead path is found (downAfter + 1) intervals after the cut at the latest
  * (round trip below one interval). "Known to have arrived" is an echo, or the peer's counters on any packet of its own.
- * A peer that says it does not hear our answers makes the path down at once: one-way loss is down both ways.
+ * A peer that says its path is broken and has not heard our last probes makes ours down too: one-way loss is down both ways.
  *
  * The first answer ever makes a path `up`; after a `down` only `holdDownMs` without two misses in a row and without
  * brown-out do. `degraded` is a brown-out by loss or latency (see quality.ts), left after `holdDownMs` of good figures.
@@ -65,8 +67,8 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   const loss = createLossWatch();
   const meter = createWindowMeter();
 
-  let state: PathState = 'unknown';
-  let everUp = false;
+  let everUp = deps.hasFallen === true;
+  let state: PathState = everUp ? 'down' : 'unknown';
   let inUse = false;
   let sequence = 0;
   let lastArrived = 0;
@@ -168,7 +170,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   }
 
   function judgeRecovery(nowMs: number): void {
-    const isWell = state === 'down' ? misses.length < 2 : loss.isWell() && latency.isWell();
+    const isWell = state === 'down' ? lastArrived > 0 && misses.length < 2 : loss.isWell() && latency.isWell();
     if (!isWell) {
       wellSinceMs = null;
       return;
@@ -219,7 +221,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       highest: counts ? Math.max(known.highest, heard.sequence) : known.highest,
       heardAtMs: nowMs,
       inUse: heard.inUse,
-      broken: heard.broken && heard.peerSession === deps.session,
+      broken: heard.broken && heard.peerSession === deps.session && sequence - heard.peerHighest >= downAfter - 1,
     };
     if (peer.received > 0) meter.weCounted({ session: peer.session, received: peer.received, highest: peer.highest });
   }

@@ -81,7 +81,7 @@ export function remember(memory: Memory, action: Action, nowMs: number): Memory 
     case 'load-credentials':
       return { ...memory, credentialsSerial: action.serial };
     case 'apply':
-      return { ...memory, inForce: action.inForce, applied: { wanted: action.wanted, atMs: nowMs } };
+      return { ...memory, inForce: action.inForce, applied: { wanted: action.wanted, atMs: nowMs, isUnconfirmed: false } };
     case 'load-connection':
       return { ...memory, loaded: withEntry(memory.loaded, action.spec.tunnel, loadedConnectionOf(action.spec)), tries: withoutEntry(memory.tries, tryKey('load', action.spec.tunnel)) };
     case 'initiate':
@@ -106,12 +106,12 @@ export function rememberTry(memory: Memory, kind: TryKind, tunnel: TunnelId, now
   return { ...memory, tries: withEntry(memory.tries, key, { count, nextAtMs: nowMs + retryDelayMs(key, count) }) };
 }
 
-/** Lanes were switched past `apply`. */
+/** Lanes were switched past `apply`, the fast way; the next pass has it confirmed. */
 export function rememberSwitch(memory: Memory, switched: readonly LaneWanted[]): Memory {
   if (!memory.applied) return memory;
   const active = new Map(switched.map((lane) => [lane.mark, lane.active]));
   const lanes = memory.applied.wanted.lanes.map((lane) => (active.has(lane.mark) ? { ...lane, active: active.get(lane.mark) ?? null } : lane));
-  return { ...memory, applied: { ...memory.applied, wanted: { ...memory.applied.wanted, lanes } } };
+  return { ...memory, applied: { ...memory.applied, isUnconfirmed: true, wanted: { ...memory.applied.wanted, lanes } } };
 }
 
 function withEntry<Key, Value>(map: ReadonlyMap<Key, Value>, key: Key, value: Value): ReadonlyMap<Key, Value> {

@@ -122,7 +122,7 @@ function dataplaneWanted(scene: Scene): DataplaneWanted {
 
 function application({ memory, observed, inForce, nowMs }: Scene, wanted: DataplaneWanted): Action[] {
   const { applied } = memory;
-  const isSame = applied !== null && applied.wanted.config === wanted.config && canonicalJson({ ...applied.wanted, config: null }) === canonicalJson({ ...wanted, config: null });
+  const isSame = applied !== null && !applied.isUnconfirmed && applied.wanted.config === wanted.config && canonicalJson({ ...applied.wanted, config: null }) === canonicalJson({ ...wanted, config: null });
   const sinceMs = applied ? nowMs - applied.atMs : 0;
   const isDue = sinceMs >= (isMissing(wanted, observed) ? REAPPLY_MS : HEAL_MS);
   return isSame && !isDue ? [] : [{ kind: 'apply', wanted, inForce }];

@@ -40,7 +40,8 @@ export interface Memory {
   absentSinceMs: ReadonlyMap<TunnelId, number>;
   /** Steering as last given to the kernel; null before the first time. */
   inForce: readonly Steering[] | null;
-  applied: { wanted: DataplaneWanted; atMs: number } | null;
+  /** `isUnconfirmed`: lanes were switched since, past `apply` and without an answer. */
+  applied: { wanted: DataplaneWanted; atMs: number; isUnconfirmed: boolean } | null;
   /** Probe sessions started, with the settings they were started with. */
   probing: ReadonlyMap<TunnelId, string>;
   draining: ReadonlyMap<TunnelId, Draining>;

@@ -112,6 +112,30 @@ describe('two agents', () => {
     expect([...net.machine(berlin).lanes.values()].map((lane) => lane.active)).toEqual([t1]);
   });
 
+  it('hold a path down also when its SA was made anew, and tell nothing of tunnels that are not wanted', async () => {
+    const { clock, net, a, b, lost, runFor } = await startPair([[t1, t2]], [t1, t2]);
+    net.path(t1).down = true;
+    await runFor(500);
+    for (const node of [berlin, paris]) {
+      net.machine(node).sas.delete(t1);
+      net.machine(node).changed();
+    }
+    await runFor(1_000);
+    net.path(t1).down = false;
+    lost.length = 0;
+    a.sent.length = 0;
+    await runFor(900);
+    expect([...net.machine(berlin).lanes.values()].map((lane) => lane.active)).toEqual([t2]);
+    await clock.advance(5_000);
+    expect([...net.machine(berlin).lanes.values()].map((lane) => lane.active)).toEqual([t1]);
+    expect(lost).toEqual([]);
+    a.sent.length = 0;
+    await a.want(configOf(berlin, [t2], [[t2]]), 2);
+    await b.want(configOf(paris, [t2], [[t2]]), 2);
+    await runFor(3_000);
+    expect(a.sent.filter(({ type }) => type === 'event')).toEqual([]);
+  });
+
   it('switch lanes in the same turn as the verdict, before anything that waits', async () => {
     const { net, runFor } = await startPair([[t1, t2]], [t1, t2]);
     net.machine(berlin).calls.length = 0;

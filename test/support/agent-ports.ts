@@ -32,6 +32,8 @@ export interface TestMachine {
   /** Ends the daemon with its SAs and, as with libipsec, the interfaces. */
   killDaemon(): void;
   startDaemon(): void;
+  /** Tells the listeners of the daemon that something changed. */
+  changed(): void;
   applyError: Error | null;
 }
 

@@ -114,6 +114,20 @@ describe('a probe session', () => {
     expect(seenByB.lossReverseRatio).toBeCloseTo(window.lossForwardRatio!, 1);
   });
 
+  it('does not flap when a killed peer comes back', async () => {
+    const { clock, link } = await runningLink();
+    link.b.close();
+    await clock.advance(5_000);
+    expect(link.a.state()).toBe('down');
+    const verdicts: string[] = [];
+    const reborn: ProbeSession = createProbeSession({ settings, clock, session: 3, send: (bytes) => clock.setTimer(10, () => link.a.receive(bytes)), onChange: (_, to) => verdicts.push(to) });
+    link.b.receive = (bytes) => reborn.receive(bytes);
+    link.verdicts.length = 0;
+    await clock.advance(5_000);
+    expect(verdicts).toEqual(['up']);
+    expect(link.verdicts.map(({ end, to }) => `${end} ${to}`)).toEqual(['a up']);
+  });
+
   it('keeps its verdict while a peer that said so restarts', async () => {
     const { clock, link } = await runningLink();
     link.b.pausePeer(10_000);
