@@ -1,5 +1,5 @@
 /** Names of members that hold an instant: epoch ms inside, ISO 8601 outside. */
-const INSTANT = /(?:At|^until|^since)$/;
+const INSTANT = /(?:At|^at|^until|^since)$/;
 
 /**
  * A copy for the outside world: instants as ISO 8601 in UTC, maps as objects, everything else as it is. Numbers that are
