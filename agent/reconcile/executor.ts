@@ -32,7 +32,7 @@ export interface ReconcilerView {
   sas: readonly SaState[];
   /** What differs from the config, one line each. */
   drift: readonly string[];
-  /** The wanted steering is in force everywhere and nothing is left to do. */
+  /** Nothing differs from the config and nothing is left to do; says nothing about whether paths answer. */
   isSettled: boolean;
 }
 
@@ -111,7 +111,8 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     const nowMs = clock.monotonicMs();
     memory = noteObserved(memory, target, observed, nowMs);
     const actions = nextActions(target, observed, memory, nowMs);
-    view = { sas: observed.daemon?.sas ?? [], drift: differences(target, observed, memory, nowMs), isSettled: actions.every(({ kind }) => kind === 'wait') };
+    const drift = differences(target, observed, memory, nowMs);
+    view = { sas: observed.daemon?.sas ?? [], drift, isSettled: drift.length === 0 && actions.every(({ kind }) => kind === 'wait') };
     for (const action of actions) {
       if (isStopped || target !== desired) return 'again';
       if (action.kind === 'wait') return action.untilMs;
