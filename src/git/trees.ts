@@ -53,9 +53,9 @@ export async function writeTree(gitDir: string, baseTree: string | null, folder:
   const index = { GIT_INDEX_FILE: join(workFolder, 'index') };
   try {
     const blobs = await hashFiles(gitDir, workFolder, [...files]);
-    const old = baseTree === null ? [] : await listTree(gitDir, baseTree, folder === '' ? '' : `${folder}/`, true);
-    if (baseTree !== null) await runGitBytes(gitDir, ['read-tree', checkSha(baseTree)], { env: index });
-    const lines = [...old.map((entry) => `0 ${'0'.repeat(40)}\t${entry.path}`), ...blobs.map((blob) => `100644 ${blob.sha}\t${blob.path}`)];
+    const old = baseTree === null || folder === '' ? [] : await listTree(gitDir, baseTree, '', true);
+    const kept = old.filter(({ path }) => !path.startsWith(`${folder}/`));
+    const lines = [...kept.map(({ mode, sha, path }) => `${mode} ${sha}\t${path}`), ...blobs.map((blob) => `100644 ${blob.sha}\t${blob.path}`)];
     await runGitBytes(gitDir, ['update-index', '-z', '--index-info'], { env: index, stdin: lines.map((line) => `${line}\0`).join('') });
     return await runGitText(gitDir, ['write-tree'], { env: index });
   } finally {
