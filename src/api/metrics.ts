@@ -22,6 +22,7 @@ export function addMetrics(server: FastifyInstance, { engine }: ApiDeps): void {
   const generation = gauge('foremesh_generation', 'Generation of the live plan');
   const forecast = gauge('foremesh_forecast_p95_mbps', 'Predicted peak within the horizon, 95 % quantile', ['pair', 'class']);
   const demand = gauge('foremesh_demand_planned_mbps', 'What the plan provides for', ['pair', 'class']);
+  const observed = gauge('foremesh_demand_mbps', 'What hosts offered in the last slot, counted at the gateways', ['pair', 'class']);
   const latency = gauge('foremesh_path_latency_ms', 'Round trip inside the tunnel', ['path']);
   const loss = gauge('foremesh_path_loss_ratio', 'Loss, 0 to 1', ['path']);
   const tunnels = gauge('foremesh_tunnels', 'Planned tunnels by state', ['state']);
@@ -35,11 +36,12 @@ export function addMetrics(server: FastifyInstance, { engine }: ApiDeps): void {
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, latency, loss, tunnels]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
     for (const entry of view.forecasts.slice(0, SERIES_MAX)) forecast.set({ pair: entry.pair, class: entry.classId }, entry.p95PeakMbps);
+    for (const entry of view.forecasts.slice(0, SERIES_MAX)) if (entry.observedMbps !== null) observed.set({ pair: entry.pair, class: entry.classId }, entry.observedMbps);
     for (const entry of demands.slice(0, SERIES_MAX)) demand.set({ pair: entry.pair, class: entry.classId }, entry.plannedMbps);
     for (const tunnel of view.tunnels.slice(0, SERIES_MAX)) {
       if (tunnel.latencyMs !== null) latency.set({ path: tunnel.path }, tunnel.latencyMs);

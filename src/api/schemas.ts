@@ -108,6 +108,7 @@ export const ForecastsAnswer = Type.Object(
           pair: Type.String(),
           classId: Type.String(),
           priority: Type.Integer({ description: '0 is served first' }),
+          observedMbps: Type.Union([Type.Number(), Type.Null()], { description: 'offered in the last complete slot' }),
           p50PeakMbps: Type.Number(),
           p90PeakMbps: Type.Number(),
           p95PeakMbps: Type.Number(),
@@ -139,11 +140,13 @@ export const RequestAnswer = Type.Object(
 export const JoinTokenAnswer = Type.Object({ schema: Type.Literal('foremesh/join-token/v1'), node: Type.String(), token: Type.String({ description: 'one use; shown once' }), expiresAt: instant }, { $id: 'JoinToken', ...open });
 export const ExplainAnswer = Type.Object({ schema: Type.Literal('foremesh/explanation/v1'), target: Type.String(), why: Type.String(), lines: Type.Array(Type.String()) }, { $id: 'Explanation', ...open });
 export const ReplayAnswer = Type.Object({ schema: Type.Literal('foremesh/replay/v1'), commit: sha, same: Type.Boolean(), files: Type.Array(Type.Object({ file: Type.String(), same: Type.Boolean() })) }, { $id: 'Replay', ...open });
+export const SignersAnswer = Type.Object({ schema: Type.Literal('foremesh/signers/v1'), signers: Type.String({ description: 'lines of an allowed_signers file' }) }, { $id: 'Signers', ...open });
+export const TrainingAnswer = Type.Object({ schema: Type.Literal('foremesh/training/v1'), training: anything }, { $id: 'Training', ...open });
 export const HealthAnswer = Type.Object({ ok: Type.Boolean(), state: Type.String() }, { $id: 'Health', ...open });
 
 /** Registered by `$id`, so that the document names them. */
 export const SHARED_SCHEMAS = [
-  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
+  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
   ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer,
 ] as const;
 

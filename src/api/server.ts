@@ -20,6 +20,8 @@ export interface ApiDeps {
   token: string;
   /** Takes a person's signed word on a proposal; checks the signature. Absent where the forge has pages of its own for that. */
   addReview?: (id: number, review: { by: string; verdict: ReviewVerdict; sha: string; at: number; signature: string }) => Promise<unknown>;
+  /** allowed_signers lines of the engine's signing key, so that anybody can check mesh/live with plain git. */
+  signers: () => Promise<string>;
   createJoinToken: (node: NodeId, ttlMs: number) => Promise<string>;
 }
 

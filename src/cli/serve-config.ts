@@ -18,6 +18,7 @@ const ConfigSchema = Type.Object(
     ),
     api: Type.Object({ socket: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })), port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })) }, { additionalProperties: false }),
     mainBranch: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    firstPlanAfterTraining: Type.Optional(Type.Boolean({ description: 'the first plan waits for the models; default false' })),
     historyDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 365 })),
     seed: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
     opa: Type.Optional(Type.String({ minLength: 1 })),

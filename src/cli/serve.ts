@@ -1,5 +1,5 @@
 import { watch } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildServer, ensureApiToken, listenApi } from '../api/index.ts';
@@ -82,12 +82,13 @@ async function start(config: ServeConfig, log: Log, signal: AbortSignal, closers
     planning: planningStages,
     signer: { identity: ENGINE_IDENTITY, signersFile },
     history: createHistory({ stateDir, days: config.historyDays ?? DEFAULT_HISTORY_DAYS, seed }),
+    isFirstPlanAfterTraining: config.firstPlanAfterTraining ?? false,
     ...(config.mainBranch === undefined ? {} : { mainBranch: config.mainBranch }),
   });
   closers.push(() => engine.close());
 
   const token = await ensureApiToken(stateDir);
-  const server = await buildServer({ engine, clock, log, token, addReview: (id, review) => forge.addReview(id, review), createJoinToken: (node, ttlMs) => authority.createJoinToken(node, ttlMs) });
+  const server = await buildServer({ engine, clock, log, token, addReview: (id, review) => forge.addReview(id, review), signers: () => readFile(signersFile, 'utf8'), createJoinToken: (node, ttlMs) => authority.createJoinToken(node, ttlMs) });
   const api = await listenApi(server, config.api.port === undefined ? { socket: config.api.socket ?? join(stateDir, 'api.sock') } : { port: config.api.port });
   closers.push(() => api.close());
   const channel = await listenChannel({ hub, authority, hosts: config.channel.hosts, address: config.channel.address, port: config.channel.port, signersFile, clock, log });

@@ -122,13 +122,14 @@ async function plan(context: CycleContext, { hint, requests, live, main, signed 
     await context.writer.publish(signed);
   }
   context.trainer.ensure(main.intent, now);
+  if (!signed && deps.isFirstPlanAfterTraining && context.trainer.isBusy()) return { kind: 'done', end: { outcome: { kind: 'none' }, requests: null } };
 
   const { approved, open: proposals } = await sortProposals(context, await context.desk.list(), main, live);
   state.proposals = proposals;
   const merged = await mergeExact(context, approved, main, signed, tree, live);
   if (merged) return merged;
 
-  state.observation = await observeNetwork(context, main.intent, tree.plan, now);
+  state.observation = await observeNetwork(context, main.intent, now);
   state.forecast = await forecastDemand(context, main.intent, state.observation, now);
   await checkpoint('observed');
   state.changesLastHour = live.kind === 'followed' ? autoChangesLastHour(live.commits, now) : 0;

@@ -36,6 +36,8 @@ export interface EngineDeps {
   history: (intent: Intent, now: number) => Promise<TrainingHistory> | TrainingHistory;
   /** Branch with intent and policies; default `main`. */
   mainBranch?: string;
+  /** The first plan of a mesh waits until the models are trained; by default it comes at once, made on what was observed. */
+  isFirstPlanAfterTraining?: boolean;
   /** How often the models are trained again, ms; default one day. */
   retrainMs?: number;
   /** Called between all effects; a test throws or kills here. */

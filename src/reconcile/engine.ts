@@ -40,6 +40,8 @@ export interface Engine {
   proposal(id: number): Promise<ProposalDetail>;
   /** Called after each cycle. */
   onCycle(listener: (result: CycleResult, tookMs: number) => void): Cancel;
+  /** Trains the models again at the next cycle, which it asks for. */
+  retrain(): void;
   /** Resolves when no training is under way. */
   trained(): Promise<void>;
   close(): Promise<void>;
@@ -163,8 +165,10 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     }
   }
 
-  const stopEvents = deps.hub.onEvent((node, event) => {
-    state.pathEvents.set(event.tunnel, { node, state: event.kind === 'path-down' ? 'down' : 'up', at: event.at });
+  const stopEvents = deps.hub.onEvent((_node, event) => {
+    const path = state.plan?.tunnels.find(({ id }) => id === event.tunnel)?.path;
+    // an agent's clock may be wrong; what it says happened, happened before we heard of it
+    if (path !== undefined) state.pathEvents.set(path, { state: event.kind === 'path-down' ? 'down' : 'up', at: Math.min(event.at, deps.clock.now()) });
     wake(event.kind === 'path-down' ? 'failure' : 'forecast');
   });
 
@@ -193,6 +197,10 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     onCycle(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    retrain() {
+      context.trainer.demand();
+      wake('forecast');
     },
     trained: () => context.trainer.settled(),
     async close() {

@@ -1,4 +1,4 @@
-import { digest, FindingsError, ForemeshError, messageOf, Stalled, type Finding, type SourceFile } from '../base/index.ts';
+import { digest, FindingsError, ForemeshError, Stalled, type Finding, type SourceFile } from '../base/index.ts';
 import type { LocatedIntent } from '../intent/index.ts';
 import type { Intent, LiveTrailers, Verdict } from '../model/index.ts';
 import type { CompiledPolicy, PolicyRunner } from '../policy/index.ts';
@@ -34,6 +34,9 @@ interface PolicyInUse {
   sourceDigest: string;
   runner: PolicyRunner;
 }
+
+/** Few are ever asked for: main's tip, and what the live commit names. */
+const INTENTS_KEPT = 20;
 
 /** Reads main through the repository, judging each new intent by the policy of the same commit. */
 export function createMainReader(deps: Pick<EngineDeps, 'repository' | 'policy' | 'loadIntent' | 'planning' | 'log'>, records: RecordStore): MainReader {
@@ -86,6 +89,7 @@ export function createMainReader(deps: Pick<EngineDeps, 'repository' | 'policy' 
     try {
       const loaded = deps.loadIntent(yamlOf(await deps.repository.readFolder(commit, 'mesh-config')), commit);
       findings.push(...(loaded.ok ? loaded.warnings : loaded.findings));
+      if (loaded.ok) keep(commit, loaded.value.intent);
       return loaded.ok ? loaded.value : null;
     } catch (error) {
       findings.push(...findingsOf(error));
@@ -102,10 +106,14 @@ export function createMainReader(deps: Pick<EngineDeps, 'repository' | 'policy' 
   async function intentAt(commit: string): Promise<Intent | null> {
     const known = intents.get(commit);
     if (known !== undefined) return known;
-    if (intents.size > 20) intents.clear();
-    const intent = (await readIntent(commit, []))?.intent ?? null;
-    intents.set(commit, intent);
+    const intent = commit === 'none' ? null : ((await readIntent(commit, []))?.intent ?? null);
+    keep(commit, intent);
     return intent;
+  }
+
+  function keep(commit: string, intent: Intent | null): void {
+    if (intents.size >= INTENTS_KEPT) intents.clear();
+    intents.set(commit, intent);
   }
 
   return {
@@ -150,6 +158,5 @@ function stalled(code: 'POLICY_INVALID' | 'INTENT_INVALID', what: string, findin
     what: `${what}${first ? `: ${first.what}` : ''}`,
     where: first?.where ?? null,
     fix: first?.fix ?? 'run foremesh check in the mesh repository',
-    cause: messageOf(findings.length),
   });
 }

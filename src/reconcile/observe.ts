@@ -1,14 +1,17 @@
-import { messageOf } from '../base/index.ts';
+import { messageOf, sortedBy } from '../base/index.ts';
 import type { Forecast, Intent, Observation, PathQuality, Plan } from '../model/index.ts';
 import { demandPairs, observedSlots } from './demand-pairs.ts';
 import type { CycleContext, EngineState } from './state.ts';
 
+/** The planner itself takes what is older than its own limit for unknown, and tries such a path again. */
+const EVENT_KEPT_MS = 3_600_000;
+
 /** What is known of the network at `now`: the store's answer, corrected by what agents reported at once. */
-export async function observeNetwork(context: CycleContext, intent: Intent, plan: Plan, now: number): Promise<Observation> {
+export async function observeNetwork(context: CycleContext, intent: Intent, now: number): Promise<Observation> {
   const { store, hub } = context.deps;
   const { forecast: settings } = intent.mesh;
   const query = { now, slotMs: settings.slotMs, slots: observedSlots(settings), pairs: demandPairs(intent) };
-  const observation = withEvents(await store.observe(query, hub.nodes()), plan, context.state.pathEvents);
+  const observation = withEvents(await store.observe(query, hub.nodes()), context.state.pathEvents);
   context.drift.observe(observation);
   return observation;
 }
@@ -31,18 +34,17 @@ export function hasFailure(observation: Observation, plan: Plan): boolean {
   return plan.tunnels.some(({ path }) => down.has(path));
 }
 
-/** An event is newer than the last window of samples until the next one is in. */
-function withEvents(observation: Observation, plan: Plan, events: EngineState['pathEvents']): Observation {
+/** An event is newer than the last window of samples until the next one is in; without a tunnel there is no next one. */
+function withEvents(observation: Observation, events: EngineState['pathEvents']): Observation {
   const paths = new Map(observation.paths.map((quality) => [quality.path, quality]));
-  for (const [tunnel, event] of events) {
-    const path = plan.tunnels.find(({ id }) => id === tunnel)?.path;
-    const known = path === undefined ? undefined : paths.get(path);
-    if (path === undefined || (known && known.sampledAt >= event.at)) {
-      events.delete(tunnel);
+  for (const [path, event] of events) {
+    const known = paths.get(path);
+    if ((known && known.sampledAt >= event.at) || observation.observedAt - event.at > EVENT_KEPT_MS) {
+      events.delete(path);
       continue;
     }
     const quality: PathQuality = known ?? { path, state: event.state, latencyMs: null, jitterMs: null, lossRatio: null, sampledAt: event.at };
     paths.set(path, { ...quality, state: event.state, sampledAt: event.at });
   }
-  return { ...observation, paths: [...paths.values()].sort((left, right) => (left.path < right.path ? -1 : 1)) };
+  return { ...observation, paths: sortedBy([...paths.values()], ({ path }) => path) };
 }

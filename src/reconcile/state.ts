@@ -1,5 +1,5 @@
 import type { Finding, Log } from '../base/index.ts';
-import type { Cause, Changeset, Forecast, NodeId, Observation, PathState, Plan, PlanReport, TunnelId, Verdict } from '../model/index.ts';
+import type { Cause, Changeset, Forecast, Observation, PathId, PathState, Plan, PlanReport, Verdict } from '../model/index.ts';
 import type { DriftMeter } from './drift.ts';
 import type { Checkpoint, EngineDeps } from './deps.ts';
 import type { SignedCommit, LiveReader } from './live-state.ts';
@@ -39,7 +39,8 @@ export interface EngineState {
   findings: Finding[];
   /** Intent and policy under which nothing was left to do: they are no cause any more. */
   settled: { intentDigest: string; policyDigest: string } | null;
-  pathEvents: Map<TunnelId, { node: NodeId; state: PathState; at: number }>;
+  /** What agents reported at once; outlives the tunnel, since a plan without it would else bring it back at once. */
+  pathEvents: Map<PathId, { state: PathState; at: number }>;
   changesLastHour: number;
   cycles: { count: number; lastMs: number; lastAt: number | null; outcomes: Record<string, number> };
 }

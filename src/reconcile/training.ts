@@ -17,6 +17,9 @@ export interface TrainingView {
 export interface Trainer {
   /** Starts training in the background when it is due; returns at once. */
   ensure(intent: Intent, now: number): void;
+  isBusy(): boolean;
+  /** Makes the next `ensure` train, however fresh the models are. */
+  demand(): void;
   /** Resolves when no training is under way. */
   settled(): Promise<void>;
   view(): TrainingView;
@@ -44,10 +47,11 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
   let note: TrainingNote | null = null;
   let isLoaded = false;
   let retryAt = 0;
+  let isDemanded = false;
   let running: Promise<void> | null = null;
 
   function ensure(intent: Intent, now: number): void {
-    if (running || now < retryAt || (isLoaded && !isDue(intent, now))) return;
+    if (running || (!isDemanded && (now < retryAt || (isLoaded && !isDue(intent, now))))) return;
     running = run(intent, now)
       .catch((error: unknown) => {
         retryAt = deps.clock.now() + RETRY_MS;
@@ -60,9 +64,11 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
   }
 
   async function run(intent: Intent, now: number): Promise<void> {
+    const wasDemanded = isDemanded;
+    isDemanded = false;
     if (!isLoaded) {
       isLoaded = true;
-      if (await load(intent)) return;
+      if ((await load(intent)) && !wasDemanded) return;
     }
     view = { ...view, state: 'running', step: 0, steps: 0, text: 'reading history' };
     const { forecast: settings } = intent.mesh;
@@ -108,6 +114,10 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
 
   return {
     ensure,
+    isBusy: () => running !== null,
+    demand: () => {
+      isDemanded = true;
+    },
     settled: async () => {
       await running;
     },

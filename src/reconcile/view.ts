@@ -82,6 +82,8 @@ export interface ForecastView {
   pair: PairId;
   classId: ClassId;
   priority: number;
+  /** Of the last complete slot; null when nobody reported it. */
+  observedMbps: number | null;
   p50PeakMbps: number;
   p90PeakMbps: number;
   p95PeakMbps: number;
@@ -228,12 +230,14 @@ function tunnelViews({ deps, state }: CycleContext): TunnelView[] {
 
 function forecastViews(state: EngineState): ForecastView[] {
   const priorities = new Map(state.main?.intent.classes.map(({ id, priority }) => [id, priority]));
+  const observed = new Map(state.observation?.demands.map(({ from, to, classId, mbps }) => [`${from}>${to} ${classId}`, mbps.at(-1) ?? null]));
   const entries = (state.forecast?.demands ?? []).map((demand) => {
     const p95PeakMbps = peakMbps(demand, 'p95');
     return {
       pair: pairId(demand.from, demand.to),
       classId: demand.classId,
       priority: priorities.get(demand.classId) ?? Number.MAX_SAFE_INTEGER,
+      observedMbps: observed.get(`${demand.from}>${demand.to} ${demand.classId}`) ?? null,
       p50PeakMbps: peakMbps(demand, 'p50'),
       p90PeakMbps: peakMbps(demand, 'p90'),
       p95PeakMbps,

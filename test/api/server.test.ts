@@ -26,6 +26,7 @@ beforeAll(async () => {
     log: createLog('test', 'silent'),
     token: TOKEN,
     addReview: (id, review) => mesh.forge.addReview(id, review),
+    signers: () => Promise.resolve('engine@foremesh ssh-ed25519 AAAA\n'),
     createJoinToken: (node, ttlMs) => Promise.resolve(`${node}.fingerprint.${ttlMs}`),
   });
   running = engine.run(cycling.signal);
@@ -223,8 +224,8 @@ describe('the OpenAPI document', () => {
     const paths = document['paths'] as Record<string, Record<string, { responses: Record<string, { content?: Record<string, { schema: object }> }> }>>;
     expect(document['openapi']).toBe('3.1.0');
     expect(Object.keys(paths).sort()).toEqual([
-      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/join-tokens', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
-      '/v1/proposals/{id}', '/v1/proposals/{id}/reviews', '/v1/replay/{commit}', '/v1/status', '/v1/vetoes', '/v1/vetoes/{fingerprint}',
+      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/training', '/v1/join-tokens', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
+      '/v1/proposals/{id}', '/v1/proposals/{id}/reviews', '/v1/replay/{commit}', '/v1/signers', '/v1/status', '/v1/vetoes', '/v1/vetoes/{fingerprint}',
     ]);
     const components = (document['components'] as { schemas: Record<string, object> }).schemas;
     expect(Object.keys(components).some((name) => name.startsWith('def-'))).toBe(false);

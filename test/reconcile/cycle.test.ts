@@ -1,3 +1,5 @@
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { pathId, type NodeId, type PairId, type PathId, type UplinkId } from '../../src/model/index.ts';
 import { createTestMesh, exampleFile, REVIEWER, START_AT, type TestMesh } from './support.ts';
@@ -147,6 +149,75 @@ describe('a cycle', () => {
     const history = await mesh.history();
     expect(history.map(({ generation }) => generation)).toEqual([1, null, 2, 3]);
     expect(history.map(({ decision }) => decision)).toEqual(['auto', null, 'reverted', 'auto']);
+  });
+});
+
+describe('the loop', () => {
+  let mesh: TestMesh;
+  afterEach(() => mesh.close());
+
+  it('runs by the mesh’s period, at once when it is woken, and ends with its signal', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    const ended: number[] = [];
+    let notice: () => void = () => undefined;
+    engine.onCycle(() => {
+      ended.push(mesh.clock.now() - START_AT);
+      notice();
+    });
+    /** Resolves after the next cycle; virtual time stands still meanwhile. */
+    const next = (): Promise<void> => new Promise((resolve) => (notice = resolve));
+    const stop = new AbortController();
+    const first = next();
+    const running = engine.run(stop.signal);
+    await first;
+    const second = next();
+    await mesh.clock.advance(60_000);
+    await second;
+    const woken = next();
+    await mesh.clock.advance(5000);
+    engine.wake('failure');
+    await woken;
+    expect(ended).toEqual([0, 60_000, 65_000]);
+    stop.abort();
+    await running;
+    expect(ended).toHaveLength(3);
+  });
+
+  it('goes on after errors: a forge that is away is waited for, and nothing is lost', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    await rename(mesh.forgeDir, `${mesh.forgeDir}.away`);
+    const wish = engine.setOverride({ what: { kind: 'drain-node', node: 'berlin-gw1' as NodeId }, until: START_AT + HOUR_MS, why: 'test', by: 'alice' });
+    expect(await engine.cycle()).toMatchObject({ kind: 'waiting', retryAfterMs: 5000 });
+    expect(await wish).toMatchObject({ ok: false });
+    expect(engine.view()).toMatchObject({ status: { state: 'reconciling' }, live: { generation: 1 } });
+    await rename(`${mesh.forgeDir}.away`, mesh.forgeDir);
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
+  });
+
+  it('computes every kind of past decision again to the byte, on a machine that has only the records', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    mesh.demand.set(SHOP_TO_PARIS, 10);
+    await engine.cycle();
+    await mesh.git('fetch', '--quiet', 'origin');
+    await mesh.git('checkout', '--quiet', '-B', 'live', 'origin/mesh/live');
+    await mesh.git('revert', '--no-edit', 'HEAD');
+    await mesh.git('push', '--quiet', 'origin', 'live:mesh/live');
+    await engine.cycle();
+    const wish = engine.setOverride({ what: { kind: 'avoid-path', path: path('aws-fra-gw1/eip-a', 'berlin-gw1/cable') }, until: START_AT + HOUR_MS, why: 'test', by: 'alice' });
+    await engine.cycle();
+    await wish;
+    const fresh = await mesh.engine();
+    const commits = (await mesh.history()).filter(({ decision }) => decision !== null);
+    expect(commits.map(({ decision }) => decision)).toEqual(['auto', 'auto', 'reverted', 'override']);
+    for (const { sha } of commits) expect(await fresh.replay(sha)).toMatchObject({ commit: sha, same: true });
+    await expect(fresh.replay('0'.repeat(40))).rejects.toMatchObject({ code: 'API_NOT_FOUND' });
+    await rm(join(mesh.stateDir, 'inputs'), { recursive: true });
+    await expect(fresh.replay(commits[0]!.sha)).rejects.toMatchObject({ code: 'API_NOT_FOUND' });
   });
 });
 
@@ -340,6 +411,37 @@ describe('a proposal', () => {
     expect(await engine.cycle()).toMatchObject({ kind: 'commit', commit: { generation: 3, trailers: { decision: 'reviewed' } } });
     expect(engine.view().overrides).toHaveLength(1);
     expect(await engine.proposal(id)).toMatchObject({ state: 'merged', ended: 'applied' });
+  });
+
+  it('of the first plan starts from an empty plan, when even that needs a person', async () => {
+    mesh = await createTestMesh((file, text) => (file === 'policies/change/rule.rego' ? text.replace('is_first if input.cause == "initial"', 'is_first if input.cause == "never"') : text));
+    const engine = await mesh.engine();
+    expect(await engine.cycle()).toMatchObject({ kind: 'proposal', proposal: 1 });
+    expect(await mesh.history()).toMatchObject([{ generation: 1, decision: 'auto' }]);
+    expect(engine.view().tunnels).toEqual([]);
+    expect(await engine.proposals('open')).toMatchObject([{ scope: 'initial' }]);
+    await mesh.review(1, 'approve');
+    expect(await engine.cycle()).toMatchObject({ kind: 'commit', commit: { generation: 2, trailers: { decision: 'reviewed' } } });
+    expect(engine.view().tunnels.length).toBeGreaterThan(3);
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
+  });
+
+  it('that waits holds up neither a failure nor an idle tunnel elsewhere', async () => {
+    mesh = await createTestMesh((file, text) => (file === 'mesh-config/mesh.yaml' ? text.replace('tunnelsMax: 4', 'tunnelsMax: 1') : text));
+    const engine = await mesh.engine();
+    await engine.cycle();
+    for (const demand of [SHOP_TO_PARIS, 'azure-weu>paris#business', 'aws-fra>paris#business']) mesh.demand.set(demand, 10);
+    expect(await engine.cycle()).toMatchObject({ kind: 'proposal' });
+    const waiting = (await engine.proposals('open'))[0]!;
+    const down = engine.view().tunnels.find((tunnel) => tunnel.path === path('berlin-gw1/fibre', 'paris-gw1/fibre'))!;
+    await mesh.clock.advance(1000);
+    mesh.hub.emit('berlin-gw1' as NodeId, { kind: 'path-down', tunnel: down.tunnel, at: mesh.clock.now(), lanesSwitched: 1 });
+    await engine.cycle('failure');
+    const history = await mesh.history();
+    expect(history).toHaveLength(2);
+    expect(history[1]).toMatchObject({ decision: 'auto' });
+    expect(history[1]!.cause).toContain('failure');
+    expect((await engine.proposals('open')).map(({ id }) => id)).toEqual([waiting.id]);
   });
 
   it('about the intent waits while small changes under the applied intent go on', async () => {

@@ -57,6 +57,12 @@ export function addOperatorRoutes(server: FastifyInstance, { engine, clock, crea
     },
   );
 
+  server.post('/v1/forecasts/training', { schema: { summary: 'Begins to train the models again with what was observed since', querystring: NoQuery, response: answers('Training', 202) } }, async (_request, reply) => {
+    await ensureIntent(engine);
+    engine.retrain();
+    return reply.status(202).send(toOutside({ schema: 'foremesh/training/v1', training: engine.view().training }));
+  });
+
   server.post('/v1/cycle', { schema: { summary: 'Runs a cycle now and answers how it ended', querystring: NoQuery, response: answers('Cycle') } }, async () =>
     toOutside({ schema: 'foremesh/cycle/v1', ...(await engine.cycle()) }),
   );

@@ -9,7 +9,7 @@ import type { ApiDeps } from '../server.ts';
 const SILENCE_MS_MAX = 600_000;
 
 /** What the engine knows and does: nothing here changes anything. */
-export function addReadRoutes(server: FastifyInstance, { engine, clock }: ApiDeps): void {
+export function addReadRoutes(server: FastifyInstance, { engine, clock, signers }: ApiDeps): void {
   server.get('/healthz', { schema: { summary: 'Whether the process is well; needs no token', security: [], querystring: NoQuery, response: answers('Health') } }, (_request, reply) => {
     const { status, metrics, startedAt } = engine.view();
     const ok = clock.now() - (metrics.lastCycleAt ?? startedAt) < SILENCE_MS_MAX;
@@ -31,6 +31,11 @@ export function addReadRoutes(server: FastifyInstance, { engine, clock }: ApiDep
     const { forecasts, forecastModel, training } = engine.view();
     return toOutside({ schema: 'foremesh/forecasts/v1', model: forecastModel, training, forecasts });
   });
+
+  server.get('/v1/signers', { schema: { summary: 'The engine’s signing key, as git’s allowed_signers file', querystring: NoQuery, response: answers('Signers') } }, async () => ({
+    schema: 'foremesh/signers/v1',
+    signers: await signers(),
+  }));
 
   server.get<{ Querystring: { tunnel?: string; pair?: string } }>(
     '/v1/explain',
