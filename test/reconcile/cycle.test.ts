@@ -1,7 +1,8 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { pathId, type NodeId, type PairId, type PathId, type UplinkId } from '../../src/model/index.ts';
+import type { Engine } from '../../src/reconcile/index.ts';
 import { createTestMesh, exampleFile, REVIEWER, START_AT, type TestMesh } from './support.ts';
 
 const SHOP_TO_PARIS = 'hamburg>paris#business';
@@ -113,22 +114,6 @@ describe('a cycle', () => {
     expect(engine.view().overrides).toEqual([]);
   });
 
-  it.each([
-    ['without an end ahead', { until: START_AT - 1 }],
-    ['that lasts longer than a day', { until: START_AT + 25 * HOUR_MS }],
-    ['without a reason', { why: '  ' }],
-    ['without a name', { by: '' }],
-    ['for a path that does not exist', { what: { kind: 'avoid-path', path: 'berlin-gw1/fibre~paris-gw9/dsl' } }],
-    ['for a node that does not exist', { what: { kind: 'drain-node', node: 'rome-gw1' } }],
-  ])('refuses an override %s', async (_what, part) => {
-    mesh = await createTestMesh();
-    const engine = await mesh.engine();
-    await engine.cycle();
-    const request = { what: { kind: 'drain-node', node: 'berlin-gw1' }, until: START_AT + HOUR_MS, why: 'works', by: 'alice', ...part };
-    await expect(engine.setOverride(request as Parameters<typeof engine.setOverride>[0])).rejects.toMatchObject({ code: 'API_REQUEST_INVALID' });
-    expect(await engine.cycle()).toEqual({ kind: 'none' });
-  });
-
   it('plans again when mesh/live moves between plan and push', async () => {
     mesh = await createTestMesh();
     let interfere = false;
@@ -149,6 +134,30 @@ describe('a cycle', () => {
     const history = await mesh.history();
     expect(history.map(({ generation }) => generation)).toEqual([1, null, 2, 3]);
     expect(history.map(({ decision }) => decision)).toEqual(['auto', null, 'reverted', 'auto']);
+  });
+});
+
+describe('an override', () => {
+  let mesh: TestMesh;
+  let engine: Engine;
+  beforeAll(async () => {
+    mesh = await createTestMesh();
+    engine = await mesh.engine();
+    await engine.cycle();
+  });
+  afterAll(() => mesh.close());
+
+  it.each([
+    ['without an end ahead', { until: START_AT - 1 }],
+    ['that lasts longer than a day', { until: START_AT + 25 * HOUR_MS }],
+    ['without a reason', { why: '  ' }],
+    ['without a name', { by: '' }],
+    ['for a path that does not exist', { what: { kind: 'avoid-path', path: 'berlin-gw1/fibre~paris-gw9/dsl' } }],
+    ['for a node that does not exist', { what: { kind: 'drain-node', node: 'rome-gw1' } }],
+  ])('is refused %s', async (_what, part) => {
+    const request = { what: { kind: 'drain-node', node: 'berlin-gw1' }, until: START_AT + HOUR_MS, why: 'works', by: 'alice', ...part };
+    await expect(engine.setOverride(request as Parameters<typeof engine.setOverride>[0])).rejects.toMatchObject({ code: 'API_REQUEST_INVALID' });
+    expect(await engine.cycle()).toEqual({ kind: 'none' });
   });
 });
 
