@@ -26,6 +26,7 @@ export function refusalsOf(network: Network, pair: Pair, ends: readonly [HopEnd,
 /** What the pair's connection wants avoided, at the ends of a path or of a relay's hops. */
 export function avoidRefusals(pair: Pair, ends: readonly HopEnd[], relays: readonly Site[]): Refusal[] {
   const { regions, providers, uplinks } = pair.connection.avoid;
+  if (regions.length + providers.length + uplinks.length === 0) return [];
   const rule = `connection ${pair.connection.name}`;
   const reasons: string[] = [];
   for (const site of [...ends.map((end) => end.site), ...relays]) {

@@ -2,7 +2,6 @@ import { compareText, sortedBy } from '../base/index.ts';
 import type { Assignment, Plan, Tunnel, TunnelEnd } from '../model/index.ts';
 import type { Board, Placement } from './board.ts';
 import { fallbacksOf } from './fallbacks.ts';
-import { claimedByPair } from './fill.ts';
 import { indexAllocator, overlayAddresses } from './overlay.ts';
 import type { Hop, HopEnd } from './types.ts';
 
@@ -50,11 +49,10 @@ function tunnelEnd(end: HopEnd, overlay: string): TunnelEnd {
 }
 
 function assembleAssignments(board: Board, previous: Plan): Assignment[] {
-  const tunnels = claimedByPair(board);
   const listed = new Map(previous.assignments.filter(({ from, to }) => from < to).map((assignment) => [`${assignment.from}>${assignment.to}|${assignment.classId}`, assignment]));
   const assignments = [...board.placements.values()].flatMap((placement) => {
     const { key, pair } = placement.want;
-    return bothDirections(placement, fallbacksOf(board, placement, tunnels.get(pair.key) ?? [], listed.get(key)));
+    return bothDirections(placement, fallbacksOf(board, placement, board.ledger.claimedOf(pair), listed.get(key)));
   });
   return assignments.sort((left, right) => compareText(left.from, right.from) || compareText(left.to, right.to) || compareText(left.classId, right.classId));
 }

@@ -1,10 +1,11 @@
 import { compareText } from '../base/index.ts';
+import type { Uplink } from '../model/index.ts';
 import { isUsable, slaRefusal } from './admissibility.ts';
 import type { Board, Placement } from './board.ts';
 import { costOf } from './cost.ts';
 import { slotRefusal } from './options.ts';
 import type { Hop, Want } from './types.ts';
-import { directWay, relayWays } from './ways.ts';
+import { relayWays } from './ways.ts';
 import { nameOfWant } from './words.ts';
 
 /**
@@ -28,10 +29,10 @@ function ensureBackup(board: Board, want: Want, isKeepingOnly: boolean): void {
   const routes = primary.choice.flatMap(({ way }) => way.hops);
   const candidates = board.network
     .hops(want.pair)
-    .filter((hop) => !routes.includes(hop) && isUsable(hop) && slaRefusal(directWay(want.pair, hop), want.trafficClass) === null)
+    .filter((hop) => !routes.includes(hop) && isUsable(hop) && slaRefusal(board.network.directWay(want.pair, hop), want.trafficClass) === null)
     .map((hop) => ({ hop, overlap: overlapOf(hop, routes), claimed: board.ledger.isClaimed(hop) ? 0 : hop.existing ? 1 : 2 }));
   const open = candidates.filter(({ hop }) => board.ledger.fullNode([hop]) === null);
-  const cost = new Map(open.map(({ hop }) => [hop, costOf(directWay(want.pair, hop), want, board.ledger)]));
+  const cost = new Map(open.map(({ hop }) => [hop, costOf(board.network.directWay(want.pair, hop), want, board.ledger)]));
   open.sort(
     (left, right) =>
       left.overlap.uplinks - right.overlap.uplinks ||
@@ -44,7 +45,7 @@ function ensureBackup(board: Board, want: Want, isKeepingOnly: boolean): void {
   const best = open[0];
   if (isKeepingOnly && (!best || best.claimed === 2)) return;
   if (best) return board.claim(best.hop, `backup for ${nameOfWant(want)}, ${describeOverlap(best.overlap)} with ${routes.map((hop) => hop.path).join(', ')}`);
-  const isRelayed = relayWays(board, want.pair, want.trafficClass).some((way) => way.hops.every((hop) => board.ledger.isClaimed(hop)));
+  const isRelayed = relayWays(board, want.pair, want.trafficClass, 'claimed').length > 0;
   if (isRelayed) return;
   const reason = candidates.length > 0 ? slotRefusal(board, [candidates[0]!.hop])! : 'no other admissible path between the two sites';
   board.notes.wait(`backup for ${nameOfWant(want)}`, reason, null);
@@ -58,16 +59,14 @@ export interface Overlap {
 }
 
 export function overlapOf(hop: Hop, routes: readonly Hop[]): Overlap {
-  const theirs = routes.flatMap((route) => route.ends.map((end) => end.uplink));
-  const uplinks = new Set(theirs.map((uplink) => uplink.id));
-  const risks = new Set(theirs.flatMap((uplink) => uplink.riskGroups));
-  const providers = new Set(theirs.map((uplink) => uplink.provider));
-  const mine = hop.ends.map((end) => end.uplink);
-  return {
-    uplinks: mine.filter((uplink) => uplinks.has(uplink.id)).length,
-    risks: new Set(mine.flatMap((uplink) => uplink.riskGroups.filter((group) => risks.has(group)))).size,
-    providers: mine.filter((uplink) => providers.has(uplink.provider)).length,
-  };
+  const overlap: Overlap = { uplinks: 0, risks: 0, providers: 0 };
+  for (const { uplink } of hop.ends) {
+    const isShared = (test: (theirs: Uplink) => boolean): boolean => routes.some((route) => test(route.ends[0].uplink) || test(route.ends[1].uplink));
+    if (isShared((theirs) => theirs.id === uplink.id)) overlap.uplinks++;
+    if (isShared((theirs) => theirs.provider === uplink.provider)) overlap.providers++;
+    overlap.risks += uplink.riskGroups.filter((group) => isShared((theirs) => theirs.riskGroups.includes(group))).length;
+  }
+  return overlap;
 }
 
 function describeOverlap({ uplinks, risks }: Overlap): string {

@@ -4,7 +4,7 @@ import { Ledger, type Fit } from './ledger.ts';
 import type { Network } from './network.ts';
 import type { Notes } from './notes.ts';
 import type { Choice, Hop, Pair, Want, Way } from './types.ts';
-import { directWay, relayWay } from './ways.ts';
+import { relayWay } from './ways.ts';
 
 /** How a want is carried. `fit` is what of it counts against the limits; the rest is in the report as unplaced. */
 export interface Placement {
@@ -88,7 +88,7 @@ export class Board {
       return relay ? relayWay(this, pair, relay, trafficClass) : null;
     }
     const hop = this.network.hops(pair).find((each) => `direct:${each.path}` === key);
-    return hop ? directWay(pair, hop) : null;
+    return hop ? this.network.directWay(pair, hop) : null;
   }
 
   /**
@@ -123,7 +123,7 @@ export class Board {
     if (!want) this.#lentHops.set(key, hop);
     else {
       this.begin(want);
-      this.commit(want, [{ way: directWay(pair, hop), weight: 100 }], `hop of relayed ${trafficClass.id}`);
+      this.commit(want, [{ way: this.network.directWay(pair, hop), weight: 100 }], `hop of relayed ${trafficClass.id}`);
     }
   }
 }

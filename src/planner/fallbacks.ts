@@ -1,11 +1,11 @@
-import { compareText } from '../base/index.ts';
+import { compareText, sortedBy } from '../base/index.ts';
 import type { Assignment, Site, TunnelId } from '../model/index.ts';
 import { avoidRefusals, isUsable, slaRefusal } from './admissibility.ts';
 import { overlapOf } from './backups.ts';
 import type { Board, Placement } from './board.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
 import type { Hop, Way } from './types.ts';
-import { directWay, relayWays } from './ways.ts';
+import { relayWays } from './ways.ts';
 
 /**
  * The ways a placement falls back to, in order, from its lesser site: its own other routes (a split), then the pair's
@@ -15,13 +15,13 @@ import { directWay, relayWays } from './ways.ts';
 export function fallbacksOf(board: Board, placement: Placement, tunnels: readonly Hop[], listed: Assignment | undefined): Hop[][] {
   const { want, choice } = placement;
   const routes = choice.flatMap(({ way }) => way.routes).map((route) => route.hops);
-  const siblings = routes.length > 1 ? routes : [];
+  const siblings = routes.length > 1 ? sortedBy(routes, (hops) => hops.map((hop) => hop.tunnel).join()) : [];
   const used = routes.flat();
   const others = rank(board, placement, tunnels.filter((hop) => isUsable(hop) && !used.includes(hop)), used, listed);
   const found = [...siblings, ...others.map((hop) => [hop]), ...otherHops(board, placement)];
   if (found.length > 0) return found.slice(0, PLANNER_SETTINGS.backupsMax);
-  return relayWays(board, want.pair, want.trafficClass)
-    .filter((way) => !choice.some((share) => share.way.key === way.key) && way.hops.every((hop) => board.ledger.isClaimed(hop) && !used.includes(hop)))
+  return relayWays(board, want.pair, want.trafficClass, 'claimed')
+    .filter((way) => !choice.some((share) => share.way.key === way.key) && !way.hops.some((hop) => used.includes(hop)))
     .sort((left, right) => listedAt(left, listed) - listedAt(right, listed))
     .flatMap((way) => way.routes.slice(0, 1).map((route) => route.hops))
     .slice(0, 2);
@@ -34,8 +34,8 @@ function otherHops(board: Board, { want, choice }: Placement): Hop[][] {
     const [near, far] = way.routes[0]!.hops;
     if (!relay || !near || !far) return [];
     const twins = (end: Site, used: Hop): Hop[] => {
-      const pair = board.network.pair(end.id, relay.id);
-      return board.network.hops(pair!).filter((hop) => hop !== used && !way.hops.includes(hop) && board.ledger.isClaimed(hop) && isUsable(hop) && avoidRefusals(want.pair, hop.ends, [relay]).length === 0);
+      const claimed = board.ledger.claimedOf(board.network.pair(end.id, relay.id)!);
+      return claimed.filter((hop) => hop !== used && !way.hops.includes(hop) && isUsable(hop) && avoidRefusals(want.pair, hop.ends, [relay]).length === 0);
     };
     return [...twins(want.pair.a, near).map((hop) => [hop, far]), ...twins(want.pair.b, far).map((hop) => [near, hop])];
   });
@@ -43,7 +43,7 @@ function otherHops(board: Board, { want, choice }: Placement): Hop[][] {
 
 function rank(board: Board, { want }: Placement, hops: readonly Hop[], used: readonly Hop[], listed: Assignment | undefined): Hop[] {
   const ranked = hops.map((hop) => {
-    const way = directWay(want.pair, hop);
+    const way = board.network.directWay(want.pair, hop);
     const position = listedAt(way, listed);
     const tolerance = Number.isFinite(position) ? PLANNER_SETTINGS.slaBackupRatio : 1;
     const overlap = overlapOf(hop, used);

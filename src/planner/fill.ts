@@ -1,10 +1,9 @@
 import { isUsable, slaRefusal } from './admissibility.ts';
 import type { Board } from './board.ts';
 import { costOf } from './cost.ts';
-import { pairKey } from './network.ts';
 import { renormalise } from './split.ts';
 import type { Choice, Hop, Want } from './types.ts';
-import { directWay, relayWays } from './ways.ts';
+import { relayWays } from './ways.ts';
 
 /**
  * Gives every class of a pair that has tunnels a way over them, wanted or not, so that traffic nobody foresaw is
@@ -12,26 +11,15 @@ import { directWay, relayWays } from './ways.ts';
  * Opens nothing. Pairs that live on a relay alone come last, since they go by what the relay's own pairs do.
  */
 export function fillClasses(board: Board): void {
-  const tunnels = claimedByPair(board);
   const open = [...board.wants.values()].filter((want) => !board.placements.has(want.key));
   for (const want of open) {
-    const hops = tunnels.get(want.pair.key);
-    if (hops) fill(board, want, keptChoice(board, want) ?? cheapestTunnel(board, want, hops));
+    const hops = board.ledger.claimedOf(want.pair);
+    if (hops.length > 0) fill(board, want, keptChoice(board, want) ?? cheapestTunnel(board, want, hops));
   }
   for (const want of open) {
-    const isRelayed = !tunnels.has(want.pair.key) && want.pair.classes.some((each) => board.placements.has(`${want.pair.key}|${each.id}`));
+    const isRelayed = board.ledger.claimedOf(want.pair).length === 0 && want.pair.classes.some((each) => board.placements.has(`${want.pair.key}|${each.id}`));
     if (isRelayed) fill(board, want, keptChoice(board, want) ?? claimedRelay(board, want));
   }
-}
-
-/** Claimed tunnels of each pair, by path. */
-export function claimedByPair(board: Board): Map<string, Hop[]> {
-  const byPair = new Map<string, Hop[]>();
-  for (const hop of [...board.ledger.claimed.values()].sort((left, right) => (left.path < right.path ? -1 : 1))) {
-    const key = pairKey(hop.ends[0].site.id, hop.ends[1].site.id);
-    byPair.set(key, [...(byPair.get(key) ?? []), hop]);
-  }
-  return byPair;
 }
 
 function fill(board: Board, want: Want, choice: Choice | null): void {
@@ -50,7 +38,7 @@ function keptChoice(board: Board, want: Want): Choice | null {
 function cheapestTunnel(board: Board, want: Want, hops: readonly Hop[]): Choice {
   const ranked = hops
     .map((hop) => {
-      const way = directWay(want.pair, hop);
+      const way = board.network.directWay(want.pair, hop);
       const unfit = (isUsable(hop) ? 0 : 2) + (slaRefusal(way, want.trafficClass) === null ? 0 : 1);
       return { way, unfit, cost: costOf(way, want, board.ledger) };
     })
@@ -59,6 +47,6 @@ function cheapestTunnel(board: Board, want: Want, hops: readonly Hop[]): Choice 
 }
 
 function claimedRelay(board: Board, want: Want): Choice | null {
-  const way = relayWays(board, want.pair, want.trafficClass).find((each) => each.hops.every((hop) => board.ledger.isClaimed(hop)));
+  const way = relayWays(board, want.pair, want.trafficClass, 'claimed')[0];
   return way ? [{ way, weight: 100 }] : null;
 }

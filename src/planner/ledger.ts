@@ -1,8 +1,9 @@
+import { sortedBy } from '../base/index.ts';
 import type { NodeId, TunnelId } from '../model/index.ts';
 import { isUsable } from './admissibility.ts';
 import { sizeOf } from './demand.ts';
-import type { Network } from './network.ts';
-import type { Choice, Hop, Usage, Want } from './types.ts';
+import { pairKey, type Network } from './network.ts';
+import type { Choice, Hop, Pair, Usage, Want } from './types.ts';
 
 /** How much of a want a choice would carry: share of each direction and of both together, 0…1. */
 export interface Fit {
@@ -27,6 +28,8 @@ export class Ledger {
   readonly expectedMbps: Float64Array;
   readonly placedMbps: Float64Array;
   readonly #network: Network;
+  readonly #claimedHops = new Set<Hop>();
+  readonly #claimedByPair = new Map<string, Hop[]>();
   readonly #slots = new Map<NodeId, number>();
   /** Usable tunnels of the previous plan that nobody has claimed yet, by node. */
   readonly #standing = new Map<NodeId, number>();
@@ -81,7 +84,12 @@ export class Ledger {
   }
 
   isClaimed(hop: Hop): boolean {
-    return this.claimed.has(hop.tunnel);
+    return this.#claimedHops.has(hop);
+  }
+
+  /** Claimed tunnels of a pair, by path. */
+  claimedOf(pair: Pick<Pair, 'key'>): readonly Hop[] {
+    return this.#claimedByPair.get(pair.key) ?? [];
   }
 
   /** The node that has no slot left for these hops together; null when all can be had. `spare`: without touching a standing tunnel. */
@@ -108,6 +116,9 @@ export class Ledger {
   claim(hop: Hop): void {
     if (this.isClaimed(hop)) return;
     this.claimed.set(hop.tunnel, hop);
+    this.#claimedHops.add(hop);
+    const key = pairKey(hop.ends[0].site.id, hop.ends[1].site.id);
+    this.#claimedByPair.set(key, sortedBy([...this.claimedOf({ key }), hop], (each) => each.path));
     for (const { node } of hop.ends) this.#slots.set(node.id, (this.#slots.get(node.id) ?? 0) + 1);
     if (this.#isStanding.has(hop.tunnel)) this.#stand(hop, -1);
   }

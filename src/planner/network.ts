@@ -18,7 +18,8 @@ import { qualityOf } from './quality.ts';
 import { refusalsOf } from './admissibility.ts';
 import type { PlanInputs } from './plan.ts';
 import { Resources } from './resources.ts';
-import type { Hop, HopEnd, Pair } from './types.ts';
+import type { Hop, HopEnd, Pair, Way } from './types.ts';
+import { directWay, relaysOf } from './way.ts';
 
 /**
  * Everything the steps look up, indexed once from the inputs and sorted, so that the order of the inputs (but for that
@@ -42,6 +43,10 @@ export interface Network {
   pair(one: SiteId, other: SiteId): Pair | undefined;
   /** All paths between the serving nodes of a pair, by path id, refused ones too. */
   hops(pair: Pair): Hop[];
+  /** The way that is this one hop of the pair. */
+  directWay(pair: Pair, hop: Hop): Way;
+  /** Sites that may relay the pair, shortest detour first. */
+  relaysFor(pair: Pair): Site[];
   /** The hop of a tunnel of the previous plan; undefined when it could not be built now: other node, other profile, not admitted. */
   hopOf(tunnel: Tunnel): Hop | undefined;
 }
@@ -59,6 +64,8 @@ export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, Si
   }
   const resources = new Resources(intent);
   const pairs = admittedPairs(inputs, sites, classes, profiles);
+  const directWays = new Map<Hop, Way>();
+  const relaysByPair = new Map<string, Site[]>();
   const cryptoByProfile = new Map<SecurityProfile, string>();
   const hopsByPair = new Map<string, Hop[]>();
   const network: Network = {
@@ -86,6 +93,16 @@ export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, Si
       hopsByPair.set(pair.key, hops);
       return hops;
     },
+    directWay(pair, hop) {
+      const known = directWays.get(hop) ?? directWay(pair, hop);
+      directWays.set(hop, known);
+      return known;
+    },
+    relaysFor(pair) {
+      const known = relaysByPair.get(pair.key) ?? relaysOf(pair, network.relays);
+      relaysByPair.set(pair.key, known);
+      return known;
+    },
     hopOf(tunnel) {
       const pair = network.pair(tunnel.a.site, tunnel.b.site);
       return pair && network.hops(pair).find((hop) => hop.tunnel === tunnel.id);
@@ -101,11 +118,6 @@ export function pairKey(one: SiteId, other: SiteId): string {
 /** Identity of a tunnel's crypto: other timers do not make another tunnel, other suites do. */
 export function securityDigest(profile: SecurityProfile): string {
   return digest({ ike: profile.ike, esp: profile.esp, pfs: profile.pfs, postQuantum: profile.postQuantum });
-}
-
-/** The end of a hop at a site. */
-export function endAt(hop: Hop, site: SiteId): HopEnd {
-  return hop.ends[0].site.id === site ? hop.ends[0] : hop.ends[1];
 }
 
 function admittedPairs(

@@ -3,7 +3,7 @@ import { isUsable, slaRefusal } from './admissibility.ts';
 import type { Board } from './board.ts';
 import { costOf } from './cost.ts';
 import type { Hop, Want, Way } from './types.ts';
-import { directWay, relayWays } from './ways.ts';
+import { relayWays } from './ways.ts';
 import { nameOfWay } from './words.ts';
 
 /** The ways a want may take now, cheapest first, and why the others may not be. */
@@ -16,7 +16,7 @@ export interface Options {
 export function directOptions(board: Board, want: Want): Options {
   const refusals: string[] = [];
   const ways = board.network.hops(want.pair).flatMap((hop) => {
-    const way = directWay(want.pair, hop);
+    const way = board.network.directWay(want.pair, hop);
     const reason = hop.refusals[0]?.reason ?? slaRefusal(way, want.trafficClass);
     if (reason) {
       board.notes.refuse({ pair: pairId(want.pair.a.id, want.pair.b.id), path: hop.path, reason: hop.refusals.length > 1 ? hop.refusals.map((refusal) => refusal.reason).join('; ') : reason });

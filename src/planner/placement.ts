@@ -7,7 +7,6 @@ import { PLANNER_SETTINGS } from './settings.ts';
 import { extend, isVetoed, renormalise } from './split.ts';
 import { considerFold, considerGain } from './steadiness.ts';
 import type { Choice, Hop, Want, Way } from './types.ts';
-import { directWay } from './ways.ts';
 import { describeDemand, nameOfWant } from './words.ts';
 
 /**
@@ -111,7 +110,7 @@ function placePinned(board: Board, want: Want): boolean {
     board.notes.wait(what, refusal ?? '', null);
     return false;
   }
-  board.commit(want, [{ way: directWay(want.pair, hop), weight: 100 }], `override ${override} pins ${want.pair.key} to this path`);
+  board.commit(want, [{ way: board.network.directWay(want.pair, hop), weight: 100 }], `override ${override} pins ${want.pair.key} to this path`);
   reportRest(board, want);
   return true;
 }
@@ -137,7 +136,7 @@ function leastBad(board: Board, want: Want): Choice | null {
   if (!want.base) return null;
   const hops = board.network.hops(want.pair).filter((hop) => isLastResort(hop) && board.ledger.fullNode([hop]) === null);
   const best = hops.sort((left, right) => unfitness(left) - unfitness(right) || left.latencyMs - right.latencyMs || (left.path < right.path ? -1 : 1))[0];
-  return best ? [{ way: directWay(want.pair, best), weight: 100 }] : null;
+  return best ? [{ way: board.network.directWay(want.pair, best), weight: 100 }] : null;
 }
 
 function unfitness(hop: Hop): number {

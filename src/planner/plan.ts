@@ -1,4 +1,4 @@
-import { canonicalJson } from '../base/index.ts';
+import { isDeepStrictEqual } from 'node:util';
 import type { Forecast, Intent, Observation, Override, Plan, PlanConstraint, PlanReport, Veto } from '../model/index.ts';
 import { assemblePlan } from './assemble.ts';
 import { ensureBackups } from './backups.ts';
@@ -48,7 +48,7 @@ export function plan(inputs: PlanInputs): PlanResult {
   while (rounds.length < PLANNER_SETTINGS.roundsMax) {
     const round = planRound({ ...inputs, previous });
     rounds.push(round);
-    if (canonicalJson(round.plan) === canonicalJson(previous)) break;
+    if (isDeepStrictEqual(round.plan, previous)) break;
     previous = round.plan;
   }
   return { plan: rounds.at(-1)!.plan, report: buildReport(inputs, rounds) };
@@ -84,7 +84,9 @@ function levels(wants: readonly Want[]): Want[][] {
   const byLevel = new Map<string, Want[]>();
   for (const want of wants) {
     const level = want.pinned ? 'pinned' : String(want.trafficClass.priority);
-    byLevel.set(level, [...(byLevel.get(level) ?? []), want]);
+    const wantsOfLevel = byLevel.get(level) ?? [];
+    wantsOfLevel.push(want);
+    byLevel.set(level, wantsOfLevel);
   }
   return [...byLevel.values()];
 }

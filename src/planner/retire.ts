@@ -50,7 +50,7 @@ function reasonToGo(board: Board, hop: Hop, tunnel: Tunnel, usedAt: number): str
   const idleUntil = usedAt + inputs.intent.mesh.idleTimeoutMs;
   const holdUntil = tunnel.plannedAt + inputs.intent.mesh.holdMs;
   if (Math.max(idleUntil, holdUntil) <= now) {
-    const hasTwin = [...board.ledger.claimed.values()].some((other) => pairKey(other.ends[0].site.id, other.ends[1].site.id) === pairKey(tunnel.a.site, tunnel.b.site));
+    const hasTwin = board.ledger.claimedOf({ key: pairKey(tunnel.a.site, tunnel.b.site) }).length > 0;
     return `${hasTwin ? 'no longer needed beside the pair’s other tunnels' : 'no demand expected'}; idle since ${formatTime(usedAt)}, longer than ${formatDuration(inputs.intent.mesh.idleTimeoutMs)}`;
   }
   board.notes.wait(`removal of ${tunnel.path}`, holdUntil > idleUntil ? 'hold time' : 'idle time', Math.max(idleUntil, holdUntil));
@@ -66,7 +66,7 @@ function lastUse(board: Board, tunnel: Tunnel): number {
 function hasOtherWay(board: Board, hop: Hop): boolean {
   const pair = board.network.pair(hop.ends[0].site.id, hop.ends[1].site.id)!;
   const hasPlacement = pair.classes.some((trafficClass) => board.placements.has(`${pair.key}|${trafficClass.id}`));
-  return hasPlacement || board.network.hops(pair).some((other) => other !== hop && board.ledger.isClaimed(other));
+  return hasPlacement || board.ledger.claimedOf(pair).some((other) => other !== hop);
 }
 
 function newcomers(board: Board, hop: Hop): string {

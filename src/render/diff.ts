@@ -42,9 +42,11 @@ function countTunnels(added: ReadonlyMap<string, number>, removed: ReadonlyMap<s
   return { tunnelsAdded: sum(added) - tunnelsMoved, tunnelsRemoved: sum(removed) - tunnelsMoved, tunnelsMoved };
 }
 
+/** Sites where something comes, goes or moves. Another order of ways to fall back to moves nothing, so it touches nobody. */
 function sitesTouched(changes: readonly Change[], ...views: ReturnType<typeof createPlanView>[]): SiteId[] {
   const sites = new Set<SiteId>();
   for (const change of changes) {
+    if (change.key.kind === 'reroute' && change.impact === 'none') continue;
     if (change.pair) for (const site of sitesOfPair(change.pair)) sites.add(site);
     if (change.key.kind === 'serving-node') sites.add(change.key.site);
     for (const node of change.nodes) {

@@ -1,7 +1,21 @@
 import { compareText, sortedBy } from '../base/index.ts';
-import { nodeOfUplink, type Intent, type NodeConfig, type NodeTunnel, type Plan, type Site, type SiteId, type SiteNode, type Steering } from '../model/index.ts';
+import {
+  nodeOfUplink,
+  type Assignment,
+  type Intent,
+  type NodeConfig,
+  type NodeId,
+  type NodeTunnel,
+  type Plan,
+  type SecurityProfile,
+  type Site,
+  type SiteId,
+  type SiteNode,
+  type Steering,
+  type Tunnel,
+} from '../model/index.ts';
 import { assignMarks, lanesOf, markedLanes } from './lanes.ts';
-import { relayedThrough } from './relays.ts';
+import { relayedWays, type RelayedWay } from './relays.ts';
 
 /**
  * What every node of the intent is to run, sorted by node; nodes that do not serve get everything but traffic: no
@@ -10,19 +24,43 @@ import { relayedThrough } from './relays.ts';
  */
 export function renderNodes(intent: Intent, plan: Plan): NodeConfig[] {
   const serving = new Map(plan.servingNodes.map(({ site, node }) => [site, node]));
-  const sites = sortedBy(intent.sites, (site) => site.id);
-  const nodes = sites.flatMap((site) => site.nodes.map((node) => ({ site, node })));
-  return sortedBy(nodes, ({ node }) => node.id).map(({ site, node }) => renderNode(intent, plan, sites, site, node, serving.get(site.id) === node.id));
+  const index = indexPlan(intent, plan);
+  const nodes = index.sites.flatMap((site) => site.nodes.map((node) => ({ site, node })));
+  return sortedBy(nodes, ({ node }) => node.id).map(({ site, node }) => renderNode(intent, index, site, node, serving.get(site.id) === node.id));
 }
 
-function renderNode(intent: Intent, plan: Plan, sites: readonly Site[], site: Site, node: SiteNode, isServing: boolean): NodeConfig {
+/** What every node's config looks up, made once. */
+interface PlanIndex {
+  sites: Site[];
+  prefixes: Map<SiteId, string[]>;
+  profiles: Map<string, SecurityProfile>;
+  tunnels: Map<NodeId, Tunnel[]>;
+  assignments: Map<SiteId, Assignment[]>;
+  relayed: Map<SiteId, RelayedWay[]>;
+  admitted: Map<SiteId, [SiteId, SiteId][]>;
+}
+
+function indexPlan(intent: Intent, plan: Plan): PlanIndex {
+  const sites = sortedBy(intent.sites, (site) => site.id);
+  return {
+    sites,
+    prefixes: new Map(sites.map((site) => [site.id, [...site.prefixes].sort(compareText)])),
+    profiles: new Map(plan.securityProfiles.map((profile) => [profile.name, profile])),
+    tunnels: groupBy(plan.tunnels, ({ a, b }) => [a.node, b.node]),
+    assignments: groupBy(plan.assignments, ({ from }) => [from]),
+    relayed: relayedWays(plan),
+    admitted: groupBy(plan.admitted, (pair) => pair),
+  };
+}
+
+function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode, isServing: boolean): NodeConfig {
   const { mesh } = intent;
   return {
     schema: 'foremesh/node-config/v1',
     node: node.id,
     site: site.id,
     serving: isServing,
-    lan: { interface: node.lan.interface, address: node.lan.address, prefixes: [...site.prefixes].sort(compareText) },
+    lan: { interface: node.lan.interface, address: node.lan.address, prefixes: index.prefixes.get(site.id)! },
     uplinks: sortedBy(node.uplinks, (uplink) => uplink.name).map(({ name, interface: device, address }) => ({ name, interface: device, address })),
     protectedPrefixes: [...mesh.protectedPrefixes].sort(compareText),
     probe: { ...mesh.probe },
@@ -30,22 +68,20 @@ function renderNode(intent: Intent, plan: Plan, sites: readonly Site[], site: Si
     classes: [...intent.classes]
       .sort((left, right) => left.priority - right.priority || compareText(left.id, right.id))
       .map(({ id, priority, match }) => ({ id, priority, match })),
-    sites: sites.map(({ id, prefixes }) => ({ id, prefixes: [...prefixes].sort(compareText) })),
-    tunnels: isServing ? renderTunnels(plan, node) : [],
-    steering: isServing ? renderSteering(plan, sites, site.id) : [],
-    allow: isServing ? renderAllow(plan, sites, site.id) : [],
+    sites: index.sites.map(({ id }) => ({ id, prefixes: index.prefixes.get(id)! })),
+    tunnels: isServing ? renderTunnels(index, node) : [],
+    steering: isServing ? renderSteering(index, site.id) : [],
+    allow: isServing ? renderAllow(index, site.id) : [],
   };
 }
 
-function renderTunnels(plan: Plan, node: SiteNode): NodeTunnel[] {
-  const profiles = new Map(plan.securityProfiles.map((profile) => [profile.name, profile]));
-  return plan.tunnels.flatMap((tunnel): NodeTunnel[] => {
+function renderTunnels(index: PlanIndex, node: SiteNode): NodeTunnel[] {
+  return (index.tunnels.get(node.id) ?? []).flatMap((tunnel): NodeTunnel[] => {
     const isA = tunnel.a.node === node.id;
-    const profile = profiles.get(tunnel.securityProfile);
-    if ((!isA && tunnel.b.node !== node.id) || !profile) return [];
+    const profile = index.profiles.get(tunnel.securityProfile);
     const [local, remote] = isA ? [tunnel.a, tunnel.b] : [tunnel.b, tunnel.a];
     const uplink = node.uplinks.find(({ id }) => id === local.uplink);
-    if (!uplink) return [];
+    if (!uplink || !profile) return [];
     return [
       {
         id: tunnel.id,
@@ -67,10 +103,10 @@ function renderTunnels(plan: Plan, node: SiteNode): NodeTunnel[] {
  * Where a site's gateway sends each class for each other site: its own assignments, and, at a relay whose own site may
  * not use a class, the second tunnels of those who are relayed.
  */
-function renderSteering(plan: Plan, sites: readonly Site[], site: SiteId): Steering[] {
-  const own = plan.assignments.filter((assignment) => assignment.from === site).map((assignment) => ({ to: assignment.to, classId: assignment.classId, lanes: lanesOf(assignment) }));
+function renderSteering(index: PlanIndex, site: SiteId): Steering[] {
+  const own = (index.assignments.get(site) ?? []).map((assignment) => ({ to: assignment.to, classId: assignment.classId, lanes: lanesOf(assignment) }));
   const keys = new Set(own.map(({ to, classId }) => `${to} ${classId}`));
-  const lent = relayedThrough(plan, site).flatMap(({ assignment, list }) => {
+  const lent = (index.relayed.get(site) ?? []).flatMap(({ assignment, list }) => {
     const key = `${assignment.to} ${assignment.classId}`;
     if (keys.has(key)) return [];
     keys.add(key);
@@ -78,24 +114,24 @@ function renderSteering(plan: Plan, sites: readonly Site[], site: SiteId): Steer
   });
   const steering = [...own, ...lent].sort((left, right) => compareText(left.to, right.to) || compareText(left.classId, right.classId));
   const markOf = assignMarks(steering.flatMap(({ to, lanes }) => lanes.map(({ tunnels }) => ({ to, tunnels }))));
-  return steering.map((entry) => ({
-    to: entry.to,
-    prefixes: [...(sites.find(({ id }) => id === entry.to)?.prefixes ?? [])].sort(compareText),
-    classId: entry.classId,
-    lanes: markedLanes(entry, markOf),
-  }));
+  return steering.map((entry) => ({ to: entry.to, prefixes: index.prefixes.get(entry.to) ?? [], classId: entry.classId, lanes: markedLanes(entry, markOf) }));
 }
 
 /** Pairs this gateway forwards: its own site's admitted ones, and those it relays, as route or as backup. */
-function renderAllow(plan: Plan, sites: readonly Site[], site: SiteId): NodeConfig['allow'] {
-  const pairs = new Map<string, [SiteId, SiteId]>();
-  const add = (one: SiteId, other: SiteId): void => {
-    const pair: [SiteId, SiteId] = one < other ? [one, other] : [other, one];
-    pairs.set(pair.join('>'), pair);
-  };
-  for (const [one, other] of plan.admitted) if (one === site || other === site) add(one, other);
-  for (const { assignment } of relayedThrough(plan, site)) add(assignment.from, assignment.to);
-  const prefixesOf = (id: SiteId): string[] => [...(sites.find((each) => each.id === id)?.prefixes ?? [])].sort(compareText);
-  return sortedBy([...pairs.values()], (pair) => pair.join('>')).map(([from, to]) => ({ from: prefixesOf(from), to: prefixesOf(to) }));
+function renderAllow(index: PlanIndex, site: SiteId): NodeConfig['allow'] {
+  const relayed = (index.relayed.get(site) ?? []).map(({ assignment: { from, to } }): [SiteId, SiteId] => (from < to ? [from, to] : [to, from]));
+  const pairs = new Map([...(index.admitted.get(site) ?? []), ...relayed].map((pair) => [pair.join('>'), pair]));
+  return sortedBy([...pairs.values()], (pair) => pair.join('>')).map(([from, to]) => ({ from: index.prefixes.get(from) ?? [], to: index.prefixes.get(to) ?? [] }));
 }
 
+function groupBy<T, K>(items: readonly T[], keysOf: (item: T) => readonly K[]): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    for (const key of keysOf(item)) {
+      const group = groups.get(key) ?? [];
+      group.push(item);
+      groups.set(key, group);
+    }
+  }
+  return groups;
+}

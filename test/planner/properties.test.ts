@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../src/base/index.ts';
 import { uplinksOfPath, type Plan, type PlanReport, type UplinkId } from '../../src/model/index.ts';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {
   classId,
   EMPTY_PLAN,
@@ -18,7 +18,6 @@ import {
   type Site,
   type SiteId,
   type TrafficClass,
-  type UplinkId,
 } from '../../src/model/index.ts';
 import type { PlanInputs } from '../../src/planner/index.ts';
 
@@ -210,7 +209,7 @@ function siteOf(seed: SiteSeed, index: number): Site {
         cryptoMbps: seed.cryptoMbps,
         lan: { interface: 'lan', address: `10.${index}.0.1/24` },
         uplinks: seed.uplinks.map((uplink, number) => ({
-          id: uplinkId(node, `u${number}`) as UplinkId,
+          id: uplinkId(node, `u${number}`),
           name: `u${number}`,
           provider: uplink.provider,
           interface: `isp${number}`,

@@ -1,0 +1,208 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { canonicalJson } from '../../src/base/index.ts';
+import { nodeId, type NodeConfig, type Plan, type TunnelId } from '../../src/model/index.ts';
+import { plan } from '../../src/planner/index.ts';
+import { parsePlan, renderFiles, renderNodes } from '../../src/render/index.ts';
+import { assignMarks } from '../../src/render/lanes.ts';
+import { toYaml } from '../../src/render/yaml.ts';
+import { playStory } from '../support/golden.ts';
+import { changeArbitrary } from '../support/intent-arbitrary.ts';
+import { planFor } from '../support/plan-situations.ts';
+
+const limit = playStory('tunnel-limit').at(-1)!;
+const configs = new Map(renderNodes(limit.intent, limit.plan).map((config) => [config.node, config]));
+const tunnelOn = (path: string): TunnelId => limit.plan.tunnels.find((tunnel) => tunnel.path === path)!.id;
+const steering = (node: string, to: string, name: string): NodeConfig['steering'][number] => configs.get(nodeId(node))!.steering.find((entry) => entry.to === to && entry.classId === name)!;
+
+describe('renderNodes', () => {
+  it('gives a node that does not serve nothing to carry', () => {
+    expect(configs.get(nodeId('berlin-gw2'))).toMatchObject({ serving: false, tunnels: [], steering: [], allow: [] });
+    expect(configs.size).toBe(6);
+  });
+
+  it('sends relayed traffic to the relay, and on from there by the second tunnel', () => {
+    const hop = tunnelOn('berlin-gw1/cable~hamburg-gw1/dsl');
+    const onward = tunnelOn('aws-fra-gw1/eip-a~berlin-gw1/cable');
+    expect(steering('hamburg-gw1', 'aws-fra', 'bulk').lanes[0]!.tunnels[0]).toBe(hop);
+    expect(steering('berlin-gw1', 'aws-fra', 'bulk').lanes[0]!.tunnels[0]).toBe(onward);
+    expect(steering('aws-fra-gw1', 'hamburg', 'bulk').lanes[0]!.tunnels[0]).toBe(onward);
+    expect(steering('berlin-gw1', 'hamburg', 'bulk').lanes[0]!.tunnels[0]).toBe(hop);
+  });
+
+  it('reaches the relay over its second tunnel when the first is down', () => {
+    expect(steering('hamburg-gw1', 'aws-fra', 'bulk').lanes[0]!.tunnels).toEqual([tunnelOn('berlin-gw1/cable~hamburg-gw1/dsl'), tunnelOn('berlin-gw1/fibre~hamburg-gw1/lte')]);
+  });
+
+  it('steers a class at the relay that the relay’s own site may not use', () => {
+    // berlin–aws-fra carries business and bulk only, but hamburg's voice to aws-fra goes through berlin.
+    expect(limit.plan.assignments.some(({ from, to, classId }) => from === 'berlin' && to === 'aws-fra' && classId === 'voice')).toBe(false);
+    expect(steering('berlin-gw1', 'aws-fra', 'voice').lanes.map(({ tunnels, weight }) => [tunnels, weight])).toEqual([[[tunnelOn('aws-fra-gw1/eip-a~berlin-gw1/cable')], 100]]);
+  });
+
+  it('lets a relay forward the relayed pair, and nobody else', () => {
+    const pair = { from: ['10.4.0.0/24'], to: ['10.3.0.0/24'] };
+    expect(configs.get(nodeId('berlin-gw1'))!.allow).toContainEqual(pair);
+    expect(configs.get(nodeId('paris-gw1'))!.allow).not.toContainEqual(pair);
+    expect(configs.get(nodeId('hamburg-gw1'))!.allow).not.toContainEqual({ from: ['10.5.0.0/24'], to: ['10.3.0.0/24'] });
+  });
+
+  it('gives one lane a route of a split, each falling back to the other', () => {
+    const { intent, plan: planned } = playStory('peak-ahead').at(-1)!;
+    const [config] = renderNodes(intent, planned).filter(({ node }) => node === 'berlin-gw1');
+    const { lanes } = config!.steering.find(({ to, classId }) => to === 'aws-fra' && classId === 'business')!;
+    expect(lanes.map(({ weight }) => weight)).toEqual([50, 50]);
+    expect(lanes[0]!.tunnels).toEqual(lanes[1]!.tunnels.toReversed());
+    expect(new Set(lanes.map(({ mark }) => mark)).size).toBe(2);
+  });
+
+  it('holds for every plan: classes by priority, lanes of tunnels the node has, weights of 100, marks one to one', () => {
+    fc.assert(
+      fc.property(changeArbitrary, ([before, after]) => {
+        const planned = plan({ ...after, previous: plan(before).plan }).plan;
+        for (const config of renderNodes(after.intent, planned)) {
+          const own = new Set(config.tunnels.map(({ id }) => id));
+          const contents = new Map<number, string>();
+          expect(config.classes.map(({ priority }) => priority)).toEqual(config.classes.map(({ priority }) => priority).sort((left, right) => left - right));
+          for (const { to, lanes } of config.steering) {
+            expect(lanes.reduce((sum, { weight }) => sum + weight, 0)).toBe(100);
+            for (const lane of lanes) {
+              expect(lane.tunnels.every((id) => own.has(id))).toBe(true);
+              expect(lane.mark).toBeGreaterThanOrEqual(0x1000);
+              const content = `${to} ${lane.tunnels.join()}`;
+              expect(contents.get(lane.mark) ?? content).toBe(content);
+              contents.set(lane.mark, content);
+            }
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('relayed packets', () => {
+  it('reach their site from every gateway, whatever single tunnel is down, and never go in circles', () => {
+    fc.assert(
+      fc.property(changeArbitrary, fc.nat(), ([before, after], pick) => {
+        const planned = plan({ ...after, previous: plan(before).plan }).plan;
+        const nodes = new Map(renderNodes(after.intent, planned).filter(({ serving }) => serving).map((config) => [config.site, config]));
+        const down = planned.tunnels[pick % Math.max(1, planned.tunnels.length)]?.id;
+        for (const { from, to, classId } of planned.assignments) {
+          for (const dead of [undefined, down]) {
+            const visited = [from];
+            for (let site = from; site !== to; ) {
+              const lanes = nodes.get(site)!.steering.find((entry) => entry.to === to && entry.classId === classId)?.lanes ?? [];
+              const next = lanes[0]?.tunnels.find((id) => id !== dead);
+              if (!next) break; // dropped: no other way is left
+              const tunnel = planned.tunnels.find(({ id }) => id === next)!;
+              site = tunnel.a.site === site ? tunnel.b.site : tunnel.a.site;
+              expect(visited, `${from}>${to} ${classId}`).not.toContain(site);
+              visited.push(site);
+            }
+            if (dead === undefined) expect(visited.at(-1)).toBe(to);
+          }
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe('lane marks', () => {
+  it('depend on the content alone, and differ where hashes collide', () => {
+    const contents = Array.from({ length: 2000 }, (_, index) => ({ to: 's1' as never, tunnels: [`t-${index}` as TunnelId] }));
+    const markOf = assignMarks(contents);
+    const alone = assignMarks([contents[7]!]);
+    expect(alone(contents[7]!.to, contents[7]!.tunnels)).toBe(markOf(contents[7]!.to, contents[7]!.tunnels));
+    expect(new Set(contents.map(({ to, tunnels }) => markOf(to, tunnels))).size).toBe(2000);
+  });
+});
+
+describe('files', () => {
+  it('are the same for the same plan, and the plan reads back as it was', () => {
+    fc.assert(
+      fc.property(changeArbitrary, ([before, after]) => {
+        const { plan: planned, report } = plan({ ...after, previous: plan(before).plan });
+        const files = renderFiles(after.intent, planned, report);
+        expect([...renderFiles(after.intent, planned, report)]).toEqual([...files]);
+        expect(canonicalJson(parsePlan(files.get('plan/mesh.yaml')!))).toBe(canonicalJson(planned));
+        for (const config of renderNodes(after.intent, planned)) expect(parse(files.get(`plan/nodes/${config.node}.yaml`)!)).toEqual(config);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('say that they are generated, and tell the story in the report', () => {
+    const files = renderFiles(limit.intent, limit.plan, limit.report);
+    for (const [path, text] of files) expect(text.split('\n')[0], path).toContain('Generated by Foremesh');
+    expect(files.get('plan/report.md')).toContain('gives way: hamburg-gw1 holds 3 of 3 tunnels');
+  });
+
+  it('keep table cells whole, whatever people write', () => {
+    const report = { ...limit.report, removed: [{ tunnel: 't-00000000' as TunnelId, path: limit.plan.tunnels[0]!.path, reason: 'a|b\n<img src=x>' }] };
+    expect(renderFiles(limit.intent, limit.plan, report).get('plan/report.md')).toContain('| a\\|b &lt;img src=x> |');
+  });
+});
+
+describe('toYaml', () => {
+  it('is read back by a YAML library as the same value', () => {
+    const value = fc.letrec((tie) => ({
+      value: fc.oneof({ depthSize: 'small' }, fc.string(), fc.constantFrom('yes', 'null', '0x1f', '1e3', '- a', 'a: b', '#x', ' a', 'a ', '~', '1.2.3.4', '10.0.0.0/8', '2026-01-05'), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean(), fc.constant(null), fc.array(tie('value')), fc.dictionary(fc.string(), tie('value'))),
+    })).value;
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ minLength: 1 }), value), (object) => {
+        const text = toYaml(object, ['header']);
+        expect(canonicalJson(parse(text))).toBe(canonicalJson(Object.keys(object).length === 0 ? null : object));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('parsePlan', () => {
+  const text = renderFiles(limit.intent, limit.plan, limit.report).get('plan/mesh.yaml')!;
+
+  it.each<[string, (text: string) => string, RegExp]>([
+    ['no YAML', () => 'a: [', /line 1/],
+    ['something else', () => 'hello: world', /required property/],
+    ['a list', () => '[]', /must be object/],
+    ['nothing', () => '', /must be object/],
+    ['an unknown field', (yaml) => `${yaml}\nextra: 1\n`, /additional properties \(extra\)/],
+    ['a field twice', (yaml) => `${yaml}\nmesh: other\n`, /unique/],
+    ['an alias', (yaml) => yaml.replace(/^mesh: .*$/m, 'mesh: &a x').replace(/^overrides: .*$/m, 'overrides: *a'), /alias/],
+    ['a tag', (yaml) => yaml.replace(/^mesh: .*$/m, 'mesh: !!js/function x'), /[Uu]nresolved tag|tag/],
+    ['a weight of half a per cent', (yaml) => yaml.replace('weight: 100', 'weight: 0.5'), /must be integer/],
+    ['a tunnel id that is a shell command', (yaml) => yaml.replace(/id: t-[0-9a-f]+/, 'id: "t-; reboot"'), /must match pattern/],
+    ['a path out of the folder', (yaml) => yaml.replace(/node: berlin-gw1/, 'node: ../../etc'), /must match pattern/],
+    ['a number that is none', (yaml) => yaml.replace(/plannedAt: \d+/, 'plannedAt: .nan'), /must be integer/],
+  ])('refuses %s with PLAN_INVALID', (_, change, message) => {
+    let thrown: unknown = null;
+    try {
+      parsePlan(change(text));
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ code: 'PLAN_INVALID' });
+    expect(String(thrown)).toMatch(message);
+  });
+
+  it('takes overrides and vetoes of every kind', () => {
+    const { plan: planned } = planFor({ demands: ['berlin>paris voice 1'] });
+    const full: Plan = {
+      ...planned,
+      overrides: [
+        { id: 'o1', what: { kind: 'pin-path', pair: 'berlin>paris' as never, path: planned.tunnels[0]!.path }, until: 1, why: 'x: y #z', by: 'alice@example.com' },
+        { id: 'o2', what: { kind: 'avoid-path', path: planned.tunnels[0]!.path }, until: 1, why: '', by: 'bob' },
+        { id: 'o3', what: { kind: 'drain-node', node: nodeId('berlin-gw1') }, until: 1, why: 'ümläut', by: 'bob' },
+      ],
+      vetoes: [
+        { fingerprint: 'sha256:a', what: 'a', change: { kind: 'reroute', pair: 'berlin>paris' as never, classId: 'voice' as never, paths: [[planned.tunnels[0]!.path], [], [planned.tunnels[1]!.path]] }, until: 1, commit: 'c' },
+        { fingerprint: 'sha256:b', what: 'b', change: { kind: 'serving-node', site: 'berlin' as never, node: nodeId('berlin-gw2') }, until: 1, commit: 'c' },
+        { fingerprint: 'sha256:c', what: 'c', change: { kind: 'admission', pair: 'berlin>paris' as never }, until: 1, commit: 'c' },
+      ],
+    };
+    expect(parsePlan(renderFiles(limit.intent, full, limit.report).get('plan/mesh.yaml')!)).toEqual(full);
+  });
+});
