@@ -10,6 +10,7 @@ import { MODEL_NAMES, type Forecaster, type ForecasterOptions, type ModelName, t
 import { joinObservation } from './join-observation.ts';
 import { SeasonalNaiveModel } from './seasonal-naive.ts';
 import type { SeriesTable } from './series-table.ts';
+import { withoutHabit } from './silence.ts';
 import { readState, writeState } from './state-files.ts';
 
 /**
@@ -62,7 +63,7 @@ class InlineForecaster implements Forecaster {
         continue;
       }
       used ??= contestant.model.name;
-      origins.forEach((origin, index) => slotsOf.set(origin.series, outcome[index]!));
+      origins.forEach((origin, index) => slotsOf.set(origin.series, withoutHabit(table, origin.series, outcome[index]!, settings.horizonSlots)));
     }
     const name = used ?? contestants[0]?.model.name ?? 'ewma';
     return {

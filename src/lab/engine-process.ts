@@ -17,6 +17,7 @@ export interface EngineConfigFile {
   channel: { address: string; port: number; hosts: string[] };
   api: { socket: string };
   opa: string;
+  firstPlanAfterTraining: boolean;
   seed: string;
   logFile: string;
 }
@@ -47,6 +48,7 @@ export async function writeEngineConfig(network: LabNetwork, options: { forgeDir
     channel: { address: network.layout.engineAddress, port: CHANNEL_PORT, hosts: [network.layout.engineAddress] },
     api: { socket: engineSocket(network) },
     opa: options.opa,
+    firstPlanAfterTraining: true,
     seed: options.seed,
     logFile: join(network.folder, 'logs', 'engine.json.log'),
   };

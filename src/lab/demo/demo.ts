@@ -59,11 +59,11 @@ export function tunnelsBetween(plan: Plan, one: SiteId, other: SiteId): Plan['tu
   return plan.tunnels.filter(({ a, b }) => (a.site === one && b.site === other) || (a.site === other && b.site === one));
 }
 
-/** The tunnels that carry a pair, by share of any of its classes, heaviest first. */
-export function carriersOf(plan: Plan, from: SiteId, to: SiteId): TunnelId[] {
+/** The tunnels that carry a class of a pair, heaviest first. */
+export function carriersOf(plan: Plan, from: SiteId, to: SiteId, classId: string): TunnelId[] {
   const weights = new Map<TunnelId, number>();
   for (const assignment of plan.assignments) {
-    if (assignment.from !== from || assignment.to !== to) continue;
+    if (assignment.from !== from || assignment.to !== to || assignment.classId !== classId) continue;
     for (const route of assignment.routes) for (const tunnel of route.tunnels) weights.set(tunnel, (weights.get(tunnel) ?? 0) + route.weight);
   }
   return [...weights].sort((left, right) => right[1] - left[1] || (left[0] < right[0] ? -1 : 1)).map(([tunnel]) => tunnel);

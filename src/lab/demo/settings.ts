@@ -31,7 +31,7 @@ telemetry:
   sampleInterval: 500ms
 autoApply:
   tunnelsMax: 2
-  sitesMax: 3
+  sitesMax: 4
   trafficShareMax: 60%
   changesPerHourMax: 100
 vetoFor: 24h

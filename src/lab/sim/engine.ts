@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildServer, ensureApiToken } from '../../api/index.ts';
 import { writeFileAtomic, type Clock, type Log } from '../../base/index.ts';
@@ -62,6 +62,7 @@ export async function startSimEngine(options: SimEngineOptions): Promise<SimEngi
     loadIntent,
     planning: planningStages,
     signer: { identity: SIM_ENGINE_IDENTITY, signersFile },
+    isFirstPlanAfterTraining: true,
     history: createHistory({ stateDir, days: options.historyDays, seed }),
     ...(options.checkpoint ? { checkpoint: options.checkpoint } : {}),
   });
@@ -72,6 +73,7 @@ export async function startSimEngine(options: SimEngineOptions): Promise<SimEngi
     log,
     token,
     addReview: (id, review) => forge.addReview(id, review),
+    signers: () => readFile(signersFile, 'utf8'),
     createJoinToken: (node, ttlMs) => options.authority.createJoinToken(node, ttlMs),
   });
   return {

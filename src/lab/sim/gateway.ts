@@ -417,7 +417,7 @@ export class SimDaemonDown extends Error {
 }
 
 function classOf(config: NodeConfig, packet: HostPacket): ClassId | null {
-  return config.classes.find((entry) => entry.match.length === 0 || entry.match.some((match) => matches(match, packet)))?.id ?? null;
+  return config.classes.find((entry) => entry.match.some((match) => matches(match, packet)))?.id ?? null;
 }
 
 function matches(match: TrafficMatch, packet: HostPacket): boolean {

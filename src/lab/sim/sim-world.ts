@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AGENT_VERSION, createAgent, createMemoryConfigStore, createMemoryOutbox, type Agent, type ConfigStore, type Credentials, type Outbox } from '../../../agent/index.ts';
-import { createVerifier } from '../../../agent/sync/verify.ts';
+import { createVerifier } from '../../../agent/sync/index.ts';
 import { createLog, createRng, ForemeshError, VirtualClock, type Log, type Rng } from '../../base/index.ts';
 import { createNodeKey, openAuthority, type Authority } from '../../ca/index.ts';
 import { createInlineForecaster, type Forecaster } from '../../forecast/index.ts';

@@ -21,11 +21,11 @@ async function showIdle(demo: Demo): Promise<void> {
     return tunnelsBetween(planOf(answer), IDLE_PAIR.from, IDLE_PAIR.to).length === 0 && (await isApplied(demo, answer.generation ?? 0)) ? answer : null;
   });
   if (!gone) return;
+  const unlisted = await await_(demo, 'charon no longer lists it', 10_000, async () => !(await world.listSas(idle[0]!.a.node)).some(({ tunnel }) => idle.some(({ id }) => id === tunnel)));
   const tookMs = world.clock.now() - stoppedAt;
   screen.evidence(idle.map((tunnel) => `- ${pathInWords(tunnel.path)}`).join('\n'));
-  const sas = await world.listSas(idle[0]!.a.node);
   note(demo, 'idleSeconds', tookMs / 1000);
-  check(demo, tookMs >= intent.mesh.idleTimeoutMs && !sas.some(({ tunnel }) => idle.some(({ id }) => id === tunnel)), `torn down ${(tookMs / 1000).toFixed(1)} s after the last packet; charon no longer lists it`);
+  check(demo, tookMs >= intent.mesh.idleTimeoutMs && unlisted === true, `torn down ${(tookMs / 1000).toFixed(1)} s after the last packet; charon no longer lists it`);
 }
 
 async function showGiveWay(demo: Demo): Promise<void> {

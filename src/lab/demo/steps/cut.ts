@@ -8,7 +8,7 @@ const OUTAGE_MAX_MS = 1000;
 export async function showCut(demo: Demo): Promise<void> {
   const { screen, world, engine, senders } = demo;
   const before = planOf(await engine.plan());
-  const primary = before.tunnels.find(({ id }) => id === carriersOf(before, CUT_PAIR.from, CUT_PAIR.to)[0]);
+  const primary = before.tunnels.find(({ id }) => id === carriersOf(before, CUT_PAIR.from, CUT_PAIR.to, 'voice')[0]);
   const sender = senders.get('calls');
   const back = senders.get('calls-back');
   if (!primary || !sender || !back) return check(demo, false, `${CUT_PAIR.from} – ${CUT_PAIR.to} has no tunnel to cut`);

@@ -49,7 +49,7 @@ async function showRefusal(demo: Demo): Promise<void> {
 async function showOverride(demo: Demo): Promise<void> {
   const { screen, engine, world } = demo;
   const before = planOf(await engine.plan());
-  const carriers = carriersOf(before, CUT_PAIR.from, CUT_PAIR.to);
+  const carriers = carriersOf(before, CUT_PAIR.from, CUT_PAIR.to, 'voice');
   const other = before.tunnels.find(({ id, a, b }) => id !== carriers[0] && [a.site, b.site].includes(CUT_PAIR.from) && [a.site, b.site].includes(CUT_PAIR.to));
   if (!other) return check(demo, false, `${CUT_PAIR.from} – ${CUT_PAIR.to} has no second tunnel to pin`);
   const forMs = world.kind === 'lab' ? 10_000 : 600_000;
@@ -60,7 +60,7 @@ async function showOverride(demo: Demo): Promise<void> {
   const pinned = await await_(demo, 'the pin is applied', 20_000, async () => {
     const answer = await engine.plan();
     const plan = planOf(answer);
-    return plan.overrides.length > 0 && carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to)[0] === other.id && (await isApplied(demo, answer.generation ?? 0)) ? answer : null;
+    return plan.overrides.length > 0 && carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to, 'voice')[0] === other.id && (await isApplied(demo, answer.generation ?? 0)) ? answer : null;
   });
   if (!pinned) return;
   const isUsed = await carries(demo, other.path);

@@ -16,7 +16,7 @@ export async function showProposal(demo: Demo): Promise<void> {
   await repository.git('push', '-q', 'origin', 'main');
   screen.command(`git commit -am "aws-fra: empty ${DRAINED.uplink}, its zone is maintained tonight" && git push origin main`);
   screen.say(`${affected.length} tunnels end on that uplink and have to move: more than the policy lets pass without a person`);
-  const proposal = await await_(demo, 'a proposal', 30_000, async () => (await openProposals(demo))[0] ?? null);
+  const proposal = await await_(demo, 'a proposal', 30_000, async () => (await openProposals(demo)).find(({ scope }) => scope === 'intent') ?? null);
   if (!proposal) return;
   const shown = await engine.ask<{ body: string; verdict?: { reasons: { code: string; message: string }[] } | null }>('GET', `/v1/proposals/${proposal.id}`);
   screen.command(`foremesh proposal show ${proposal.id}`);
