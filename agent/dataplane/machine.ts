@@ -13,6 +13,8 @@ export interface Machine {
   run(program: string, args: readonly string[], stdin?: string): Promise<CommandResult>;
   /** Starts a program that reads lines; `onLine` gets what it says on stderr, `onEnd` that it is gone. */
   start(program: string, args: readonly string[], onLine: (line: string) => void, onEnd: (why: string) => void): LineProgram;
+  /** The text of `/proc/net/dev`: interface counters without a process of their own. */
+  readNetDev(): Promise<string>;
   /** By `/proc/sys` name; null when there is no such setting. */
   readSysctl(name: string): Promise<string | null>;
   writeSysctl(name: string, value: string): Promise<void>;
@@ -24,6 +26,7 @@ const COMMAND_LIMIT_MS = 20_000;
 export const localMachine: Machine = {
   run: (program, args, stdin) => runCommand(program, args, { timeoutMs: COMMAND_LIMIT_MS, ...(stdin === undefined ? {} : { stdin }) }),
   start: startLineProgram,
+  readNetDev: () => readFile('/proc/net/dev', 'utf8'),
   async readSysctl(name) {
     try {
       return (await readFile(`/proc/sys/${name}`, 'utf8')).trim();

@@ -79,16 +79,14 @@ export async function readLinks(machine: Machine): Promise<ObservedLink[]> {
   });
 }
 
-/** Interface counters of all VXLAN interfaces, by name. */
+/** Interface counters by name. `/proc/net/dev`: name, then eight figures received and eight sent, bytes and packets first. */
 export async function readTraffic(machine: Machine): Promise<{ name: string; rxBytes: number; txBytes: number; rxPackets: number; txPackets: number }[]> {
-  const links = await ipJson<IpLink>(machine, ['-s', 'link', 'show', 'type', 'vxlan']);
-  return links.map(({ ifname, stats64 }) => ({
-    name: ifname,
-    rxBytes: stats64?.rx.bytes ?? 0,
-    txBytes: stats64?.tx.bytes ?? 0,
-    rxPackets: stats64?.rx.packets ?? 0,
-    txPackets: stats64?.tx.packets ?? 0,
-  }));
+  const lines = (await machine.readNetDev()).split('\n').slice(2);
+  return lines.flatMap((line) => {
+    const [name = '', figures = ''] = line.split(':');
+    const [rxBytes, rxPackets, , , , , , , txBytes, txPackets] = figures.trim().split(/\s+/).map(Number);
+    return txPackets === undefined ? [] : [{ name: name.trim(), rxBytes: rxBytes!, txBytes: txBytes!, rxPackets: rxPackets!, txPackets }];
+  });
 }
 
 /** Our table as `nft` lists it; null when it does not exist. */

@@ -19,6 +19,7 @@ const HARDENING = [
   'transfer.fsckObjects=true',
   'submodule.recurse=false',
   'gc.autoDetach=false',
+  'maintenance.auto=false',
   'log.showSignature=false',
 ];
 

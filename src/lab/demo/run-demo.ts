@@ -44,7 +44,7 @@ export interface PreparedDemo {
 }
 
 /** At which part of the day the world begins; chosen so that the morning rise comes when step 5 does, as it is timed on two cores. */
-const START_FRACTION = { lab: 0.42, simulated: 0.02 };
+const START_FRACTION = { lab: 0.81, simulated: 0.02 };
 /** Simulated time begins here, so that a simulated demo is the same every time. */
 const SIM_START_AT = Date.UTC(2026, 0, 5, 8);
 

@@ -12,7 +12,7 @@ export const DEMO_MESH_YAML = `# yaml-language-server: $schema=../schemas/mesh.s
 apiVersion: foremesh/v1
 kind: Mesh
 name: demo
-cycle: 2s
+cycle: 3s
 overlayPrefix: 172.30.0.0/16
 protectedPrefixes: [10.0.0.0/8, 172.30.0.0/16]
 utilisationMax: 80%
@@ -24,11 +24,11 @@ forecast:
   horizonSlots: 12
   provision: p90
 probe:
-  interval: 50ms
+  interval: 100ms
   downAfter: 4
   holdDown: 5s
 telemetry:
-  sampleInterval: 500ms
+  sampleInterval: 1s
 autoApply:
   tunnelsMax: 2
   sitesMax: 4
@@ -47,7 +47,7 @@ const sender = (name: string, from: string, to: string, className: string, port:
 });
 
 /** The pair whose demand follows the day: its peak is more than one path may carry. */
-export const PEAK_PAIR = { from: siteId('berlin'), to: siteId('aws-fra'), lowMbps: 3, highMbps: 21 };
+export const PEAK_PAIR = { from: siteId('berlin'), to: siteId('aws-fra'), lowMbps: 1.5, highMbps: 10.5 };
 /** The pair whose path is cut. */
 export const CUT_PAIR = { from: siteId('berlin'), to: siteId('paris') };
 /** The pair that falls idle. */
@@ -66,13 +66,13 @@ export const sendersOf = (phaseMs: number): readonly SenderSpec[] => [
     packetBytes: 1200,
     rate: { kind: 'day-curve', lowMbps: PEAK_PAIR.lowMbps, highMbps: PEAK_PAIR.highMbps, slotMs: SLOT_MS, slotsPerDay: SLOTS_PER_DAY, phaseMs },
   }),
-  sender('calls', CUT_PAIR.from, CUT_PAIR.to, 'voice', 5000, { flows: 4, packetBytes: 160, rate: { kind: 'constant', mbps: 0.5 } }),
-  sender('calls-back', CUT_PAIR.to, CUT_PAIR.from, 'voice', 5000, { flows: 4, packetBytes: 160, rate: { kind: 'constant', mbps: 0.5 } }),
-  sender('tills', siteId('hamburg'), siteId('berlin'), 'business', 7001, { flows: 4, packetBytes: 600, rate: { kind: 'constant', mbps: 0.8 } }),
+  sender('calls', CUT_PAIR.from, CUT_PAIR.to, 'voice', 5000, { flows: 2, packetBytes: 200, rate: { kind: 'constant', mbps: 0.32 } }),
+  sender('calls-back', CUT_PAIR.to, CUT_PAIR.from, 'voice', 5000, { flows: 2, packetBytes: 200, rate: { kind: 'constant', mbps: 0.32 } }),
+  sender('tills', siteId('hamburg'), siteId('berlin'), 'business', 7001, { flows: 4, packetBytes: 1000, rate: { kind: 'constant', mbps: 0.8 } }),
   sender('archive', IDLE_PAIR.from, IDLE_PAIR.to, 'bulk', 9000, { flows: 8, packetBytes: 1200, rate: { kind: 'constant', mbps: 1.5 } }),
   sender('logs', LOW_PAIR.from, LOW_PAIR.to, 'bulk', 9001, { flows: 8, packetBytes: 1200, rate: { kind: 'constant', mbps: 1 } }),
-  sender('directory', siteId('azure-weu'), siteId('berlin'), 'business', 7002, { flows: 4, packetBytes: 400, rate: { kind: 'constant', mbps: 0.4 } }),
+  sender('directory', siteId('azure-weu'), siteId('berlin'), 'business', 7002, { flows: 4, packetBytes: 1000, rate: { kind: 'constant', mbps: 0.4 } }),
 ];
 
 /** Starts only when its step comes. */
-export const LATE_SENDER: SenderSpec = sender('hotline', HIGH_PAIR.from, HIGH_PAIR.to, 'voice', 5001, { flows: 2, packetBytes: 160, rate: { kind: 'constant', mbps: 0.4 } });
+export const LATE_SENDER: SenderSpec = sender('hotline', HIGH_PAIR.from, HIGH_PAIR.to, 'voice', 5001, { flows: 2, packetBytes: 200, rate: { kind: 'constant', mbps: 0.2 } });

@@ -6,7 +6,7 @@ import type { BeginEpoch, CreateStream, SentReport, StreamCreated } from './prot
 import { createSentLog, type SentLog } from './sent-log.ts';
 import { encodeHeader, machineMs, PACKET_OVERHEAD_BYTES, STREAM_HEADER_BYTES } from './stream-packet.ts';
 
-const TICK_MS = 2;
+const TICK_MS = 4;
 const SOURCE_PORT_FIRST = 20_000;
 
 interface Stream {

@@ -44,6 +44,7 @@ export function namespaceMachine(namespace: string): Machine {
   return {
     run: (program, args, stdin) => runCommand('ip', [...inside, program, ...args], stdin === undefined ? {} : { stdin }),
     start: (program, args, onLine, onEnd) => startLineProgram('ip', [...inside, program, ...args], onLine, onEnd),
+    readNetDev: () => runCommandText('ip', [...inside, 'cat', '/proc/net/dev']),
     async readSysctl(name) {
       const result = await runCommand('ip', [...inside, 'cat', `/proc/sys/${name}`]);
       return result.exitCode === 0 ? result.stdout.toString('utf8').trim() : null;

@@ -1,7 +1,7 @@
 import { await_, carriersOf, check, isApplied, note, pathInWords, planOf, tunnelsBetween, type Demo } from '../demo.ts';
 import { CUT_PAIR } from '../settings.ts';
 
-/** What the packets of a cut call may miss; detection is four probes of 50 ms and a round trip. */
+/** What the packets of a cut call may miss; detection is four probes of 100 ms and a round trip. */
 const OUTAGE_MAX_MS = 1000;
 
 /** 7: a path dies without a word; the gateways move the traffic, the engine replaces the tunnel. */
