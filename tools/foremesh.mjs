@@ -8,6 +8,9 @@ import { BootstrapError, ROOT, ensureBaseProgrammes, ensureBuild, ensureDependen
 const args = process.argv.slice(2);
 const wantsLab = (args[0] === 'demo' && !args.includes('--simulated') && !args.includes('--help')) || args[0] === 'lab';
 
+// npm runs scripts in the package's folder; paths on the command line are meant from where it was typed
+if (process.env.npm_lifecycle_event === 'foremesh' && process.env.INIT_CWD) process.chdir(process.env.INIT_CWD);
+
 try {
   ensureNode();
   becomeRootForLab();

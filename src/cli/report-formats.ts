@@ -59,6 +59,6 @@ export function findingsAsJunit(findings: readonly Finding[]): string {
 }
 
 function xml(text: string): string {
-  const control = /[^\u0009\u000A\u000D\u0020-\uD7FF\uE000-\uFFFD]/g; // what XML 1.0 cannot hold
-  return text.replaceAll(control, '\uFFFD').replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  const isAllowed = (character: string): boolean => character >= ' ' || character === '\t' || character === '\n' || character === '\r'; // XML 1.0 holds no other control characters
+  return Array.from(text, (character) => character).map((character) => (isAllowed(character) ? character : '\uFFFD')).join('').replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

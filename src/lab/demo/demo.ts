@@ -1,7 +1,7 @@
 import type { Intent, PathId, Plan, SiteId, TunnelId } from '../../model/index.ts';
 import { uplinksOfPath } from '../../model/index.ts';
 import type { Sender, SenderSpec, World } from '../world.ts';
-import { engineOf } from './engine-words.ts';
+import type { engineOf } from './engine-words.ts';
 import type { TeamRepository } from './mesh-repository.ts';
 import type { PeakWatch } from './peak-watch.ts';
 import type { Screen } from './screen.ts';

@@ -53,7 +53,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const { screen } = options;
   const startMs = systemClock.monotonicMs();
   screen.title(`Foremesh: forecast, plan, policy, GitOps and IPsec${options.world === 'simulated' ? ' — SIMULATED NETWORK: one process, virtual time' : ' — real tunnels between network namespaces of this machine'}`);
-  const { demo, close } = await prepareDemo(options);
+  const prepared = await prepareDemo(options);
+  const { demo } = prepared;
   try {
     for (const [index, step] of STORY.entries()) {
       options.signal?.throwIfAborted();
@@ -70,7 +71,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     if (options.stay) showWayAround(demo);
     return { facts: demo.facts, failures: demo.failures };
   } finally {
-    await close();
+    await prepared.close();
   }
 }
 

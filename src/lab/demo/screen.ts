@@ -27,10 +27,10 @@ export function createScreen(options: { stdout: (text: string) => void; stderr: 
       line();
       line(`${colors.cyan(`── ${number}/${total} `)}${colors.bold(title)} ${colors.dim(`· ${seconds} s`)}`);
     },
-    say: (text) => line(`   ${text}`),
+    say: (text) => line(`   ${clip(text)}`),
     command: (text) => line(`   ${colors.dim('$')} ${text}`),
     evidence: (text) => {
-      for (const row of text.split('\n')) line(`   ${colors.dim('│')} ${row}`);
+      for (const row of text.split('\n')) line(`   ${colors.dim('│')} ${clip(row)}`);
     },
     holds: (text) => line(`   ${colors.green('✓')} ${text}`),
     fails: (text) => line(`   ${colors.red('✗')} ${colors.red(text)}`),
@@ -38,6 +38,13 @@ export function createScreen(options: { stdout: (text: string) => void; stderr: 
       if (options.progress) options.stderr(`${colors.dim(`   … ${text}`)}\n`);
     },
   };
+}
+
+/** A line longer than this tells nobody anything on a terminal. */
+const LINE_MAX = 132;
+
+function clip(text: string): string {
+  return text.length > LINE_MAX ? `${text.slice(0, LINE_MAX - 1)}…` : text;
 }
 
 /** Rows as columns, two spaces apart; nothing fancier than a terminal of 100 columns can show. */

@@ -322,18 +322,23 @@ class Simulation implements SimWorld {
   /** Requests that become commits wait for a cycle; time stands still for the person who asks. */
   async #request(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }> {
     if (!this.#engine) throw new ForemeshError('API_UNREACHABLE', { what: 'the engine does not run', fix: 'restart it' });
-    let isAnswered = false;
-    const answer = this.#engine.request(method, path, body).finally(() => {
-      isAnswered = true;
+    const answer = this.#engine.request(method, path, body);
+    const waitsForCycle = method !== 'GET' && /^\/v1\/(overrides|vetoes)/.test(path);
+    const result = waitsForCycle ? await this.#cycleUntil(answer) : await answer;
+    await this.#deliverAll();
+    return result;
+  }
+
+  async #cycleUntil<T>(answer: Promise<T>): Promise<T> {
+    const progress = { isAnswered: false };
+    void answer.finally(() => {
+      progress.isAnswered = true;
     });
-    const changes = method !== 'GET' && /^\/v1\/(overrides|vetoes)/.test(path);
-    while (changes && !isAnswered) {
+    while (!progress.isAnswered) {
       await new Promise((resolve) => setImmediate(resolve));
       await this.cycle('override');
     }
-    const result = await answer;
-    await this.#deliverAll();
-    return result;
+    return answer;
   }
 
   #fromHost(packet: HostPacket): void {

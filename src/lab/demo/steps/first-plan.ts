@@ -5,7 +5,7 @@ import type { SiteId, Tunnel } from '../../../model/index.ts';
 import { await_, check, isApplied, note, pathInWords, planOf, type Demo } from '../demo.ts';
 import { columns } from '../screen.ts';
 
-const ROWS = 7;
+const ROWS = 8;
 
 /** 4: train, forecast, plan, verdict, signed commit, tunnels up; then every tunnel is used, and the underlay watched. */
 export async function showFirstPlan(demo: Demo): Promise<void> {
@@ -27,7 +27,7 @@ export async function showFirstPlan(demo: Demo): Promise<void> {
   await Promise.all([...demo.senders.values()].map((sender) => sender.reset())); // what was sent before there was a way is not lost
   const { forecasts } = await engine.forecasts();
   screen.say('pairs by priority, with the bandwidth predicted for the next 12 slots:');
-  screen.evidence(columns(['#', 'pair', 'class', 'P50', 'P90', 'P95'], forecasts.slice(0, ROWS).map((entry) => [entry.rank, entry.pair, entry.classId, formatMbps(entry.p50PeakMbps), formatMbps(entry.p90PeakMbps), formatMbps(entry.p95PeakMbps)])));
+  screen.evidence(columns(['#', 'pair', 'class', 'P50', 'P90', 'P95'], forecasts.filter(({ p95PeakMbps }) => p95PeakMbps >= 0.05).slice(0, ROWS).map((entry) => [entry.rank, entry.pair, entry.classId, formatMbps(entry.p50PeakMbps), formatMbps(entry.p90PeakMbps), formatMbps(entry.p95PeakMbps)])));
   await showCommit(demo, live.commit ?? '');
   await showSas(demo, plan.tunnels);
   note(demo, 'tunnels', plan.tunnels.length);

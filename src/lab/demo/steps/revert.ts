@@ -1,5 +1,5 @@
-import { tunnelsBetween, await_, check, isApplied, note, pathInWords, planOf, type Demo } from '../demo.ts';
-import { HIGH_PAIR } from '../settings.ts';
+import type { ChangeKey, Plan } from '../../../model/index.ts';
+import { await_, check, isApplied, note, pathInWords, planOf, type Demo } from '../demo.ts';
 
 /** 9: git revert takes back what was applied last, and it stays taken back. */
 export async function showRevert(demo: Demo): Promise<void> {
@@ -7,12 +7,13 @@ export async function showRevert(demo: Demo): Promise<void> {
   const before = await engine.plan();
   await repository.git('fetch', '-q', 'origin');
   await repository.git('switch', '-q', '-C', 'live', 'origin/mesh/live');
-  const reverted = await repository.git('log', '-1', '--format=%h %s');
+  const reverted = await repository.git('rev-parse', 'HEAD');
+  const subject = await repository.git('log', '-1', '--format=%h %s');
   await repository.git('revert', '--no-edit', 'HEAD');
   await repository.git('push', '-q', 'origin', 'live:mesh/live');
   await repository.git('switch', '-q', 'main');
   screen.command('git switch mesh/live && git revert HEAD && git push');
-  screen.say(`taken back: ${reverted}`);
+  screen.say(`taken back: ${subject}`);
   const after = await await_(demo, 'nodes roll back', 45_000, async () => {
     const status = await engine.status();
     return status.live?.decision === 'reverted' && (await isApplied(demo, (before.generation ?? 0) + 1)) ? engine.plan() : null;
@@ -21,17 +22,50 @@ export async function showRevert(demo: Demo): Promise<void> {
   const [old, now] = [planOf(before), planOf(after)];
   const back = now.tunnels.filter(({ id }) => !old.tunnels.some((tunnel) => tunnel.id === id));
   const gone = old.tunnels.filter(({ id }) => !now.tunnels.some((tunnel) => tunnel.id === id));
-  screen.evidence([...gone.map((tunnel) => `- ${pathInWords(tunnel.path)}`), ...back.map((tunnel) => `+ ${pathInWords(tunnel.path)}`)].join('\n'));
+  screen.evidence([...gone.map((tunnel) => `- ${pathInWords(tunnel.path)}`), ...back.map((tunnel) => `+ ${pathInWords(tunnel.path)}`)].join('\n') || '(routes only: no tunnel came or went)');
+  await repository.git('fetch', '-q', 'origin');
+  const differing = await repository.git('diff', '--name-only', `${reverted}^`, after.commit ?? 'origin/mesh/live', '--', 'plan/nodes');
   const runtimes = await Promise.all(intent.sites.flatMap(({ nodes }) => nodes).map((node) => world.nodeState(node.id)));
   const rolled = runtimes.filter(({ generation }) => generation >= (after.generation ?? 0)).length;
-  check(demo, rolled === runtimes.length && gone.length > 0, `all ${rolled} nodes run generation ${after.generation} (one up, as always) with the tunnels of before`);
+  screen.command(`git diff --stat ${reverted.slice(0, 10)}^ ${(after.commit ?? '').slice(0, 10)} -- plan/nodes     # nothing: every node's config is as it was`);
+  check(demo, rolled === runtimes.length && differing === '', `all ${rolled} nodes run generation ${after.generation} (one up, as always) with the very configs of before`);
   const vetoes = await engine.vetoes();
   screen.command('foremesh veto list');
   screen.evidence(vetoes.map((veto) => `${veto.fingerprint.slice(7, 19)}  until ${veto.until.slice(0, 16)}Z  ${veto.what}`).join('\n'));
   await world.pass(intent.mesh.cycleMs * 4);
   const later = planOf(await engine.plan());
-  const returned = tunnelsBetween(later, HIGH_PAIR.from, HIGH_PAIR.to).filter(({ path }) => gone.some((tunnel) => tunnel.path === path));
+  const returned = vetoes.filter(({ change }) => isBack(later, change));
   note(demo, 'vetoes', vetoes.length);
   note(demo, 'revertReturned', returned.length);
-  check(demo, vetoes.length > 0 && returned.length === 0, `four cycles later the call still asks for it, and the engine has not brought it back (${vetoes.length} vetoes stand)`);
+  check(demo, vetoes.length > 0 && returned.length === 0, `four cycles later demand still asks for it, and the engine has not brought it back (${vetoes.length} vetoes stand)`);
+}
+
+/** True when a plan has what a veto forbids. */
+function isBack(plan: Plan, change: ChangeKey): boolean {
+  switch (change.kind) {
+    case 'tunnel-add':
+      return plan.tunnels.some(({ path }) => path === change.path);
+    case 'tunnel-remove':
+      return !plan.tunnels.some(({ path }) => path === change.path);
+    case 'reroute':
+      return change.paths.length > 0 && change.paths.every((way) => way.length > 0) && routesOf(plan, change) === wayKey(change.paths);
+    case 'serving-node':
+      return plan.servingNodes.some(({ site, node }) => site === change.site && node === change.node);
+    default:
+      return plan.admitted.some((sites) => sites.every((site) => change.pair.split('>').includes(site)));
+  }
+}
+
+function routesOf(plan: Plan, change: Extract<ChangeKey, { kind: 'reroute' }>): string {
+  const assignment = plan.assignments.find(({ from, to, classId }) => `${from}>${to}` === change.pair && classId === change.classId);
+  const pathOf = new Map(plan.tunnels.map(({ id, path }) => [id, path]));
+  return wayKey((assignment?.routes ?? []).map(({ tunnels }) => tunnels.map((tunnel) => pathOf.get(tunnel) ?? tunnel)));
+}
+
+/** Ways as a set: their order says nothing. */
+function wayKey(ways: readonly (readonly string[])[]): string {
+  return ways
+    .map((way) => [...way].sort().join('+'))
+    .sort()
+    .join(' ');
 }
