@@ -54,7 +54,8 @@ export async function testPolicy(files: readonly SourceFile[], opaProgram: strin
     const result = await opa(opaProgram, folder, ['test', '--format', 'json', '--timeout', '5s', ...LIMITS, 'src']);
     const tests = parseJson(result.stdout.toString('utf8'));
     if (!Array.isArray(tests)) return findingsOf(result);
-    return (tests as TestResult[]).flatMap((test) => {
+    const inOrder = sortedBy(tests as TestResult[], ({ location, name }) => `${location?.file ?? ''} ${String(location?.row ?? 0).padStart(8, '0')} ${name ?? ''}`);
+    return inOrder.flatMap((test) => {
       const outcome = test.fail ? 'fails' : test.error ? `could not run: ${test.error.message ?? 'unknown error'}` : test.skip ? 'is skipped' : null;
       return outcome === null ? [] : [{ ...finding(`test ${test.name ?? '?'} ${outcome}`, test.location), fix: 'run opa test -v on the policies, then correct the rule or the test' }];
     });

@@ -2,8 +2,13 @@ import { sortedBy } from '../base/index.ts';
 import type { PathId, PathQuality, PathSample, PathState } from '../model/index.ts';
 import { getOrSet, insertNewest } from './tunnel-usage.ts';
 
-/** Windows averaged, and how many window lengths an end may be silent before its view no longer counts. */
-export const PATH_WINDOWS = 3;
+/**
+ * Windows that count, and how many of them a figure needs. The median of five: one bad window (the burst while a tunnel
+ * comes up, a busy moment of the gateway) is not what the path is like, and plans must not follow it.
+ */
+export const PATH_WINDOWS = 5;
+const FIGURE_WINDOWS_MIN = 3;
+/** How many window lengths an end may be silent before its view no longer counts. */
 const SILENT_WINDOWS = 5;
 const SILENT_MIN_MS = 3000;
 const BADNESS: Record<PathState, number> = { up: 0, degraded: 1, unknown: 2, down: 3 };
@@ -62,11 +67,17 @@ function isHeard(newest: PathSample | undefined, now: number): boolean {
   return newest !== undefined && newest.sampledAt > now - Math.max(SILENT_MIN_MS, SILENT_WINDOWS * newest.windowMs);
 }
 
-/** The greater of the ends' means; windows in which a figure is not known are left out, null when it is in none. */
+/** The greater of the ends' medians; windows in which a figure is not known are left out, null while too few are known. */
 function worst(ends: readonly PathSample[][], figure: (sample: PathSample) => number | null): number | null {
-  const means = ends.flatMap((windows) => {
+  const medians = ends.flatMap((windows) => {
     const known = windows.map(figure).filter((value) => value !== null);
-    return known.length === 0 ? [] : [known.reduce((sum, value) => sum + value, 0) / known.length];
+    return known.length < FIGURE_WINDOWS_MIN ? [] : [medianOf(known)];
   });
-  return means.length === 0 ? null : Math.max(...means);
+  return medians.length === 0 ? null : Math.max(...medians);
+}
+
+function medianOf(values: readonly number[]): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

@@ -155,6 +155,7 @@ describe('the engine process', () => {
       engine = start();
     }
     await until(async () => (await liveNode()).includes('intervalMs: 63'), 120_000);
+    await until(() => Promise.resolve(engine.stderr().includes('engine ready')), 60_000);
     await delay(1500);
     engine.child.kill('SIGTERM');
     expect(await engine.ended).toBe(0);

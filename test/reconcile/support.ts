@@ -92,7 +92,8 @@ export async function createTestMesh(edit: (file: string, text: string) => strin
 
   const files = await exampleFiles();
   const edited = files.flatMap(({ file, text }) => {
-    const next = edit(file, text);
+    // the demands of these tests were made for lines twice as wide as the example's
+    const next = edit(file, file.endsWith('/berlin.yaml') ? text.replaceAll('10Mbps', '20Mbps') : text);
     return next === null ? [] : [[file, next] as const];
   });
   await pushMain({ ...Object.fromEntries(edited), 'mesh-config/allowed_signers': `${allowedSignersLine(REVIEWER, reviewer.publicKey, ['git', 'foremesh-review'])}\n` }, 'start');

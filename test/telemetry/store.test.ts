@@ -129,12 +129,21 @@ describe.each(STORES)('the $name store', ({ open }) => {
     expect(await read(4, clock.now(), 30_000)).toEqual([1, 1, 1, 1]);
   });
 
-  it('joins what both ends see of a path to the worse of the two', async () => {
+  it('joins what both ends see of a path to the worse of the two medians', async () => {
     const at = clock.now() - 500;
-    await store.append(BERLIN_GW1, 1, [path(at - 1000, { latencyMs: 10 }), path(at, { latencyMs: 30, lossForwardRatio: 0.02, lossReverseRatio: null })]);
-    await store.append(PARIS_GW1, 1, [path(at, { node: PARIS_GW1, peer: BERLIN_GW1, state: 'degraded', latencyMs: 12, jitterMs: 4, lossForwardRatio: null, lossReverseRatio: null })]);
+    const berlin = [10, 12, 400, 11, 13].map((latencyMs, index) => path(at - (4 - index) * 1000, { latencyMs, lossForwardRatio: 0.01, lossReverseRatio: null }));
+    const paris = [9, 9, 9].map((latencyMs, index) => path(at - (2 - index) * 1000, { node: PARIS_GW1, peer: BERLIN_GW1, state: 'degraded', latencyMs, jitterMs: 4, lossForwardRatio: null, lossReverseRatio: null }));
+    await store.append(BERLIN_GW1, 1, berlin);
+    await store.append(PARIS_GW1, 1, paris);
     const { paths } = await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 1, pairs: [] }, []);
-    expect(paths).toEqual([{ path: PATH, state: 'degraded', latencyMs: 20, jitterMs: 4, lossRatio: 0.01, sampledAt: at }]);
+    expect(paths).toEqual([{ path: PATH, state: 'degraded', latencyMs: 12, jitterMs: 4, lossRatio: 0.01, sampledAt: at }]);
+  });
+
+  it('gives no figure of a path before three windows have one', async () => {
+    const at = clock.now() - 500;
+    await store.append(BERLIN_GW1, 1, [path(at - 1000, { latencyMs: 300 }), path(at, { latencyMs: 10 })]);
+    const [quality] = (await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 1, pairs: [] }, [])).paths;
+    expect(quality).toMatchObject({ state: 'up', latencyMs: null, jitterMs: null });
   });
 
   it('lets the end that still speaks decide, and calls a path unknown when none does', async () => {

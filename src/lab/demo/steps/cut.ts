@@ -35,12 +35,13 @@ export async function showCut(demo: Demo): Promise<void> {
   const replaced = await await_(demo, 'the engine replaces the tunnel', 30_000, async () => {
     const answer = await engine.plan();
     const plan = planOf(answer);
-    const fresh = tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to).filter(({ id }) => !before.tunnels.some((tunnel) => tunnel.id === id));
-    return !plan.tunnels.some(({ id }) => id === primary.id) && fresh.length > 0 && (await isApplied(demo, answer.generation ?? 0)) ? { plan, fresh } : null;
+    const standing = tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to);
+    const fresh = standing.filter(({ id }) => !before.tunnels.some((tunnel) => tunnel.id === id));
+    return !plan.tunnels.some(({ id }) => id === primary.id) && standing.length >= 2 && (await isApplied(demo, answer.generation ?? 0)) ? { standing, fresh } : null;
   });
   if (!replaced) return;
   screen.evidence([`- ${pathInWords(primary.path)}`, ...replaced.fresh.map((tunnel) => `+ ${pathInWords(tunnel.path)}`)].join('\n'));
   const after = await sender.report();
-  check(demo, after.lost - there.lost <= 0, `the plan replaced it after ${((world.clock.now() - cutAt) / 1000).toFixed(1)} s; ${Math.max(0, after.lost - there.lost)} more packets lost by that`);
+  check(demo, after.lost - there.lost <= 0, `the plan replaced it after ${((world.clock.now() - cutAt) / 1000).toFixed(1)} s: the pair has ${replaced.standing.length} tunnels again; ${Math.max(0, after.lost - there.lost)} more packets lost by that`);
   await world.setPath(primary.path, { down: false });
 }
