@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import { compareText, ForemeshError, runCommand } from '../base/index.ts';
 
 /** The release that `tools/opa/go.mod` and the bootstrap pin; any 1.x speaks the same Rego. */
-export const OPA_VERSION = '1.22.2';
+export const OPA_VERSION = '1.19.1';
 
 /**
  * The OPA program: what `FOREMESH_OPA` names, else `opa` on PATH when it is a 1.x, else the newest in the cache

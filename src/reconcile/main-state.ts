@@ -1,6 +1,6 @@
 import { digest, FindingsError, ForemeshError, Stalled, type Finding, type SourceFile } from '../base/index.ts';
 import type { LocatedIntent } from '../intent/index.ts';
-import type { Intent, LiveTrailers, Verdict } from '../model/index.ts';
+import type { Intent, LiveTrailers, Override, Verdict } from '../model/index.ts';
 import type { CompiledPolicy, PolicyRunner } from '../policy/index.ts';
 import type { EngineDeps } from './deps.ts';
 import type { RecordStore } from './records.ts';
@@ -12,6 +12,8 @@ export interface MainState {
   intent: Intent;
   /** Digest of the intent without its commit: the same text on another commit is the same intent. */
   intentDigest: string;
+  /** Documents of kind Override in the intent in use, whatever their end; their id is their name. */
+  overrides: Override[];
   policyDigest: string;
   evaluate: PolicyRunner['evaluate'];
   /** Why main's tip is not what is in use, and warnings; empty when all is well. */
@@ -51,9 +53,10 @@ export function createMainReader(deps: Pick<EngineDeps, 'repository' | 'policy' 
     policy = (await usePolicy(tip, findings)) ?? policy ?? (await recoverPolicy(live));
     if (policy === null) throw stalled('POLICY_INVALID', 'no policy of main compiles', findings);
     const located = await readIntent(tip, findings);
-    const intent = (located && (await judge(located, policy, now, findings))) ?? state?.intent ?? (live ? await intentAt(live.intent) : null);
+    const judged = located && (await judge(located, policy, now, findings));
+    const intent = judged ?? state?.intent ?? (live ? await intentAt(live.intent) : null);
     if (intent === null) throw stalled('INTENT_INVALID', 'no intent of main is sound', findings);
-    state = { tip, intent, intentDigest: intentDigest(intent), policyDigest: policy.digest, evaluate: policy.runner.evaluate.bind(policy.runner), findings };
+    state = { tip, intent, intentDigest: intentDigest(intent), overrides: judged && located ? located.overrides : (state?.overrides ?? []), policyDigest: policy.digest, evaluate: policy.runner.evaluate.bind(policy.runner), findings };
     return state;
   }
 

@@ -11,7 +11,7 @@ import { causeLine, planMessage, verdictLine } from './messages.ts';
 import { hasFailure } from './observe.ts';
 import { scopeOf, type ProposalScope } from './proposal-marker.ts';
 import type { Proposal, WantedProposal } from './proposals.ts';
-import { applyRequests, requestsOf, type Request } from './requests.ts';
+import { applyRequests, requestsOf, standingOverrides, type Request } from './requests.ts';
 import type { CycleContext, LastDecision } from './state.ts';
 import { standingVetoes, vetoesOf } from './veto.ts';
 
@@ -108,7 +108,7 @@ function otherCause(context: CycleContext, { hint, requests, main, signed, tree,
 function inputsFor(context: CycleContext, round: Round, intent: Intent, applied: Intent | null, cause: Cause, carried: readonly Request[]): DecisionInputs {
   const { main, tree, signed, now, approved, requests } = round;
   const standing = {
-    overrides: tree.plan.overrides.filter(({ until }) => until > now),
+    overrides: standingOverrides(tree.plan.overrides, main.overrides, now),
     vetoes: standingVetoes(tree.plan.vetoes, now, applied, intent),
   };
   const lists = applyRequests(standing, [...carried, ...requests]);

@@ -32,6 +32,20 @@ export function overrideOf(request: OverrideRequest, intent: Intent | null, now:
   return { id: `o-${digest(override).slice(7, 15)}`, ...override };
 }
 
+/**
+ * What stands at `now`: overrides that were asked for and are in the live plan, and those that main's files hold. One
+ * of a file goes when its document does. A file's override begins to count at most a day before its end, as any other
+ * may last a day at most.
+ */
+export function standingOverrides(live: readonly Override[], files: readonly Override[], now: number): Override[] {
+  const asked = live.filter(({ id }) => ASKED_ID.test(id));
+  const written = files.filter(({ until }) => until <= now + OVERRIDE_MS_MAX);
+  return [...asked, ...written].filter(({ until }) => until > now);
+}
+
+/** As `overrideOf` makes them; a document's id is its name. */
+const ASKED_ID = /^o-[0-9a-f]{8}$/;
+
 /** What the lists are after the wishes, in the order in which they came. */
 export function applyRequests(plan: Pick<Plan, 'overrides' | 'vetoes'>, requests: readonly Request[]): { overrides: Override[]; vetoes: Veto[] } {
   const overrides = new Map(plan.overrides.map((override) => [override.id, override]));

@@ -114,6 +114,21 @@ describe('a cycle', () => {
     expect(engine.view().overrides).toEqual([]);
   });
 
+  it('follows an override that stands in a file of main, until its end or until it is taken out', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    const until = new Date(START_AT + 3_600_000).toISOString();
+    const document = `apiVersion: foremesh/v1\nkind: Override\nname: splice\nwhat: { avoidPath: { over: [berlin-gw1/cable, hamburg-gw1/dsl] } }\nuntil: '${until}'\nwhy: the cable is being spliced\nby: alice\n`;
+    await mesh.pushMain({ 'mesh-config/overrides.yaml': document });
+    await engine.cycle();
+    expect(engine.view().overrides.map(({ id }) => id)).toEqual(['splice']);
+    expect(engine.view().tunnels.map((tunnel) => tunnel.path)).not.toContain(path('berlin-gw1/cable', 'hamburg-gw1/dsl'));
+    await mesh.pushMain({ 'mesh-config/overrides.yaml': null });
+    await engine.cycle();
+    expect(engine.view().overrides).toEqual([]);
+  });
+
   it('plans again when mesh/live moves between plan and push', async () => {
     mesh = await createTestMesh();
     let interfere = false;
