@@ -1,6 +1,6 @@
 import { digest, FindingsError, ForemeshError, Stalled, type Finding, type SourceFile } from '../base/index.ts';
-import type { LocatedIntent } from '../intent/index.ts';
-import type { Intent, LiveTrailers, Override, Verdict } from '../model/index.ts';
+import { findingsOfVerdict, type LocatedIntent } from '../intent/index.ts';
+import type { Intent, LiveTrailers, Override } from '../model/index.ts';
 import type { CompiledPolicy, PolicyRunner } from '../policy/index.ts';
 import type { EngineDeps } from './deps.ts';
 import type { RecordStore } from './records.ts';
@@ -134,16 +134,6 @@ export function intentDigest(intent: Intent): string {
 
 function yamlOf(files: readonly SourceFile[]): SourceFile[] {
   return files.filter(({ file }) => file.endsWith('.yaml') || file.endsWith('.yml'));
-}
-
-function findingsOfVerdict(verdict: Verdict, located: LocatedIntent): Finding[] {
-  return verdict.reasons.map((reason) => ({
-    code: reason.code,
-    severity: reason.severity,
-    what: reason.message,
-    where: located.locate(reason.object),
-    fix: reason.fix,
-  }));
 }
 
 /** What is wrong with a tree is a finding; what is wrong with the machine is thrown on. */

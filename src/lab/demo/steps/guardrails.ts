@@ -52,10 +52,10 @@ async function showOverride(demo: Demo): Promise<void> {
   const carriers = carriersOf(before, CUT_PAIR.from, CUT_PAIR.to, 'voice');
   const other = before.tunnels.find(({ id, a, b }) => id !== carriers[0] && [a.site, b.site].includes(CUT_PAIR.from) && [a.site, b.site].includes(CUT_PAIR.to));
   if (!other) return check(demo, false, `${CUT_PAIR.from} – ${CUT_PAIR.to} has no second tunnel to pin`);
-  const forMs = world.kind === 'lab' ? 10_000 : 600_000;
+  const forMs = world.kind === 'lab' ? 10_000 : 60_000;
   const pair = `${CUT_PAIR.from}>${CUT_PAIR.to}`;
   const until = world.clock.now() + forMs;
-  screen.command(`foremesh override set pin ${pair} ${other.path} --for ${world.kind === 'lab' ? '10s' : '10m'} --why "fibre is being spliced"`);
+  screen.command(`foremesh override set pin ${pair} ${other.path} --for ${forMs / 1000}s --why "fibre is being spliced"`);
   await engine.ask('POST', '/v1/overrides', { what: { kind: 'pin-path', pair, path: other.path }, for: `${forMs / 1000}s`, why: 'fibre is being spliced', by: 'ada' });
   const pinned = await await_(demo, 'the pin is applied', 20_000, async () => {
     const answer = await engine.plan();
@@ -70,7 +70,7 @@ async function showOverride(demo: Demo): Promise<void> {
     return plan.overrides.length === 0 && world.clock.now() >= until ? plan : null;
   });
   note(demo, 'overrideExpired', expired ? 1 : 0);
-  check(demo, expired !== null, `it expired by itself ${world.kind === 'lab' ? '10 s' : '10 minutes'} later, as a commit with its own cause`);
+  check(demo, expired !== null, `it expired by itself after ${forMs / 1000} s, as a commit with its own cause`);
 }
 
 /** True when the underlay sees traffic, not only probes, on the path. */
