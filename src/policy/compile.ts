@@ -21,7 +21,7 @@ const SAFE_PATH = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9_][A-Za-z0-9._/-]{0,2
 /**
  * Checks (`opa check --strict`, tests included) and compiles Rego to WASM with the built-ins of `capabilities.ts` only.
  * Other files than `.rego` are ignored.
- * @returns all errors of the first step that fails, with file, line and column
+ * @returns all errors of the check, or of the build, with file, line and column
  * @throws ForemeshError TOOL_MISSING when `opaProgram` cannot be started
  */
 export async function compilePolicy(files: readonly SourceFile[], opaProgram: string): Promise<{ ok: true; policy: CompiledPolicy } | { ok: false; findings: Finding[] }> {
@@ -30,7 +30,7 @@ export async function compilePolicy(files: readonly SourceFile[], opaProgram: st
   if (refused.length > 0) return { ok: false, findings: refused };
   return await inTemporaryFolder(sources, opaProgram, async (folder) => {
     const check = await opa(opaProgram, folder, ['check', '--strict', '--format', 'json', '--max-errors', '100', ...LIMITS, 'src']);
-    if (check.exitCode !== 0) return { ok: false, findings: findingsOf(check) };
+    if (check.exitCode !== 0) return { ok: false, findings: await allFindings(check, () => opa(opaProgram, folder, ['check', '--format', 'json', '--max-errors', '100', ...LIMITS, 'src'])) };
     const entrypoints = QUESTIONS.flatMap((question) => ['--entrypoint', `foremesh/${question}/verdict`]);
     const build = await opa(opaProgram, folder, ['build', '--target', 'wasm', ...entrypoints, ...LIMITS, '--ignore', '*_test.rego', '--output', 'bundle.tar.gz', 'src']);
     if (build.exitCode !== 0) return { ok: false, findings: findingsOf(build) };
@@ -113,6 +113,13 @@ async function inTemporaryFolder<T>(sources: readonly SourceFile[], opaProgram: 
 /** No environment: rules and their tests have nothing to read there. */
 function opa(program: string, cwd: string, args: readonly string[]): Promise<CommandResult> {
   return runCommand(program, args, { cwd, env: { HOME: cwd }, timeoutMs: COMMAND_TIMEOUT_MS });
+}
+
+/** Some versions of OPA stop after the strict errors: what a plain check finds belongs to the same answer. */
+async function allFindings(strict: CommandResult, plainCheck: () => Promise<CommandResult>): Promise<Finding[]> {
+  const plain = await plainCheck();
+  const found = [...findingsOf(strict), ...(plain.exitCode === 0 ? [] : findingsOf(plain))];
+  return sortedBy(distinct(found), ({ where }) => `${where?.file ?? ''} ${String(where?.line ?? 0).padStart(8, '0')} ${String(where?.column ?? 0).padStart(8, '0')}`);
 }
 
 /** OPA's errors as findings; they come as JSON or, from some commands, as `file:row: code: message` lines. */

@@ -63,7 +63,7 @@ describe('compiling', () => {
   });
 
   it('refuses recursion', async () => {
-    expect((await errorsOf(withPlan('verdict := f(1)\n\nf(x) := g(x)\n\ng(x) := f(x)')))[0]).toMatch(/rule\.rego:5:1 .*recursive/);
+    expect((await errorsOf(withPlan('verdict := f(1)\n\nf(x) := g(x)\n\ng(x) := f(x)')))[0]).toMatch(/rule\.rego:[57]:1 .*recursive/);
   });
 
   it.each(['http.send({"url": "http://127.0.0.1/"})', 'opa.runtime()', 'time.now_ns()', 'rand.intn("x", 9)', 'regex.split("(a+)+$", "aaaa")', 'yaml.unmarshal("a: 1")', 'net.lookup_ip_addr("example.org")', 'uuid.rfc4122("x")', 'net.cidr_expand("10.0.0.0/8")'])(
