@@ -40,7 +40,7 @@ export function engineUrl(network: LabNetwork): string {
   return `https://${network.layout.engineAddress}:${CHANNEL_PORT}`;
 }
 
-export async function writeEngineConfig(network: LabNetwork, options: { forgeDir: string; opa: string; seed: string }): Promise<string> {
+export async function writeEngineConfig(network: LabNetwork, options: { forgeDir: string; opa: string; seed: string; firstPlanAfterTraining: boolean }): Promise<string> {
   const file = join(network.folder, 'engine.json');
   const config: EngineConfigFile = {
     stateDir: engineStateDir(network),
@@ -48,7 +48,7 @@ export async function writeEngineConfig(network: LabNetwork, options: { forgeDir
     channel: { address: network.layout.engineAddress, port: CHANNEL_PORT, hosts: [network.layout.engineAddress] },
     api: { socket: engineSocket(network) },
     opa: options.opa,
-    firstPlanAfterTraining: true,
+    firstPlanAfterTraining: options.firstPlanAfterTraining,
     seed: options.seed,
     logFile: join(network.folder, 'logs', 'engine.json.log'),
   };

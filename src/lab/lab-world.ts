@@ -20,6 +20,8 @@ export interface LabWorldOptions extends NetworkOptions {
   repository: { files: readonly SourceFile[] } | MeshRepository;
   /** Program `opa` for the engine. */
   opa: string;
+  /** The first plan waits for the models; by default it comes at once. */
+  firstPlanAfterTraining?: boolean;
   /** Called with the engine's state folder before the engine starts, e.g. to put a recorded history there. */
   prepareEngine?: (stateDir: string) => Promise<void>;
   /** Instead of `foremesh serve`. */
@@ -67,7 +69,7 @@ export async function createLabWorld(options: LabWorldOptions): Promise<LabWorld
     const repository = 'files' in options.repository ? await createMeshRepository({ dir: join(network.folder, 'repository'), files: options.repository.files, at: network.clock.now() }) : options.repository;
     const file: WorldFile = { forgeDir: repository.forgeDir, operatorKeyFile: repository.operatorKeyFile, detached: options.detached ?? false };
     await writeFile(join(network.folder, 'world.json'), JSON.stringify(file), { mode: 0o600 });
-    await writeEngineConfig(network, { forgeDir: repository.forgeDir, opa: options.opa, seed: options.seed ?? network.id });
+    await writeEngineConfig(network, { firstPlanAfterTraining: options.firstPlanAfterTraining ?? false, forgeDir: repository.forgeDir, opa: options.opa, seed: options.seed ?? network.id });
     await mkdir(join(network.folder, 'nodes'), { recursive: true });
     await mkdir(engineStateDir(network), { recursive: true, mode: 0o700 });
     await options.prepareEngine?.(engineStateDir(network));

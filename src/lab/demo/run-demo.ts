@@ -137,6 +137,7 @@ async function createWorld(options: DemoOptions, parts: WorldParts): Promise<Wor
     seed: options.seed,
     detached: options.stay ?? false,
     prepareEngine,
+    firstPlanAfterTraining: true,
     onStep: (text) => options.screen.busy(text),
     ...(options.signal ? { signal: options.signal } : {}),
   });
