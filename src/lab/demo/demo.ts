@@ -38,8 +38,15 @@ export function note(demo: Demo, fact: string, value: number | string): void {
 export async function await_<T>(demo: Demo, what: string, limitMs: number, look: () => Promise<T | null | undefined | false>): Promise<T | null> {
   demo.screen.busy(what);
   const found = await demo.world.until(look, limitMs);
-  if (found === null) check(demo, false, `waited ${Math.round(limitMs / 1000)} s in vain: ${what}`);
+  if (found === null) check(demo, false, `waited ${Math.round(limitMs / 1000)} s in vain: ${what} (${await engineState(demo)})`);
   return found;
+}
+
+/** What the engine is at, for the words of a failure. */
+async function engineState(demo: Demo): Promise<string> {
+  const { status, lastDecision } = await demo.engine.status();
+  const reasons = (lastDecision?.verdict.reasons ?? []).map(({ code, message }) => `${code} ${message}`);
+  return [`${status.state}: ${status.reason}`, ...(lastDecision ? [`last decision ${lastDecision.kind}`] : []), ...reasons, ...(lastDecision?.changes ?? []).slice(0, 12)].join('; ');
 }
 
 export function planOf(answer: { plan: Plan | null }): Plan {

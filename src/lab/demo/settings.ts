@@ -30,8 +30,8 @@ probe:
 telemetry:
   sampleInterval: 1s
 autoApply:
-  tunnelsMax: 2
-  sitesMax: 4
+  tunnelsMax: 3
+  sitesMax: 5
   trafficShareMax: 60%
   changesPerHourMax: 100
 vetoFor: 24h
