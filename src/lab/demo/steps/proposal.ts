@@ -23,9 +23,15 @@ export async function showProposal(demo: Demo): Promise<void> {
   screen.evidence([`#${proposal.id}  ${proposal.title}`, ...(shown.verdict?.reasons ?? []).map((reason) => `${reason.code}: ${reason.message}`), ...changeLines(shown.body)].join('\n'));
   const stillOld = planOf(await engine.plan()).tunnels.filter(({ path }) => affected.some((tunnel) => tunnel.path === path)).length;
   check(demo, stillOld === affected.length, `not applied: all ${affected.length} tunnels still stand on mesh/live`);
-  await approve(demo, proposal);
+  let approvedHead = await approve(demo, proposal);
   screen.command(`foremesh proposal approve ${proposal.id} --key ~/.ssh/id_ed25519`);
   const moved = await await_(demo, 'the approved change, applied', 45_000, async () => {
+    const renewed = (await openProposals(demo)).find(({ scope, headSha }) => scope === 'intent' && headSha !== approvedHead);
+    if (renewed) {
+      // a small change went in between, so the question is another one now and wants an answer of its own
+      approvedHead = await approve(demo, renewed);
+      screen.command(`foremesh proposal approve ${renewed.id} --key ~/.ssh/id_ed25519     # made again on the newest plan`);
+    }
     const answer = await engine.plan();
     const remaining = planOf(answer).tunnels.filter(({ path }) => path.includes(`${DRAINED.site}-gw1/${DRAINED.uplink}`));
     return remaining.length === 0 && (await isApplied(demo, (before.generation ?? 0) + 1)) ? answer : null;
@@ -52,11 +58,14 @@ export async function openProposals(demo: Demo): Promise<ProposalSummary[]> {
   return (await demo.engine.ask<{ proposals: ProposalSummary[] }>('GET', '/v1/proposals')).proposals;
 }
 
-async function approve(demo: Demo, proposal: ProposalSummary): Promise<void> {
+/** Gives the head that was approved. */
+async function approve(demo: Demo, proposal: ProposalSummary): Promise<string> {
   // the head may move while a person reads, when the forecast does: what counts is the head that is signed
   const current = (await openProposals(demo)).find(({ id }) => id === proposal.id) ?? proposal;
   const review = await signReview(current.id, { by: OPERATOR, verdict: 'approve', sha: current.headSha, at: demo.world.clock.now() }, demo.repository.operatorKeyFile);
-  await demo.engine.ask('POST', `/v1/proposals/${current.id}/reviews`, review);
+  const answer = await demo.world.api.request('POST', `/v1/proposals/${current.id}/reviews`, review);
+  // refused when the head moved while it was signed: looked at again in the next round
+  return answer.status < 300 ? current.headSha : '';
 }
 
 /** The tunnels of the proposal's list of changes. */
