@@ -42,7 +42,10 @@ function buildProgram(): Command {
 
 /** Errors of ours as one line with its fix; anything else is a bug and shows its stack. */
 function report(thrown: unknown): number {
-  if (thrown instanceof Interrupted) return 130;
+  if (thrown instanceof Interrupted) {
+    process.stderr.write(`foremesh: ${thrown.message}\n`);
+    return 130;
+  }
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 1;
   if (thrown instanceof FindingsError) {
     for (const finding of thrown.findings) process.stderr.write(`${formatFinding(finding)}\n`);

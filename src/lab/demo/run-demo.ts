@@ -93,7 +93,7 @@ export async function prepareDemo(options: DemoOptions): Promise<PreparedDemo> {
       demo,
       async close() {
         demo.peak?.stop();
-        if (options.stay) return;
+        if (options.stay && !options.signal?.aborted) return;
         await up.close();
         await rm(dir, { recursive: true, force: true });
       },
