@@ -5,29 +5,22 @@ import { await_, check, isApplied, note, pathInWords, planOf, type Demo } from '
 export async function showRevert(demo: Demo): Promise<void> {
   const { screen, engine, repository, world, intent } = demo;
   const before = await engine.plan();
-  await repository.git('fetch', '-q', 'origin');
-  await repository.git('switch', '-q', '-C', 'live', 'origin/mesh/live');
-  const reverted = await repository.git('rev-parse', 'HEAD');
-  const subject = await repository.git('log', '-1', '--format=%h %s');
-  await repository.git('revert', '--no-edit', 'HEAD');
-  await repository.git('push', '-q', 'origin', 'live:mesh/live');
-  await repository.git('switch', '-q', 'main');
+  const reverted = await revertTip(demo);
   screen.command('git switch mesh/live && git revert HEAD && git push');
-  screen.say(`taken back: ${subject}`);
+  screen.say(`taken back: ${await repository.git('log', '-1', '--format=%h %s', reverted)}`);
   const after = await await_(demo, 'nodes roll back', 45_000, async () => {
-    const status = await engine.status();
-    return status.live?.decision === 'reverted' && (await isApplied(demo, (before.generation ?? 0) + 1)) ? engine.plan() : null;
+    const answered = await findAnswer(demo, reverted);
+    return answered && (await isApplied(demo, answered.generation)) ? { ...answered, plan: planOf(await engine.plan()) } : null;
   });
   if (!after) return;
-  const [old, now] = [planOf(before), planOf(after)];
+  const [old, now] = [planOf(before), after.plan];
   const back = now.tunnels.filter(({ id }) => !old.tunnels.some((tunnel) => tunnel.id === id));
   const gone = old.tunnels.filter(({ id }) => !now.tunnels.some((tunnel) => tunnel.id === id));
   screen.evidence([...gone.map((tunnel) => `- ${pathInWords(tunnel.path)}`), ...back.map((tunnel) => `+ ${pathInWords(tunnel.path)}`)].join('\n') || '(routes only: no tunnel came or went)');
-  await repository.git('fetch', '-q', 'origin');
-  const differing = await repository.git('diff', '--name-only', `${reverted}^`, after.commit ?? 'origin/mesh/live', '--', 'plan/nodes');
+  const differing = await repository.git('diff', '--name-only', `${reverted}^`, after.commit, '--', 'plan/nodes');
   const runtimes = await Promise.all(intent.sites.flatMap(({ nodes }) => nodes).map((node) => world.nodeState(node.id)));
-  const rolled = runtimes.filter(({ generation }) => generation >= (after.generation ?? 0)).length;
-  screen.command(`git diff --stat ${reverted.slice(0, 10)}^ ${(after.commit ?? '').slice(0, 10)} -- plan/nodes     # nothing: every node's config is as it was`);
+  const rolled = runtimes.filter(({ generation }) => generation >= after.generation).length;
+  screen.command(`git diff --stat ${reverted.slice(0, 10)}^ ${after.commit.slice(0, 10)} -- plan/nodes     # nothing: every node's config is as it was`);
   check(demo, rolled === runtimes.length && differing === '', `all ${rolled} nodes run generation ${after.generation} (one up, as always) with the very configs of before`);
   const vetoes = await engine.vetoes();
   screen.command('foremesh veto list');
@@ -38,6 +31,36 @@ export async function showRevert(demo: Demo): Promise<void> {
   note(demo, 'vetoes', vetoes.length);
   note(demo, 'revertReturned', returned.length);
   check(demo, vetoes.length > 0 && returned.length === 0, `four cycles later demand still asks for it, and the engine has not brought it back (${vetoes.length} vetoes stand)`);
+}
+
+/** Reverts the tip of mesh/live as a person does, again when the engine pushed first. Gives the commit that was taken back. */
+async function revertTip({ repository }: Demo): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    await repository.git('fetch', '-q', 'origin');
+    await repository.git('switch', '-q', '-C', 'live', 'origin/mesh/live');
+    const tip = await repository.git('rev-parse', 'HEAD');
+    await repository.git('revert', '--no-edit', 'HEAD');
+    try {
+      await repository.git('push', '-q', 'origin', 'live:mesh/live');
+      return tip;
+    } catch (cause) {
+      if (attempt === 5) throw cause;
+    } finally {
+      await repository.git('switch', '-q', 'main');
+    }
+  }
+}
+
+/** The engine's signed answer to the revert, which is what nodes run. */
+async function findAnswer({ repository }: Demo, reverted: string): Promise<{ commit: string; generation: number } | null> {
+  await repository.git('fetch', '-q', 'origin');
+  const trailer = (key: string): string => `%(trailers:key=Foremesh-${key},valueonly,separator=%x2C)`;
+  const log = await repository.git('log', '--first-parent', `--format=%H ${trailer('Decision')} ${trailer('Generation')}`, `${reverted}..origin/mesh/live`);
+  for (const line of log.split('\n')) {
+    const [commit = '', decision = '', generation = ''] = line.split(' ');
+    if (decision === 'reverted') return { commit, generation: Number(generation) };
+  }
+  return null;
 }
 
 /** True when a plan has what a veto forbids; a tunnel that went may have gone for another reason, so its absence says nothing. */
