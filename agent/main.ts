@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createLog, ForemeshError, type Log, messageOf, systemClock } from '../src/base/index.ts';
+import { createLog, ForemeshError, keepCommandHelper, type Log, messageOf, systemClock } from '../src/base/index.ts';
 import { createDataplanePort } from './dataplane/index.ts';
 import { AGENT_VERSION, createAgent } from './agent.ts';
 import { obtainIdentity } from './identity.ts';
@@ -39,6 +39,7 @@ async function main(args: string[]): Promise<number> {
 }
 
 async function run(settings: AgentSettings, log: Log): Promise<void> {
+  keepCommandHelper();
   const { node, stateDir } = settings;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, drift: ['not joined yet'], connected: false, settled: false });

@@ -107,8 +107,8 @@ export interface DataplanePort {
   switchLanes(lanes: readonly LaneWanted[]): void;
   /** Counters since the table was made; they may start again from 0. */
   counters(): Promise<DataplaneCounters>;
-  /** Tunnel interfaces that exist now: what a restarted agent adopts. */
-  listInterfaces(): Promise<TunnelId[]>;
+  /** Of the tunnel interfaces that exist now, by id, which is also what a restarted agent adopts. Cheap: asked in every pass. */
+  tunnelCounters(): Promise<DataplaneCounters['tunnels']>;
   /** Takes away everything of ours, guards last. */
   clear(): Promise<void>;
 }

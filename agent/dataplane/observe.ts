@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { digest, ForemeshError } from '../../src/base/index.ts';
 import { NFT_TABLE } from './names.ts';
 import type { Machine } from './machine.ts';
@@ -42,41 +43,38 @@ export interface ObservedRuleset {
   digest: string;
 }
 
-/** Reads the kernel's state with `ip -j` and `nft -j`. @throws ForemeshError DATAPLANE_FAILED, TOOL_MISSING */
+/**
+ * Reads the kernel's state with one `ip` and one `nft`: starting a program costs more than what it does.
+ * @throws ForemeshError DATAPLANE_FAILED, TOOL_MISSING
+ */
 export async function observe(machine: Machine, sysctls: readonly string[]): Promise<Observed> {
-  const [links, addresses, neighbours, rules, routes, ruleset, values] = await Promise.all([
-    readLinks(machine),
-    ipJson<IpAddresses>(machine, ['-4', 'addr', 'show']),
-    ipJson<IpNeighbour>(machine, ['-4', 'neigh', 'show', 'nud', 'permanent']),
-    ipJson<IpRule>(machine, ['-4', 'rule', 'show']),
-    ipJson<IpRoute>(machine, ['route', 'show', 'table', 'all']),
+  const [[links, addresses, neighbours, rules, routes], ruleset, values] = await Promise.all([
+    ipJson<[IpLink, IpAddresses, IpNeighbour, IpRule, IpRoute]>(machine, ['link show', 'addr show', 'neigh show nud permanent', 'rule show', 'route show table all']),
     readRuleset(machine),
     Promise.all(sysctls.map(async (name) => [name, await machine.readSysctl(name)] as const)),
   ]);
   return {
     sysctls: new Map(values),
-    links,
-    addresses: addresses.flatMap(({ ifname, addr_info }) => addr_info.map((info) => ({ interface: ifname, address: `${info.local}/${info.prefixlen}`, label: info.label ?? '' }))),
-    neighbours: neighbours.map(({ dev, dst, lladdr }) => ({ interface: dev, address: dst, mac: lladdr ?? '' })),
+    links: links.map(readLink),
+    addresses: addresses.flatMap(({ ifname, addr_info }) =>
+      addr_info.filter(({ family }) => family === 'inet').map((info) => ({ interface: ifname, address: `${info.local}/${info.prefixlen}`, label: info.label ?? '' })),
+    ),
+    neighbours: neighbours.filter(({ dst }) => isIPv4(dst)).map(({ dev, dst, lladdr }) => ({ interface: dev, address: dst, mac: lladdr ?? '' })),
     rules: rules.flatMap(({ priority, fwmark, table }) => (fwmark === undefined ? [] : [{ priority, mark: Number(fwmark), table: table ?? 'main' }])),
     routes: routes.flatMap(readRoute),
     ruleset,
   };
 }
 
-/** All interfaces. */
-export async function readLinks(machine: Machine): Promise<ObservedLink[]> {
-  const links = await ipJson<IpLink>(machine, ['-d', 'link', 'show']);
-  return links.map(({ ifname, flags, mtu, address, linkinfo }) => {
-    const data = linkinfo?.info_kind === 'vxlan' ? linkinfo.info_data : undefined;
-    return {
-      name: ifname,
-      isUp: flags.includes('UP'),
-      mtu,
-      mac: address ?? '',
-      vxlan: data ? { vni: data.id, local: data.local ?? '', remote: data.remote ?? '', port: data.port, lower: data.link ?? '' } : null,
-    };
-  });
+function readLink({ ifname, flags, mtu, address, linkinfo }: IpLink): ObservedLink {
+  const data = linkinfo?.info_kind === 'vxlan' ? linkinfo.info_data : undefined;
+  return {
+    name: ifname,
+    isUp: flags.includes('UP'),
+    mtu,
+    mac: address ?? '',
+    vxlan: data ? { vni: data.id, local: data.local ?? '', remote: data.remote ?? '', port: data.port, lower: data.link ?? '' } : null,
+  };
 }
 
 /** Interface counters by name. `/proc/net/dev`: name, then eight figures received and eight sent, bytes and packets first. */
@@ -129,11 +127,12 @@ function readRoute(route: IpRoute): ObservedRoute[] {
   return [{ table, prefix, via: type === 'unreachable' ? null : { address: gateway ?? null, interface: dev ?? '' }, metric }];
 }
 
-async function ipJson<Item>(machine: Machine, args: string[]): Promise<Item[]> {
-  const result = await machine.run('ip', ['-j', ...args]);
-  if (result.exitCode !== 0) throw failed(`ip ${args.join(' ')}`, result.stderr);
-  const text = result.stdout.toString('utf8').trim();
-  return text === '' ? [] : (JSON.parse(text) as Item[]);
+/** One list for each `ip` command, in order: in a batch each prints one line of JSON. */
+async function ipJson<Lists extends unknown[]>(machine: Machine, commands: readonly string[]): Promise<{ [Index in keyof Lists]: Lists[Index][] }> {
+  const result = await machine.run('ip', ['-j', '-d', '-batch', '-'], `${commands.join('\n')}\n`);
+  const lines = result.stdout.toString('utf8').split('\n').filter((line) => line.trim() !== '');
+  if (result.exitCode !== 0 || lines.length !== commands.length) throw failed(`ip ${commands.join(', ')}`, result.stderr || `${lines.length} answers to ${commands.length} questions`);
+  return lines.map((line) => JSON.parse(line) as unknown[]) as { [Index in keyof Lists]: Lists[Index][] };
 }
 
 interface IpLink {
@@ -146,7 +145,7 @@ interface IpLink {
 }
 interface IpAddresses {
   ifname: string;
-  addr_info: { local: string; prefixlen: number; label?: string }[];
+  addr_info: { family: string; local: string; prefixlen: number; label?: string }[];
 }
 interface IpNeighbour {
   dev: string;

@@ -1,4 +1,4 @@
-import { type Clock, type Log, systemClock } from '../../src/base/index.ts';
+import { type Clock, type Log, sortedBy, systemClock } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
 import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted } from '../ports.ts';
 import { clearChanges, type InstalledRuleset, laneLines, planChanges, remoteOverlaysOf, sysctlNames } from './changes.ts';
@@ -7,7 +7,7 @@ import { execute } from './execute.ts';
 import { FastLanes } from './fast-lanes.ts';
 import { localMachine, type Machine } from './machine.ts';
 import { ESP_INTERFACE, isTunnelName, readOfferedCounter } from './names.ts';
-import { observe, readCounters, readLinks, readRuleset, readTraffic } from './observe.ts';
+import { observe, readCounters, readRuleset, readTraffic } from './observe.ts';
 import { buildRuleset, LEAK_COUNTER, type ManagementTraffic, rulesetText } from './ruleset.ts';
 
 export interface DataplanePortOptions {
@@ -78,20 +78,20 @@ class KernelDataplane implements KernelDataplanePort {
   }
 
   async counters(): Promise<DataplaneCounters> {
-    const [counters, traffic] = await Promise.all([readCounters(this.#machine), readTraffic(this.#machine)]);
+    const [counters, tunnels] = await Promise.all([readCounters(this.#machine), this.tunnelCounters()]);
     return {
       offered: counters.flatMap(({ name, packets, bytes }) => {
         const pair = readOfferedCounter(name);
         return pair ? [{ ...pair, bytes, packets }] : [];
       }),
-      tunnels: traffic.flatMap(({ name, ...counts }) => (isTunnelName(name) ? [{ tunnel: name, ...counts }] : [])),
+      tunnels,
       leakPackets: counters.find(({ name }) => name === LEAK_COUNTER)?.packets ?? 0,
     };
   }
 
-  async listInterfaces(): Promise<TunnelId[]> {
-    const links = await readLinks(this.#machine);
-    return links.flatMap(({ name, vxlan }) => (vxlan && isTunnelName(name) ? [name] : [])).sort();
+  async tunnelCounters(): Promise<DataplaneCounters['tunnels']> {
+    const traffic = await readTraffic(this.#machine);
+    return sortedBy(traffic.flatMap(({ name, ...counts }) => (isTunnelName(name) ? [{ tunnel: name, ...counts }] : [])), ({ tunnel }) => tunnel);
   }
 
   async clear(): Promise<void> {

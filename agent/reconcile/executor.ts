@@ -3,7 +3,7 @@ import type { TunnelId } from '../../src/model/index.ts';
 import type { AgentPorts, Credentials, SaState } from '../ports.ts';
 import type { ProbeSet } from '../probe/index.ts';
 import { changedLanes, chooseLanes } from './lanes.ts';
-import { firstMemory, noteObserved, remember, rememberDesired, rememberSwitch, rememberTry, wantedTunnels } from './memory.ts';
+import { firstMemory, noteObserved, remember, rememberDesired, rememberSwitch, rememberTry } from './memory.ts';
 import { differences, healthOf, nextActions } from './next-actions.ts';
 import { retryDelayMs } from './timing.ts';
 import type { Action, Desired, Memory, Observed } from './types.ts';
@@ -106,7 +106,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   }
 
   async function pass(target: Desired): Promise<number | 'again'> {
-    const observed = await observe(target);
+    const observed = await observe();
     if (target !== desired) return 'again';
     const nowMs = clock.monotonicMs();
     memory = noteObserved(memory, target, observed, nowMs);
@@ -121,13 +121,10 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     return 'again';
   }
 
-  async function observe(target: Desired): Promise<Observed> {
-    const interfaces = await ports.dataplane.listInterfaces();
+  async function observe(): Promise<Observed> {
+    const counters = await ports.dataplane.tunnelCounters();
     const daemon = await observeDaemon();
-    const wanted = wantedTunnels(target);
-    const isAnyOld = [...interfaces, ...(daemon?.sas.map((sa) => sa.tunnel) ?? [])].some((tunnel) => !wanted.has(tunnel));
-    const counters = isAnyOld ? (await ports.dataplane.counters()).tunnels : [];
-    return { daemon, interfaces, probes: probes.views(), rxPackets: new Map(counters.map((counter) => [counter.tunnel, counter.rxPackets])) };
+    return { daemon, interfaces: counters.map(({ tunnel }) => tunnel), probes: probes.views(), rxPackets: new Map(counters.map((counter) => [counter.tunnel, counter.rxPackets])) };
   }
 
   async function observeDaemon(): Promise<Observed['daemon']> {

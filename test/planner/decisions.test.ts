@@ -169,6 +169,21 @@ describe('backups', () => {
     expect(backup).not.toBe(primary);
   });
 
+  it('keep their slot against a class that matters less, also while they measure worse than their class asks', () => {
+    const demands = ['hamburg>berlin business 0.9' as const, 'hamburg>aws-fra bulk 1' as const];
+    const before = planFor({ demands, now: NOW - HOUR }).plan;
+    const standby = 'berlin-gw1/fibre~hamburg-gw1/lte';
+    expect(tunnelPaths(before).filter((path) => path.includes('hamburg'))).toContain(standby);
+    const busy = before.tunnels.map(({ id }) => ({ tunnel: id, lastUsedAt: NOW, mbps: 1 }));
+    for (const lossRatio of [0, 0.015, 0.03]) {
+      const { plan: planned } = planFor({ demands: [...demands, 'hamburg>paris voice 0.2'], previous: before, paths: [{ path: standby, lossRatio }], tunnels: busy });
+      const paths = tunnelPaths(planned).filter((path) => path.includes('hamburg'));
+      expect(paths.filter((path) => path.includes('paris')), `loss ${lossRatio}`).toHaveLength(1);
+      expect(paths, `loss ${lossRatio}`).toContain(standby);
+      expect(paths.filter((path) => path.includes('aws-fra')), `loss ${lossRatio}`).toEqual([]);
+    }
+  });
+
   it('avoid a shared risk group before anything else but an uplink', () => {
     const intent = withNode(exampleIntent(), 'berlin-gw1', (node) => ({
       ...node,

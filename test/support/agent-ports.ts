@@ -132,8 +132,8 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
         async counters() {
           return { offered: own.offered, tunnels: [...own.rxPackets].map(([tunnel, rxPackets]) => ({ tunnel, rxPackets, rxBytes: rxPackets * 100, txBytes: 0, txPackets: 0 })), leakPackets: 0 };
         },
-        async listInterfaces() {
-          return [...own.interfaces];
+        async tunnelCounters() {
+          return [...own.interfaces].map((tunnel) => ({ tunnel, rxPackets: own.rxPackets.get(tunnel) ?? 0, rxBytes: (own.rxPackets.get(tunnel) ?? 0) * 100, txBytes: 0, txPackets: 0 }));
         },
         async clear() {
           note('clear');

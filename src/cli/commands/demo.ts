@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { systemClock } from '../../base/index.ts';
+import { keepCommandHelper, systemClock } from '../../base/index.ts';
 import { createScreen, isLabPossible, runDemo } from '../../lab/index.ts';
 import { findOpa } from '../../policy/index.ts';
 import { endSignal } from '../end-signal.ts';
@@ -23,6 +23,7 @@ export function addDemoCommand(program: Command): void {
     .option('--seed <text>', 'of WAN, history and simulation', 'demo')
     .addOption(outputOption())
     .action(async (options: DemoCommandOptions) => {
+      keepCommandHelper();
       const signal = endSignal();
       const startMs = systemClock.monotonicMs();
       const isJson = options.output === 'json';

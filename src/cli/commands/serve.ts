@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { keepCommandHelper } from '../../base/index.ts';
 import { ask } from '../engine-client.ts';
 import { endSignal } from '../end-signal.ts';
 import { printResult } from '../output.ts';
@@ -13,7 +14,10 @@ export function addServeCommand(program: Command): void {
     .command('serve')
     .description('run the engine')
     .requiredOption('--config <file>', 'settings, JSON or YAML (docs/api.md)')
-    .action(async ({ config }: { config: string }) => serve(await loadServeConfig(config), endSignal()));
+    .action(async ({ config }: { config: string }) => {
+      keepCommandHelper();
+      await serve(await loadServeConfig(config), endSignal());
+    });
 }
 
 /** The agent is a program of its own that shares no code with the engine: started as a process, signals handed on. */

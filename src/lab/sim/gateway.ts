@@ -33,6 +33,8 @@ const IKE_TRIES = 3;
 const DPD_INTERVAL_MS = 1000;
 const DPD_MISSES_MAX = 3;
 
+const NO_TRAFFIC = { rxBytes: 0, txBytes: 0, rxPackets: 0, txPackets: 0 };
+
 /**
  * One gateway of the simulated network: IKE daemon, kernel forwarding and probe sockets behind the agent's own ports, as
  * far as an agent can tell. SAs need two round trips, both ends' connections and certificates of the same CA; traffic
@@ -354,7 +356,7 @@ export class SimGateway {
         tunnels: [...this.#tunnelCounters].map(([tunnel, counter]) => ({ tunnel, ...counter })),
         leakPackets: 0,
       }),
-      listInterfaces: async () => [...this.#interfaces],
+      tunnelCounters: async () => [...this.#interfaces].map((tunnel) => ({ tunnel, ...(this.#tunnelCounters.get(tunnel) ?? NO_TRAFFIC) })),
       clear: async () => {
         this.#wanted = null;
         this.#interfaces.clear();
