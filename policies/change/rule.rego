@@ -3,7 +3,7 @@
 # description: >-
 #   Judges the difference between the running plan and the next one. This is the place, and the only one, where it is
 #   decided what is applied at once and what becomes a proposal. A veto denies, whatever else holds. Then: a person
-#   who approved exactly this change, or who caused it by hand, has decided. Then the sizes.
+#   who approved all of it, or who caused it by hand, has decided. Then the sizes, of what no person has approved.
 package foremesh.change
 
 import data.foremesh.lib.input as shape
@@ -61,7 +61,10 @@ failure_factor := 2
 # The first plan has nothing to be compared with; a revert, an override and its end are a person's own act.
 is_decided_by_person if input.cause in {"revert", "override", "expiry"}
 
-is_decided_by_person if input.approvedDigest == input.changeset.digest
+is_decided_by_person if {
+	count(input.changeset.changes) > 0
+	count(input.unapproved.changes) == 0
+}
 
 is_first if input.cause == "initial"
 
@@ -91,7 +94,7 @@ findings contains finding(rego.metadata.rule(), auto_apply("tunnelsMax"), messag
 	message := sprintf("%d tunnels change, %d may without a person", [tunnels_changed, tunnels_max])
 }
 
-tunnels_changed := (input.changeset.tunnelsAdded + input.changeset.tunnelsRemoved) + input.changeset.tunnelsMoved
+tunnels_changed := (input.unapproved.tunnelsAdded + input.unapproved.tunnelsRemoved) + input.unapproved.tunnelsMoved
 
 tunnels_max := input.autoApply.tunnelsMax * failure_factor if {
 	is_repair
@@ -106,7 +109,7 @@ tunnels_max := input.autoApply.tunnelsMax * failure_factor if {
 findings contains finding(rego.metadata.rule(), auto_apply("sitesMax"), message, "approve the proposal, or raise autoApply.sitesMax") if {
 	not is_first
 	not is_repair
-	sites := count(input.changeset.sitesTouched)
+	sites := count(input.unapproved.sitesTouched)
 	sites > input.autoApply.sitesMax
 	message := sprintf("%d sites are touched, %d may be without a person", [sites, input.autoApply.sitesMax])
 }
@@ -120,8 +123,8 @@ findings contains finding(rego.metadata.rule(), auto_apply("sitesMax"), message,
 findings contains finding(rego.metadata.rule(), auto_apply("trafficShareMax"), message, "approve the proposal, or raise autoApply.trafficShareMax") if {
 	not is_first
 	not is_repair
-	input.changeset.trafficMovedShare > input.autoApply.trafficShareMax
-	message := sprintf("%d %% of all traffic is re-routed, %d %% may be without a person", [round(input.changeset.trafficMovedShare * 100), round(input.autoApply.trafficShareMax * 100)])
+	input.unapproved.trafficMovedShare > input.autoApply.trafficShareMax
+	message := sprintf("%d %% of all traffic is re-routed, %d %% may be without a person", [round(input.unapproved.trafficMovedShare * 100), round(input.autoApply.trafficShareMax * 100)])
 }
 
 # METADATA
@@ -145,8 +148,8 @@ findings contains finding(rego.metadata.rule(), auto_apply("changesPerHourMax"),
 findings contains finding(rego.metadata.rule(), {"kind": "Changeset", "name": input.changeset.digest, "field": "usdPerMonthDelta"}, message, "approve the proposal, or raise usd_per_month_max in policies/change/rule.rego") if {
 	not is_first
 	not is_repair
-	input.changeset.usdPerMonthDelta > usd_per_month_max
-	message := sprintf("the change costs %d USD more a month, %d may be without a person", [round(input.changeset.usdPerMonthDelta), usd_per_month_max])
+	input.unapproved.usdPerMonthDelta > usd_per_month_max
+	message := sprintf("the change costs %d USD more a month, %d may be without a person", [round(input.unapproved.usdPerMonthDelta), usd_per_month_max])
 }
 
 # METADATA
@@ -157,7 +160,7 @@ findings contains finding(rego.metadata.rule(), {"kind": "Changeset", "name": in
 #   severity: warning
 findings contains finding(rego.metadata.rule(), object_of(change), message, "approve the proposal if these two should talk") if {
 	not is_first
-	some change in input.changeset.changes
+	some change in input.unapproved.changes
 	change.key.kind == "admission"
 	not startswith(change.summary, "-")
 	message := sprintf("%s: the two sites could not talk before", [change.summary])
@@ -172,7 +175,7 @@ findings contains finding(rego.metadata.rule(), object_of(change), message, "app
 findings contains finding(rego.metadata.rule(), {"kind": "Changeset", "name": input.changeset.digest, "field": "impact"}, message, "approve the proposal at a quiet time") if {
 	not is_first
 	not is_repair
-	pairs := {change.pair | some change in input.changeset.changes; change.impact == "interrupt"}
+	pairs := {change.pair | some change in input.unapproved.changes; change.impact == "interrupt"}
 	count(pairs) > interrupted_pairs_max
 	message := sprintf("traffic of %d pairs is interrupted, of %d it may be without a person", [count(pairs), interrupted_pairs_max])
 }
@@ -209,9 +212,11 @@ finding(metadata, object, message, fix) := {
 problems := union({
 	shape.object_problems("input", input, input_fields),
 	shape.object_problems("changeset", shape.at(["changeset"]), changeset_fields),
+	shape.object_problems("unapproved", shape.at(["unapproved"]), changeset_fields),
 	shape.object_problems("autoApply", shape.at(["autoApply"]), auto_apply_fields),
 	shape.object_problems("forecast", shape.at(["forecast"]), {"model": {"string"}, "wape": {"number"}, "drift": {"number"}}),
 	shape.list_problems("changeset.changes", shape.at(["changeset", "changes"]), change_fields),
+	shape.list_problems("unapproved.changes", shape.at(["unapproved", "changes"]), change_fields),
 	cause_problems,
 })
 
@@ -223,11 +228,11 @@ input_fields := {
 	"now": {"number"},
 	"cause": {"string"},
 	"changeset": {"object"},
+	"unapproved": {"object"},
 	"forecast": {"object"},
 	"changesLastHour": {"number"},
 	"autoApply": {"object"},
 	"vetoes": {"array"},
-	"approvedDigest": {"string", "null"},
 }
 
 changeset_fields := {

@@ -2,24 +2,26 @@ package foremesh.change_test
 
 import data.foremesh.change
 
+changes_at_every_limit := {
+	"digest": "sha256:1",
+	"changes": [{"key": {"kind": "tunnel-add"}, "fingerprint": "f1", "impact": "none", "summary": "+ tunnel a~b", "tunnel": "t-1", "pair": "a>b"}],
+	"tunnelsAdded": 2,
+	"tunnelsRemoved": 1,
+	"tunnelsMoved": 1,
+	"sitesTouched": ["a", "b", "c"],
+	"trafficMovedShare": 0.5,
+	"usdPerMonthDelta": 1000,
+}
+
 good := {
 	"now": 0,
 	"cause": "forecast",
-	"changeset": {
-		"digest": "sha256:1",
-		"changes": [{"key": {"kind": "tunnel-add"}, "fingerprint": "f1", "impact": "none", "summary": "+ tunnel a~b", "tunnel": "t-1", "pair": "a>b"}],
-		"tunnelsAdded": 2,
-		"tunnelsRemoved": 1,
-		"tunnelsMoved": 1,
-		"sitesTouched": ["a", "b", "c"],
-		"trafficMovedShare": 0.5,
-		"usdPerMonthDelta": 1000,
-	},
+	"changeset": changes_at_every_limit,
+	"unapproved": changes_at_every_limit,
 	"forecast": {"model": "ewma", "wape": 0.6, "drift": 0},
 	"changesLastHour": 19,
 	"autoApply": {"tunnelsMax": 4, "sitesMax": 3, "trafficShareMax": 0.5, "changesPerHourMax": 20},
 	"vetoes": [],
-	"approvedDigest": null,
 }
 
 admission(summary) := {"key": {"kind": "admission"}, "fingerprint": "f2", "impact": "none", "summary": summary, "tunnel": null, "pair": "a>b"}
@@ -44,15 +46,15 @@ test_change_at_every_limit_is_allowed if {
 
 fires := [
 	{"path": "/vetoes", "value": ["f1"], "code": "CHANGE_VETOED", "decision": "deny"},
-	{"path": "/changeset/tunnelsAdded", "value": 3, "code": "CHANGE_TUNNELS", "decision": "needsApproval"},
-	{"path": "/changeset/tunnelsRemoved", "value": 2, "code": "CHANGE_TUNNELS", "decision": "needsApproval"},
-	{"path": "/changeset/tunnelsMoved", "value": 2, "code": "CHANGE_TUNNELS", "decision": "needsApproval"},
-	{"path": "/changeset/sitesTouched", "value": ["a", "b", "c", "d"], "code": "CHANGE_SITES", "decision": "needsApproval"},
-	{"path": "/changeset/trafficMovedShare", "value": 0.51, "code": "CHANGE_TRAFFIC_SHARE", "decision": "needsApproval"},
+	{"path": "/unapproved/tunnelsAdded", "value": 3, "code": "CHANGE_TUNNELS", "decision": "needsApproval"},
+	{"path": "/unapproved/tunnelsRemoved", "value": 2, "code": "CHANGE_TUNNELS", "decision": "needsApproval"},
+	{"path": "/unapproved/tunnelsMoved", "value": 2, "code": "CHANGE_TUNNELS", "decision": "needsApproval"},
+	{"path": "/unapproved/sitesTouched", "value": ["a", "b", "c", "d"], "code": "CHANGE_SITES", "decision": "needsApproval"},
+	{"path": "/unapproved/trafficMovedShare", "value": 0.51, "code": "CHANGE_TRAFFIC_SHARE", "decision": "needsApproval"},
 	{"path": "/changesLastHour", "value": 20, "code": "CHANGE_HOURLY_BUDGET", "decision": "needsApproval"},
-	{"path": "/changeset/usdPerMonthDelta", "value": 1001, "code": "CHANGE_COST", "decision": "needsApproval"},
-	{"path": "/changeset/changes", "value": [admission("+ a and b may talk")], "code": "CHANGE_ADMISSION", "decision": "needsApproval"},
-	{"path": "/changeset/changes", "value": interrupted(["a>b", "a>c", "b>c"]), "code": "CHANGE_INTERRUPTS", "decision": "needsApproval"},
+	{"path": "/unapproved/usdPerMonthDelta", "value": 1001, "code": "CHANGE_COST", "decision": "needsApproval"},
+	{"path": "/unapproved/changes", "value": [admission("+ a and b may talk")], "code": "CHANGE_ADMISSION", "decision": "needsApproval"},
+	{"path": "/unapproved/changes", "value": interrupted(["a>b", "a>c", "b>c"]), "code": "CHANGE_INTERRUPTS", "decision": "needsApproval"},
 	{"path": "/forecast/wape", "value": 0.7, "code": "CHANGE_FORECAST_UNSURE", "decision": "allow"},
 ]
 
@@ -66,18 +68,18 @@ test_each_rule_fires if {
 
 test_every_rule_has_a_case if change.rules_run - {"CHANGE_INPUT"} == {case.code | some case in fires}
 
-test_lost_admission_asks_nobody if verdict_on(changed("/changeset/changes", [admission("- a and b may talk")])).decision == "allow"
+test_lost_admission_asks_nobody if verdict_on(changed("/unapproved/changes", [admission("- a and b may talk")])).decision == "allow"
 
-test_two_interrupted_pairs_ask_nobody if verdict_on(changed("/changeset/changes", interrupted(["a>b", "a>c"]))).decision == "allow"
+test_two_interrupted_pairs_ask_nobody if verdict_on(changed("/unapproved/changes", interrupted(["a>b", "a>c"]))).decision == "allow"
 
 # Everything that asks, at once.
 large := json.patch(good, [
-	{"op": "replace", "path": "/changeset/tunnelsAdded", "value": 100},
-	{"op": "replace", "path": "/changeset/sitesTouched", "value": ["a", "b", "c", "d"]},
-	{"op": "replace", "path": "/changeset/trafficMovedShare", "value": 1},
-	{"op": "replace", "path": "/changeset/usdPerMonthDelta", "value": 99999},
+	{"op": "replace", "path": "/unapproved/tunnelsAdded", "value": 100},
+	{"op": "replace", "path": "/unapproved/sitesTouched", "value": ["a", "b", "c", "d"]},
+	{"op": "replace", "path": "/unapproved/trafficMovedShare", "value": 1},
+	{"op": "replace", "path": "/unapproved/usdPerMonthDelta", "value": 99999},
 	{"op": "replace", "path": "/changesLastHour", "value": 99},
-	{"op": "add", "path": "/changeset/changes/-", "value": admission("+ a and b may talk")},
+	{"op": "add", "path": "/unapproved/changes/-", "value": admission("+ a and b may talk")},
 ])
 
 test_first_plan_is_allowed_whatever_its_size if verdict_on(caused(large, "initial")).decision == "allow"
@@ -96,27 +98,37 @@ test_other_causes_ask if {
 	}
 }
 
-test_approved_digest_allows if verdict_on(json.patch(large, [{"op": "replace", "path": "/approvedDigest", "value": "sha256:1"}])).decision == "allow"
+wholly_approved := json.patch(large, [{"op": "replace", "path": "/unapproved/changes", "value": []}])
 
-test_approval_of_another_change_does_not if verdict_on(json.patch(large, [{"op": "replace", "path": "/approvedDigest", "value": "sha256:2"}])).decision == "needsApproval"
+test_approval_of_all_of_it_allows if verdict_on(wholly_approved).decision == "allow"
+
+test_approval_of_the_large_part_allows if {
+	verdict_on(json.patch(good, [{"op": "replace", "path": "/changeset/tunnelsMoved", "value": 100}])).decision == "allow"
+}
+
+test_approval_of_a_part_does_not_cover_the_rest if verdict_on(large).decision == "needsApproval"
+
+test_no_change_at_all_was_not_approved_by_anybody if {
+	verdict_on(json.patch(wholly_approved, [{"op": "replace", "path": "/changeset/changes", "value": []}])).decision == "needsApproval"
+}
 
 test_veto_outranks_everything if {
-	vetoed := json.patch(large, [{"op": "replace", "path": "/vetoes", "value": ["f1"]}, {"op": "replace", "path": "/approvedDigest", "value": "sha256:1"}])
+	vetoed := json.patch(wholly_approved, [{"op": "replace", "path": "/vetoes", "value": ["f1"]}])
 	every cause in ["initial", "forecast", "failure", "override", "intent"] {
 		verdict_on(caused(vetoed, cause)).decision == "deny"
 	}
 }
 
 test_failure_may_move_twice_as_many_tunnels_and_no_more if {
-	verdict_on(caused(changed("/changeset/tunnelsMoved", 5), "failure")).decision == "allow"
-	verdict_on(caused(changed("/changeset/tunnelsMoved", 6), "failure")).decision == "needsApproval"
+	verdict_on(caused(changed("/unapproved/tunnelsMoved", 5), "failure")).decision == "allow"
+	verdict_on(caused(changed("/unapproved/tunnelsMoved", 6), "failure")).decision == "needsApproval"
 }
 
 test_failure_may_touch_any_site_and_share_and_cost if {
 	document := json.patch(good, [
-		{"op": "replace", "path": "/changeset/sitesTouched", "value": ["a", "b", "c", "d", "e"]},
-		{"op": "replace", "path": "/changeset/trafficMovedShare", "value": 1},
-		{"op": "replace", "path": "/changeset/usdPerMonthDelta", "value": 5000},
+		{"op": "replace", "path": "/unapproved/sitesTouched", "value": ["a", "b", "c", "d", "e"]},
+		{"op": "replace", "path": "/unapproved/trafficMovedShare", "value": 1},
+		{"op": "replace", "path": "/unapproved/usdPerMonthDelta", "value": 5000},
 	])
 	verdict_on(caused(document, "failure")).decision == "allow"
 }
@@ -141,6 +153,21 @@ needed := [
 	"changeset/sitesTouched",
 	"changeset/trafficMovedShare",
 	"changeset/usdPerMonthDelta",
+	"unapproved",
+	"unapproved/digest",
+	"unapproved/changes",
+	"unapproved/changes/0/key",
+	"unapproved/changes/0/fingerprint",
+	"unapproved/changes/0/impact",
+	"unapproved/changes/0/summary",
+	"unapproved/changes/0/tunnel",
+	"unapproved/changes/0/pair",
+	"unapproved/tunnelsAdded",
+	"unapproved/tunnelsRemoved",
+	"unapproved/tunnelsMoved",
+	"unapproved/sitesTouched",
+	"unapproved/trafficMovedShare",
+	"unapproved/usdPerMonthDelta",
 	"forecast",
 	"forecast/model",
 	"forecast/wape",
@@ -152,7 +179,6 @@ needed := [
 	"autoApply/trafficShareMax",
 	"autoApply/changesPerHourMax",
 	"vetoes",
-	"approvedDigest",
 ]
 
 test_missing_field_denies if {

@@ -49,11 +49,11 @@ export async function previewPlan(options: { located: LocatedIntent; policy: Com
         now,
         cause: options.previous ? 'intent' : 'initial',
         changeset,
+        unapproved: changeset,
         forecast: { model: forecast.model, wape: 1, drift: 0 },
         changesLastHour: 0,
         autoApply: intent.mesh.autoApply,
         vetoes: previous.vetoes.map(({ fingerprint }) => fingerprint),
-        approvedDigest: null,
       }),
     );
     const verdict = changeset.changes.length === 0 ? planVerdict : worse(planVerdict, changeVerdict);

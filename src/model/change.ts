@@ -58,9 +58,10 @@ export interface ChangeInput {
   now: number;
   cause: Cause;
   changeset: Changeset;
+  /** The part of it that no person has approved: what sizes are measured on. */
+  unapproved: Changeset;
   forecast: { model: string; wape: number; drift: number };
   changesLastHour: number;
   autoApply: { tunnelsMax: number; sitesMax: number; trafficShareMax: number; changesPerHourMax: number };
   vetoes: string[];
-  approvedDigest: string | null;
 }

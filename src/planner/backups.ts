@@ -11,7 +11,7 @@ import { nameOfWant } from './words.ts';
 /**
  * Sees that each want of one priority which is to be protected has an established second way, disjoint from its routes
  * as far as the sites allow: one the pair has anyway, else a new tunnel. Compared by shared uplinks, then shared risk
- * groups, then what exists, then provider, then cost. Pairs that must always be connected come first, and among equals
+ * groups, then the class's SLA (which a new one must hold), then what exists, then provider, then cost. Pairs that must always be connected come first, and among equals
  * those that have their backup already, so that two do not take turns with the last slot of a gateway. No capacity is
  * set aside for a backup: it carries traffic only while something else is broken.
  */
@@ -29,14 +29,22 @@ function ensureBackup(board: Board, want: Want, isKeepingOnly: boolean): void {
   const routes = primary.choice.flatMap(({ way }) => way.hops);
   const candidates = board.network
     .hops(want.pair)
-    .filter((hop) => !routes.includes(hop) && isUsable(hop) && slaRefusal(board.network.directWay(want.pair, hop), want.trafficClass) === null)
-    .map((hop) => ({ hop, overlap: overlapOf(hop, routes), claimed: board.ledger.isClaimed(hop) ? 0 : hop.existing ? 1 : 2 }));
+    .filter((hop) => !routes.includes(hop) && isUsable(hop))
+    .map((hop) => ({
+      hop,
+      overlap: overlapOf(hop, routes),
+      isWithinSla: slaRefusal(board.network.directWay(want.pair, hop), want.trafficClass) === null,
+      claimed: board.ledger.isClaimed(hop) ? 0 : hop.existing ? 1 : 2,
+    }))
+    // one that stands and measures worse than the class asks is still better than none
+    .filter(({ hop, isWithinSla }) => isWithinSla || hop.existing !== null);
   const open = candidates.filter(({ hop }) => board.ledger.fullNode([hop]) === null);
   const cost = new Map(open.map(({ hop }) => [hop, costOf(board.network.directWay(want.pair, hop), want, board.ledger)]));
   open.sort(
     (left, right) =>
       left.overlap.uplinks - right.overlap.uplinks ||
       left.overlap.risks - right.overlap.risks ||
+      Number(right.isWithinSla) - Number(left.isWithinSla) ||
       left.claimed - right.claimed ||
       left.overlap.providers - right.overlap.providers ||
       cost.get(left.hop)! - cost.get(right.hop)! ||

@@ -38,8 +38,8 @@ export interface DecisionInputs {
   now: number;
   seed: string;
   changesLastHour: number;
-  /** A changeset that a person consented to. */
-  approvedDigest: string | null;
+  /** Fingerprints of the changes that a person consented to, sorted. */
+  approved: string[];
 }
 
 export interface DecisionBase {
@@ -71,7 +71,8 @@ const ROUNDS_MAX = 3;
  * What to do now: nothing, commit, propose, or nothing because something is refused. No effects, and the same inputs
  * and policy give the same bytes. In this order: plan; the independent check (an error blocks); the policy on the plan
  * (a deny forbids the paths it names and plans again, at most three times); difference to the live plan; the policy on
- * the change (a deny over a veto forbids the new paths of what was vetoed, and plans again). A needed approval is met when a person approved exactly this changeset.
+ * the change (a deny over a veto forbids the new paths of what was vetoed, and plans again). What a person approved
+ * needs no approval again, also when small things that need none have come with it since.
  */
 export async function decide(inputs: DecisionInputs, stages: Stages): Promise<Decision> {
   const constraints: PlanConstraint[] = [];
@@ -97,7 +98,7 @@ export async function decide(inputs: DecisionInputs, stages: Stages): Promise<De
       continue;
     }
     if (isUnchanged(candidate.files, inputs.previousFiles)) return { ...base(planVerdict), kind: 'none' };
-    const verdict = worseOf(planVerdict, await stages.evaluate('change', changeQuestion(inputs, candidate.changeset, stages)));
+    const verdict = worseOf(planVerdict, await stages.evaluate('change', changeQuestion(inputs, candidate, stages)));
     const vetoed = verdict.decision === 'deny' ? vetoedPaths(inputs, candidate.changeset, constraints) : [];
     if (vetoed.length === 0 || round === ROUNDS_MAX) return settle(inputs, base(verdict));
     constraints.push(...vetoed);
@@ -132,27 +133,28 @@ function makePlan(inputs: DecisionInputs, constraints: PlanConstraint[], stages:
 }
 
 function settle(inputs: DecisionInputs, base: DecisionBase): Decision {
-  const isApproved = inputs.approvedDigest === base.changeset.digest;
+  const approved = base.changeset.changes.filter(({ fingerprint }) => inputs.approved.includes(fingerprint)).length;
+  const isWhollyApproved = approved > 0 && approved === base.changeset.changes.length;
   if (base.verdict.decision === 'deny') return { ...base, kind: 'blocked', why: 'policy' };
-  if (base.verdict.decision === 'needsApproval' && !isApproved) return { ...base, kind: 'proposal' };
-  if (isApproved) return { ...base, kind: 'commit', decision: 'reviewed' };
+  if (base.verdict.decision === 'needsApproval' && !isWhollyApproved) return { ...base, kind: 'proposal' };
+  if (approved > 0) return { ...base, kind: 'commit', decision: 'reviewed' };
   const isByPerson = inputs.cause === 'override' || inputs.cause === 'expiry';
   return { ...base, kind: 'commit', decision: isByPerson ? 'override' : 'auto' };
 }
 
-function changeQuestion(inputs: DecisionInputs, changeset: Changeset, stages: Stages): unknown {
-  const { forecast } = inputs;
+function changeQuestion(inputs: DecisionInputs, { plan, changeset }: Pick<DecisionBase, 'plan' | 'changeset'>, stages: Stages): unknown {
+  const { forecast, intent, previous, approved } = inputs;
   const score = forecast?.backtest.find((entry) => entry.model === forecast.model);
   return stages.changeInput({
     now: inputs.now,
     cause: effectiveCause(inputs.cause, changeset),
     changeset,
+    unapproved: approved.length > 0 ? stages.diff(intent, previous, plan, forecast, new Set(approved)) : changeset,
     // without a back-test nothing is known of the forecast, so it counts as worthless rather than as perfect
     forecast: { model: forecast?.model ?? 'none', wape: score?.wape ?? 1, drift: inputs.forecastDrift },
     changesLastHour: inputs.changesLastHour,
     autoApply: inputs.intent.mesh.autoApply,
     vetoes: inputs.vetoes.map((veto) => veto.fingerprint).sort(compareText),
-    approvedDigest: inputs.approvedDigest,
   });
 }
 

@@ -1,5 +1,5 @@
-import { digest } from '../base/index.ts';
-import type { Cause, Intent, LiveTrailers, Veto } from '../model/index.ts';
+import { compareText, digest } from '../base/index.ts';
+import type { Cause, Changeset, Intent, LiveTrailers, Veto } from '../model/index.ts';
 import type { ApprovedProposal } from './approvals.ts';
 import { emptyReport, nextGeneration } from './answer.ts';
 import type { CycleOutcome } from './cycle.ts';
@@ -47,7 +47,7 @@ export async function reachDecision(context: CycleContext, round: Round): Promis
   const isIntentNew = applied !== null && intentDigest(applied) !== main.intentDigest && context.state.settled?.intentDigest !== main.intentDigest;
   const cause: Cause = isInitial(round) ? 'initial' : isIntentNew ? 'intent' : other;
 
-  const inputs = await withHeldBack(context, round, inputsFor(context, round, main.intent, applied, cause, carried), applied);
+  const inputs = await withHeldBack(context, round, await inputsFor(context, round, main.intent, applied, cause, carried), applied);
   const decision = await judge(context, inputs, main);
   remember(context, decision, now);
   if (decision.kind === 'none') {
@@ -105,7 +105,7 @@ function otherCause(context: CycleContext, { hint, requests, main, signed, tree,
   return hint === 'failure' ? 'failure' : 'forecast';
 }
 
-function inputsFor(context: CycleContext, round: Round, intent: Intent, applied: Intent | null, cause: Cause, carried: readonly Request[]): DecisionInputs {
+async function inputsFor(context: CycleContext, round: Round, intent: Intent, applied: Intent | null, cause: Cause, carried: readonly Request[]): Promise<DecisionInputs> {
   const { main, tree, signed, now, approved, requests } = round;
   const standing = {
     overrides: standingOverrides(tree.plan.overrides, main.overrides, now),
@@ -129,7 +129,7 @@ function inputsFor(context: CycleContext, round: Round, intent: Intent, applied:
     now,
     seed: context.deps.seed,
     changesLastHour: context.state.changesLastHour,
-    approvedDigest: approved.find(({ proposal }) => proposal.marker.scope === scopeOf(cause))?.proposal.marker.changeset ?? null,
+    approved: await consentedTo(context, approvedFor(cause, approved), intent),
   };
 }
 
@@ -151,14 +151,14 @@ async function planMeanwhile(
   carried: readonly Request[],
 ): Promise<{ decision: Decision; inputs: DecisionInputs } | null> {
   if (inputs.cause === 'intent' && applied) {
-    const under = await withHeldBack(context, round, inputsFor(context, round, applied, applied, other, carried), applied);
+    const under = await withHeldBack(context, round, await inputsFor(context, round, applied, applied, other, carried), applied);
     return { inputs: under, decision: await judge(context, under, round.main) };
   }
   if (decision.kind === 'blocked') return null;
   const waiting = round.proposals.find(({ marker, state }) => marker.scope === scopeOf(inputs.cause) && (state === 'open' || state === 'edited'));
   if (!waiting || waiting.marker.base === 'none') return null;
   // all but what waits already: that keeps a failure from queueing behind a question to a person
-  const around: DecisionInputs = { ...inputs, heldBack: await askedBy(context, waiting, inputs.intent), approvedDigest: null };
+  const around: DecisionInputs = { ...inputs, heldBack: await askedBy(context, waiting, inputs.intent), approved: [] };
   return { inputs: around, decision: await judge(context, around, round.main) };
 }
 
@@ -172,16 +172,30 @@ async function withHeldBack(context: CycleContext, round: Round, inputs: Decisio
     return waiting ? { ...inputs, heldBack: await askedBy(context, waiting, inputs.intent) } : inputs;
   }
   if (inputs.cause !== 'override') return inputs;
-  const without = inputsFor(context, { ...round, requests: [] }, inputs.intent, applied, 'forecast', []);
+  const without = await inputsFor(context, { ...round, requests: [] }, inputs.intent, applied, 'forecast', []);
   const decision = await judge(context, without, round.main);
   return decision.kind === 'proposal' ? { ...inputs, heldBack: vetoesOf(decision.changeset, 'none', HELD_BACK_UNTIL) } : inputs;
 }
 
 /** What an open proposal would change, as vetoes for one plan. */
 async function askedBy(context: CycleContext, proposal: Proposal, intent: Intent): Promise<Veto[]> {
+  return vetoesOf(await changesOf(context, proposal, intent), proposal.change.headSha, HELD_BACK_UNTIL);
+}
+
+async function changesOf(context: CycleContext, proposal: Proposal, intent: Intent): Promise<Changeset> {
   const base = await readTreePlan(context.deps, proposal.marker.base);
-  const asked = context.deps.planning.diff(intent, base.plan, await context.desk.planOf(proposal), null);
-  return vetoesOf(asked, proposal.change.headSha, HELD_BACK_UNTIL);
+  return context.deps.planning.diff(intent, base.plan, await context.desk.planOf(proposal), null);
+}
+
+/** The approved proposal that answers this kind of question. */
+function approvedFor(cause: Cause, approved: readonly ApprovedProposal[]): Proposal | null {
+  return approved.find(({ proposal }) => proposal.marker.scope === scopeOf(cause))?.proposal ?? null;
+}
+
+/** Fingerprints of what a person said yes to, whatever has become of the plan around it since. */
+async function consentedTo(context: CycleContext, proposal: Proposal | null, intent: Intent): Promise<string[]> {
+  if (!proposal || proposal.marker.base === 'none' || proposal.marker.intentDigest !== intentDigest(intent)) return [];
+  return (await changesOf(context, proposal, intent)).changes.map(({ fingerprint }) => fingerprint).sort(compareText);
 }
 
 async function commitDecision(
@@ -192,7 +206,7 @@ async function commitDecision(
   isFinal: boolean,
 ): Promise<Reached> {
   const { signed, main } = round;
-  const approved = decision.decision === 'reviewed' ? round.approved.find(({ proposal }) => proposal.marker.changeset === decision.changeset.digest) : undefined;
+  const approved = decision.decision === 'reviewed' ? round.approved.find(({ proposal }) => proposal.marker.scope === scopeOf(inputs.cause)) : undefined;
   const trailers: LiveTrailers = {
     generation: nextGeneration(signed, []),
     parent: inputs.parent,

@@ -1,15 +1,14 @@
 import { canonicalJson } from '../base/index.ts';
 import { pairId, type Change, type Impact, type PathId, type Tunnel } from '../model/index.ts';
 import { fingerprint } from './fingerprint.ts';
-import { sitePairOf, type PlanView } from './plan-view.ts';
+import type { PlanView } from './plan-view.ts';
 import type { Means } from './traffic.ts';
 import { lostImpact } from './impact.ts';
 
 export interface TunnelChanges {
-  changes: Change[];
-  /** Number by unordered pair of sites. */
-  added: Map<string, number>;
-  removed: Map<string, number>;
+  coming: Change[];
+  going: Change[];
+  altered: Change[];
 }
 
 /**
@@ -23,12 +22,11 @@ export function tunnelChanges(before: PlanView, after: PlanView, means: Means): 
   const going = before.plan.tunnels.filter((tunnel) => !isKept(tunnel));
   const comingPaths = new Set<PathId>(coming.map((tunnel) => tunnel.path));
   const goingPaths = new Set<PathId>(going.map((tunnel) => tunnel.path));
-  const changes = [
-    ...coming.map((tunnel) => tunnelChange('tunnel-add', '+', tunnel, goingPaths.has(tunnel.path) ? 'rekey' : 'none')),
-    ...going.map((tunnel) => tunnelChange('tunnel-remove', '-', tunnel, comingPaths.has(tunnel.path) ? 'rekey' : removalImpact(before, after, tunnel, means))),
-    ...before.plan.tunnels.flatMap((tunnel) => alteration(before, after, tunnel)),
-  ];
-  return { changes, added: countByPair(coming), removed: countByPair(going) };
+  return {
+    coming: coming.map((tunnel) => tunnelChange('tunnel-add', '+', tunnel, goingPaths.has(tunnel.path) ? 'rekey' : 'none')),
+    going: going.map((tunnel) => tunnelChange('tunnel-remove', '-', tunnel, comingPaths.has(tunnel.path) ? 'rekey' : removalImpact(before, after, tunnel, means))),
+    altered: before.plan.tunnels.flatMap((tunnel) => alteration(before, after, tunnel)),
+  };
 }
 
 function tunnelChange(kind: 'tunnel-add' | 'tunnel-remove', sign: string, tunnel: Tunnel, impact: Impact, note = ''): Change {
@@ -62,10 +60,4 @@ function alteration(before: PlanView, after: PlanView, old: Tunnel): Change[] {
   const profileIn = (view: PlanView, name: string): string => canonicalJson(view.plan.securityProfiles.find((profile) => profile.name === name) ?? null);
   const isRetimed = profileIn(before, old.securityProfile) !== profileIn(after, tunnel.securityProfile);
   return isRetimed ? [tunnelChange('tunnel-add', '~', tunnel, 'rekey', ': other rekey times')] : [];
-}
-
-function countByPair(tunnels: readonly Tunnel[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const tunnel of tunnels) counts.set(sitePairOf(tunnel), (counts.get(sitePairOf(tunnel)) ?? 0) + 1);
-  return counts;
 }

@@ -21,14 +21,15 @@ export function meanDemands(forecast: Forecast | null): Means {
   return means;
 }
 
-/** Share of all traffic that took a way before and takes another now, or none, 0…1. */
-export function trafficShareMoved(before: PlanView, after: PlanView, means: Means): number {
+/** Share of all traffic that took a way before and takes another now, or none, 0…1; moves of `settled` assignments do not count. */
+export function trafficShareMoved(before: PlanView, after: PlanView, means: Means, settled: ReadonlySet<string>): number {
   const keys = new Set([...before.assignments.keys(), ...after.assignments.keys()]);
   let moved = 0;
   let total = 0;
   for (const key of keys) {
     const mbps = means ? (means.get(key) ?? 0) : 1;
     total += mbps;
+    if (settled.has(key)) continue;
     const then = weightsByPaths(before, before.assignments.get(key));
     const now = weightsByPaths(after, after.assignments.get(key));
     for (const [paths, weight] of then) moved += (mbps * Math.max(0, weight - (now.get(paths) ?? 0))) / 100;
@@ -36,11 +37,12 @@ export function trafficShareMoved(before: PlanView, after: PlanView, means: Mean
   return total > 0 ? Math.min(1, moved / total) : 0;
 }
 
-/** What the forecast's mean costs a month in egress over a plan's routes, USD; 0 without a forecast. */
-export function usdPerMonthOf(intent: Intent, view: PlanView, means: Means): number {
+/** What the forecast's mean costs a month in egress over a plan's routes but those of `settled` assignments, USD; 0 without a forecast. */
+export function usdPerMonthOf(intent: Intent, view: PlanView, means: Means, settled: ReadonlySet<string>): number {
   const prices = new Map<UplinkId, number>(intent.sites.flatMap((site) => site.nodes.flatMap((node) => node.uplinks.map((uplink): [UplinkId, number] => [uplink.id, uplink.usdPerGb]))));
   let usd = 0;
   for (const [key, assignment] of view.assignments) {
+    if (settled.has(key)) continue;
     for (const { tunnels, weight } of assignment.routes) {
       let at = assignment.from;
       for (const id of tunnels) {

@@ -3,11 +3,12 @@ import type { PathId, PathQuality, PathSample, PathState } from '../model/index.
 import { getOrSet, insertNewest } from './tunnel-usage.ts';
 
 /**
- * Windows that count, and how many of them a figure needs. The median of five: one bad window (the burst while a tunnel
- * comes up, a busy moment of the gateway) is not what the path is like, and plans must not follow it.
+ * Windows that count, and how many of them a figure needs. The median of fifteen: some bad windows in a row (the burst
+ * while tunnels come up, a busy moment of a gateway) are not what the path is like. Gateways act on those at once and by
+ * themselves; plans are for what lasts, and until most of the windows are known the estimate is the better guess.
  */
-export const PATH_WINDOWS = 5;
-const FIGURE_WINDOWS_MIN = 3;
+export const PATH_WINDOWS = 15;
+const FIGURE_WINDOWS_MIN = 8;
 /** How many window lengths an end may be silent before its view no longer counts. */
 const SILENT_WINDOWS = 5;
 const SILENT_MIN_MS = 3000;

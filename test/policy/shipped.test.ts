@@ -143,15 +143,16 @@ describe('the plan policy', () => {
 });
 
 describe('the change policy', () => {
+  const small: ChangeInput['changeset'] = { digest: 'sha256:1', impact: 'none', changes: [], tunnelsAdded: 1, tunnelsRemoved: 0, tunnelsMoved: 0, sitesTouched: [], trafficMovedShare: 0, usdPerMonthDelta: 0 };
   const change = (cause: Cause, more: Partial<ChangeInput['changeset']> = {}, rest: Partial<ChangeInput> = {}): ChangeInput => ({
     now: NOW,
     cause,
-    changeset: { digest: 'sha256:1', impact: 'none', changes: [], tunnelsAdded: 1, tunnelsRemoved: 0, tunnelsMoved: 0, sitesTouched: [], trafficMovedShare: 0, usdPerMonthDelta: 0, ...more },
+    changeset: { ...small, ...more },
+    unapproved: { ...small, ...more },
     forecast: { model: 'lstm', wape: 0.2, drift: 0 },
     changesLastHour: 0,
     autoApply: intent.mesh.autoApply,
     vetoes: [],
-    approvedDigest: null,
     ...rest,
   });
   const decisionOn = async (input: ChangeInput) => (await runner.evaluate('change', changeInput(input))).decision;
@@ -159,7 +160,7 @@ describe('the change policy', () => {
   it('allows a small change, asks for a large one, and allows the large one once approved', async () => {
     expect(await decisionOn(change('forecast'))).toBe('allow');
     expect(await decisionOn(change('forecast', { tunnelsRemoved: 40 }))).toBe('needsApproval');
-    expect(await decisionOn(change('forecast', { tunnelsRemoved: 40 }, { approvedDigest: 'sha256:1' }))).toBe('allow');
+    expect(await decisionOn(change('forecast', { tunnelsRemoved: 40 }, { unapproved: small }))).toBe('allow');
   });
 
   it('asks when a pull request removes every tunnel at once', async () => {

@@ -37,7 +37,7 @@ const deny = (...names: string[]): Verdict => ({
 });
 const asks: Verdict = { ...deny(), decision: 'needsApproval', reasons: [] };
 
-function changesBetween(previous: Plan, next: Plan): Changeset {
+function changesBetween(previous: Plan, next: Plan, consented: ReadonlySet<string> = new Set()): Changeset {
   const of = (plan: Plan): PathId[] => plan.tunnels.map(({ path }) => path);
   const added = of(next).filter((path) => !of(previous).includes(path));
   const removed = of(previous).filter((path) => !of(next).includes(path));
@@ -52,7 +52,7 @@ function changesBetween(previous: Plan, next: Plan): Changeset {
     paths: [path],
     nodes: [],
   });
-  const changes = [...added.map((path) => change('tunnel-add', path)), ...removed.map((path) => change('tunnel-remove', path))];
+  const changes = [...added.map((path) => change('tunnel-add', path)), ...removed.map((path) => change('tunnel-remove', path))].filter(({ fingerprint }) => !consented.has(fingerprint));
   return { digest: changes.map(({ fingerprint }) => fingerprint).join(), impact: 'none', changes, tunnelsAdded: added.length, tunnelsRemoved: removed.length, tunnelsMoved: 0, sitesTouched: [], trafficMovedShare: 0, usdPerMonthDelta: 0 };
 }
 
@@ -76,7 +76,7 @@ function stagesFor(setting: Setting): { stages: Stages; asked: PlanConstraint[][
     },
     checkPlan: () => (setting.errors ?? []).map((what) => ({ code: 'PLAN_INVALID', severity: 'error', what, where: null, fix: 'x' })),
     renderFiles: (_intent: Intent, plan: Plan) => new Map([['plan/mesh.yaml', JSON.stringify(plan)], ['plan/report.md', String(Math.random())]]),
-    diff: (_intent: Intent, previous: Plan, next: Plan) => (changes = changesBetween(previous, next)),
+    diff: (_intent: Intent, previous: Plan, next: Plan, _forecast: null, consented?: ReadonlySet<string>) => (changes = changesBetween(previous, next, consented)),
     planInput: (...parts: unknown[]) => parts,
     changeInput: (input: unknown) => input,
     evaluate: (question: string, input: unknown) => Promise.resolve((question === 'plan' ? setting.planVerdict?.(candidate) : setting.changeVerdict?.(changes, input)) ?? ALLOW),
@@ -103,7 +103,7 @@ function inputsFor(part: Partial<DecisionInputs> = {}): DecisionInputs {
     now: 1,
     seed: 's',
     changesLastHour: 0,
-    approvedDigest: null,
+    approved: [],
     ...part,
   };
 }
@@ -120,17 +120,31 @@ describe('decide', () => {
     expect(await decide(inputsFor({ cause: 'expiry' }), stagesFor({}).stages)).toMatchObject({ kind: 'commit', decision: 'override' });
   });
 
-  it('proposes what needs a person, and commits it when exactly that was approved', async () => {
+  it('proposes what needs a person, and commits it when all of it was approved', async () => {
     const { stages } = stagesFor({ changeVerdict: () => asks });
     const proposal = await decide(inputsFor(), stages);
     expect(proposal).toMatchObject({ kind: 'proposal', verdict: { decision: 'needsApproval' } });
-    expect(await decide(inputsFor({ approvedDigest: proposal.changeset.digest }), stages)).toMatchObject({ kind: 'commit', decision: 'reviewed' });
-    expect(await decide(inputsFor({ approvedDigest: 'another' }), stages)).toMatchObject({ kind: 'proposal' });
+    const approved = proposal.changeset.changes.map(({ fingerprint }) => fingerprint);
+    expect(await decide(inputsFor({ approved }), stages)).toMatchObject({ kind: 'commit', decision: 'reviewed' });
+    expect(await decide(inputsFor({ approved: ['another'] }), stages)).toMatchObject({ kind: 'proposal' });
+  });
+
+  it('asks the policy about what nobody has approved yet, and commits the whole when that may pass', async () => {
+    const unapproved: unknown[] = [];
+    const isSmall = (question: unknown): boolean => {
+      const rest = (question as { unapproved: Changeset }).unapproved.changes.map(({ fingerprint }) => fingerprint);
+      unapproved.push(rest);
+      return rest.length < 2;
+    };
+    const { stages } = stagesFor({ wanted: [FIBRE, CABLE], changeVerdict: (_changeset, question) => (isSmall(question) ? ALLOW : asks) });
+    expect(await decide(inputsFor(), stages)).toMatchObject({ kind: 'proposal' });
+    expect(await decide(inputsFor({ approved: [`tunnel-add ${FIBRE}`] }), stages)).toMatchObject({ kind: 'commit', decision: 'reviewed', changeset: { tunnelsAdded: 2 } });
+    expect(unapproved).toEqual([[`tunnel-add ${FIBRE}`, `tunnel-add ${CABLE}`], [`tunnel-add ${CABLE}`]]);
   });
 
   it('lets no approval overrule a deny', async () => {
     const { stages } = stagesFor({ changeVerdict: () => deny('everything') });
-    expect(await decide(inputsFor({ approvedDigest: `tunnel-add ${FIBRE}` }), stages)).toMatchObject({ kind: 'blocked', why: 'policy' });
+    expect(await decide(inputsFor({ approved: [`tunnel-add ${FIBRE}`] }), stages)).toMatchObject({ kind: 'blocked', why: 'policy' });
   });
 
   it.each(['path', 'tunnel id'])('plans again around what the policy refuses by %s', async (how) => {

@@ -37,6 +37,27 @@ describe('diff', () => {
     );
   });
 
+  it('without the changes that a person consented to is what is left of it, figures and all', () => {
+    fc.assert(
+      fc.property(changeArbitrary, fc.array(fc.boolean(), { minLength: 1, maxLength: 40 }), ([before, after], picks) => {
+        const first = plan(before).plan;
+        const second = plan({ ...after, previous: first }).plan;
+        const whole = diff(after.intent, first, second, after.forecast);
+        const consented = new Set(whole.changes.filter((_change, index) => picks[index % picks.length]).map((change) => change.fingerprint));
+        const rest = diff(after.intent, first, second, after.forecast, consented);
+        const other = diff(after.intent, first, second, after.forecast, new Set(rest.changes.map((change) => change.fingerprint)));
+        expect(rest.changes).toEqual(whole.changes.filter((change) => !consented.has(change.fingerprint)));
+        expect(rest.trafficMovedShare + other.trafficMovedShare).toBeCloseTo(whole.trafficMovedShare, 4);
+        expect(rest.usdPerMonthDelta + other.usdPerMonthDelta).toBeCloseTo(whole.usdPerMonthDelta, 1);
+        const tunnels = ({ tunnelsAdded, tunnelsRemoved, tunnelsMoved }: Changeset): number => tunnelsAdded + tunnelsRemoved + 2 * tunnelsMoved;
+        expect(tunnels(rest) + tunnels(other)).toBe(tunnels(whole));
+        const none = diff(after.intent, first, second, after.forecast, new Set(whole.changes.map((change) => change.fingerprint)));
+        expect(none).toMatchObject({ impact: 'none', changes: [], tunnelsAdded: 0, tunnelsRemoved: 0, tunnelsMoved: 0, sitesTouched: [], trafficMovedShare: 0, usdPerMonthDelta: 0 });
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it('counts a tunnel that comes and one that goes between the same two sites as one moved', () => {
     const [before, after] = playStory('path-down');
     expect(diff(intent, before!.plan, after!.plan, null)).toMatchObject({ tunnelsAdded: 0, tunnelsRemoved: 0, tunnelsMoved: 1 });

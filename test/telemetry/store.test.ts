@@ -131,17 +131,17 @@ describe.each(STORES)('the $name store', ({ open }) => {
 
   it('joins what both ends see of a path to the worse of the two medians', async () => {
     const at = clock.now() - 500;
-    const berlin = [10, 12, 400, 11, 13].map((latencyMs, index) => path(at - (4 - index) * 1000, { latencyMs, lossForwardRatio: 0.01, lossReverseRatio: null }));
-    const paris = [9, 9, 9].map((latencyMs, index) => path(at - (2 - index) * 1000, { node: PARIS_GW1, peer: BERLIN_GW1, state: 'degraded', latencyMs, jitterMs: 4, lossForwardRatio: null, lossReverseRatio: null }));
+    const berlin = [400, 400, 10, 12, 400, 11, 13, 12, 400, 12, 11, 400, 10, 13, 12].map((latencyMs, index) => path(at - (14 - index) * 1000, { latencyMs, lossForwardRatio: 0.01, lossReverseRatio: null }));
+    const paris = [9, 9, 9, 9, 9, 9, 9, 9].map((latencyMs, index) => path(at - (7 - index) * 1000, { node: PARIS_GW1, peer: BERLIN_GW1, state: 'degraded', latencyMs, jitterMs: 4, lossForwardRatio: null, lossReverseRatio: null }));
     await store.append(BERLIN_GW1, 1, berlin);
     await store.append(PARIS_GW1, 1, paris);
     const { paths } = await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 1, pairs: [] }, []);
     expect(paths).toEqual([{ path: PATH, state: 'degraded', latencyMs: 12, jitterMs: 4, lossRatio: 0.01, sampledAt: at }]);
   });
 
-  it('gives no figure of a path before three windows have one', async () => {
+  it('gives no figure of a path before eight windows have one', async () => {
     const at = clock.now() - 500;
-    await store.append(BERLIN_GW1, 1, [path(at - 1000, { latencyMs: 300 }), path(at, { latencyMs: 10 })]);
+    await store.append(BERLIN_GW1, 1, [1, 2, 3, 4, 5, 6, 7].map((before) => path(at - before * 1000, { latencyMs: 300 })));
     const [quality] = (await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 1, pairs: [] }, [])).paths;
     expect(quality).toMatchObject({ state: 'up', latencyMs: null, jitterMs: null });
   });
