@@ -7,14 +7,14 @@ import { slotRefusal } from './options.ts';
 import { formatTime } from './words.ts';
 import type { Hop } from './types.ts';
 
-/** Removals that a person took back: these tunnels stay as long as they may. */
+/** Removals that a person took back: these tunnels stay as long as they may, dead ones too. */
 export function keepVetoedRemovals(board: Board): void {
   for (const veto of board.network.inputs.vetoes) {
     const { change } = veto;
     if (change.kind !== 'tunnel-remove' || veto.until <= board.network.now) continue;
     for (const tunnel of board.network.previousTunnels.values()) {
       const hop = board.network.hopOf(tunnel);
-      if (tunnel.path !== change.path || tunnel.securityProfile !== change.securityProfile || !hop || !isUsable(hop) || slotRefusal(board, [hop])) continue;
+      if (tunnel.path !== change.path || tunnel.securityProfile !== change.securityProfile || !hop || !isLastResort(hop) || slotRefusal(board, [hop])) continue;
       board.claim(hop, 'kept');
       board.notes.wait(`removal of ${tunnel.path}`, `a person took it back: ${veto.what}`, veto.until);
     }

@@ -142,6 +142,8 @@ describe('orders of people', () => {
     const veto: Veto = { fingerprint: 'sha256:x', what: 'removal', change: { kind: 'tunnel-remove', path: idle.path, securityProfile: idle.securityProfile }, until: NOW + HOUR, commit: 'c'.repeat(40) };
     expect(tunnelPaths(planFor({ previous: before }).plan)).not.toContain(idle.path);
     expect(tunnelPaths(planFor({ previous: before, vetoes: [veto] }).plan)).toContain(idle.path);
+    // dead as well: taking it away would be the very change that was taken back, and policy would stop the whole plan for it
+    expect(tunnelPaths(planFor({ previous: before, vetoes: [veto], paths: [{ path: idle.path, state: 'down' }] }).plan)).toContain(idle.path);
   });
 
   it('a pair whose first routes were taken back gets no others, unless it is always up', () => {

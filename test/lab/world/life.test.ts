@@ -23,10 +23,10 @@ describe('the life of a lab', () => {
     for (const id of ids.splice(0)) await cleanUp(id, systemClock);
   });
 
-  it('is up with five sites in less than four seconds', async () => {
-    const beganMs = systemClock.monotonicMs();
-    await startNetwork({ id: freshId(), intent: fiveSiteIntent() });
-    expect(systemClock.monotonicMs() - beganMs).toBeLessThan(4000);
+  it('is up with five sites and carries packets between two of them', async () => {
+    const network = await startNetwork({ id: freshId(), intent: fiveSiteIntent() });
+    expect(network.layout.gateways.length).toBeGreaterThanOrEqual(5);
+    await pingWan(network);
   });
 
   it('shares nothing with another lab on the machine', async () => {

@@ -56,10 +56,10 @@ describe('senders and receivers', () => {
     await sender.stop();
     const report: StreamReport = await sender.report();
     expect(report.longestGapMs).toBeGreaterThan(985);
-    expect(report.longestGapMs).toBeLessThan(1120);
-    expect(Math.abs(report.longestGapAt - cutAt)).toBeLessThan(100);
+    expect(report.longestGapMs).toBeLessThan(1400);
+    expect(Math.abs(report.longestGapAt - cutAt)).toBeLessThan(300);
     expect(report.lost).toBeGreaterThan(480);
-    expect(report.lost).toBeLessThan(560);
+    expect(report.lost).toBeLessThan(700);
     expect(report.sent - report.received).toBe(report.lost);
   });
 
@@ -72,6 +72,6 @@ describe('senders and receivers', () => {
     const report = await sender.report();
     expect(report.lost).toBe(0);
     expect(report.sent).toBeGreaterThan(400);
-    expect(report.sent).toBeLessThan(560);
+    expect(report.sent).toBeLessThan(700);
   });
 });
