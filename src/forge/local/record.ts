@@ -1,24 +1,12 @@
 import { Ajv } from 'ajv';
-import type { ReviewVerdict, Sha, StatusReport } from '../port.ts';
+import type { Change, ReviewVerdict, Sha, StatusReport } from '../port.ts';
 import type { SignedReview } from '../review.ts';
 
 /** `change.json`: all that is known of one change of the local forge. Head and base are refreshed from the branches while it is open. */
-export interface ChangeRecord {
+export interface ChangeRecord extends Omit<Change, 'url'> {
   schema: 'foremesh/change/v1';
-  id: number;
-  state: 'open' | 'closed' | 'merged';
-  head: string;
-  headSha: Sha;
-  base: string;
-  baseSha: Sha;
-  title: string;
-  body: string;
-  labels: string[];
-  author: string;
   openedAt: number;
-  closedBy: string | null;
   closedAt: number | null;
-  mergeSha: Sha | null;
   /** In the order they came; every one is signed and checked again whenever it is read. */
   reviews: SignedReview[];
   /** The newest per commit and name. */

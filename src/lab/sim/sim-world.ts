@@ -13,7 +13,8 @@ import { createMemoryStore, type TelemetryStore } from '../../telemetry/index.ts
 import { defaultProfiles } from '../net/index.ts';
 import type { PathProfile, PingReport, Sender, World } from '../world.ts';
 import { SIM_ENGINE_IDENTITY, startSimEngine, type SimEngine } from './engine.ts';
-import { SimGateway, type HostPacket } from './gateway.ts';
+import { SimGateway, type SimMesh } from './gateway.ts';
+import type { HostPacket } from './kernel.ts';
 import { SimChannel } from './messages.ts';
 import { SimSender } from './traffic.ts';
 import { SimWan } from './wan.ts';
@@ -124,9 +125,9 @@ class Simulation implements SimWorld {
   async start(): Promise<SimWorld> {
     const { intent } = this.#parts.options;
     const addresses = new Map<string, UplinkId>(nodesOf(intent).flatMap((node) => node.uplinks.map((uplink) => [uplink.address, uplink.id] as const)));
+    const mesh: SimMesh = { clock: this.clock, wan: this.#wan, daemons: new Map(), kernels: new Map(), gateways: this.#gateways, addresses, toHost: (_site, packet) => packet.arrive() };
     for (const { id } of nodesOf(intent)) {
-      const gateway = new SimGateway({ node: id, clock: this.clock, wan: this.#wan, peers: this.#gateways, addresses, toHost: (_site, packet) => packet.arrive() });
-      this.#gateways.set(id, gateway);
+      const gateway = new SimGateway(id, mesh);
       this.#nodes.set(id, {
         node: id,
         gateway,
@@ -343,7 +344,7 @@ class Simulation implements SimWorld {
 
   #fromHost(packet: HostPacket): void {
     const serving = nodesOf(this.#parts.options.intent).find(({ site, id }) => site === packet.from && this.#gateways.get(id)?.isServing);
-    if (serving) this.#gateways.get(serving.id)?.forward(packet, 'lan');
+    if (serving) this.#gateways.get(serving.id)?.forward(packet);
   }
 
   #node(id: NodeId): SimNode {

@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from '../../base/index.ts';
 import { dayCurve, dayFractionAt } from '../../model/index.ts';
 import type { ReceiverReport, Sender, SenderRate, SenderSpec } from '../world.ts';
-import type { HostPacket } from './gateway.ts';
+import type { HostPacket } from './kernel.ts';
 
 /** Packets are made in steps of this length, spread over the flows in turn. */
 const STEP_MS = 5;
