@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { canonicalJson, digest, ForemeshError, writeFileAtomic } from '../base/index.ts';
@@ -24,12 +24,22 @@ export function recordKey(trailers: LiveTrailers): string {
   return digest(formatTrailers(trailers));
 }
 
-/** Opens the store under `stateDir`; files are written atomically and fsynced before the promise resolves. */
-export function openRecordStore(stateDir: string): RecordStore {
+/** Inputs of so many decisions are kept, some 20 kB each; older commits cannot be replayed any more. */
+const INPUTS_KEPT = 10_000;
+
+/**
+ * Opens the store under `stateDir`; files are written atomically and fsynced before the promise resolves.
+ * @param inputsKept  of so many decisions, the newest; older ones go while new ones are saved
+ */
+export function openRecordStore(stateDir: string, inputsKept = INPUTS_KEPT): RecordStore {
+  let saved = 0;
   const recordFile = (key: string): string => join(stateDir, 'inputs', `${hexOf(key)}.json.gz`);
   const policyFile = (key: string): string => join(stateDir, 'policies', `${hexOf(key)}.json.gz`);
   return {
-    save: (key, record) => writeFileAtomic(recordFile(key), pack(record), 0o600),
+    async save(key, record) {
+      await writeFileAtomic(recordFile(key), pack(record), 0o600);
+      if (saved++ % 100 === 0) await removeOldest(join(stateDir, 'inputs'), inputsKept);
+    },
     async load(key) {
       const value = await unpack(recordFile(key));
       return value === null ? null : (value as DecisionRecord);
@@ -43,6 +53,14 @@ export function openRecordStore(stateDir: string): RecordStore {
       return value === null ? null : { digest: value.digest, files: value.files, wasm: Buffer.from(value.wasm, 'base64') };
     },
   };
+}
+
+async function removeOldest(folder: string, kept: number): Promise<void> {
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.json.gz'));
+  if (files.length <= kept) return;
+  const dated = await Promise.all(files.map(async (name) => ({ file: join(folder, name), atMs: (await stat(join(folder, name))).mtimeMs })));
+  dated.sort((left, right) => right.atMs - left.atMs);
+  await Promise.all(dated.slice(kept).map(({ file }) => rm(file, { force: true })));
 }
 
 function pack(value: unknown): Buffer {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -61,6 +61,18 @@ describe('the records', () => {
     expect(await store.loadPolicy(`sha256:${'0'.repeat(64)}`)).toBeNull();
     await store.savePolicy({ digest: `sha256:${'1'.repeat(64)}`, files: ['a'], wasm: Uint8Array.of(1, 2) });
     expect(Buffer.from((await store.loadPolicy(`sha256:${'1'.repeat(64)}`))!.wasm)).toEqual(Buffer.from([1, 2]));
+  });
+
+  it('go when there are too many newer ones', async () => {
+    const at = (generation: number): string => recordKey({ ...trailers, generation });
+    for (let generation = 1; generation <= 12; generation++) {
+      await openRecordStore(dir, 10).save(at(generation), record); // looks at the folder with its first save
+      await utimes(join(dir, 'inputs', `${at(generation).slice(7)}.json.gz`), generation, generation);
+    }
+    await openRecordStore(dir, 10).save(at(13), record);
+    expect(await readdir(join(dir, 'inputs'))).toHaveLength(10);
+    expect(await openRecordStore(dir).load(at(3))).toBeNull();
+    expect(await openRecordStore(dir).load(at(4))).toEqual(record);
   });
 
   it('say so when a file is torn, and never leave the folder', async () => {

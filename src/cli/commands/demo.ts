@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { keepCommandHelper, systemClock } from '../../base/index.ts';
 import { createScreen, isLabPossible, runDemo } from '../../lab/index.ts';
@@ -23,6 +26,7 @@ export function addDemoCommand(program: Command): void {
     .option('--seed <text>', 'of WAN, history and simulation', 'demo')
     .addOption(outputOption())
     .action(async (options: DemoCommandOptions) => {
+      useScratchFolder();
       keepCommandHelper();
       const signal = endSignal();
       const startMs = systemClock.monotonicMs();
@@ -40,4 +44,11 @@ export function addDemoCommand(program: Command): void {
       if (isJson) printResult('json', { schema: 'foremesh/demo/v1', world, facts: Object.fromEntries(result.facts), failures: result.failures }, () => '');
       process.exit(result.failures.length === 0 ? 0 : 1);
     });
+}
+
+/** Temporary files of this process go to a folder of its own, and with it, also when a step is cut off in the middle. */
+function useScratchFolder(): void {
+  const folder = mkdtempSync(join(tmpdir(), 'foremesh-demo-'));
+  process.env['TMPDIR'] = folder;
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FindingsError, messageOf, systemClock } from '../../base/index.ts';
@@ -6,6 +6,7 @@ import { loadIntent, readConfigFolder } from '../../intent/index.ts';
 import { uplinksOfPath, type Intent, type PathId } from '../../model/index.ts';
 import { createLabWorld, type LabWorld } from '../lab-world.ts';
 import { isLabPossible } from '../possible.ts';
+import { companionFolder, newLabId } from '../run/index.ts';
 import { createSimWorld } from '../sim/index.ts';
 import type { SenderSpec, World } from '../world.ts';
 import { check, type Demo } from './demo.ts';
@@ -77,7 +78,9 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
 
 /** Makes repository and world, for the whole story or for single steps of it. */
 export async function prepareDemo(options: DemoOptions): Promise<PreparedDemo> {
-  const dir = await mkdtemp(join(tmpdir(), 'foremesh-demo-'));
+  const labId = newLabId();
+  const dir = options.world === 'lab' ? companionFolder(labId) : await mkdtemp(join(tmpdir(), 'foremesh-demo-'));
+  await mkdir(dir, { recursive: true, mode: 0o700 });
   let world: World | null = null;
   try {
     const now = options.world === 'simulated' ? SIM_START_AT : systemClock.now();
@@ -86,7 +89,7 @@ export async function prepareDemo(options: DemoOptions): Promise<PreparedDemo> {
     const phaseMs = phaseFor(now, START_FRACTION[options.world]);
     const senderSpecs = sendersOf(phaseMs);
     options.screen.busy('building the mesh');
-    world = await createWorld(options, { repository, intent, now, phaseMs, senderSpecs });
+    world = await createWorld(options, { labId, repository, intent, now, phaseMs, senderSpecs });
     const up = world;
     const demo: Demo = { world: up, repository, intent, screen: options.screen, engine: engineOf(up), senders: new Map(), senderSpecs, peak: null, facts: new Map(), failures: [] };
     return {
@@ -117,6 +120,7 @@ export function startPeakWatch(demo: Demo): void {
 }
 
 interface WorldParts {
+  labId: string;
   repository: TeamRepository;
   intent: Intent;
   now: number;
@@ -125,12 +129,13 @@ interface WorldParts {
 }
 
 async function createWorld(options: DemoOptions, parts: WorldParts): Promise<World> {
-  const { repository, intent, now, phaseMs, senderSpecs } = parts;
+  const { labId, repository, intent, now, phaseMs, senderSpecs } = parts;
   const prepareEngine = (stateDir: string): Promise<void> => writeDemoHistory({ stateDir, senders: senderSpecs, now, phaseMs, seed: options.seed });
   if (options.world === 'simulated') {
     return createSimWorld({ intent, forgeDir: repository.forgeDir, operatorKeyFile: repository.operatorKeyFile, opa: options.opa, seed: options.seed, startAt: now, prepare: prepareEngine });
   }
   return createLabWorld({
+    id: labId,
     intent,
     repository,
     opa: options.opa,

@@ -1,7 +1,7 @@
 import { readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { type Clock, runCommand } from '../../base/index.ts';
 import { killMarked, killSessions } from './process.ts';
-import { labFolder, labsFolder, listLabs, listProcesses, namespacePrefix } from './record.ts';
+import { companionFolder, labFolder, labsFolder, listLabs, listProcesses, namespacePrefix } from './record.ts';
 
 /**
  * Takes away all that belongs to a lab: processes (only those recorded that still are the same), namespaces, files.
@@ -17,6 +17,7 @@ export async function cleanUp(id: string, clock: Clock): Promise<void> {
   if (namespaces.length > 0) {
     await runCommand('ip', ['-force', '-batch', '-'], { stdin: namespaces.map((name) => `netns del ${name}\n`).join('') });
   }
+  await rm(companionFolder(id), { recursive: true, force: true, maxRetries: 3 });
   await rm(labFolder(id), { recursive: true, force: true, maxRetries: 3 });
   await rmdir(labsFolder()).catch(() => undefined); // other labs are still in it, or it is gone
 }

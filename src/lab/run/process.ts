@@ -32,9 +32,11 @@ export async function spawnInLab(options: SpawnOptions): Promise<ProcessMark> {
   const logFd = openSync(join(labFolder(options.labId), 'logs', `${options.role}.log`), 'a', 0o600);
   const tied = options.detached ? [] : ['setpriv', '--pdeathsig', 'KILL'];
   const command = [...tied, 'ip', 'netns', 'exec', options.namespace, 'nice', '-n', String(options.niceness), options.program, ...options.args];
+  // what a killed process leaves in its temporary folder goes with the lab
+  const env = { ...(options.env ?? process.env), TMPDIR: join(labFolder(options.labId), 'tmp') };
   let child: ChildProcess;
   try {
-    child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', logFd, logFd], detached: true, ...(options.env ? { env: options.env } : {}) });
+    child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', logFd, logFd], detached: true, env });
   } finally {
     closeSync(logFd);
   }

@@ -34,6 +34,11 @@ export function labFolder(id: string): string {
   return join(labsFolder(), checkedLabId(id));
 }
 
+/** For what whoever starts a lab keeps with it, e.g. the repository of the demo; goes when the lab goes. */
+export function companionFolder(id: string): string {
+  return `${labFolder(id)}.files`;
+}
+
 /** A fresh id: four letters or digits. */
 export function newLabId(): string {
   return randomBytes(8).toString('base64url').toLowerCase().replaceAll(/[^a-z0-9]/g, '').padEnd(4, 'x').slice(0, 4);
@@ -60,6 +65,7 @@ export async function createRecord(record: LabRecord): Promise<string> {
   await chmod(labsFolder(), 0o700);
   await mkdir(join(draft, 'processes'));
   await mkdir(join(draft, 'logs'));
+  await mkdir(join(draft, 'tmp'));
   await writeFileAtomic(join(draft, 'lab.json'), JSON.stringify(record), 0o600);
   try {
     await rename(draft, folder);
