@@ -46,7 +46,7 @@ export async function ensureDaemon(network: LabNetwork, node: NodeId, detached: 
   const role = `charon.${node}`;
   const running = await findProcess(network.id, role);
   if (running && isAlive(running)) return;
-  const charon = await startCharon({ namespace: gatewayOf(network, node).namespace, dir: gatewayFiles(network, node).charonDir, niceness: -10, detached });
+  const charon = await startCharon({ namespace: gatewayOf(network, node).namespace, dir: gatewayFiles(network, node).charonDir, niceness: -15, detached });
   const mark = markOf(charon.pid);
   if (mark) await recordProcess(network.id, { role, ...mark });
 }

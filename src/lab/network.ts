@@ -122,7 +122,7 @@ async function startRelay(network: LabNetwork, record: LabRecord, profiles: Path
   const controlSocket = join(network.folder, 'relay.sock');
   const configFile = join(network.folder, 'relay.json');
   await writeFile(configFile, JSON.stringify(relayConfig(network.layout, profiles, record.seed, controlSocket)), { mode: 0o600 });
-  await network.spawn('relay', network.layout.wanNamespace, process.execPath, [await programFile('relay'), configFile], -10);
+  await network.spawn('relay', network.layout.wanNamespace, process.execPath, [await programFile('relay'), configFile], -20);
   await controlReady(controlSocket, network.clock);
 }
 

@@ -6,4 +6,5 @@
 export * from './client.ts';
 export * from './packet.ts';
 export * from './protocol.ts';
+export * from './stall-meter.ts';
 export * from './wan.ts';

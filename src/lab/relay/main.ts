@@ -2,6 +2,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../../base/index.ts';
 import type { UplinkId } from '../../model/index.ts';
+import { createStallMeter } from './stall-meter.ts';
 import { serveControl } from '../control/index.ts';
 import { INNER_ETHERNET } from './packet.ts';
 import type { RelayConfig, RelayEndpoint, SetPathRequest } from './protocol.ts';
@@ -19,6 +20,7 @@ async function main(configFile: string): Promise<void> {
     seed: config.seed,
     clock: systemClock,
     deliver: (to, datagram) => senders.get(to)?.(datagram),
+    slackMs: createStallMeter(systemClock),
   });
   for (const endpoint of config.endpoints) senders.set(endpoint.uplink, await openEndpoint(config, endpoint, wan));
   await serveControl(config.controlSocket, {

@@ -14,6 +14,8 @@ export interface WanOptions {
   clock: Clock;
   /** Hands a datagram to the socket of the uplink it is for. */
   deliver(to: UplinkId, datagram: Buffer): void;
+  /** How long packets that are received now may have lain in a socket, ms: they come in one heap, as they did not on the wire. */
+  slackMs?: () => number;
 }
 
 /** The emulated internet between uplinks. */
@@ -56,6 +58,7 @@ const FRAGMENTS_REMEMBERED_MAX = 256;
  * path's cut, loss and bandwidth, its delay and jitter, the receiver's download (shared by its paths).
  */
 export function createWan(options: WanOptions): Wan {
+  const slackMs = options.slackMs ?? (() => 0);
   const { clock } = options;
   const paths = new Map<PathId, { forward: Way; reverse: Way }>();
   const endpoints = linkEndpoints(options, paths);
@@ -83,23 +86,23 @@ export function createWan(options: WanOptions): Wan {
   function carry(from: Endpoint, way: Way, datagram: Buffer): void {
     const bytes = wireBytes(datagram);
     const { profile, count } = way;
-    const uploadedMs = take(from.up, clock.monotonicMs(), bytes);
+    const uploadedMs = take(from.up, clock.monotonicMs(), bytes, slackMs());
     if (uploadedMs === null) return void count.queueDroppedPackets++;
     if (profile.down) return void count.cutPackets++;
     if (profile.lossRatio > 0 && way.loss.next() < profile.lossRatio) return void count.lostPackets++;
-    const passedMs = take(way.shaper, uploadedMs, bytes);
+    const passedMs = take(way.shaper, uploadedMs, bytes, slackMs());
     if (passedMs === null) return void count.queueDroppedPackets++;
     const jitterMs = profile.jitterMs > 0 ? (way.jitter.next() * 2 - 1) * 1.5 * profile.jitterMs : 0;
     way.lastDueMs = Math.max(way.lastDueMs, passedMs + Math.max(0, profile.delayMs + jitterMs));
-    schedule.at(way.lastDueMs, () => download(way, datagram, bytes));
+    const dueMs = way.lastDueMs;
+    schedule.at(dueMs, () => download(way, datagram, bytes, dueMs));
   }
 
   /** Decided on arrival, not on departure: the packets of nearer senders arrive in between. */
-  function download(way: Way, datagram: Buffer, bytes: number): void {
+  function download(way: Way, datagram: Buffer, bytes: number, arrivedMs: number): void {
     const { to, count } = way;
-    const nowMs = clock.monotonicMs();
-    const isIdle = to.down.busyUntilMs <= nowMs && to.waiting === 0; // a late timer may still hold packets that came before
-    const dueMs = take(to.down, nowMs, bytes);
+    const isIdle = to.down.busyUntilMs <= arrivedMs && to.waiting === 0; // a late timer may still hold packets that came before
+    const dueMs = take(to.down, arrivedMs, bytes, slackMs());
     if (dueMs === null) return void count.queueDroppedPackets++;
     count.deliveredPackets++;
     if (isIdle) return options.deliver(to.uplink, datagram);

@@ -16,7 +16,7 @@ export interface SpawnOptions {
   namespace: string;
   program: string;
   args: readonly string[];
-  /** −20 … 19; negative for what must not wait: relay, daemon, agent. */
+  /** −20 … 19; negative for what must not wait: the relay, which is the wire, before daemons, which are kernels here, before agents. */
   niceness: number;
   /** True: it outlives this process; false: the kernel kills it when this process dies, however it dies. */
   detached: boolean;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../../src/base/index.ts';
 import type { PathProfile } from '../../../src/lab/world.ts';
-import { classify, createWan, describe as describePacket, type Wan } from '../../../src/lab/relay/index.ts';
+import { classify, createStallMeter, createWan, describe as describePacket, type Wan } from '../../../src/lab/relay/index.ts';
 import { nodeId, pathId, type UplinkId, uplinkId } from '../../../src/model/index.ts';
 
 const ONE = uplinkId(nodeId('one'), 'wan');
@@ -71,13 +71,14 @@ describe('the emulation, in virtual time', () => {
     send: (sketch?: Sketch, mark?: number) => void;
   }
 
-  function rig(profile: Partial<PathProfile> = {}, uplinkMbps = 0, seed = 'a'): Rig {
+  function rig(profile: Partial<PathProfile> = {}, uplinkMbps = 0, seed = 'a', slackMs = 0): Rig {
     const clock = new VirtualClock();
     const arrivals: Rig['arrivals'] = [];
     const both = { ...CLEAR, ...profile };
     const wan = createWan({
       clock,
       seed,
+      slackMs: () => slackMs,
       endpoints: [ONE, OTHER, THIRD].map((uplink, index) => ({ uplink, address: ADDRESS[uplink]!, vni: index, port: index, mac: '', upMbps: uplinkMbps, downMbps: uplinkMbps })),
       profiles: [[ONE, OTHER], [OTHER, THIRD]].map(([a, b]) => ({ path: pathId(a!, b!), forward: both, reverse: both })),
       deliver: (to, bytes) => arrivals.push({ to, atMs: clock.monotonicMs(), mark: bytes[bytes.length - 1]! }),
@@ -103,6 +104,28 @@ describe('the emulation, in virtual time', () => {
     await clock.advance(1000);
     expect(arrivals.map((one) => one.atMs)).toEqual([20, 30, 40, 50, 60, 70, 80]);
     expect(wan.report().paths[0]!.forward).toMatchObject({ espPackets: 20, deliveredPackets: 7, queueDroppedPackets: 13 });
+  });
+
+  it('does not drop what only came at once because nobody had looked for a while', async () => {
+    const { clock, wan, arrivals, send } = rig({ bandwidthMbps: 1 }, 0, 'a', 130);
+    for (let mark = 0; mark < 20; mark++) send({}, mark);
+    await clock.advance(1000);
+    expect(arrivals).toHaveLength(20);
+    expect(wan.report().paths[0]!.forward.queueDroppedPackets).toBe(0);
+  });
+
+  it('tells how long the process stood still, and forgets it soon', async () => {
+    const clock = new VirtualClock();
+    let jumpMs = 0;
+    const stalledMs = createStallMeter({ now: () => clock.now(), monotonicMs: () => clock.monotonicMs() + jumpMs, setTimer: (delayMs, action) => clock.setTimer(delayMs, action) });
+    await clock.advance(100);
+    expect(stalledMs()).toBe(0);
+    jumpMs = 150;
+    expect(stalledMs()).toBeGreaterThanOrEqual(140);
+    await clock.advance(20);
+    expect(stalledMs()).toBeGreaterThanOrEqual(140);
+    await clock.advance(100);
+    expect(stalledMs()).toBe(0);
   });
 
   it('shares the bandwidth of an uplink among its paths, download included', async () => {

@@ -1,4 +1,5 @@
 import { formatMbps } from '../../../base/index.ts';
+import type { PathId } from '../../../model/index.ts';
 import { await_, check, note, pathInWords, planOf, tunnelsBetween, type Demo } from '../demo.ts';
 import { PEAK_PAIR, DAY_MS } from '../settings.ts';
 
@@ -34,7 +35,14 @@ export async function showPeak(demo: Demo): Promise<void> {
   note(demo, 'peakLost', report.lost);
   note(demo, 'peakSent', report.sent);
   check(demo, leadSeconds > 0, `lead time ${leadSeconds.toFixed(1)} s: the tunnel carried traffic so long before it was needed`);
-  check(demo, report.lost === 0, `${report.lost} of ${report.sent} packets lost through the rise`);
+  const dropped = report.lost === 0 ? '' : ` (the WAN dropped ${await droppedOnPair(demo)} of the pair's packets since the start)`;
+  check(demo, report.lost === 0, `${report.lost} of ${report.sent} packets lost through the rise${dropped}`);
+}
+
+async function droppedOnPair({ world }: Demo): Promise<number> {
+  const { paths } = await world.underlay();
+  const isOnPair = (path: PathId): boolean => [PEAK_PAIR.from, PEAK_PAIR.to].every((site) => path.includes(`${site}-gw`));
+  return paths.filter(({ path }) => isOnPair(path)).reduce((sum, { droppedPackets }) => sum + droppedPackets, 0);
 }
 
 /** What the first path may carry: the narrower of its two uplinks, times the planned utilisation. */
