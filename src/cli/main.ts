@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { ForemeshError, FindingsError, formatFinding, messageOf } from '../base/index.ts';
+import { addBenchCommand } from './commands/bench.ts';
 import { addCheckCommand } from './commands/check.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addExplainCommand, addReplayCommand } from './commands/explain.ts';
@@ -37,6 +38,7 @@ function buildProgram(): Command {
   addExplainCommand(program);
   addReplayCommand(program);
   addLabCommand(program);
+  addBenchCommand(program);
   return program;
 }
 

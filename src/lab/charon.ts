@@ -58,6 +58,8 @@ export async function startCharon(options: CharonOptions): Promise<Charon> {
   }
   await mkdir(join(dir, 'run'), { recursive: true, mode: 0o700 });
   await rm(socketPath, { force: true });
+  // of one that was killed: charon would take it for running as long as nobody has waited for its zombie
+  await rm(join(dir, 'run', 'charon.pid'), { force: true });
   const program = join(dir, 'charon');
   await checkPlugins();
   await copyDaemon(program);

@@ -3,6 +3,7 @@
 // Start reading at world.ts (what a world can), then lab-world.ts, network.ts, relay/wan.ts; sim/ is the other world.
 // Everything a lab starts is recorded under labsFolder() before it exists, so `cleanUp(id)` finds whatever a crash leaves.
 // Others import from this file only.
+export * from './bench/index.ts';
 export * from './charon.ts';
 export { createScreen, prepareDemo, runDemo, startPeakWatch, STORY, type Demo, type DemoOptions, type DemoResult, type PreparedDemo, type Screen } from './demo/index.ts';
 export { CHANNEL_PORT, type EngineCommand, type EngineConfigFile } from './engine-process.ts';

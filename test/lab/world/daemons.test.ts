@@ -1,7 +1,10 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ViciConnection } from '../../../agent/vici/index.ts';
 import { runCommandText, systemClock } from '../../../src/base/index.ts';
 import { createLabWorld, type LabWorld } from '../../../src/lab/lab-world.ts';
+import { gatewayFiles } from '../../../src/lab/gateway-process.ts';
 import { listProcesses } from '../../../src/lab/run/index.ts';
 import { nodeId, pathId, type NodeId, type TunnelId, uplinkId } from '../../../src/model/index.ts';
 import { twoSiteIntent } from '../../support/lab-intent.ts';
@@ -82,6 +85,8 @@ describe('a world of daemons without agents', () => {
     await world.kill({ kind: 'daemon', node: BERLIN });
     expect(await world.listSas(BERLIN)).toEqual([]);
     expect((await world.inventory()).find((one) => one.node === BERLIN)!.daemon).toBe('not running');
+    // as when the killed one is a zombie still: its pid is somebody's
+    await writeFile(join(gatewayFiles(world.network, BERLIN).charonDir, 'run', 'charon.pid'), String(process.pid));
     await world.restart({ kind: 'daemon', node: BERLIN });
     expect(await vici(BERLIN, (connection) => connection.request('version'))).toMatchObject({ daemon: 'charon' });
     expect((await listProcesses(world.id)).map((entry) => entry.role)).toEqual(['charon.berlin-gw1', 'charon.paris-gw1', 'relay']);

@@ -1,0 +1,79 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { keepCommandHelper, parseDurationMs } from '../../base/index.ts';
+import { benchFailover, FAILOVER_SCENARIOS, type FailoverBenchResult, type ScenarioName } from '../../lab/index.ts';
+import { findOpa } from '../../policy/index.ts';
+import { endSignal } from '../end-signal.ts';
+import { packageRoot } from '../package-root.ts';
+import { outputOption, type CommonOptions } from '../options.ts';
+import { printResult, renderTable, tell } from '../output.ts';
+
+interface FailoverOptions extends CommonOptions {
+  runs: number;
+  scenario: ScenarioName[];
+  /** ms */
+  interval: number;
+  downAfter: number;
+  falseHours: number;
+  seed: string;
+}
+
+/** `foremesh bench …`: measurements that anybody can repeat; JSON with fixed keys for other programs. */
+export function addBenchCommand(program: Command): void {
+  const bench = program.command('bench').description('measure, on this machine');
+  bench
+    .command('failover')
+    .description('what failures and planned changes cost, in milliseconds and packets: a real mesh of two sites in namespaces (Linux, root)')
+    .option('--runs <n>', 'trials of each scenario', count, 10)
+    .addOption(new Option('--scenario <name...>', 'only these').choices(FAILOVER_SCENARIOS).default(FAILOVER_SCENARIOS, 'all'))
+    .option('--interval <duration>', 'between probes', duration, 50)
+    .option('--down-after <n>', 'missed probes', count, 3)
+    .option('--false-hours <n>', 'virtual hours for the count of false fail-overs, 0 for none', count, 24)
+    .option('--seed <text>', 'of WAN and loss', 'bench')
+    .addOption(outputOption())
+    .action(async (options: FailoverOptions) => {
+      keepCommandHelper();
+      const result = await benchFailover({
+        runs: options.runs,
+        scenarios: options.scenario,
+        sourceDir: packageRoot(),
+        opa: await findOpa(),
+        seed: options.seed,
+        probe: { intervalMs: options.interval, downAfter: options.downAfter },
+        falseHours: options.falseHours,
+        onProgress: tell,
+        signal: endSignal(),
+      });
+      printResult(options.output, { ...result }, () => renderFailover(result));
+      process.exit(0);
+    });
+}
+
+function count(text: string): number {
+  if (!/^[0-9]{1,6}$/.test(text)) throw new InvalidArgumentError('a whole number is needed');
+  return Number(text);
+}
+
+function duration(text: string): number {
+  const durationMs = parseDurationMs(text);
+  if (durationMs === null) throw new InvalidArgumentError('a duration is needed, such as 50ms');
+  return durationMs;
+}
+
+function renderFailover({ scenarios, falseFailovers, probe, packetsPerSecond }: FailoverBenchResult): string {
+  const rows = Object.entries(scenarios).map(([name, { runs, outageMs, lostPackets, lostPacketsTotal, sentPackets, duplicated, clearTextPackets, broken }]) => [
+    name,
+    broken.length > 0 ? `${runs} (+${broken.length} broken)` : runs,
+    outageMs.p50,
+    outageMs.p90,
+    outageMs.p99,
+    outageMs.max,
+    lostPackets.p50,
+    lostPackets.max,
+    `${lostPacketsTotal} of ${sentPackets}`,
+    duplicated,
+    clearTextPackets,
+  ]);
+  const table = rows.length > 0 ? `${renderTable(['scenario', 'runs', 'ms p50', 'p90', 'p99', 'max', 'lost p50', 'max', 'lost in all', 'double', 'clear text'], rows)}\n` : '';
+  const falses = Object.entries(falseFailovers).map(([loss, perHour]) => `${loss} % loss: ${perHour} a path and hour`);
+  return `probes every ${probe.intervalMs} ms, ${probe.downAfter} missed; streams of ${packetsPerSecond} packets a second each way\n${table}${falses.length > 0 ? `false fail-overs, ${falses.join('; ')}\n` : ''}`;
+}

@@ -1,0 +1,61 @@
+import { FindingsError, type SourceFile } from '../../base/index.ts';
+import { loadIntent, readConfigFolder } from '../../intent/index.ts';
+import { siteId, type Intent } from '../../model/index.ts';
+import { readPolicyFolder } from '../../policy/index.ts';
+
+export const NEAR = siteId('near');
+export const FAR = siteId('far');
+
+export interface BenchMesh {
+  intent: Intent;
+  files: SourceFile[];
+}
+
+/** Two sites with two uplinks each that share nothing, always connected, with a standby tunnel; classes and suites as shipped. */
+export async function createBenchMesh(sourceDir: string, probe: { intervalMs: number; downAfter: number }): Promise<BenchMesh> {
+  const shipped = (await readConfigFolder(sourceDir)).filter(({ file }) => /\/(?:classes|security)\.yaml$/.test(file));
+  const files = [...shipped, { file: 'mesh-config/mesh.yaml', text: meshYaml(probe) }, { file: 'mesh-config/bench.yaml', text: [siteYaml(1, 'near'), siteYaml(2, 'far'), CONNECTION_YAML].join('---\n') }];
+  const loaded = loadIntent(files, null);
+  if (!loaded.ok) throw new FindingsError(loaded.findings);
+  return { intent: loaded.value.intent, files: [...files, ...(await readPolicyFolder(sourceDir))] };
+}
+
+const meshYaml = ({ intervalMs, downAfter }: { intervalMs: number; downAfter: number }): string => `apiVersion: foremesh/v1
+kind: Mesh
+name: bench
+cycle: 5s
+overlayPrefix: 172.30.0.0/16
+protectedPrefixes: [10.0.0.0/8, 172.30.0.0/16]
+utilisationMax: 80%
+idleTimeout: 1h
+hold: 1s
+forecast: { slot: 1m, slotsPerDay: 1440, horizonSlots: 4, provision: p95 }
+probe: { interval: ${intervalMs}ms, downAfter: ${downAfter}, holdDown: 1s }
+telemetry: { sampleInterval: 1s }
+autoApply: { tunnelsMax: 100, sitesMax: 100, trafficShareMax: 100%, changesPerHourMax: 100000 }
+vetoFor: 1m
+`;
+
+const siteYaml = (number: number, name: string): string => `apiVersion: foremesh/v1
+kind: Site
+name: ${name}
+location: { city: Berlin, country: DE, latitude: 52.5, longitude: ${13 + number} }
+provider: onprem
+region: bench
+prefixes: [10.${number}.0.0/24]
+nodes:
+  - name: ${name}-gw1
+    tunnelsMax: 16
+    lan: { interface: lan, address: 10.${number}.0.1/24 }
+    uplinks:
+      - { name: fibre, provider: one, interface: isp1, address: 100.64.1.${number}, up: 50Mbps, down: 50Mbps, riskGroups: [${name}-north] }
+      - { name: cable, provider: other, interface: isp2, address: 100.64.2.${number}, up: 50Mbps, down: 50Mbps, riskGroups: [${name}-south] }
+`;
+
+const CONNECTION_YAML = `apiVersion: foremesh/v1
+kind: Connection
+name: pair
+between: [near, far]
+mode: always
+min: 2Mbps
+`;

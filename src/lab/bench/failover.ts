@@ -1,0 +1,222 @@
+import { ForemeshError, messageOf, roundTo } from '../../base/index.ts';
+import { classId, type PathId } from '../../model/index.ts';
+import { createLabWorld, type LabWorld } from '../lab-world.ts';
+import type { PathProfile, SenderSpec } from '../world.ts';
+import { createBenchMesh, FAR, NEAR } from './bench-mesh.ts';
+import { countFalseFailovers } from './false-failovers.ts';
+import { watchDaemonSwitch } from './daemon-switch.ts';
+import { PLANNED, type PlannedScenario } from './planned.ts';
+import { spreadOf, type Spread } from './statistics.ts';
+import { createStreams, type Streams } from './streams.ts';
+
+export interface FailoverBenchOptions {
+  runs: number;
+  /** Default: all. */
+  scenarios: readonly ScenarioName[];
+  sourceDir: string;
+  opa: string;
+  seed: string;
+  probe: { intervalMs: number; downAfter: number };
+  /** Virtual hours for each loss in the count of false fail-overs; 0 leaves them out. */
+  falseHours: number;
+  /** One line a trial. */
+  onProgress: (text: string) => void;
+  signal?: AbortSignal;
+}
+
+export interface ScenarioResult {
+  runs: number;
+  outageMs: Spread;
+  lostPackets: Pick<Spread, 'p50' | 'p99' | 'max'>;
+  /** All trials together. */
+  sentPackets: number;
+  lostPacketsTotal: number;
+  duplicated: number;
+  clearTextPackets: number;
+  /** Trials that could not be judged, with the reason. */
+  broken: string[];
+}
+
+export interface FailoverBenchResult {
+  schema: 'foremesh/bench-failover/v1';
+  probe: { intervalMs: number; downAfter: number };
+  packetsPerSecond: number;
+  scenarios: Record<string, ScenarioResult>;
+  /** Per path and hour, by loss of each direction in per cent. */
+  falseFailovers: Record<string, number>;
+}
+
+/** A fault on the path in use; `measure` says from which packets the outage is read. */
+interface FaultScenario {
+  kind: 'fault';
+  profile: Partial<PathProfile>;
+  direction: 'both' | 'forward';
+  /** `gap`: the longest silence at a receiver. `left`: until the faulty path no longer carries the streams, as the WAN counts. */
+  measure: 'gap' | 'left';
+  lastsMs: number;
+  /** Agents are dead and routes follow what charon says of its SAs. */
+  daemonAlone?: boolean;
+}
+
+const FAULTS = {
+  blackhole: { kind: 'fault', profile: { down: true }, direction: 'both', measure: 'gap', lastsMs: 1500 },
+  'one-way': { kind: 'fault', profile: { down: true }, direction: 'forward', measure: 'gap', lastsMs: 1500 },
+  'brownout-loss': { kind: 'fault', profile: { lossRatio: 0.2 }, direction: 'both', measure: 'left', lastsMs: 8000 },
+  'brownout-delay': { kind: 'fault', profile: { delayMs: 80 }, direction: 'both', measure: 'left', lastsMs: 8000 },
+  'ike-dpd': { kind: 'fault', profile: { down: true }, direction: 'both', measure: 'gap', lastsMs: 12_000, daemonAlone: true },
+} satisfies Record<string, FaultScenario>;
+
+export type ScenarioName = keyof typeof FAULTS | keyof typeof PLANNED;
+export const FAILOVER_SCENARIOS = [...Object.keys(FAULTS), ...Object.keys(PLANNED)] as ScenarioName[];
+
+const LOSSES = [0.001, 0.02];
+/** 160 byte packets, as of a call, both ways. */
+const PACKET_BYTES = 160;
+const PACKETS_PER_SECOND = 1000;
+const SETTLE_LIMIT_MS = 30_000;
+
+interface Trial {
+  outageMs: number;
+  sent: number;
+  lost: number;
+  duplicated: number;
+}
+
+/**
+ * Measures how long and how many packets a change costs, on a real mesh of two sites in namespaces of this machine. Outage
+ * and loss are read from the receivers and from the emulated WAN, never from our agents. Faults are judged with the engine
+ * dead: what is measured is what gateways do alone.
+ * @throws ForemeshError LAB_NOT_POSSIBLE, LAB_FAILED
+ */
+export async function benchFailover(options: FailoverBenchOptions): Promise<FailoverBenchResult> {
+  const { runs, scenarios, onProgress, signal, probe } = options;
+  const result: FailoverBenchResult = { schema: 'foremesh/bench-failover/v1', probe, packetsPerSecond: PACKETS_PER_SECOND, scenarios: {}, falseFailovers: {} };
+  for (const lossRatio of options.falseHours > 0 ? LOSSES : []) {
+    onProgress(`false fail-overs at ${lossRatio * 100} % loss`);
+    result.falseFailovers[String(roundTo(lossRatio * 100, 3))] = await countFalseFailovers({ ...probe, holdDownMs: 1000 }, lossRatio, options.falseHours, options.seed, signal);
+  }
+  if (scenarios.length === 0) return result;
+  const mesh = await createBenchMesh(options.sourceDir, probe);
+  const world = await createLabWorld({ intent: mesh.intent, repository: { files: mesh.files }, opa: options.opa, seed: options.seed, ...(signal ? { signal } : {}) });
+  try {
+    await waitUntilSettled(world);
+    const streams = await createStreams(world, [specOf('there', NEAR, FAR), specOf('back', FAR, NEAR)]);
+    for (const name of inOrder(scenarios)) {
+      const trials: Trial[] = [];
+      const broken: string[] = [];
+      const clearBefore = (await world.underlay()).clearTextPackets;
+      const scenario = name in PLANNED ? PLANNED[name as keyof typeof PLANNED] : FAULTS[name as keyof typeof FAULTS];
+      await prepare(world, scenario);
+      for (let run = 1; run <= runs; run++) {
+        signal?.throwIfAborted();
+        try {
+          const trial = await (scenario.kind === 'fault' ? runFault(world, streams, scenario) : runPlanned(world, streams, scenario, run));
+          trials.push(trial);
+          onProgress(`${name} ${run}/${runs}: ${Math.round(trial.outageMs)} ms, ${trial.lost} lost`);
+        } catch (cause) {
+          signal?.throwIfAborted();
+          broken.push(messageOf(cause));
+          onProgress(`${name} ${run}/${runs}: ${messageOf(cause)}`);
+        }
+      }
+      result.scenarios[name] = summarise(trials, (await world.underlay()).clearTextPackets - clearBefore, broken);
+    }
+    return result;
+  } finally {
+    await world.close();
+  }
+}
+
+/** Planned changes first, since they need the engine; what kills agents last. */
+function inOrder(names: readonly ScenarioName[]): ScenarioName[] {
+  const rank = (name: ScenarioName): number => (name in PLANNED ? 0 : 'daemonAlone' in FAULTS[name as keyof typeof FAULTS] ? 2 : 1);
+  return [...names].sort((left, right) => rank(left) - rank(right));
+}
+
+function specOf(name: string, from: typeof NEAR, to: typeof FAR): SenderSpec {
+  return { name, from, to, classId: classId('voice'), port: 5000, flows: 4, packetBytes: PACKET_BYTES, rate: { kind: 'constant', mbps: (PACKETS_PER_SECOND * PACKET_BYTES * 8) / 1e6 } };
+}
+
+async function prepare(world: LabWorld, scenario: FaultScenario | PlannedScenario): Promise<void> {
+  if (scenario.kind === 'planned') return;
+  await world.kill({ kind: 'engine' });
+  if (scenario.daemonAlone) for (const { node } of world.network.layout.gateways) await world.kill({ kind: 'agent', node });
+}
+
+async function runFault(world: LabWorld, streams: Streams, scenario: FaultScenario): Promise<Trial> {
+  if (!scenario.daemonAlone) await waitUntilSettled(world);
+  const path = await streams.busiestPath();
+  const switcher = scenario.daemonAlone ? await watchDaemonSwitch(world, path) : null;
+  try {
+    await streams.reset();
+    await world.pass(300 + 50 * (world.clock.monotonicMs() % 1)); // not in step with the probes
+    const faultAtMs = world.clock.monotonicMs();
+    const before = await profilesOf(world, path);
+    await world.setPath(path, scenario.profile, scenario.direction);
+    const leftMs = scenario.measure === 'left' ? await timeUntilLeft(world, streams, path, faultAtMs, scenario.lastsMs) : null;
+    await world.pass(Math.max(0, (leftMs === null ? scenario.lastsMs : leftMs + 700) - (world.clock.monotonicMs() - faultAtMs)));
+    const counted = await streams.count();
+    for (const direction of ['forward', 'reverse'] as const) await world.setPath(path, before[direction], direction);
+    return { ...counted, outageMs: leftMs ?? counted.longestGapMs };
+  } finally {
+    await switcher?.close();
+  }
+}
+
+async function profilesOf(world: LabWorld, path: PathId): Promise<{ forward: PathProfile; reverse: PathProfile }> {
+  const found = (await world.network.report()).paths.find((entry) => entry.path === path);
+  if (!found) throw new ForemeshError('LAB_FAILED', { what: `there is no path ${path}`, fix: 'report this as a bug' });
+  return found.profiles;
+}
+
+/** Looked at every 20 ms, which is how exact it is. @throws ForemeshError LAB_FAILED when it never leaves */
+async function timeUntilLeft(world: LabWorld, streams: Streams, path: PathId, sinceMs: number, limitMs: number): Promise<number> {
+  for (let previous = await streams.packetsOver(path); world.clock.monotonicMs() - sinceMs < limitMs; ) {
+    const lookedMs = world.clock.monotonicMs();
+    await world.pass(20);
+    const now = await streams.packetsOver(path);
+    const expected = (2 * PACKETS_PER_SECOND * (world.clock.monotonicMs() - lookedMs)) / 1000;
+    if (now - previous < expected * 0.2) return lookedMs - sinceMs;
+    previous = now;
+  }
+  throw new ForemeshError('LAB_FAILED', { what: `the traffic was still on ${path} after ${limitMs} ms`, fix: 'see the agents’ logs' });
+}
+
+async function runPlanned(world: LabWorld, streams: Streams, scenario: PlannedScenario, run: number): Promise<Trial> {
+  await waitUntilSettled(world);
+  await streams.reset();
+  await world.pass(300);
+  await scenario.run(world, run);
+  await waitUntilSettled(world);
+  await world.pass(500);
+  const counted = await streams.count();
+  return { ...counted, outageMs: counted.longestGapMs };
+}
+
+/** Every agent has nothing left to do and every tunnel is up. */
+async function waitUntilSettled(world: LabWorld): Promise<void> {
+  const isSettled = async (): Promise<boolean> => {
+    for (const { node } of world.network.layout.gateways) {
+      const runtime = await world.nodeState(node).catch(() => null); // an agent that starts has no socket yet
+      if (!runtime?.settled || runtime.tunnels.length < 2 || runtime.tunnels.some(({ pathState }) => pathState !== 'up')) return false;
+    }
+    return true;
+  };
+  if (!(await world.until(isSettled, SETTLE_LIMIT_MS))) throw new ForemeshError('LAB_FAILED', { what: `not every tunnel is up after ${SETTLE_LIMIT_MS / 1000} s`, fix: 'see the agents’ logs' });
+  await world.pass(300);
+}
+
+function summarise(trials: readonly Trial[], clearTextPackets: number, broken: string[]): ScenarioResult {
+  const { p50, p99, max } = spreadOf(trials.map(({ lost }) => lost));
+  const sum = (key: 'sent' | 'lost' | 'duplicated'): number => trials.reduce((total, trial) => total + trial[key], 0);
+  return {
+    runs: trials.length,
+    outageMs: spreadOf(trials.map(({ outageMs }) => Math.round(outageMs))),
+    lostPackets: { p50, p99, max },
+    sentPackets: sum('sent'),
+    lostPacketsTotal: sum('lost'),
+    duplicated: sum('duplicated'),
+    clearTextPackets,
+    broken,
+  };
+}

@@ -1,0 +1,6 @@
+// In: how many trials of which scenario. Out: what each cost in milliseconds and packets, on a real mesh of two sites.
+// Start reading at failover.ts; planned.ts lists what must cost nothing, daemon-switch.ts is what one has without agents.
+// bench-mesh.ts is that mesh, streams.ts what runs over it, false-failovers.ts counts verdicts on virtual time.
+// Figures come from receivers and from the emulated WAN, never from our own agents.
+// Others import from this file only.
+export { benchFailover, FAILOVER_SCENARIOS, type FailoverBenchOptions, type FailoverBenchResult, type ScenarioName } from './failover.ts';

@@ -1,0 +1,66 @@
+import { join } from 'node:path';
+import { ViciConnection } from '../../../agent/vici/index.ts';
+import { ForemeshError } from '../../base/index.ts';
+import { pathId, nodeId, uplinkId, type NodeId, type PathId } from '../../model/index.ts';
+import { gatewayFiles } from '../gateway-process.ts';
+import type { LabWorld } from '../lab-world.ts';
+
+/** Something done on purpose that must cost no packet. */
+export interface PlannedScenario {
+  kind: 'planned';
+  run(world: LabWorld, run: number): Promise<void>;
+}
+
+const NEAR_NODE = nodeId('near-gw1');
+const FAR_NODE = nodeId('far-gw1');
+const UPLINKS = ['fibre', 'cable'];
+const PAIR_PATHS: readonly PathId[] = UPLINKS.flatMap((near) => UPLINKS.map((far) => pathId(uplinkId(NEAR_NODE, near), uplinkId(FAR_NODE, far))));
+const APPLIED_LIMIT_MS = 30_000;
+
+export const PLANNED = {
+  /** All SAs at once: IKE and CHILD, by the end that was asked. */
+  'planned-rekey': { kind: 'planned', run: (world) => rekeyAll(world, NEAR_NODE) },
+  /** The pair is pinned to another path each time; tunnels come and go for it. */
+  'planned-move': { kind: 'planned', run: (world, run) => movePair(world, run) },
+  /** The agent of one end is killed and started again. */
+  'agent-restart': { kind: 'planned', run: (world, run) => world.restart({ kind: 'agent', node: run % 2 === 0 ? NEAR_NODE : FAR_NODE }) },
+  /** The engine is killed and started again. */
+  'engine-restart': { kind: 'planned', run: (world) => world.restart({ kind: 'engine' }) },
+} satisfies Record<string, PlannedScenario>;
+
+async function rekeyAll(world: LabWorld, node: NodeId): Promise<void> {
+  const connection = await ViciConnection.open(gatewayFiles(world.network, node).viciSocket, world.clock);
+  try {
+    for (const { tunnel } of await world.listSas(node)) {
+      await connection.request('rekey', { child: tunnel });
+      await connection.request('rekey', { ike: tunnel });
+    }
+  } finally {
+    connection.close();
+  }
+  await world.pass(1000);
+}
+
+async function movePair(world: LabWorld, run: number): Promise<void> {
+  const path = PAIR_PATHS[run % PAIR_PATHS.length]!;
+  const until = new Date(world.clock.now() + 600_000).toISOString();
+  const answer = await world.api.request('POST', '/v1/overrides', { what: { kind: 'pin-path', pair: 'far>near', path }, until, why: 'bench', by: 'bench' });
+  const { generation, override } = (answer.body ?? {}) as { generation?: number | null; override?: { id: string } | null };
+  if (answer.status >= 300 || !generation || !override) throw new ForemeshError('LAB_FAILED', { what: `the pin was not applied: ${answer.status} ${JSON.stringify(answer.body)}`, fix: 'see the engine’s log' });
+  await waitForGeneration(world, generation);
+  await world.pass(1500);
+  const cleared = await world.api.request('DELETE', `/v1/overrides/${encodeURIComponent(override.id)}`);
+  const next = ((cleared.body ?? {}) as { generation?: number | null }).generation;
+  if (next) await waitForGeneration(world, next);
+}
+
+async function waitForGeneration(world: LabWorld, generation: number): Promise<void> {
+  const applied = await world.until(async () => {
+    for (const node of [NEAR_NODE, FAR_NODE]) {
+      const runtime = await world.nodeState(node);
+      if (runtime.generation < generation || !runtime.settled) return false;
+    }
+    return true;
+  }, APPLIED_LIMIT_MS);
+  if (!applied) throw new ForemeshError('LAB_FAILED', { what: `generation ${generation} was not applied within ${APPLIED_LIMIT_MS / 1000} s`, fix: `see ${join(world.network.folder, 'logs')}` });
+}
