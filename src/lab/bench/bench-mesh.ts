@@ -32,7 +32,7 @@ hold: 1s
 forecast: { slot: 1m, slotsPerDay: 1440, horizonSlots: 4, provision: p95 }
 probe: { interval: ${intervalMs}ms, downAfter: ${downAfter}, holdDown: 1s }
 telemetry: { sampleInterval: 1s }
-autoApply: { tunnelsMax: 100, sitesMax: 100, trafficShareMax: 100%, changesPerHourMax: 100000 }
+autoApply: { tunnelsMax: 100, sitesMax: 100, trafficShareMax: 100%, changesPerHourMax: 10000 }
 vetoFor: 1m
 `;
 
