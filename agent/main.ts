@@ -39,7 +39,7 @@ async function main(args: string[]): Promise<number> {
 }
 
 async function run(settings: AgentSettings, log: Log): Promise<void> {
-  keepCommandHelper();
+  keepCommandHelper(0); // ip and nft may wait; packets and probes may not
   const { node, stateDir } = settings;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, drift: ['not joined yet'], connected: false, settled: false });

@@ -40,21 +40,24 @@ const PEER_FRESH_MS = 1_000;
 /** A peer may ask for no more patience than this, ms. */
 const PAUSE_MAX_MS = 30_000;
 /** After a first miss the path is asked this many times as often until it answers or is down, so chance cannot look like death. */
-const SUSPECT_FACTOR = 4;
+const SUSPECT_FACTOR = 8;
+/** An additional probe counts as missed sooner than a regular one, but no sooner than this, ms. */
+const EXTRA_TIMEOUT_MIN_MS = 10;
 
 interface Probe {
   sequence: number;
   deadlineMs: number;
-  /** On the beat; the additional ones of a suspected path can only acquit, never convict. */
+  /** On the beat; the additional ones of a suspected path acquit at once, and convict only together with the regular ones. */
   regular: boolean;
 }
 
 /**
  * Probes one tunnel and judges it, alone, from this end.
  *
- * Each probe expires at max(interval, srtt + 4·rttvar) after it was sent. `downAfter` regular probes expired in a row, with
- * nothing sent since the first of them known to have arrived, mean `down`: a dead path is found (downAfter + 1) intervals after the cut at the latest
- * (round trip below one interval). "Known to have arrived" is an echo, or the peer's counters on any packet of its own.
+ * Each probe expires at max(interval, srtt + 4·rttvar) after it was sent, an additional one of a suspected path at srtt + 4·rttvar.
+ * `downAfter` regular probes expired in a row, or one less (at least two) and 2 · downAfter with the additional ones, with
+ * nothing sent since the first of them known to have arrived, mean `down`: a dead path is found about downAfter − ½ intervals after
+ * the cut, (downAfter + 1) at the latest (round trip below one interval). "Known to have arrived" is an echo, or the peer's counters on any packet of its own.
  * A peer that says its path is broken and has not heard our last probes makes ours down too: one-way loss is down both ways.
  *
  * The first answer ever makes a path `up`; after a `down` only `holdDownMs` without two misses in a row and without
@@ -75,6 +78,8 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   let outstanding: Probe[] = [];
   /** Regular probes after `lastArrived` whose time is over. */
   let misses: number[] = [];
+  /** Additional ones, likewise. */
+  let extraMisses: number[] = [];
   let wellSinceMs: number | null = null;
   let pausedUntilMs = -1;
   let nextRegularMs = clock.monotonicMs();
@@ -117,13 +122,13 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
 
   function sendProbe(nowMs: number, regular: boolean): void {
     sequence++;
-    const timeoutMs = Math.min(TIMEOUT_MAX_MS, Math.max(intervalMs, latency.timeoutMs()));
+    const timeoutMs = Math.min(TIMEOUT_MAX_MS, Math.max(regular ? intervalMs : Math.min(intervalMs, EXTRA_TIMEOUT_MIN_MS), latency.timeoutMs()));
     outstanding.push({ sequence, deadlineMs: nowMs + timeoutMs, regular });
     deps.send(encodeProbe(packet('probe', sequence, nowMs * 1000)));
   }
 
   function packet(kind: ProbePacket['kind'], ofSequence: number, sentUs: number): ProbePacket {
-    const broken = everUp && misses.length >= downAfter;
+    const broken = everUp && isSilent();
     return { kind, inUse, broken, session: deps.session, sequence: ofSequence, sentUs, peerSession: peer.session, peerReceived: peer.received, peerHighest: peer.highest, pauseMs: 0 };
   }
 
@@ -134,9 +139,10 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     if (nowMs < pausedUntilMs) return;
     for (const probe of expired) {
       loss.lost();
-      if (probe.regular && probe.sequence > lastArrived) misses.push(probe.sequence);
+      if (probe.sequence > lastArrived) (probe.regular ? misses : extraMisses).push(probe.sequence);
     }
     if (misses.length > downAfter) misses = misses.slice(-downAfter);
+    if (extraMisses.length > 2 * downAfter) extraMisses = extraMisses.slice(-2 * downAfter);
     judge(nowMs);
   }
 
@@ -145,10 +151,16 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     if (ofSequence <= lastArrived || ofSequence > sequence) return;
     lastArrived = ofSequence;
     misses = misses.filter((missed) => missed > ofSequence);
+    extraMisses = extraMisses.filter((missed) => missed > ofSequence);
+  }
+
+  /** Enough in a row has had no answer. */
+  function isSilent(): boolean {
+    return misses.length >= downAfter || (misses.length >= Math.max(2, downAfter - 1) && misses.length + extraMisses.length >= 2 * downAfter);
   }
 
   function judge(nowMs: number): void {
-    const isBroken = misses.length >= downAfter || peer.broken;
+    const isBroken = isSilent() || peer.broken;
     if (!everUp) {
       if (lastArrived > 0 && misses.length === 0) {
         everUp = true;

@@ -22,6 +22,10 @@ const STEADY_MS = 1000;
  */
 const HELPER_SOURCE = `'use strict';
 const { spawn } = require('node:child_process');
+const niceness = Number(process.argv[1]);
+try {
+  if (niceness > require('node:os').getPriority()) require('node:os').setPriority(niceness);
+} catch {} // as urgent as its owner, then
 const running = new Set();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => undefined);
 process.on('disconnect', () => {
@@ -59,15 +63,18 @@ process.on('message', ({ id, program, args, settings, stdin }) => {
 type Answer = { id: number; end: ProgramEnd } | { id: number; error: { message: string; code?: string } };
 
 let isKept = false;
+let niceness = -20;
 let helper: CommandHelper | null = null;
 
 /**
  * From now on this process starts programs through a small process of its own. Starting one copies the page tables of
  * whoever starts it, in one go: 1 ms for a small process, 12 ms for one with 360 MB, during which no timer fires and no
  * packet is read. Programs that live long call this once at their start, while they are small.
+ * @param leastNiceness  what is started is at least so nice (−20 … 19), however urgent this process is
  */
-export function keepCommandHelper(): void {
+export function keepCommandHelper(leastNiceness = -20): void {
   isKept = true;
+  niceness = leastNiceness;
   helper ??= new CommandHelper();
 }
 
@@ -92,7 +99,7 @@ class CommandHelper {
   #last = 0;
 
   constructor() {
-    this.#child = spawn(process.execPath, ['-e', HELPER_SOURCE], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], serialization: 'advanced', env: withoutNodeOptions() });
+    this.#child = spawn(process.execPath, ['-e', HELPER_SOURCE, '--', String(niceness)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], serialization: 'advanced', env: withoutNodeOptions() });
     this.#child.on('message', (message) => this.#take(message as Answer));
     for (const event of ['error', 'exit', 'disconnect'] as const) this.#child.on(event, () => this.#over());
     this.#rest();

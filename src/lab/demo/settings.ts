@@ -25,7 +25,7 @@ forecast:
   provision: p90
 probe:
   interval: 100ms
-  downAfter: 4
+  downAfter: 5
   holdDown: 5s
 telemetry:
   sampleInterval: 1s

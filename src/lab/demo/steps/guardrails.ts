@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { formatFinding } from '../../../base/index.ts';
 import { findOpa } from '../../../policy/index.ts';
 import { checkRepository } from '../../../reconcile/index.ts';
-import { await_, carriersOf, check, isApplied, note, pathInWords, planOf, type Demo } from '../demo.ts';
+import { await_, carriersOf, check, isApplied, note, pathInWords, planOf, tunnelsBetween, type Demo } from '../demo.ts';
 import { CUT_PAIR } from '../settings.ts';
 
 /** 10: what may not be, does not come to be; and an administrator's hand, for a while. */
@@ -48,10 +48,12 @@ async function showRefusal(demo: Demo): Promise<void> {
 
 async function showOverride(demo: Demo): Promise<void> {
   const { screen, engine, world } = demo;
-  const before = planOf(await engine.plan());
-  const carriers = carriersOf(before, CUT_PAIR.from, CUT_PAIR.to, 'voice');
-  const other = before.tunnels.find(({ id, a, b }) => id !== carriers[0] && [a.site, b.site].includes(CUT_PAIR.from) && [a.site, b.site].includes(CUT_PAIR.to));
-  if (!other) return check(demo, false, `${CUT_PAIR.from} – ${CUT_PAIR.to} has no second tunnel to pin`);
+  const other = await await_(demo, `a second tunnel ${CUT_PAIR.from} – ${CUT_PAIR.to}, to pin the pair to`, 20_000, async () => {
+    const plan = planOf(await engine.plan());
+    const carriers = carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to, 'voice');
+    return tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to).find(({ id }) => id !== carriers[0]) ?? null;
+  });
+  if (!other) return;
   const forMs = world.kind === 'lab' ? 10_000 : 60_000;
   const pair = `${CUT_PAIR.from}>${CUT_PAIR.to}`;
   const until = world.clock.now() + forMs;
