@@ -41,6 +41,17 @@ const PEER_FRESH_MS = 1_000;
 const PAUSE_MAX_MS = 30_000;
 /** After a first miss the path is asked this many times as often until it answers or is down, so chance cannot look like death. */
 const SUSPECT_FACTOR = 8;
+/**
+ * A miss is looked into with that many probes for so long, also when the next one is answered, and on while evidence of a
+ * brown-out grows: some ten probes a second say too little about 20 % loss. Then there is a rest, ms.
+ */
+const SCRUTINY_MS = 300;
+const SCRUTINY_MAX_MS = 2_000;
+const SCRUTINY_REST_MS = 2_000;
+/** What an additional probe weighs as evidence of a brown-out. */
+const EXTRA_WEIGHT = 0.5;
+/** Expired probes that a late answer is still looked up for. */
+const EXPIRED_KEPT = 256;
 /** An additional probe counts as missed sooner than a regular one, but no sooner than this, ms. */
 const EXTRA_TIMEOUT_MIN_MS = 10;
 
@@ -81,6 +92,9 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   /** Additional ones, likewise. */
   let extraMisses: number[] = [];
   let wellSinceMs: number | null = null;
+  let scrutiny = { beganMs: Number.NEGATIVE_INFINITY, untilMs: Number.NEGATIVE_INFINITY };
+  /** Newest expired probes, for answers that come late: whether each was on the beat. */
+  const expiredRegular = new Map<number, boolean>();
   let pausedUntilMs = -1;
   let nextRegularMs = clock.monotonicMs();
   let nextExtraMs: number | null = null;
@@ -105,7 +119,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     } else if (nextExtraMs !== null && nowMs >= nextExtraMs - 0.01) {
       sendProbe(nowMs, false);
     }
-    nextExtraMs = isSuspect() ? nowMs + intervalMs / SUSPECT_FACTOR : null;
+    nextExtraMs = isSuspect(nowMs) ? nowMs + intervalMs / SUSPECT_FACTOR : null;
     arm(nowMs);
   }
 
@@ -116,8 +130,19 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     cancelTimer = clock.setTimer(Math.max(0, dueMs - nowMs), onTimer);
   }
 
-  function isSuspect(): boolean {
-    return misses.length > 0 && (state === 'up' || state === 'degraded');
+  function isSuspect(nowMs: number): boolean {
+    if (state !== 'up' && state !== 'degraded') return false;
+    return misses.length > 0 || (state === 'up' && nowMs < scrutiny.untilMs);
+  }
+
+  function scrutinise(nowMs: number): void {
+    if (nowMs >= scrutiny.untilMs && nowMs - scrutiny.untilMs < SCRUTINY_REST_MS) return;
+    if (nowMs >= scrutiny.untilMs) scrutiny = { beganMs: nowMs, untilMs: nowMs + SCRUTINY_MS };
+    else if (loss.isSuspicious()) scrutiny = { ...scrutiny, untilMs: Math.min(nowMs + SCRUTINY_MS, scrutiny.beganMs + SCRUTINY_MAX_MS) };
+  }
+
+  function weightOf(probe: { regular: boolean }): number {
+    return probe.regular ? 1 : EXTRA_WEIGHT;
   }
 
   function sendProbe(nowMs: number, regular: boolean): void {
@@ -138,9 +163,12 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     outstanding = outstanding.filter((probe) => probe.deadlineMs > nowMs + 0.01);
     if (nowMs < pausedUntilMs) return;
     for (const probe of expired) {
-      loss.lost();
+      loss.lost(weightOf(probe));
+      expiredRegular.set(probe.sequence, probe.regular);
+      if (expiredRegular.size > EXPIRED_KEPT) expiredRegular.delete(expiredRegular.keys().next().value!);
       if (probe.sequence > lastArrived) (probe.regular ? misses : extraMisses).push(probe.sequence);
     }
+    if (expired.some(({ regular }) => regular) || nowMs < scrutiny.untilMs) scrutinise(nowMs);
     if (misses.length > downAfter) misses = misses.slice(-downAfter);
     if (extraMisses.length > 2 * downAfter) extraMisses = extraMisses.slice(-2 * downAfter);
     judge(nowMs);
@@ -241,10 +269,15 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   function noteEcho(echo: ProbePacket, nowMs: number): void {
     const rttMs = nowMs - echo.sentUs / 1000;
     if (!(rttMs >= -0.01 && rttMs <= 60_000) || echo.sequence === 0 || echo.sequence > sequence) return;
-    const before = outstanding.length;
-    outstanding = outstanding.filter((probe) => probe.sequence !== echo.sequence);
-    if (outstanding.length < before) loss.answered();
-    else loss.lateAnswer();
+    const waiting = outstanding.find((probe) => probe.sequence === echo.sequence);
+    if (waiting) {
+      outstanding = outstanding.filter((probe) => probe !== waiting);
+      loss.answered(weightOf(waiting));
+    } else {
+      const regular = expiredRegular.get(echo.sequence);
+      if (regular !== undefined) loss.lateAnswer(weightOf({ regular }));
+      expiredRegular.delete(echo.sequence);
+    }
     latency.add(Math.max(0, rttMs), nowMs);
     meter.roundTrip(Math.max(0, rttMs));
     noteArrival(echo.sequence);

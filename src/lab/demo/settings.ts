@@ -6,7 +6,11 @@ export const SLOT_MS = 1000;
 export const SLOTS_PER_DAY = 96;
 export const DAY_MS = SLOT_MS * SLOTS_PER_DAY;
 
-/** The example mesh with its times compressed as its days are; everything else of the intent is as shipped. */
+/**
+ * The example mesh with its times compressed as its days are; everything else of the intent is as shipped.
+ * Six agents share two cores here, and each stands still for a few hundred milliseconds when a config comes: probes are
+ * as patient as that asks for. On gateways of their own they need not be (mesh-config/mesh.yaml).
+ */
 export const DEMO_MESH_YAML = `# yaml-language-server: $schema=../schemas/mesh.schema.json
 # The demo's settings: a day lasts ${DAY_MS / 1000} seconds, so all times are as much shorter than a real mesh's.
 apiVersion: foremesh/v1
@@ -25,7 +29,7 @@ forecast:
   provision: p90
 probe:
   interval: 100ms
-  downAfter: 5
+  downAfter: 7
   holdDown: 5s
 telemetry:
   sampleInterval: 1s

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runCommandText } from '../../../src/base/index.ts';
+import { endCommandHelper, keepCommandHelper, runCommandText } from '../../../src/base/index.ts';
 import { prepareDemo, type LabWorld, type PreparedDemo } from '../../../src/lab/index.ts';
 import { findOpa } from '../../../src/policy/index.ts';
 import { describeStory, recordingScreen } from '../../support/story.ts';
@@ -12,9 +12,13 @@ describe('the ten steps on real tunnels between namespaces', () => {
   let prepared: PreparedDemo;
 
   beforeAll(async () => {
+    keepCommandHelper();
     prepared = await prepareDemo({ world: 'lab', sourceDir, opa: await findOpa(), seed: 'story-test', screen });
   });
-  afterAll(() => prepared?.close());
+  afterAll(async () => {
+    await prepared?.close();
+    endCommandHelper();
+  });
 
   describeStory(() => prepared, screen);
 

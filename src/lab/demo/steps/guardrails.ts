@@ -54,7 +54,7 @@ async function showOverride(demo: Demo): Promise<void> {
     return tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to).find(({ id }) => id !== carriers[0]) ?? null;
   });
   if (!other) return;
-  const forMs = world.kind === 'lab' ? 10_000 : 60_000;
+  const forMs = world.kind === 'lab' ? 15_000 : 60_000;
   const pair = `${CUT_PAIR.from}>${CUT_PAIR.to}`;
   const until = world.clock.now() + forMs;
   screen.command(`foremesh override set pin ${pair} ${other.path} --for ${forMs / 1000}s --why "fibre is being spliced"`);
@@ -65,7 +65,8 @@ async function showOverride(demo: Demo): Promise<void> {
     return plan.overrides.length > 0 && carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to, 'voice')[0] === other.id && (await isApplied(demo, answer.generation ?? 0)) ? answer : null;
   });
   if (!pinned) return;
-  const isUsed = await carries(demo, other.path);
+  // a path that was down not long ago stands its hold-down first; gateways keep to the other one until then
+  const isUsed = (await world.until(() => carries(demo, other.path), forMs - 5000)) === true;
   check(demo, isUsed, `the pair runs over ${pathInWords(other.path)}: its ESP packets are there`);
   const expired = await await_(demo, 'the override expires', forMs + 30_000, async () => {
     const plan = planOf(await engine.plan());
