@@ -1,4 +1,4 @@
-import { type Cancel, type Clock, ForemeshError, type Log, messageOf } from '../../src/base/index.ts';
+import { type Cancel, type Clock, ForemeshError, type Log, messageOf, sleep } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
 import type { ConnectionSpec, Credentials, IpsecPort, SaState } from '../ports.ts';
 import { createViciClient, type ViciClient, type ViciSession } from './client.ts';
@@ -29,6 +29,8 @@ export function createIpsecPort(options: IpsecPortOptions): ViciIpsecPort {
 }
 
 const EVENTS = ['ike-updown', 'child-updown'] as const;
+/** A tunnel that seems gone is looked for again after this, ms. */
+const SECOND_LOOK_MS = 5;
 
 class StrongswanPort implements ViciIpsecPort {
   readonly #clock: Clock;
@@ -43,6 +45,8 @@ class StrongswanPort implements ViciIpsecPort {
   #sent: Credentials | null = null;
   #keyId: string | null = null;
   #cancelNotice: Cancel | null = null;
+  /** Tunnels whose child was installed when SAs were listed last. */
+  #carrying: ReadonlySet<TunnelId> = new Set();
 
   constructor(options: IpsecPortOptions) {
     this.#clock = options.clock;
@@ -110,12 +114,26 @@ class StrongswanPort implements ViciIpsecPort {
   }
 
   async listSas(): Promise<SaState[]> {
-    const best = new Map<TunnelId, ListedSa>();
+    const best = await this.#bestSas(new Map());
+    // the daemon's walk over its table can miss an SA that is just handing its child to its successor: whoever took
+    // that for the end of a tunnel would take its interface away in the middle of a rekey
+    const isAnyGone = [...this.#carrying].some((tunnel) => best.get(tunnel)?.state.childState !== 'INSTALLED');
+    if (isAnyGone) {
+      await sleep(this.#clock, SECOND_LOOK_MS);
+      await this.#bestSas(best);
+    }
+    const states = [...best.values()].map((sa) => sa.state).sort((left, right) => (left.tunnel < right.tunnel ? -1 : 1));
+    this.#carrying = new Set(states.filter(({ childState }) => childState === 'INSTALLED').map(({ tunnel }) => tunnel));
+    return states;
+  }
+
+  /** Adds what is listed now to what was listed before; of each tunnel the better one counts. */
+  async #bestSas(best: Map<TunnelId, ListedSa>): Promise<Map<TunnelId, ListedSa>> {
     for (const sa of await this.#listedSas({})) {
       const other = best.get(sa.state.tunnel);
       best.set(sa.state.tunnel, other ? betterSa(other, sa) : sa);
     }
-    return [...best.values()].map((sa) => sa.state).sort((left, right) => (left.tunnel < right.tunnel ? -1 : 1));
+    return best;
   }
 
   onChange(listener: () => void): Cancel {

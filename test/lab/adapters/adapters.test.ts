@@ -167,9 +167,11 @@ describe('two gateways with the real adapters', () => {
     const raw = createViciClient({ socketPath: pair.a.charon.socketPath, clock: systemClock, log: createLog('raw', 'silent'), events: [], onEvent: () => undefined, setUp: () => Promise.resolve(), onUpDown: () => undefined });
     const pinging = ping(pair.a, '10.92.0.10', 200, 0.005);
     const states = new Set<string | null>();
-    await raw.request('rekey', { child: T1 });
-    await raw.request('rekey', { ike: T1 });
-    for (let look = 0; look < 100; look++) states.add((await pair.a.ipsec.listSas()).find((sa) => sa.tunnel === T1)?.childState ?? 'missing');
+    for (let rekey = 0; rekey < 8; rekey++) {
+      await raw.request('rekey', { child: T1 });
+      await raw.request('rekey', { ike: T1 });
+      for (let look = 0; look < 40; look++) states.add((await pair.a.ipsec.listSas()).find((sa) => sa.tunnel === T1)?.childState ?? 'missing');
+    }
     raw.close();
     expect(await pinging).toEqual({ sent: 200, received: 200 });
     expect([...states]).toEqual(['INSTALLED']);
