@@ -1,13 +1,9 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { pathId, type NodeId, type PairId, type PathId, type UplinkId } from '../../src/model/index.ts';
+import type { NodeId, PairId } from '../../src/model/index.ts';
 import type { Engine } from '../../src/reconcile/index.ts';
-import { createTestMesh, exampleFile, START_AT, type TestMesh } from './support.ts';
-
-const SHOP_TO_PARIS = 'hamburg>paris#business';
-const HOUR_MS = 3_600_000;
-const path = (one: string, other: string): PathId => pathId(one as UplinkId, other as UplinkId);
+import { createTestMesh, exampleFile, HOUR_MS, path, SHOP_TO_PARIS, START_AT, type TestMesh } from './support.ts';
 
 describe('a cycle', () => {
   let mesh: TestMesh;

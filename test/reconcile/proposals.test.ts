@@ -1,10 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { pathId, type NodeId, type PathId, type UplinkId } from '../../src/model/index.ts';
-import { createTestMesh, exampleFile, REVIEWER, START_AT, type TestMesh } from './support.ts';
-
-const SHOP_TO_PARIS = 'hamburg>paris#business';
-const HOUR_MS = 3_600_000;
-const path = (one: string, other: string): PathId => pathId(one as UplinkId, other as UplinkId);
+import type { NodeId } from '../../src/model/index.ts';
+import { createTestMesh, exampleFile, HOUR_MS, path, REVIEWER, SHOP_TO_PARIS, START_AT, type TestMesh } from './support.ts';
 
 describe('a proposal', () => {
   let mesh: TestMesh;

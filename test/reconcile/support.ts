@@ -5,7 +5,7 @@ import { createLog, digest, readSourceFolder, runCommandText, VirtualClock, writ
 import { createLocalForge, signReview, type LocalForge } from '../../src/forge/index.ts';
 import { allowedSignersLine, ensureSigningKey, initForge, openRepository, type Repository } from '../../src/git/index.ts';
 import { loadIntent } from '../../src/intent/index.ts';
-import type { DemandForecast, Forecast, NodeId, NodeStatus, SignedConfig, StatusMessage, TunnelId, EventMessage } from '../../src/model/index.ts';
+import { pathId, type DemandForecast, type Forecast, type NodeId, type NodeStatus, type PathId, type SignedConfig, type StatusMessage, type TunnelId, type EventMessage, type UplinkId } from '../../src/model/index.ts';
 import { compilePolicy, createPolicyRunner, findOpa, type CompiledPolicy, type PolicyRunner } from '../../src/policy/index.ts';
 import { createEngine, planningStages, type Checkpoint, type Engine, type EngineDeps } from '../../src/reconcile/index.ts';
 import { createMemoryStore, type TelemetryStore } from '../../src/telemetry/index.ts';
@@ -13,6 +13,10 @@ import { createMemoryStore, type TelemetryStore } from '../../src/telemetry/inde
 export const REPOSITORY_ROOT = join(import.meta.dirname, '..', '..');
 export const ENGINE_IDENTITY = 'engine@foremesh';
 export const REVIEWER = 'alice@example.com';
+/** A demand that needs a tunnel which the first plan does not have. */
+export const SHOP_TO_PARIS = 'hamburg>paris#business';
+export const HOUR_MS = 3_600_000;
+export const path = (one: string, other: string): PathId => pathId(one as UplinkId, other as UplinkId);
 /** A Monday, at a slot border. */
 export const START_AT = Date.UTC(2026, 0, 5, 9);
 

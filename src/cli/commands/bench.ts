@@ -44,7 +44,7 @@ export function addBenchCommand(program: Command): void {
         signal: endSignal(),
       });
       printResult(options.output, { ...result }, () => renderFailover(result));
-      process.exit(0);
+      process.exit(Object.values(result.scenarios).some(({ broken }) => broken.length > 0) ? 1 : 0);
     });
 }
 
