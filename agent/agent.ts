@@ -1,9 +1,8 @@
-import { type Clock, createRng, ForemeshError, type Log, messageOf } from '../src/base/index.ts';
+import { type Clock, ForemeshError, type Log, messageOf } from '../src/base/index.ts';
 import type { AgentMessage, EngineMessage, NodeId, PathId, PathState, SignedConfig, StatusMessage, TunnelId } from '../src/model/index.ts';
 import { join } from 'node:path';
-import { createProbeSet } from './probe/index.ts';
 import type { AgentPorts, Credentials } from './ports.ts';
-import { createReconciler } from './reconcile/index.ts';
+import { createReconciler, type Reconciler } from './reconcile/index.ts';
 import { createFileOutbox, createReporter, type Outbox } from './report/index.ts';
 import { admit, type Candidate, type ConfigStore, createFileConfigStore, NO_STANDING, type Standing, type StoredConfig } from './sync/index.ts';
 import { createStatusFeed } from './status-feed.ts';
@@ -22,8 +21,6 @@ export interface AgentDeps {
   send: (message: AgentMessage) => void;
   /** What outlives the agent when that is not a folder: the simulated network keeps these objects across restarts. */
   storage?: { configs: ConfigStore; outbox: Outbox };
-  /** For jitter and session numbers; each start of a real agent takes another. */
-  seed?: string;
   /** Of tunnel interfaces, bytes; the driver's. Default 1350 (libipsec). */
   tunnelMtu?: number;
 }
@@ -69,7 +66,6 @@ export function createAgent(deps: AgentDeps): Agent {
   const { node, clock, log, ports } = deps;
   const configs = deps.storage?.configs ?? createFileConfigStore(deps.stateDir, log);
   const outbox = deps.storage?.outbox ?? createFileOutbox({ dir: join(deps.stateDir, 'outbox'), log });
-  const rng = createRng(deps.seed ?? `${node} ${clock.now()}`);
   let standing: Standing = NO_STANDING;
   let earlier: { candidate: Candidate; signed: SignedConfig }[] = [];
   let runningSigned: SignedConfig | null = null;
@@ -80,19 +76,18 @@ export function createAgent(deps: AgentDeps): Agent {
   let isStopped = false;
   let receiving: Promise<void> = Promise.resolve();
 
-  const probes = createProbeSet({ port: ports.probes, clock, rng: rng.fork('probes'), log, onChange: onVerdict });
-  const reconciler = createReconciler({ ports, clock, log, probes, credentials: () => credentials, onPass: () => status.changed() });
-  const reporter = createReporter({ outbox, dataplane: ports.dataplane, probes, clock, log, send });
+  const failover = ports.failover({ onVerdict, onSwitch: (lanes, number) => reconciler.noteSwitched(lanes, number) });
+  const reconciler: Reconciler = createReconciler({ ports, clock, log, failover, credentials: () => credentials, onPass: () => status.changed() });
+  const reporter = createReporter({ outbox, dataplane: ports.dataplane, failover, clock, log, send });
   const status = createStatusFeed({ clock, current: statusMessage, send });
 
   function send(message: AgentMessage): void {
     if (isConnected && !isStopped) deps.send(message);
   }
 
-  /** From the probe's own timer or packet: traffic first, then words. */
-  function onVerdict(tunnel: TunnelId, from: PathState, to: PathState): void {
+  /** Traffic has moved already; now the words. */
+  function onVerdict(tunnel: TunnelId, from: PathState, to: PathState, lanesSwitched: number): void {
     if (isStopped) return;
-    const lanesSwitched = reconciler.switchNow();
     reconciler.wake();
     const isWanted = standing.running?.config.tunnels.some(({ id }) => id === tunnel) === true; // the end of an old tunnel is no news
     if (isWanted && to === 'down' && from !== 'unknown') send({ type: 'event', event: { kind: 'path-down', tunnel, at: clock.now(), lanesSwitched } });
@@ -185,7 +180,7 @@ export function createAgent(deps: AgentDeps): Agent {
   }
 
   function tunnelStates(): (AgentRuntime['tunnels'][number] & { ikeState: string | null })[] {
-    const views = probes.views();
+    const views = failover.views();
     const sas = new Map(reconciler.view().sas.map((sa) => [sa.tunnel, sa]));
     return (standing.running?.config.tunnels ?? []).map(({ id, path }) => ({
       tunnel: id,
@@ -238,10 +233,11 @@ export function createAgent(deps: AgentDeps): Agent {
     async stop(options = {}) {
       isStopped = true;
       status.stop();
-      probes.close(options.abrupt === true ? 0 : RESTART_PAUSE_MS);
+      const closing = failover.close(options.abrupt === true ? 0 : RESTART_PAUSE_MS);
       await receiving;
       await reconciler.stop();
       await reporter.stop();
+      await closing;
     },
     runtime() {
       const running = standing.running;

@@ -6,7 +6,8 @@ import { createLog, ForemeshError, keepCommandHelper, type Log, messageOf, syste
 import { createDataplanePort } from './dataplane/index.ts';
 import { AGENT_VERSION, createAgent } from './agent.ts';
 import { obtainIdentity } from './identity.ts';
-import { createUdpProbePort } from './probe/udp-socket.ts';
+import { startFailoverThread } from './failover/index.ts';
+import type { AgentPorts } from './ports.ts';
 import { type AgentSettings, readSettings } from './settings.ts';
 import { listenStatus } from './status-socket.ts';
 import { connectChannel, CREDENTIAL_FILES, createVerifier } from './sync/index.ts';
@@ -58,7 +59,6 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
     credentials: identity.current(),
     verify: createVerifier({ node, allowedSignersFile: join(stateDir, CREDENTIAL_FILES.signers), signerIdentity: settings.engineIdentity }),
     send: (message) => void channel.send(message),
-    seed: randomBytes(16).toString('hex'),
   });
   runtime = () => agent.runtime();
   await agent.start();
@@ -84,7 +84,6 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
   identity.stop();
   channel.close();
   await withinLimit(agent.stop());
-  ports.dataplane.close();
   await Promise.all([ports.ipsec.close(), statusSocket.close()]);
 }
 
@@ -101,17 +100,27 @@ async function clear(settings: AgentSettings, log: Log): Promise<void> {
     log.warn({ error: messageOf(cause) }, 'the IKE daemon does not answer: its tunnels, if any, were not ended');
   }
   await dataplane.clear();
-  dataplane.close();
   await Promise.all([ipsec.close(), statusSocket.close()]);
 }
 
 function createPorts(settings: AgentSettings, log: Log) {
   const management = [...settings.management, { protocol: 'tcp' as const, port: settings.engine.port }];
+  let renewLanes = (): void => undefined;
   return {
     ipsec: createIpsecPort({ socketPath: settings.viciSocket, clock: systemClock, log }),
-    dataplane: createDataplanePort({ driver: settings.driver, log, management, clock: systemClock }),
-    probes: createUdpProbePort({ port: settings.probePort }),
-  };
+    dataplane: createDataplanePort({ driver: settings.driver, management, onInterfacesChanged: () => renewLanes() }),
+    failover: (events) => {
+      const failover = startFailoverThread({ probePort: settings.probePort, seed: randomBytes(16).toString('hex'), logLevel: settings.logLevel, log, onEnd: die }, events);
+      renewLanes = () => failover.renewLanes();
+      return failover;
+    },
+  } satisfies AgentPorts;
+
+  /** Half an agent is worse than one that is started anew. */
+  function die(cause: Error): void {
+    log.fatal({ error: messageOf(cause) }, 'the fail-over thread is gone: the agent ends, forwarding stays as it is');
+    process.exit(70);
+  }
 }
 
 function endSignal(): Promise<'ended'> {

@@ -1,5 +1,6 @@
 import type { Cancel } from '../src/base/index.ts';
 import type { ClassId, CryptoSuite, NodeConfig, SiteId, TunnelId } from '../src/model/index.ts';
+import type { StartFailover } from './failover/index.ts';
 
 /**
  * What the agent's core needs from the machine it runs on. The real adapters are `agent/vici`, `agent/dataplane` and
@@ -8,7 +9,8 @@ import type { ClassId, CryptoSuite, NodeConfig, SiteId, TunnelId } from '../src/
 export interface AgentPorts {
   ipsec: IpsecPort;
   dataplane: DataplanePort;
-  probes: ProbePort;
+  /** Probes tunnels and switches lanes: in a thread of its own on a gateway, in the same one in the simulated network. */
+  failover: StartFailover;
 }
 
 /** Our wish for one IKE connection, named by its tunnel. */
@@ -103,14 +105,23 @@ export interface DataplaneCounters {
 export interface DataplanePort {
   /** Makes it so and answers one line for each thing it changed; [] when nothing was to do. Atomic per nft ruleset. */
   apply(wanted: DataplaneWanted): Promise<string[]>;
-  /** The fast way for a fail-over: points lanes at other tunnels at once, without waiting for `apply`. */
-  switchLanes(lanes: readonly LaneWanted[]): void;
+  /** Lanes were switched by `LanePort`, past this port: an apply under way leaves them so. */
+  noteSwitched(lanes: readonly LaneWanted[]): void;
   /** Counters since the table was made; they may start again from 0. */
   counters(): Promise<DataplaneCounters>;
   /** Of the tunnel interfaces that exist now, by id, which is also what a restarted agent adopts. Cheap: asked in every pass. */
   tunnelCounters(): Promise<DataplaneCounters['tunnels']>;
   /** Takes away everything of ours, guards last. */
   clear(): Promise<void>;
+}
+
+/** The fast way for a fail-over. */
+export interface LanePort {
+  /** Points lanes at other tunnels at once, without waiting for an `apply` and without an answer. */
+  switchLanes(lanes: readonly LaneWanted[], remoteOverlays: ReadonlyMap<TunnelId, string>): void;
+  /** Tunnel interfaces were made anew. */
+  renew(): void;
+  close(): void;
 }
 
 /** Carries probe packets inside one tunnel, between the two overlay addresses. */

@@ -1,10 +1,8 @@
-import { type Clock, type Log, sortedBy, systemClock } from '../../src/base/index.ts';
-import type { TunnelId } from '../../src/model/index.ts';
+import { sortedBy } from '../../src/base/index.ts';
 import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted } from '../ports.ts';
-import { clearChanges, type InstalledRuleset, laneLines, planChanges, remoteOverlaysOf, sysctlNames } from './changes.ts';
+import { clearChanges, type InstalledRuleset, planChanges, sysctlNames } from './changes.ts';
 import { checkWanted } from './check.ts';
 import { execute } from './execute.ts';
-import { FastLanes } from './fast-lanes.ts';
 import { localMachine, type Machine } from './machine.ts';
 import { ESP_INTERFACE, isTunnelName, readOfferedCounter } from './names.ts';
 import { observe, readCounters, readRuleset, readTraffic } from './observe.ts';
@@ -13,12 +11,12 @@ import { buildRuleset, LEAK_COUNTER, type ManagementTraffic, rulesetText } from 
 export interface DataplanePortOptions {
   /** How ESP gets into the kernel; `libipsec`: in userspace, with a VXLAN interface a tunnel, on any kernel. */
   driver: 'libipsec';
-  log: Log;
-  clock?: Clock;
   /** What the gateway itself may send through its uplinks besides IKE, ESP and ICMP; none by default. */
   management?: readonly ManagementTraffic[];
   /** The namespace of this process unless a test says otherwise. */
   machine?: Machine;
+  /** Tunnel interfaces were made or removed: who remembers interfaces has to look again. */
+  onInterfacesChanged?: () => void;
 }
 
 /**
@@ -27,54 +25,38 @@ export interface DataplanePortOptions {
  * `waiting`, on every apply until it is there; lanes through those tunnels are unreachable meanwhile.
  * @throws ForemeshError AGENT_PLAN_INVALID before anything is changed; DATAPLANE_FAILED, TOOL_MISSING
  */
-export function createDataplanePort(options: DataplanePortOptions): KernelDataplanePort {
+export function createDataplanePort(options: DataplanePortOptions): DataplanePort {
   return new KernelDataplane(options);
 }
 
-export interface KernelDataplanePort extends DataplanePort {
-  /** Ends the helper process; the kernel's state stays, packets go on. */
-  close(): void;
-}
-
-class KernelDataplane implements KernelDataplanePort {
+class KernelDataplane implements DataplanePort {
   readonly #machine: Machine;
   readonly #management: readonly ManagementTraffic[];
-  readonly #log: Log;
-  readonly #fastLanes: FastLanes;
+  readonly #onInterfacesChanged: () => void;
   #turn: Promise<unknown> = Promise.resolve();
   #installed: InstalledRuleset | null = null;
-  #remoteOverlays: ReadonlyMap<TunnelId, string> = new Map();
   #lanInterface: string | null = null;
   /** Lanes by mark as they were last switched, newer than what the applies that are not done yet were given. */
-  readonly #switched = new Map<number, { lane: LaneWanted; sequence: number }>();
+  readonly #switched = new Map<number, { lane: LaneWanted; number: number }>();
   #switches = 0;
 
   constructor(options: DataplanePortOptions) {
     this.#machine = options.machine ?? localMachine;
     this.#management = options.management ?? [];
-    this.#log = options.log;
-    this.#fastLanes = new FastLanes(this.#machine, options.clock ?? systemClock, options.log);
+    this.#onInterfacesChanged = options.onInterfacesChanged ?? (() => undefined);
   }
 
   async apply(wanted: DataplaneWanted): Promise<string[]> {
     checkWanted(wanted);
     const switchesKnown = this.#switches;
     return this.#inTurn(async () => {
-      for (const [mark, { sequence }] of this.#switched) if (sequence <= switchesKnown) this.#switched.delete(mark);
-      const newer = this.#switches;
-      try {
-        return await this.#applyNow({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) });
-      } finally {
-        // the apply may have written over what was switched while it ran
-        const meanwhile = [...this.#switched.values()].filter(({ sequence }) => sequence > newer).map(({ lane }) => lane);
-        if (meanwhile.length > 0) this.#writeLanes(meanwhile);
-      }
+      for (const [mark, { number }] of this.#switched) if (number <= switchesKnown) this.#switched.delete(mark);
+      return this.#applyNow(wanted);
     });
   }
 
-  switchLanes(lanes: readonly LaneWanted[]): void {
-    for (const lane of lanes) this.#switched.set(lane.mark, { lane, sequence: ++this.#switches });
-    this.#writeLanes(lanes);
+  noteSwitched(lanes: readonly LaneWanted[]): void {
+    for (const lane of lanes) this.#switched.set(lane.mark, { lane, number: ++this.#switches });
   }
 
   async counters(): Promise<DataplaneCounters> {
@@ -99,25 +81,18 @@ class KernelDataplane implements KernelDataplanePort {
       const observed = await observe(this.#machine, []);
       await execute(clearChanges(observed, this.#lanInterface), this.#machine);
       this.#installed = null;
-      this.#fastLanes.stop();
     });
-  }
-
-  close(): void {
-    this.#fastLanes.stop();
   }
 
   async #applyNow(wanted: DataplaneWanted): Promise<string[]> {
     this.#lanInterface = wanted.config.lan.interface;
-    this.#fastLanes.start();
     const observed = await observe(this.#machine, sysctlNames(wanted));
-    const { phases, waiting } = planChanges(wanted, observed, this.#installed, this.#management);
-    this.#remoteOverlays = remoteOverlaysOf(wanted);
+    const { phases, waiting } = planChanges({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) }, observed, this.#installed, this.#management);
     const rulesetIsNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'nft'));
     if (rulesetIsNew) this.#installed = null;
     const interfacesAreNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'ip' && /^link (?:add|del) /.test(command.line)));
     const said = await execute(phases, this.#machine);
-    if (interfacesAreNew) this.#fastLanes.renew();
+    if (interfacesAreNew) this.#onInterfacesChanged();
     if (rulesetIsNew) {
       const listed = await readRuleset(this.#machine);
       const text = rulesetText(buildRuleset(wanted, this.#management), { chains: [], counters: [] });
@@ -130,16 +105,6 @@ class KernelDataplane implements KernelDataplanePort {
   #asSwitched(lane: LaneWanted): LaneWanted {
     const switched = this.#switched.get(lane.mark);
     return switched ? { ...lane, active: switched.lane.active } : lane;
-  }
-
-  #writeLanes(lanes: readonly LaneWanted[]): void {
-    const lines: string[] = [];
-    for (const lane of lanes) {
-      const known = laneLines(lane, this.#remoteOverlays);
-      if (known) lines.push(...known);
-      else this.#log.warn({ mark: lane.mark, tunnel: lane.active }, 'lane not switched: its tunnel has no interface here');
-    }
-    this.#fastLanes.write(lines);
   }
 
   async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {

@@ -1,10 +1,9 @@
 import { type Cancel, type Clock, ForemeshError, type Log, messageOf, Waiting } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
-import type { AgentPorts, Credentials, SaState } from '../ports.ts';
-import type { ProbeSet } from '../probe/index.ts';
-import { changedLanes, chooseLanes } from './lanes.ts';
+import type { Failover } from '../failover/index.ts';
+import type { AgentPorts, Credentials, LaneWanted, SaState } from '../ports.ts';
 import { firstMemory, noteObserved, remember, rememberDesired, rememberSwitch, rememberTry } from './memory.ts';
-import { differences, healthOf, nextActions } from './next-actions.ts';
+import { differences, nextActions } from './next-actions.ts';
 import { retryDelayMs } from './timing.ts';
 import type { Action, Desired, Memory, Observed } from './types.ts';
 
@@ -12,7 +11,7 @@ export interface ReconcilerDeps {
   ports: AgentPorts;
   clock: Clock;
   log: Log;
-  probes: ProbeSet;
+  failover: Failover;
   credentials: () => Credentials;
   /** After each pass, for status reports. */
   onPass: () => void;
@@ -22,8 +21,8 @@ export interface ReconcilerDeps {
 export interface Reconciler {
   setDesired(desired: Desired): void;
   wake(): void;
-  /** To be called from a probe's verdict: points lanes elsewhere before it returns. Answers how many moved. */
-  switchNow(): number;
+  /** Lanes were switched by the fail-over; the next pass has them confirmed. */
+  noteSwitched(lanes: readonly LaneWanted[], number: number): void;
   view(): ReconcilerView;
   stop(): Promise<void>;
 }
@@ -41,7 +40,7 @@ const RESTLESS_PASSES = 60;
 const RESTLESS_PAUSE_MS = 1_000;
 
 export function createReconciler(deps: ReconcilerDeps): Reconciler {
-  const { ports, clock, log, probes } = deps;
+  const { ports, clock, log, failover } = deps;
   let memory: Memory = firstMemory(clock.monotonicMs());
   let desired: Desired | null = null;
   let view: ReconcilerView = { sas: [], drift: [], isSettled: false };
@@ -54,6 +53,9 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   let restless = 0;
   let lastError = '';
   let isDaemonMissed = false;
+  /** Number of the newest switch that was heard of, and of the newest that this pass's actions know. */
+  let switchesHeard = 0;
+  let switchesKnown = 0;
 
   function wake(): void {
     isWoken = true;
@@ -109,6 +111,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     const observed = await observe();
     if (target !== desired) return 'again';
     const nowMs = clock.monotonicMs();
+    switchesKnown = switchesHeard;
     memory = noteObserved(memory, target, observed, nowMs);
     const actions = nextActions(target, observed, memory, nowMs);
     const drift = differences(target, observed, memory, nowMs);
@@ -124,7 +127,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   async function observe(): Promise<Observed> {
     const counters = await ports.dataplane.tunnelCounters();
     const daemon = await observeDaemon();
-    return { daemon, interfaces: counters.map(({ tunnel }) => tunnel), probes: probes.views(), rxPackets: new Map(counters.map((counter) => [counter.tunnel, counter.rxPackets])) };
+    return { daemon, interfaces: counters.map(({ tunnel }) => tunnel), probes: failover.views(), rxPackets: new Map(counters.map((counter) => [counter.tunnel, counter.rxPackets])) };
   }
 
   async function observeDaemon(): Promise<Observed['daemon']> {
@@ -145,7 +148,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     try {
       await execute(action);
       memory = remember(memory, action, clock.monotonicMs());
-      if (action.kind === 'apply') switchNow();
+      if (action.kind === 'apply') giveLanes();
     } catch (cause) {
       const kind = RETRIED[action.kind];
       if (!kind || cause instanceof Waiting) throw cause;
@@ -170,9 +173,9 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       case 'initiate':
         return ports.ipsec.initiate(action.tunnel);
       case 'start-probe':
-        return probes.start(action.tunnel, action.localOverlay, action.remoteOverlay, desired!.config.probe);
+        return failover.startProbe(action.tunnel, action.localOverlay, action.remoteOverlay, desired!.config.probe);
       case 'stop-probe':
-        return probes.stop(action.tunnel);
+        return failover.stopProbe(action.tunnel);
       case 'terminate':
         return ports.ipsec.terminate(action.tunnel);
       case 'unload-connection':
@@ -181,20 +184,12 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     }
   }
 
-  function switchNow(): number {
-    const { applied, inForce } = memory;
-    if (!applied || !inForce || isStopped) return 0;
-    const interfaces = new Set(applied.wanted.interfaces.map(({ tunnel }) => tunnel));
-    const views = probes.views();
-    const current = applied.wanted.lanes;
-    const next = chooseLanes(inForce, (tunnel) => healthOf(tunnel, interfaces, memory, views), new Map(current.map((lane) => [lane.mark, lane.active])));
-    const changed = changedLanes(current, next);
-    if (changed.length > 0) {
-      ports.dataplane.switchLanes(changed);
-      memory = rememberSwitch(memory, changed);
-    }
-    probes.setInUse(new Set(next.flatMap((lane) => lane.active ?? [])));
-    return changed.length;
+  /** The fail-over goes on from what the apply left. */
+  function giveLanes(): void {
+    const { applied, inForce, adopted } = memory;
+    if (!applied || !inForce || isStopped) return;
+    const { interfaces, lanes } = applied.wanted;
+    failover.setLanes({ inForce, tunnels: interfaces.map(({ tunnel, remoteOverlay }) => ({ tunnel, remoteOverlay })), adopted: [...(adopted ?? [])], lanes, switchesKnown });
   }
 
   const cancelChange = ports.ipsec.onChange(wake);
@@ -205,7 +200,11 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       wake();
     },
     wake,
-    switchNow,
+    noteSwitched(lanes, number) {
+      switchesHeard = number;
+      ports.dataplane.noteSwitched(lanes);
+      memory = rememberSwitch(memory, lanes);
+    },
     view: () => view,
     async stop() {
       isStopped = true;

@@ -1,12 +1,12 @@
 import { canonicalJson, compareText } from '../../src/base/index.ts';
 import type { NodeTunnel, Steering, TunnelId } from '../../src/model/index.ts';
+import { chooseLanes, healthOf, type TunnelHealth } from '../failover/index.ts';
 import type { DataplaneWanted } from '../ports.ts';
 import { connectionSpecOf, loadedConnectionOf } from './connection-spec.ts';
-import { chooseLanes } from './lanes.ts';
 import { usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
 import { chooseSteering } from './steering.ts';
 import { ABSENT_POLL_MS, ADOPT_MARGIN_MS, DAEMON_POLL_MS, DRAIN_MAX_MS, DRAIN_MS, DRAIN_POLL_MS, HEAL_MS, REAPPLY_MS, RESPONDER_GRACE_MS, STEERING_PATIENCE_MS, tryKey, type TryKind } from './timing.ts';
-import type { Action, Desired, Memory, Observed, TunnelHealth } from './types.ts';
+import type { Action, Desired, Memory, Observed } from './types.ts';
 
 /**
  * The steps from what is to what should be, in order of execution; repeating it after each pass ends in a lone `wait`.
@@ -47,14 +47,6 @@ export function differences(desired: Desired, observed: Observed, memory: Memory
   ].sort(compareText);
 }
 
-/** How far a tunnel may be trusted, with the interfaces that are there (or about to be). */
-export function healthOf(tunnel: TunnelId, interfaces: ReadonlySet<TunnelId>, memory: Memory, probes: Observed['probes']): TunnelHealth {
-  if (!interfaces.has(tunnel)) return 'absent';
-  const probe = probes.get(tunnel);
-  if (probe?.state === 'up' || probe?.state === 'degraded') return probe.state;
-  return probe?.wasEverUp === true || memory.adopted?.has(tunnel) === true ? 'stale' : 'absent';
-}
-
 /** The daemon may hold connections of other people; ours are named by tunnel ids. */
 const OURS = /^t-[0-9a-f]{8}$/;
 
@@ -81,7 +73,7 @@ function look(desired: Desired, observed: Observed, memory: Memory, nowMs: numbe
   const all = workingTunnels(memory, observed);
   const conflicting = new Set([...all].filter(isConflicting));
   const working = new Set([...all].filter((tunnel) => !conflicting.has(tunnel)));
-  const health = (tunnel: TunnelId): TunnelHealth => healthOf(tunnel, working, memory, observed.probes);
+  const health = (tunnel: TunnelId): TunnelHealth => healthOf(tunnel, working, memory.adopted, observed.probes);
   const choice = chooseSteering(desired, memory, health, nowMs);
   const inDaemon = [...(observed.daemon?.sas.map((sa) => sa.tunnel) ?? []), ...(observed.daemon?.connections ?? [])];
   const old = [...new Set(inDaemon)].filter((tunnel) => OURS.test(tunnel) && !wanted.has(tunnel)).sort(compareText);

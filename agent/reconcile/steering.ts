@@ -1,6 +1,7 @@
 import type { Lane, Steering, TunnelId } from '../../src/model/index.ts';
+import { isReady, type TunnelHealth } from '../failover/index.ts';
 import { STEERING_PATIENCE_MS } from './timing.ts';
-import { isReady, steeringKey, type Desired, type Memory, type TunnelHealth } from './types.ts';
+import { steeringKey, type Desired, type Memory } from './types.ts';
 
 export interface SteeringChoice {
   inForce: Steering[];

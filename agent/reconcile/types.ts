@@ -83,10 +83,3 @@ export type SteeringKey = `${SiteId} ${ClassId}`;
 export function steeringKey(steering: Pick<Steering, 'to' | 'classId'>): SteeringKey {
   return `${steering.to} ${steering.classId}`;
 }
-
-/** How much a tunnel may be trusted with traffic. `stale`: it worked and still has its SA and interface, but does not answer. */
-export type TunnelHealth = 'up' | 'degraded' | 'stale' | 'absent';
-
-export function isReady(health: TunnelHealth): boolean {
-  return health === 'up' || health === 'degraded';
-}

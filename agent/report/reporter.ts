@@ -1,14 +1,14 @@
 import { type Cancel, type Clock, type Log, messageOf } from '../../src/base/index.ts';
 import type { AgentMessage, ClassId, NodeConfig, SiteId, TunnelId } from '../../src/model/index.ts';
+import type { Failover } from '../failover/index.ts';
 import type { DataplanePort } from '../ports.ts';
-import type { ProbeSet } from '../probe/index.ts';
 import type { Outbox } from './outbox.ts';
 import { type CounterReading, type PathReading, readingOf, samplesOf } from './readings.ts';
 
 export interface ReporterDeps {
   outbox: Outbox;
   dataplane: DataplanePort;
-  probes: ProbeSet;
+  failover: Pick<Failover, 'views' | 'takeWindows'>;
   clock: Clock;
   log: Log;
   send: (message: AgentMessage) => void;
@@ -39,7 +39,7 @@ const ACTIVE_MS = 3_600_000;
 const SAMPLES_PER_BATCH_MAX = 1_500;
 
 export function createReporter(deps: ReporterDeps): Reporter {
-  const { outbox, dataplane, probes, clock, log } = deps;
+  const { outbox, dataplane, failover, clock, log } = deps;
   const activeAtMs = new Map<string, number>();
   let config: NodeConfig | null = null;
   let last: CounterReading | null = null;
@@ -72,7 +72,8 @@ export function createReporter(deps: ReporterDeps): Reporter {
     ({ leakPackets } = counters);
     const reading = readingOf(counters, clock.now());
     noteActivity(reading);
-    const samples = samplesOf(last, reading, { config, paths: takePaths(config), probedMs: Math.round(clock.monotonicMs() - probedSinceMs), isActive });
+    const paths = await takePaths(config);
+    const samples = samplesOf(last, reading, { config, paths, probedMs: Math.round(clock.monotonicMs() - probedSinceMs), isActive });
     probedSinceMs = clock.monotonicMs();
     last = reading;
     for (let start = 0; start < samples.length; start += SAMPLES_PER_BATCH_MAX) await outbox.append(samples.slice(start, start + SAMPLES_PER_BATCH_MAX), reading);
@@ -80,9 +81,10 @@ export function createReporter(deps: ReporterDeps): Reporter {
     await pump();
   }
 
-  function takePaths(of: NodeConfig): Map<TunnelId, PathReading> {
-    const views = probes.views();
-    return new Map(of.tunnels.map(({ id }) => [id, { state: views.get(id)?.state ?? 'unknown', window: probes.takeWindow(id) }]));
+  async function takePaths(of: NodeConfig): Promise<Map<TunnelId, PathReading>> {
+    const windows = await failover.takeWindows(of.tunnels.map(({ id }) => id));
+    const views = failover.views();
+    return new Map(of.tunnels.map(({ id }) => [id, { state: views.get(id)?.state ?? 'unknown', window: windows.get(id) ?? null }]));
   }
 
   function noteActivity(reading: CounterReading): void {

@@ -1,6 +1,7 @@
-import { createRng, ForemeshError, type Rng, type VirtualClock } from '../../src/base/index.ts';
+import { createLog, createRng, ForemeshError, type Rng, type VirtualClock } from '../../src/base/index.ts';
 import type { NodeId, Steering, TunnelId } from '../../src/model/index.ts';
-import type { AgentPorts, ConnectionSpec, Credentials, DataplaneCounters, DataplaneWanted, LaneWanted } from '../../agent/ports.ts';
+import { createFailover } from '../../agent/failover/index.ts';
+import type { AgentPorts, ConnectionSpec, Credentials, DataplaneCounters, DataplaneWanted, LanePort, LaneWanted, ProbePort } from '../../agent/ports.ts';
 
 export interface TestPath {
   delayMs: number;
@@ -66,7 +67,35 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
         }
       });
     };
+    const probes: ProbePort = {
+      async open(tunnel, _local, _remote, onPacket) {
+        own.sockets.set(tunnel, onPacket);
+        return {
+          send(packet) {
+            const peer = peerOf(node, tunnel);
+            if (!own.sas.has(tunnel) || !carries(tunnel, draw)) return;
+            clock.setTimer(path(tunnel).delayMs, () => {
+              if (peer?.sas.has(tunnel) === true) peer.sockets.get(tunnel)?.(packet);
+            });
+          },
+          close() {
+            if (own.sockets.get(tunnel) === onPacket) own.sockets.delete(tunnel);
+          },
+        };
+      },
+    };
+    const lanes: LanePort = {
+      switchLanes(switched) {
+        for (const lane of switched) {
+          note(`switch ${lane.mark} ${lane.active ?? 'unreachable'}`);
+          own.lanes.set(lane.mark, lane);
+        }
+      },
+      renew: () => undefined,
+      close: () => undefined,
+    };
     return {
+      failover: (events) => createFailover({ probes, lanes, clock, rng: createRng(`${seed} ${node} ${clock.now()}`), log: createLog('failover', 'silent'), events }),
       ipsec: {
         async loadCredentials(credentials) {
           daemon();
@@ -123,12 +152,7 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
           for (const lane of wanted.lanes) own.lanes.set(lane.mark, lane);
           return [];
         },
-        switchLanes(lanes) {
-          for (const lane of lanes) {
-            note(`switch ${lane.mark} ${lane.active ?? 'unreachable'}`);
-            own.lanes.set(lane.mark, lane);
-          }
-        },
+        noteSwitched: () => undefined,
         async counters() {
           return { offered: own.offered, tunnels: [...own.rxPackets].map(([tunnel, rxPackets]) => ({ tunnel, rxPackets, rxBytes: rxPackets * 100, txBytes: 0, txPackets: 0 })), leakPackets: 0 };
         },
@@ -140,23 +164,6 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
           own.interfaces.clear();
           own.lanes.clear();
           own.wanted = null;
-        },
-      },
-      probes: {
-        async open(tunnel, _local, _remote, onPacket) {
-          own.sockets.set(tunnel, onPacket);
-          return {
-            send(packet) {
-              const peer = peerOf(node, tunnel);
-              if (!own.sas.has(tunnel) || !carries(tunnel, draw)) return;
-              clock.setTimer(path(tunnel).delayMs, () => {
-                if (peer?.sas.has(tunnel) === true) peer.sockets.get(tunnel)?.(packet);
-              });
-            },
-            close() {
-              if (own.sockets.get(tunnel) === onPacket) own.sockets.delete(tunnel);
-            },
-          };
         },
       },
     };

@@ -1,5 +1,6 @@
+import { createFailover } from '../../../agent/failover/index.ts';
 import type { AgentPorts, ProbePort, SaState } from '../../../agent/ports.ts';
-import type { Clock } from '../../base/index.ts';
+import { createRng, type Clock, type Log } from '../../base/index.ts';
 import type { NodeConfig, NodeId, SiteId, TunnelId, UplinkId } from '../../model/index.ts';
 import { SimDaemon } from './daemon.ts';
 import { SimKernel, type HostPacket } from './kernel.ts';
@@ -8,6 +9,8 @@ import type { SimWan } from './wan.ts';
 /** What the gateways of one simulated mesh know of each other and of the underlay. */
 export interface SimMesh {
   clock: Clock;
+  seed: string;
+  log: Log;
   wan: SimWan;
   daemons: Map<NodeId, SimDaemon>;
   kernels: Map<NodeId, SimKernel>;
@@ -33,7 +36,12 @@ export class SimGateway {
     mesh.daemons.set(node, this.#daemon);
     mesh.kernels.set(node, this.#kernel);
     mesh.gateways.set(node, this);
-    this.ports = { ipsec: this.#daemon.port, dataplane: this.#kernel.port, probes: this.#probePort() };
+    const probes = this.#probePort();
+    this.ports = {
+      ipsec: this.#daemon.port,
+      dataplane: this.#kernel.port,
+      failover: (events) => createFailover({ probes, lanes: this.#kernel.lanePort, clock: mesh.clock, rng: createRng(`${mesh.seed}/${node}/${mesh.clock.now()}`), log: mesh.log, events }),
+    };
   }
 
   get config(): NodeConfig | null {

@@ -1,4 +1,4 @@
-import type { DataplanePort, DataplaneWanted, LaneWanted } from '../../../agent/ports.ts';
+import type { DataplanePort, DataplaneWanted, LanePort, LaneWanted } from '../../../agent/ports.ts';
 import { canonicalJson, hash32 } from '../../base/index.ts';
 import type { ClassId, NodeConfig, NodeId, SiteId, TrafficMatch, TunnelId } from '../../model/index.ts';
 import { ESP_OVERHEAD_BYTES, type SimDaemon } from './daemon.ts';
@@ -35,6 +35,13 @@ export interface SimKernelOptions {
 /** Forwarding of one gateway, behind the agent's own port: traffic needs an SA and an interface at both ends, and leaves in no other way. */
 export class SimKernel {
   readonly port: DataplanePort;
+  readonly lanePort: LanePort = {
+    switchLanes: (lanes) => {
+      for (const lane of lanes) this.#lanes.set(lane.mark, lane);
+    },
+    renew: () => undefined,
+    close: () => undefined,
+  };
   readonly #options: SimKernelOptions;
   #wanted: DataplaneWanted | null = null;
   #interfaces = new Set<TunnelId>();
@@ -119,9 +126,7 @@ export class SimKernel {
     const tunnels = (): ({ tunnel: TunnelId } & TunnelCount)[] => [...this.#interfaces].map((tunnel) => ({ tunnel, ...this.#countOf(tunnel) }));
     return {
       apply: async (wanted) => this.#apply(wanted),
-      switchLanes: (lanes) => {
-        for (const lane of lanes) this.#lanes.set(lane.mark, lane);
-      },
+      noteSwitched: () => undefined, // an apply here takes no time
       counters: async () => ({ offered: [...this.#offered.values()].map((count) => ({ ...count })), tunnels: tunnels(), leakPackets: 0 }),
       tunnelCounters: async () => tunnels(),
       clear: async () => {

@@ -125,7 +125,7 @@ class Simulation implements SimWorld {
   async start(): Promise<SimWorld> {
     const { intent } = this.#parts.options;
     const addresses = new Map<string, UplinkId>(nodesOf(intent).flatMap((node) => node.uplinks.map((uplink) => [uplink.address, uplink.id] as const)));
-    const mesh: SimMesh = { clock: this.clock, wan: this.#wan, daemons: new Map(), kernels: new Map(), gateways: this.#gateways, addresses, toHost: (_site, packet) => packet.arrive() };
+    const mesh: SimMesh = { clock: this.clock, seed: this.#parts.options.seed, log: this.#parts.log, wan: this.#wan, daemons: new Map(), kernels: new Map(), gateways: this.#gateways, addresses, toHost: (_site, packet) => packet.arrive() };
     for (const { id } of nodesOf(intent)) {
       const gateway = new SimGateway(id, mesh);
       this.#nodes.set(id, {
@@ -298,7 +298,6 @@ class Simulation implements SimWorld {
       verify,
       send: (message) => node.channel.send(message),
       storage: { configs: node.configs, outbox: node.outbox },
-      seed: `${this.#parts.options.seed}/${node.node}/${this.clock.now()}`,
     });
     node.agent = agent;
     await agent.start();

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createLog, createRng, VirtualClock } from '../../../src/base/index.ts';
+import { createLog, VirtualClock } from '../../../src/base/index.ts';
 import { type AgentMessage, classId, type Sample, siteId } from '../../../src/model/index.ts';
-import { createProbeSet } from '../../../agent/probe/index.ts';
 import { createMemoryOutbox, createReporter, type CounterReading, samplesOf } from '../../../agent/report/index.ts';
 import { createTestNet } from '../../support/agent-ports.ts';
 import { berlin, configOf, t1 } from '../../support/node-configs.ts';
@@ -12,10 +11,10 @@ const toParis = siteId('paris');
 
 function startReporter(outbox = createMemoryOutbox(), clock = new VirtualClock()) {
   const net = createTestNet(clock);
-  const { dataplane, probes: port } = net.ports(berlin);
+  const { dataplane, failover: startFailover } = net.ports(berlin);
   const sent: AgentMessage[] = [];
-  const probes = createProbeSet({ port, clock, rng: createRng('reporter'), log, onChange: () => undefined });
-  const reporter = createReporter({ outbox, dataplane, probes, clock, log, send: (message) => sent.push(message) });
+  const failover = startFailover({ onVerdict: () => undefined, onSwitch: () => undefined });
+  const reporter = createReporter({ outbox, dataplane, failover, clock, log, send: (message) => sent.push(message) });
   const offer = (bytes: number, packets: number): void => {
     net.machine(berlin).offered = [{ to: toParis, classId: voice, bytes, packets }];
   };

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createViciClient, readListedSas } from '../../../agent/vici/index.ts';
 import { createLog, readFileIfExists, runCommandText, systemClock } from '../../../src/base/index.ts';
-import { connectionOf, establish, inside, MARK1, MARK2, type Pair, ping, sendDatagrams, sentPerTunnel, startDaemon, startPair, T1, T2, underlayAt, until, wantedOf } from './support.ts';
+import { connectionOf, establish, inside, MARK1, MARK2, type Pair, ping, sendDatagrams, sentPerTunnel, startDaemon, startPair, switchLanes, T1, T2, underlayAt, until, wantedOf } from './support.ts';
 
 /**
  * The real ports on two gateways joined by two cables: real daemons, real kernel, two tunnels. The steps build on each
@@ -92,7 +92,7 @@ describe('two gateways with the real adapters', () => {
   it('move a lane to the other tunnel at once and without a lost packet', async () => {
     const pinging = ping(pair.a, '10.92.0.10', 400, 0.005);
     const [firstBefore, secondBefore] = await sentPerTunnel(pair.a);
-    pair.a.dataplane.switchLanes([{ mark: MARK1, prefixes: ['10.92.0.0/24', '10.94.0.0/24'], active: T2 }]);
+    switchLanes(pair.a, [{ mark: MARK1, prefixes: ['10.92.0.0/24', '10.94.0.0/24'], active: T2 }]);
     expect(await pinging).toEqual({ sent: 400, received: 400 });
     const [first, second] = await sentPerTunnel(pair.a);
     expect(second - secondBefore).toBeGreaterThan(200);
@@ -105,20 +105,20 @@ describe('two gateways with the real adapters', () => {
 
   it('keep a lane where the fast switch put it while an apply was under way', async () => {
     const lane = { mark: MARK1, prefixes: ['10.92.0.0/24', '10.94.0.0/24'], active: T1 };
-    pair.a.dataplane.switchLanes([{ ...lane, active: T2 }]);
+    switchLanes(pair.a, [{ ...lane, active: T2 }]);
     const applying = pair.a.dataplane.apply(wantedOf('a'));
-    pair.a.dataplane.switchLanes([{ ...lane, active: null }]);
+    switchLanes(pair.a, [{ ...lane, active: null }]);
     await applying;
     const routes = (): Promise<string> => inside(pair.a.namespace, 'ip', 'route', 'show', 'table', String(MARK1));
     await until(async () => (await routes()).includes('unreachable 10.92.0.0/24'), 2000);
-    pair.a.dataplane.switchLanes([lane]);
+    switchLanes(pair.a, [lane]);
     await until(async () => (await routes()).includes(`dev ${T1}`), 2000);
   });
 
   it('switch lanes also after the switcher was killed', async () => {
     for (const pid of await switchersOf(pair.a.namespace)) process.kill(pid, 'SIGKILL');
     await until(async () => (await switchersOf(pair.a.namespace)).length === 1, 2000);
-    pair.a.dataplane.switchLanes([{ mark: MARK1, prefixes: ['10.92.0.0/24'], active: T2 }]);
+    switchLanes(pair.a, [{ mark: MARK1, prefixes: ['10.92.0.0/24'], active: T2 }]);
     await until(async () => (await inside(pair.a.namespace, 'ip', 'route', 'show', 'table', String(MARK1))).includes(`dev ${T2}`), 2000);
     await pair.a.dataplane.apply(wantedOf('a'));
   });

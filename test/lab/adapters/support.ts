@@ -1,8 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createDataplanePort, type KernelDataplanePort, type Machine, startLineProgram } from '../../../agent/dataplane/index.ts';
-import type { ConnectionSpec, Credentials, DataplaneWanted, LaneWanted, TunnelInterface } from '../../../agent/ports.ts';
+import { createDataplanePort, createLaneWriter, type Machine, startLineProgram } from '../../../agent/dataplane/index.ts';
+import type { ConnectionSpec, Credentials, DataplanePort, DataplaneWanted, LanePort, LaneWanted, TunnelInterface } from '../../../agent/ports.ts';
 import { createIpsecPort, type ViciIpsecPort } from '../../../agent/vici/index.ts';
 import { createLog, runCommand, runCommandText, sleep, systemClock } from '../../../src/base/index.ts';
 import { type Charon, startCharon } from '../../../src/lab/charon.ts';
@@ -29,7 +29,8 @@ export interface Gateway {
   credentials: Credentials;
   charon: Charon;
   ipsec: ViciIpsecPort;
-  dataplane: KernelDataplanePort;
+  dataplane: DataplanePort;
+  lanes: LanePort;
 }
 
 export interface Pair {
@@ -166,6 +167,13 @@ export async function sentPerTunnel(gateway: Gateway): Promise<[number, number]>
   return [of(T1), of(T2)];
 }
 
+/** As a fail-over does it: past the dataplane, which is told. */
+export function switchLanes({ lanes, dataplane }: Gateway, switched: readonly LaneWanted[]): void {
+  const overlays = new Map([1, 2].map((index) => connectionOf('a', index as 1 | 2)).map(({ tunnel, remoteOverlay }) => [tunnel, remoteOverlay]));
+  lanes.switchLanes(switched, overlays);
+  dataplane.noteSwitched(switched);
+}
+
 /** Waits until `check` holds; a lab works in real time. */
 export async function until(check: () => Promise<boolean>, limitMs = 10_000): Promise<void> {
   const deadline = systemClock.monotonicMs() + limitMs;
@@ -230,18 +238,20 @@ function overlayOf(gateway: 'a' | 'b', index: 1 | 2): string {
 
 async function startGateway(name: 'a' | 'b', dir: string, credentials: Credentials): Promise<Gateway> {
   const namespace = `${PREFIX}-gw-${name}`;
-  const dataplane = createDataplanePort({ driver: 'libipsec', log, machine: namespaceMachine(namespace) });
+  const machine = namespaceMachine(namespace);
+  const lanes = createLaneWriter({ machine, clock: systemClock, log });
+  const dataplane = createDataplanePort({ driver: 'libipsec', machine, onInterfacesChanged: () => lanes.renew() });
   await dataplane.apply(wantedOf(name, { tunnels: [] })); // overlay addresses and guards are there before the daemon
   const charon = await startDaemon({ namespace, dir });
   const ipsec = createIpsecPort({ socketPath: charon.socketPath, clock: systemClock, log });
   await ipsec.loadCredentials(credentials);
-  return { name, namespace, hostNamespace: `${PREFIX}-host-${name}`, dir, credentials, charon, ipsec, dataplane };
+  return { name, namespace, hostNamespace: `${PREFIX}-host-${name}`, dir, credentials, charon, ipsec, dataplane, lanes };
 }
 
 async function tearDown(gateways: readonly Gateway[], dir: string): Promise<void> {
   for (const gateway of gateways) {
     await gateway.ipsec.close();
-    gateway.dataplane.close();
+    gateway.lanes.close();
     await gateway.charon.kill();
   }
   await removeNamespaces();

@@ -1,5 +1,19 @@
 import type { Clock, Log } from '../../src/base/index.ts';
+import type { TunnelId } from '../../src/model/index.ts';
+import type { LanePort, LaneWanted } from '../ports.ts';
+import { laneLines } from './changes.ts';
 import type { LineProgram, Machine } from './machine.ts';
+
+export interface LaneWriterOptions {
+  machine: Machine;
+  clock: Clock;
+  log: Log;
+}
+
+/** The kernel's routes behind `LanePort`. */
+export function createLaneWriter(options: LaneWriterOptions): LanePort {
+  return new LaneWriter(options);
+}
 
 /** A child that ends sooner than this is not started again until it is needed: something is wrong with it. */
 const STEADY_MS = 1000;
@@ -10,21 +24,32 @@ const UNSURE_MS = 1000;
  * A running `ip -force -batch -` that takes route lines the moment a path fails: writing to it takes 0.1 ms, starting
  * a program 5 to 40. Started anew when it ends; what it refuses is logged, and set right by the next apply.
  */
-export class FastLanes {
+class LaneWriter implements LanePort {
   readonly #machine: Machine;
   readonly #clock: Clock;
   readonly #log: Log;
   #program: LineProgram | null = null;
   #recent: { atMs: number; lines: readonly string[] }[] = [];
 
-  constructor(machine: Machine, clock: Clock, log: Log) {
+  constructor({ machine, clock, log }: LaneWriterOptions) {
     this.#machine = machine;
     this.#clock = clock;
     this.#log = log;
+    this.#start();
+  }
+
+  switchLanes(lanes: readonly LaneWanted[], remoteOverlays: ReadonlyMap<TunnelId, string>): void {
+    const lines: string[] = [];
+    for (const lane of lanes) {
+      const known = laneLines(lane, remoteOverlays);
+      if (known) lines.push(...known);
+      else this.#log.warn({ mark: lane.mark, tunnel: lane.active }, 'lane not switched: its tunnel has no interface here');
+    }
+    this.#write(lines);
   }
 
   /** Has the program ready. */
-  start(): void {
+  #start(): void {
     if (this.#program) return;
     const startedAtMs = this.#clock.monotonicMs();
     const program = this.#machine.start(
@@ -35,7 +60,7 @@ export class FastLanes {
         if (this.#program !== program) return;
         this.#program = null;
         this.#log.warn({ why }, 'the lane switcher ended');
-        if (this.#clock.monotonicMs() - startedAtMs >= STEADY_MS) this.write(this.#unsure());
+        if (this.#clock.monotonicMs() - startedAtMs >= STEADY_MS) this.#write(this.#unsure());
       },
     );
     this.#program = program;
@@ -46,12 +71,12 @@ export class FastLanes {
    * tunnel whose interface was made anew would be "no device" to it. The old one still does what it was given.
    */
   renew(): void {
-    this.stop();
-    this.start();
+    this.close();
+    this.#start();
   }
 
-  write(lines: readonly string[]): void {
-    this.start();
+  #write(lines: readonly string[]): void {
+    this.#start();
     if (lines.length === 0) return;
     this.#recent = [...this.#recent.filter(({ atMs }) => atMs >= this.#clock.monotonicMs() - UNSURE_MS), { atMs: this.#clock.monotonicMs(), lines }];
     this.#program?.write(`${lines.join('\n')}\n`);
@@ -63,7 +88,7 @@ export class FastLanes {
     return this.#recent.filter(({ atMs }) => atMs >= sinceMs).flatMap(({ lines }) => lines);
   }
 
-  stop(): void {
+  close(): void {
     const program = this.#program;
     this.#program = null;
     program?.stop();

@@ -1,7 +1,7 @@
 import { compareText } from '../../src/base/index.ts';
 import type { Lane, Steering, TunnelId } from '../../src/model/index.ts';
 import type { LaneWanted } from '../ports.ts';
-import type { TunnelHealth } from './types.ts';
+import type { TunnelHealth } from './health.ts';
 
 /**
  * Points each lane at the tunnel that should carry it now. In this order: the lane's first tunnel that is up; its

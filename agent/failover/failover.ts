@@ -1,0 +1,113 @@
+import type { Clock, Log, Rng } from '../../src/base/index.ts';
+import type { PathState, ProbeSettings, Steering, TunnelId } from '../../src/model/index.ts';
+import type { LanePort, LaneWanted, ProbePort } from '../ports.ts';
+import { createProbeSet, type PathWindow, type ProbeView } from '../probe/index.ts';
+import { healthOf } from './health.ts';
+import { changedLanes, chooseLanes } from './lanes.ts';
+
+/** The lanes as `DataplanePort.apply` left them, and what is needed to choose anew without asking anybody. */
+export interface LaneTable {
+  inForce: readonly Steering[];
+  /** Tunnels that have an interface. */
+  tunnels: readonly { tunnel: TunnelId; remoteOverlay: string }[];
+  /** Tunnels that worked when the agent began: silent ones among them are stale, not absent. */
+  adopted: readonly TunnelId[];
+  lanes: readonly LaneWanted[];
+  /** Number of the newest switch that was known when `lanes` were decided. */
+  switchesKnown: number;
+}
+
+/** What a fail-over tells; called from the timer or packet that decided, after the lanes were switched. */
+export interface FailoverEvents {
+  onVerdict(tunnel: TunnelId, from: PathState, to: PathState, lanesSwitched: number): void;
+  /** @param number  counts switches of this agent's life from 1 */
+  onSwitch(lanes: readonly LaneWanted[], number: number): void;
+}
+
+/**
+ * Probes tunnels and points lanes at those that answer, alone: no config, daemon or engine is asked. What the rest of the
+ * agent wants comes by `setLanes` and `startProbe`.
+ */
+export interface Failover {
+  /** Starting one that runs gives it these settings. @throws ForemeshError PROBE_FAILED */
+  startProbe(tunnel: TunnelId, localOverlay: string, remoteOverlay: string, settings: ProbeSettings): Promise<void>;
+  stopProbe(tunnel: TunnelId): void;
+  views(): ReadonlyMap<TunnelId, ProbeView>;
+  /** After every `apply`. Lanes that were switched since `switchesKnown` are written again: the apply may have undone them. */
+  setLanes(table: LaneTable): void;
+  /** Interfaces were made anew: whoever writes routes must not use what it remembers of the old ones. */
+  renewLanes(): void;
+  /** Of each of these, what its probes measured since it was last asked. */
+  takeWindows(tunnels: readonly TunnelId[]): Promise<ReadonlyMap<TunnelId, PathWindow>>;
+  /** Asks all peers for patience (0: tells them nothing), then ends all probes; lanes stay as they are. */
+  close(pauseMs: number): Promise<void>;
+}
+
+/** Who makes a `Failover`, once it has somebody to tell. */
+export type StartFailover = (events: FailoverEvents) => Failover;
+
+export interface FailoverDeps {
+  probes: ProbePort;
+  lanes: LanePort;
+  clock: Clock;
+  rng: Rng;
+  log: Log;
+  events: FailoverEvents;
+}
+
+const NO_LANES: LaneTable = { inForce: [], tunnels: [], adopted: [], lanes: [], switchesKnown: 0 };
+
+/** A fail-over in this very thread. */
+export function createFailover(deps: FailoverDeps): Failover {
+  const { events } = deps;
+  const probes = createProbeSet({ port: deps.probes, clock: deps.clock, rng: deps.rng, log: deps.log, onChange });
+  let table = NO_LANES;
+  let current: readonly LaneWanted[] = [];
+  let switches = 0;
+  /** By mark, the number of the last switch of this lane. */
+  const switchedAt = new Map<number, number>();
+
+  function onChange(tunnel: TunnelId, from: PathState, to: PathState): void {
+    events.onVerdict(tunnel, from, to, switchLanes(new Set()));
+  }
+
+  /** @param unsure  marks of lanes that the kernel may not have as `current` says */
+  function switchLanes(unsure: ReadonlySet<number>): number {
+    const views = probes.views();
+    const interfaces = new Set(table.tunnels.map(({ tunnel }) => tunnel));
+    const adopted = new Set(table.adopted);
+    const next = chooseLanes(table.inForce, (tunnel) => healthOf(tunnel, interfaces, adopted, views), new Map(current.map((lane) => [lane.mark, lane.active])));
+    const changed = changedLanes(current, next);
+    const written = next.filter((lane) => changed.includes(lane) || unsure.has(lane.mark));
+    if (written.length > 0) {
+      deps.lanes.switchLanes(written, new Map(table.tunnels.map(({ tunnel, remoteOverlay }) => [tunnel, remoteOverlay])));
+      switches++;
+      for (const { mark } of written) switchedAt.set(mark, switches);
+      const active = new Map(written.map((lane) => [lane.mark, lane.active]));
+      current = current.map((lane) => (active.has(lane.mark) ? { ...lane, active: active.get(lane.mark) ?? null } : lane));
+      events.onSwitch(written, switches);
+    }
+    probes.setInUse(new Set(next.flatMap((lane) => lane.active ?? [])));
+    return changed.length;
+  }
+
+  return {
+    startProbe: (tunnel, localOverlay, remoteOverlay, settings) => probes.start(tunnel, localOverlay, remoteOverlay, settings),
+    stopProbe: (tunnel) => probes.stop(tunnel),
+    views: () => probes.views(),
+    setLanes(next) {
+      const before = new Map(current.map((lane) => [lane.mark, lane.active]));
+      for (const [mark, number] of switchedAt) if (number <= next.switchesKnown) switchedAt.delete(mark);
+      table = next;
+      current = next.lanes.map((lane) => (switchedAt.has(lane.mark) && before.has(lane.mark) ? { ...lane, active: before.get(lane.mark) ?? null } : lane));
+      switchLanes(new Set(switchedAt.keys()));
+    },
+    renewLanes: () => deps.lanes.renew(),
+    takeWindows: (tunnels) => Promise.resolve(new Map(tunnels.flatMap((tunnel) => [[tunnel, probes.takeWindow(tunnel)] as const]).filter((entry): entry is [TunnelId, PathWindow] => entry[1] !== null))),
+    close(pauseMs) {
+      probes.close(pauseMs);
+      deps.lanes.close();
+      return Promise.resolve();
+    },
+  };
+}

@@ -1,0 +1,36 @@
+import type { PathState, ProbeSettings, TunnelId } from '../../src/model/index.ts';
+import type { LaneWanted } from '../ports.ts';
+import type { PathWindow, ProbeView } from '../probe/index.ts';
+import type { LaneTable } from './failover.ts';
+
+/** What the thread is given when it starts. */
+export interface WorkerSettings {
+  probePort: number;
+  /** Of session numbers and jitter; another one each time. */
+  seed: string;
+  logLevel: string;
+}
+
+/** To the thread. `run` numbers the sessions of this life, so that what is said of an ended one is not taken for the next. */
+export type FailoverOrder =
+  | { kind: 'start-probe'; call: number; run: number; tunnel: TunnelId; localOverlay: string; remoteOverlay: string; settings: ProbeSettings }
+  | { kind: 'stop-probe'; tunnel: TunnelId }
+  | { kind: 'lanes'; table: LaneTable }
+  | { kind: 'renew-lanes' }
+  | { kind: 'windows'; call: number; tunnels: readonly TunnelId[] }
+  | { kind: 'close'; call: number; pauseMs: number };
+
+/** From the thread. */
+export type FailoverNews =
+  | { kind: 'views'; views: readonly RunView[] }
+  | { kind: 'verdict'; tunnel: TunnelId; from: PathState; to: PathState; lanesSwitched: number; views: readonly RunView[] }
+  | { kind: 'switch'; lanes: readonly LaneWanted[]; number: number }
+  | { kind: 'answer'; call: number; value: ReadonlyMap<TunnelId, PathWindow> | null }
+  | { kind: 'failure'; call: number; code: string; what: string; fix: string }
+  | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; fields: object; message: string };
+
+export interface RunView {
+  tunnel: TunnelId;
+  run: number;
+  view: ProbeView;
+}

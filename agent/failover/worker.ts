@@ -1,0 +1,98 @@
+import { setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { canonicalJson, createRng, ForemeshError, type Log, messageOf, systemClock } from '../../src/base/index.ts';
+import type { TunnelId } from '../../src/model/index.ts';
+import { createLaneWriter } from '../dataplane/lane-writer.ts';
+import { localMachine } from '../dataplane/machine.ts';
+import type { PathWindow } from '../probe/index.ts';
+import { createUdpProbePort } from '../probe/udp-socket.ts';
+import { createFailover } from './failover.ts';
+import type { FailoverNews, FailoverOrder, RunView, WorkerSettings } from './messages.ts';
+
+/** The thread's side: sockets, timers and the route writer live here, and nothing else does. */
+
+/** Before everything else on the gateway but what carries packets: a late echo is a loss to the peer. */
+const NICE = -12;
+/** What changes without a verdict (the peer's word on what it uses) is told this often, ms. */
+const VIEWS_MS = 100;
+
+raisePriority();
+const port = parentPort!;
+const settings = workerData as WorkerSettings;
+const tell = (news: FailoverNews): void => port.postMessage(news);
+const log = relayedLog();
+const runs = new Map<TunnelId, number>();
+let told = '';
+const failover = createFailover({
+  probes: createUdpProbePort({ port: settings.probePort }),
+  lanes: createLaneWriter({ machine: localMachine, clock: systemClock, log }),
+  clock: systemClock,
+  rng: createRng(settings.seed),
+  log,
+  events: {
+    onVerdict: (tunnel, from, to, lanesSwitched) => tell({ kind: 'verdict', tunnel, from, to, lanesSwitched, views: viewsNow() }),
+    onSwitch: (lanes, number) => tell({ kind: 'switch', lanes, number }),
+  },
+});
+
+port.on('message', (order: FailoverOrder) => {
+  switch (order.kind) {
+    case 'start-probe':
+      runs.set(order.tunnel, order.run);
+      return answer(order.call, failover.startProbe(order.tunnel, order.localOverlay, order.remoteOverlay, order.settings).then(() => null), true);
+    case 'stop-probe':
+      runs.delete(order.tunnel);
+      return failover.stopProbe(order.tunnel);
+    case 'lanes':
+      return failover.setLanes(order.table);
+    case 'renew-lanes':
+      return failover.renewLanes();
+    case 'windows':
+      return answer(order.call, failover.takeWindows(order.tunnels), false);
+    case 'close':
+      return answer(order.call, failover.close(order.pauseMs).then(() => null), false);
+  }
+});
+systemClock.setTimer(VIEWS_MS, watchViews);
+
+function answer(call: number, result: Promise<ReadonlyMap<TunnelId, PathWindow> | null>, withViews: boolean): void {
+  result.then(
+    (value) => {
+      if (withViews) tell({ kind: 'views', views: viewsNow() });
+      tell({ kind: 'answer', call, value });
+    },
+    (cause: unknown) => {
+      const known = cause instanceof ForemeshError ? cause : null;
+      tell({ kind: 'failure', call, code: known?.code ?? 'PROBE_FAILED', what: known?.what ?? messageOf(cause), fix: known?.fix ?? 'nothing, if it happens once' });
+    },
+  );
+}
+
+function viewsNow(): RunView[] {
+  return [...failover.views()].map(([tunnel, view]) => ({ tunnel, run: runs.get(tunnel) ?? 0, view }));
+}
+
+function watchViews(): void {
+  const views = viewsNow();
+  const text = canonicalJson(views);
+  if (text !== told) tell({ kind: 'views', views });
+  told = text;
+  systemClock.setTimer(VIEWS_MS, watchViews);
+}
+
+/** One stream of log lines a process: this thread's go through the agent's own log. */
+function relayedLog(): Log {
+  const say =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (first: object | string, message?: string): void =>
+      tell({ kind: 'log', level, fields: typeof first === 'string' ? {} : first, message: message ?? (typeof first === 'string' ? first : '') });
+  return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') } as unknown as Log;
+}
+
+function raisePriority(): void {
+  try {
+    setPriority(NICE); // on Linux of this thread alone
+  } catch {
+    // not allowed to: it works as urgently as the rest of the agent
+  }
+}
