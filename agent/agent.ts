@@ -1,5 +1,5 @@
 import { type Clock, ForemeshError, type Log, messageOf } from '../src/base/index.ts';
-import type { AgentMessage, EngineMessage, NodeId, PathId, PathState, SignedConfig, StatusMessage, TunnelId } from '../src/model/index.ts';
+import { type AgentMessage, DRIFT_LINES_MAX, type EngineMessage, type NodeId, type PathId, type PathState, type SignedConfig, type StatusMessage, type TunnelId } from '../src/model/index.ts';
 import { join } from 'node:path';
 import type { AgentPorts, Credentials } from './ports.ts';
 import { createReconciler, type Reconciler } from './reconcile/index.ts';
@@ -48,6 +48,8 @@ export interface AgentRuntime {
   commit: string | null;
   tunnels: { tunnel: TunnelId; path: PathId; pathState: PathState; childState: string | null }[];
   leakPackets: number;
+  /** How often somebody else's changes had to be set right since the agent began. */
+  repairs: number;
   /** What differs from the config, with the last refused config, if any. */
   drift: string[];
   connected: boolean;
@@ -74,10 +76,11 @@ export function createAgent(deps: AgentDeps): Agent {
   let credentialsSerial = 1;
   let isConnected = false;
   let isStopped = false;
+  let repairs = 0;
   let receiving: Promise<void> = Promise.resolve();
 
   const failover = ports.failover({ onVerdict, onSwitch: (lanes, number) => reconciler.noteSwitched(lanes, number) });
-  const reconciler: Reconciler = createReconciler({ ports, clock, log, failover, credentials: () => credentials, onPass: () => status.changed() });
+  const reconciler: Reconciler = createReconciler({ ports, clock, log, failover, credentials: () => credentials, onPass: () => status.changed(), onRepair });
   const reporter = createReporter({ outbox, dataplane: ports.dataplane, failover, clock, log, send });
   const status = createStatusFeed({ clock, current: statusMessage, send });
 
@@ -93,6 +96,12 @@ export function createAgent(deps: AgentDeps): Agent {
     if (isWanted && to === 'down' && from !== 'unknown') send({ type: 'event', event: { kind: 'path-down', tunnel, at: clock.now(), lanesSwitched } });
     if (isWanted && to === 'up' && from !== 'degraded') send({ type: 'event', event: { kind: 'path-up', tunnel, at: clock.now(), lanesSwitched } });
     log.info({ tunnel, from, to, lanesSwitched }, 'path changed');
+    status.changed();
+  }
+
+  function onRepair(changes: readonly string[]): void {
+    repairs++;
+    send({ type: 'event', event: { kind: 'drift', at: clock.now(), changes: changes.slice(0, DRIFT_LINES_MAX).map((change) => change.slice(0, 300)) } });
     status.changed();
   }
 
@@ -198,6 +207,7 @@ export function createAgent(deps: AgentDeps): Agent {
       status: { node, generation: running?.generation ?? 0, commit: running?.commit ?? null, drift: driftNow() },
       tunnels: tunnelStates().map(({ tunnel, ikeState, childState, pathState }) => ({ tunnel, ikeState, childState, pathState })),
       leakPackets: reporter.leakPackets(),
+      repairs,
     };
   }
 
@@ -247,6 +257,7 @@ export function createAgent(deps: AgentDeps): Agent {
         commit: running?.commit ?? null,
         tunnels: tunnelStates().map(({ tunnel, path, pathState, childState }) => ({ tunnel, path, pathState, childState })),
         leakPackets: reporter.leakPackets(),
+        repairs,
         drift: driftNow(),
         connected: isConnected,
         settled: running !== null && reconciler.view().isSettled,

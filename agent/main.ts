@@ -43,7 +43,7 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
   keepCommandHelper(0); // ip and nft may wait; packets and probes may not
   const { node, stateDir } = settings;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, drift: ['not joined yet'], connected: false, settled: false });
+  let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, repairs: 0, drift: ['not joined yet'], connected: false, settled: false });
   const statusSocket = await listenStatus(join(stateDir, 'agent.sock'), () => runtime(), log);
   const ended = endSignal();
   const identity = await Promise.race([obtainIdentity(settings, systemClock, log), ended]);
@@ -108,7 +108,7 @@ function createPorts(settings: AgentSettings, log: Log) {
   let renewLanes = (): void => undefined;
   return {
     ipsec: createIpsecPort({ socketPath: settings.viciSocket, clock: systemClock, log }),
-    dataplane: createDataplanePort({ driver: settings.driver, management, onInterfacesChanged: () => renewLanes() }),
+    dataplane: createDataplanePort({ driver: settings.driver, log, clock: systemClock, management, onInterfacesChanged: () => renewLanes() }),
     failover: (events) => {
       const failover = startFailoverThread({ probePort: settings.probePort, seed: randomBytes(16).toString('hex'), logLevel: settings.logLevel, log, onEnd: die }, events);
       renewLanes = () => failover.renewLanes();

@@ -111,6 +111,8 @@ export interface DataplanePort {
   counters(): Promise<DataplaneCounters>;
   /** Of the tunnel interfaces that exist now, by id, which is also what a restarted agent adopts. Cheap: asked in every pass. */
   tunnelCounters(): Promise<DataplaneCounters['tunnels']>;
+  /** Called when links, addresses, routes, rules, settings or nftables changed, by us or by anybody; at most a few times a second. */
+  onChange(listener: () => void): Cancel;
   /** Takes away everything of ours, guards last. */
   clear(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
-import { type CommandResult, runCommand } from '../../src/base/index.ts';
+import { type Cancel, type CommandResult, runCommand } from '../../src/base/index.ts';
 
 /** A program that stays and takes lines. */
 export interface LineProgram {
@@ -13,6 +13,8 @@ export interface Machine {
   run(program: string, args: readonly string[], stdin?: string): Promise<CommandResult>;
   /** Starts a program that reads lines; `onLine` gets what it says on stderr, `onEnd` that it is gone. */
   start(program: string, args: readonly string[], onLine: (line: string) => void, onEnd: (why: string) => void): LineProgram;
+  /** Starts a program that tells of changes; `onLine` gets each line of its stdout, `onEnd` that it is gone. Stops with this process. */
+  watch(program: string, args: readonly string[], onLine: (line: string) => void, onEnd: (why: string) => void): Cancel;
   /** The text of `/proc/net/dev`: interface counters without a process of their own. */
   readNetDev(): Promise<string>;
   /** By `/proc/sys` name; null when there is no such setting. */
@@ -26,6 +28,7 @@ const COMMAND_LIMIT_MS = 20_000;
 export const localMachine: Machine = {
   run: (program, args, stdin) => runCommand(program, args, { timeoutMs: COMMAND_LIMIT_MS, ...(stdin === undefined ? {} : { stdin }) }),
   start: startLineProgram,
+  watch: startWatcher,
   readNetDev: () => readFile('/proc/net/dev', 'utf8'),
   async readSysctl(name) {
     try {
@@ -62,5 +65,29 @@ export function startLineProgram(program: string, args: readonly string[], onLin
       ended = true;
       child.stdin.end();
     },
+  };
+}
+
+/** For `Machine.watch`: one child process without stdin. A watcher outlives nobody: its pipe breaks with us. */
+export function startWatcher(program: string, args: readonly string[], onLine: (line: string) => void, onEnd: (why: string) => void): Cancel {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  let rest = '';
+  let ended = false;
+  const end = (why: string): void => {
+    if (ended) return;
+    ended = true;
+    onEnd(why);
+  };
+  child.stdout.setEncoding('utf8');
+  child.stdout.on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (!ended) onLine(line);
+  });
+  child.once('error', (cause) => end(cause.message));
+  child.once('exit', (code, signal) => end(signal ? `ended by ${signal}` : `ended with ${code ?? 0}`));
+  return () => {
+    ended = true;
+    child.kill('SIGTERM');
   };
 }

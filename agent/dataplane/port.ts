@@ -1,8 +1,9 @@
-import { sortedBy } from '../../src/base/index.ts';
+import { type Cancel, type Clock, type Log, sortedBy, systemClock } from '../../src/base/index.ts';
 import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted } from '../ports.ts';
 import { clearChanges, type InstalledRuleset, planChanges, sysctlNames } from './changes.ts';
 import { checkWanted } from './check.ts';
 import { execute } from './execute.ts';
+import { KernelWatch } from './kernel-watch.ts';
 import { localMachine, type Machine } from './machine.ts';
 import { ESP_INTERFACE, isTunnelName, readOfferedCounter } from './names.ts';
 import { observe, readCounters, readRuleset, readTraffic } from './observe.ts';
@@ -11,6 +12,8 @@ import { buildRuleset, LEAK_COUNTER, type ManagementTraffic, rulesetText } from 
 export interface DataplanePortOptions {
   /** How ESP gets into the kernel; `libipsec`: in userspace, with a VXLAN interface a tunnel, on any kernel. */
   driver: 'libipsec';
+  log: Log;
+  clock?: Clock;
   /** What the gateway itself may send through its uplinks besides IKE, ESP and ICMP; none by default. */
   management?: readonly ManagementTraffic[];
   /** The namespace of this process unless a test says otherwise. */
@@ -33,6 +36,8 @@ class KernelDataplane implements DataplanePort {
   readonly #machine: Machine;
   readonly #management: readonly ManagementTraffic[];
   readonly #onInterfacesChanged: () => void;
+  readonly #watch: KernelWatch;
+  readonly #listeners = new Set<() => void>();
   #turn: Promise<unknown> = Promise.resolve();
   #installed: InstalledRuleset | null = null;
   #lanInterface: string | null = null;
@@ -44,6 +49,9 @@ class KernelDataplane implements DataplanePort {
     this.#machine = options.machine ?? localMachine;
     this.#management = options.management ?? [];
     this.#onInterfacesChanged = options.onInterfacesChanged ?? (() => undefined);
+    this.#watch = new KernelWatch(this.#machine, options.clock ?? systemClock, options.log, () => {
+      for (const listener of this.#listeners) listener();
+    });
   }
 
   async apply(wanted: DataplaneWanted): Promise<string[]> {
@@ -74,6 +82,15 @@ class KernelDataplane implements DataplanePort {
   async tunnelCounters(): Promise<DataplaneCounters['tunnels']> {
     const traffic = await readTraffic(this.#machine);
     return sortedBy(traffic.flatMap(({ name, ...counts }) => (isTunnelName(name) ? [{ tunnel: name, ...counts }] : [])), ({ tunnel }) => tunnel);
+  }
+
+  onChange(listener: () => void): Cancel {
+    this.#listeners.add(listener);
+    this.#watch.start();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#watch.stop();
+    };
   }
 
   async clear(): Promise<void> {

@@ -1,8 +1,8 @@
 import { type Cancel, type Clock, ForemeshError, type Log, messageOf, Waiting } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
 import type { Failover } from '../failover/index.ts';
-import type { AgentPorts, Credentials, LaneWanted, SaState } from '../ports.ts';
-import { firstMemory, noteObserved, remember, rememberDesired, rememberSwitch, rememberTry } from './memory.ts';
+import type { AgentPorts, Credentials, DataplaneWanted, LaneWanted, SaState } from '../ports.ts';
+import { firstMemory, noteObserved, remember, rememberDesired, rememberSwitch, rememberTouch, rememberTry } from './memory.ts';
 import { differences, nextActions } from './next-actions.ts';
 import { retryDelayMs } from './timing.ts';
 import type { Action, Desired, Memory, Observed } from './types.ts';
@@ -15,6 +15,8 @@ export interface ReconcilerDeps {
   credentials: () => Credentials;
   /** After each pass, for status reports. */
   onPass: () => void;
+  /** Somebody else changed the kernel and it was set right: one line each of what had to be done. */
+  onRepair: (changes: readonly string[]) => void;
 }
 
 /** Keeps the node as its config says: one pass at a time, woken by changes, ended by `stop` (which leaves all as it is). */
@@ -53,6 +55,8 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   let restless = 0;
   let lastError = '';
   let isDaemonMissed = false;
+  /** The last apply could not do everything yet. */
+  let isApplyWaiting = false;
   /** Number of the newest switch that was heard of, and of the newest that this pass's actions know. */
   let switchesHeard = 0;
   let switchesKnown = 0;
@@ -163,11 +167,8 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     switch (action.kind) {
       case 'load-credentials':
         return ports.ipsec.loadCredentials(deps.credentials());
-      case 'apply': {
-        const changes = await ports.dataplane.apply(action.wanted);
-        if (changes.length > 0) log.info({ changes: changes.length, first: changes.slice(0, 8) }, 'forwarding changed');
-        return;
-      }
+      case 'apply':
+        return applyNow(action.wanted, action.isRepair);
       case 'load-connection':
         return ports.ipsec.loadConnection(action.spec);
       case 'initiate':
@@ -184,6 +185,29 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     }
   }
 
+  async function applyNow(wanted: DataplaneWanted, isRepair: boolean): Promise<void> {
+    const { touchedAtMs } = memory;
+    memory = { ...memory, touchedAtMs: null }; // what is told from now on may come too late for this look
+    const wasWaiting = isApplyWaiting;
+    try {
+      const changes = await ports.dataplane.apply(wanted);
+      isApplyWaiting = changes.some((change) => change.startsWith('waiting'));
+      if (changes.length === 0) return;
+      const isForeign = isRepair && !wasWaiting && !isApplyWaiting;
+      log[isForeign ? 'warn' : 'info']({ changes: changes.length, first: changes.slice(0, 8) }, isForeign ? 'somebody else changed forwarding; set right' : 'forwarding changed');
+      if (isForeign) deps.onRepair(changes);
+    } catch (cause) {
+      if (touchedAtMs !== null) memory = rememberTouch(memory, touchedAtMs);
+      throw cause;
+    }
+  }
+
+  function noteTouch(): void {
+    if (memory.touchedAtMs !== null || !memory.applied) return;
+    memory = rememberTouch(memory, clock.monotonicMs());
+    wake();
+  }
+
   /** The fail-over goes on from what the apply left. */
   function giveLanes(): void {
     const { applied, inForce, adopted } = memory;
@@ -193,6 +217,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   }
 
   const cancelChange = ports.ipsec.onChange(wake);
+  const cancelWatch = ports.dataplane.onChange(noteTouch);
   return {
     setDesired(next) {
       desired = next;
@@ -209,6 +234,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     async stop() {
       isStopped = true;
       cancelChange();
+      cancelWatch();
       cancelTimer();
       await lastLoop;
     },

@@ -17,6 +17,7 @@ export function firstMemory(nowMs: number): Memory {
     absentSinceMs: new Map(),
     inForce: null,
     applied: null,
+    touchedAtMs: null,
     probing: new Map(),
     draining: new Map(),
   };
@@ -73,6 +74,11 @@ export function workingTunnels(memory: Memory, observed: Observed): Set<TunnelId
 /** The tunnels that the steering in the kernel names. */
 export function usedTunnels(memory: Memory): Set<TunnelId> {
   return new Set((memory.inForce ?? []).flatMap((steering) => steering.lanes.flatMap((lane) => lane.tunnels)));
+}
+
+/** The kernel's forwarding state changed, by us or by somebody. */
+export function rememberTouch(memory: Memory, nowMs: number): Memory {
+  return { ...memory, touchedAtMs: memory.touchedAtMs ?? nowMs };
 }
 
 /** An action was done. */

@@ -5,7 +5,7 @@ import type { DataplaneWanted } from '../ports.ts';
 import { connectionSpecOf, loadedConnectionOf } from './connection-spec.ts';
 import { usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
 import { chooseSteering } from './steering.ts';
-import { ABSENT_POLL_MS, ADOPT_MARGIN_MS, DAEMON_POLL_MS, DRAIN_MAX_MS, DRAIN_MS, DRAIN_POLL_MS, HEAL_MS, REAPPLY_MS, RESPONDER_GRACE_MS, STEERING_PATIENCE_MS, tryKey, type TryKind } from './timing.ts';
+import { ABSENT_POLL_MS, ADOPT_MARGIN_MS, DAEMON_POLL_MS, DRAIN_MAX_MS, DRAIN_MS, DRAIN_POLL_MS, HEAL_MS, REAPPLY_MS, RESPONDER_GRACE_MS, STEERING_PATIENCE_MS, TOUCHED_MS, TOUCHED_PAUSE_MS, tryKey, type TryKind } from './timing.ts';
 import type { Action, Desired, Memory, Observed } from './types.ts';
 
 /**
@@ -115,9 +115,13 @@ function dataplaneWanted(scene: Scene): DataplaneWanted {
 function application({ memory, observed, inForce, nowMs }: Scene, wanted: DataplaneWanted): Action[] {
   const { applied } = memory;
   const isSame = applied !== null && !applied.isUnconfirmed && applied.wanted.config === wanted.config && canonicalJson({ ...applied.wanted, config: null }) === canonicalJson({ ...wanted, config: null });
-  const sinceMs = applied ? nowMs - applied.atMs : 0;
-  const isDue = sinceMs >= (isMissing(wanted, observed) ? REAPPLY_MS : HEAL_MS);
-  return isSame && !isDue ? [] : [{ kind: 'apply', wanted, inForce }];
+  const isDue = applied !== null && nowMs >= Math.min(applied.atMs + (isMissing(wanted, observed) ? REAPPLY_MS : HEAL_MS), touchedDueMs(memory) ?? Number.POSITIVE_INFINITY);
+  return isSame && !isDue ? [] : [{ kind: 'apply', wanted, inForce, isRepair: isSame }];
+}
+
+/** When the kernel is to be compared because it told of changes; null when it did not. */
+function touchedDueMs({ touchedAtMs, applied }: Memory): number | null {
+  return touchedAtMs === null || !applied ? null : Math.max(touchedAtMs + TOUCHED_MS, applied.atMs + TOUCHED_PAUSE_MS);
 }
 
 /** The kernel lost an interface, or could not make it yet because the daemon's own device is not there. */
@@ -200,6 +204,8 @@ function waits(scene: Scene, actions: readonly Action[]): Action[] {
   const { memory, nowMs, wanted, working, old, desired } = scene;
   const times: { untilMs: number; for: string }[] = [{ untilMs: (memory.applied?.atMs ?? nowMs) + HEAL_MS, for: 'comparison with the kernel' }];
   if (memory.applied && isMissing(memory.applied.wanted, scene.observed)) times.push({ untilMs: memory.applied.atMs + REAPPLY_MS, for: 'interfaces' });
+  const touchedMs = touchedDueMs(memory);
+  if (touchedMs !== null) times.push({ untilMs: touchedMs, for: 'comparison after changes in the kernel' });
   if (!scene.observed.daemon) times.push({ untilMs: nowMs + DAEMON_POLL_MS, for: 'the IKE daemon' });
   for (const { nextAtMs } of memory.tries.values()) if (nextAtMs > nowMs) times.push({ untilMs: nextAtMs, for: 'the next try' });
   for (const tunnel of wanted.values()) {

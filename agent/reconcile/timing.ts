@@ -19,6 +19,10 @@ export const ABSENT_POLL_MS = 1_000;
 export const DAEMON_POLL_MS = 1_000;
 /** The kernel's state is compared with the wanted one at least this often, ms. */
 export const HEAL_MS = 30_000;
+/** When the kernel tells of changes, they are compared this soon, ms: well below the 5 s in which what somebody undid is to be repaired. */
+export const TOUCHED_MS = 300;
+/** Comparisons for that reason are at least this far apart, ms: other programs may change routes all the time. */
+export const TOUCHED_PAUSE_MS = 2_000;
 /** A restarted agent leaves the kernel alone until its probes have judged what it found, at most this long beyond their own limit, ms. */
 export const ADOPT_MARGIN_MS = 500;
 

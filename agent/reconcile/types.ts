@@ -42,6 +42,8 @@ export interface Memory {
   inForce: readonly Steering[] | null;
   /** `isUnconfirmed`: lanes were switched since, past `apply` and without an answer. */
   applied: { wanted: DataplaneWanted; atMs: number; isUnconfirmed: boolean } | null;
+  /** Since when the kernel tells of changes that no apply has looked at yet; null when there are none. */
+  touchedAtMs: number | null;
   /** Probe sessions started, with the settings they were started with. */
   probing: ReadonlyMap<TunnelId, string>;
   draining: ReadonlyMap<TunnelId, Draining>;
@@ -68,7 +70,8 @@ export interface Draining {
 /** One step, in the words of the ports. The order in a list is the order of execution. */
 export type Action =
   | { kind: 'load-credentials'; serial: number }
-  | { kind: 'apply'; wanted: DataplaneWanted; inForce: readonly Steering[] }
+  /** `isRepair`: what the kernel was told last is still wanted, so what this changes was undone by somebody else. */
+  | { kind: 'apply'; wanted: DataplaneWanted; inForce: readonly Steering[]; isRepair: boolean }
   | { kind: 'load-connection'; spec: ConnectionSpec }
   | { kind: 'initiate'; tunnel: TunnelId }
   | { kind: 'start-probe'; tunnel: TunnelId; localOverlay: string; remoteOverlay: string; settingsKey: string }

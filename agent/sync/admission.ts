@@ -1,5 +1,6 @@
 import { ForemeshError } from '../../src/base/index.ts';
 import type { NodeConfig } from '../../src/model/index.ts';
+import { contradictions } from './contradictions.ts';
 import { floorBreaches } from './floor.ts';
 
 /** A config whose signature and hashes were checked. */
@@ -21,7 +22,7 @@ export const NO_STANDING: Standing = { generation: 0, commit: null, running: nul
 /**
  * Whether a verified config may replace what runs: `run`, `same` (it is what runs) or the refusal.
  * Decides in this order: meant for this node; not an older generation; not another commit of the same generation;
- * the floor that no signature lifts.
+ * free of contradictions; the floor that no signature lifts.
  */
 export function admit(node: string, standing: Standing, candidate: Candidate): 'run' | 'same' | ForemeshError {
   if (candidate.config.node !== node) {
@@ -39,6 +40,10 @@ export function admit(node: string, standing: Standing, candidate: Candidate): '
       what: `generation ${candidate.generation} is commit ${standing.commit.slice(0, 12)} here, and the engine offers ${candidate.commit.slice(0, 12)} under the same number`,
       fix: 'somebody rewrote mesh/live: restore it, or make a new commit, which gets the next generation',
     });
+  }
+  const faults = contradictions(candidate.config);
+  if (faults.length > 0) {
+    return new ForemeshError('AGENT_PLAN_INVALID', { what: `generation ${candidate.generation} contradicts itself: ${faults.slice(0, 10).join('; ')}`, fix: 'mend the intent: no two sites share addresses' });
   }
   const breaches = floorBreaches(candidate.config, standing.running?.config ?? null);
   if (breaches.length === 0) return 'run';

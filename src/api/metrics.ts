@@ -25,18 +25,20 @@ export function addMetrics(server: FastifyInstance, { engine }: ApiDeps): void {
   const observed = gauge('foremesh_demand_mbps', 'What hosts offered in the last slot, counted at the gateways', ['pair', 'class']);
   const latency = gauge('foremesh_path_latency_ms', 'Round trip inside the tunnel', ['path']);
   const loss = gauge('foremesh_path_loss_ratio', 'Loss, 0 to 1', ['path']);
+  const disagreeing = gauge('foremesh_tunnels_disagreeing', 'Tunnels whose ends report figures that cannot both be right');
   const tunnels = gauge('foremesh_tunnels', 'Planned tunnels by state', ['state']);
   const agents = gauge('foremesh_agents_connected', 'Agents with an open channel');
   const behind = gauge('foremesh_agents_behind', 'Nodes that run an older generation');
   const proposals = gauge('foremesh_proposals_open', 'Proposals that wait for a person');
   const dropped = gauge('foremesh_samples_dropped', 'Implausible samples left out since the start');
   const leaks = gauge('foremesh_leak_packets', 'Packets that the anti-leak chain stopped; must stay 0');
+  const repairs = gauge('foremesh_node_repairs', 'How often an agent set right what somebody else had changed, since it began', ['node']);
   const changes = gauge('foremesh_changes_last_hour', 'Changes applied without a person within the last hour');
   const drift = gauge('foremesh_forecast_drift', 'How much worse recent forecasts were than the back-test, WAPE');
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels, repairs]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
@@ -48,11 +50,13 @@ export function addMetrics(server: FastifyInstance, { engine }: ApiDeps): void {
       if (tunnel.lossRatio !== null) loss.set({ path: tunnel.path }, tunnel.lossRatio);
     }
     for (const name of ['up', 'degraded', 'down', 'unknown']) tunnels.set({ state: name }, view.tunnels.filter((tunnel) => tunnel.state === name).length);
+    disagreeing.set(view.tunnels.filter(({ disagreement }) => disagreement !== null).length);
     agents.set(view.metrics.agentsConnected);
     behind.set(view.nodes.filter(({ isBehind }) => isBehind).length);
     proposals.set(view.proposals.length);
     dropped.set(view.metrics.droppedSamples);
     leaks.set(view.metrics.leakPackets);
+    for (const node of view.nodes.slice(0, SERIES_MAX)) repairs.set({ node: node.node }, node.repairs);
     changes.set(view.metrics.changesLastHour);
     drift.set(view.metrics.forecastDrift);
     const excess = (count: number): number => Math.max(0, count - SERIES_MAX);

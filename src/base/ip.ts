@@ -23,6 +23,22 @@ export function prefixesOverlap(left: readonly string[], right: readonly string[
   return left.length > 0 && right.length > 0 && overlapCidr([...left], [...right]);
 }
 
+/**
+ * The neighbours in address order that share an address, of prefixes with owners; [] when all are apart. For many at
+ * once: n log n. What is no prefix is left out.
+ */
+export function sharedPrefixes<Owner>(owned: readonly { owner: Owner; prefix: string }[]): { one: Owner; other: Owner; prefix: string }[] {
+  const ranges = owned.filter(({ prefix }) => isPrefix(prefix)).map(({ owner, prefix }) => ({ owner, prefix, ...rangeOf(prefix) }));
+  ranges.sort((left, right) => left.family - right.family || (left.first < right.first ? -1 : left.first > right.first ? 1 : 0));
+  const found: { one: Owner; other: Owner; prefix: string }[] = [];
+  let widest = ranges[0];
+  for (const range of ranges.slice(1)) {
+    if (widest && widest.family === range.family && range.first <= widest.last) found.push({ one: widest.owner, other: range.owner, prefix: range.prefix });
+    if (!widest || widest.family !== range.family || range.last > widest.last) widest = range;
+  }
+  return found;
+}
+
 /** True when every address of `inner` is in `outer`. */
 export function prefixContains(outer: string | readonly string[], inner: string): boolean {
   return containsCidr(typeof outer === 'string' ? outer : [...outer], inner);
@@ -33,6 +49,13 @@ export function addressAt(prefix: string, offset: number): string {
   const start = ipaddr.IPv4.networkAddressFromCIDR(prefix).toByteArray().reduce((sum, byte) => sum * 256 + byte, 0);
   const value = start + offset;
   return [value / 0x1000000, value / 0x10000, value / 0x100, value].map((part) => Math.floor(part) % 256).join('.');
+}
+
+function rangeOf(prefix: string): { family: 4 | 6; first: bigint; last: bigint } {
+  const [address, length] = ipaddr.parseCIDR(prefix);
+  const bytes = address.toByteArray();
+  const first = bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+  return { family: bytes.length === 4 ? 4 : 6, first, last: first + (1n << BigInt(bytes.length * 8 - length)) - 1n };
 }
 
 function isStrict(address: string): boolean {

@@ -27,6 +27,8 @@ export interface AgentHub {
   nodes(): NodeStatus[];
   /** The newest status of each node that sent one. */
   tunnelStatuses(): Map<NodeId, StatusMessage>;
+  /** Samples in the name of another node than the sender's, left out since the start. */
+  droppedSamples(): number;
   onEvent(listener: (node: NodeId, event: EventMessage['event']) => void): Cancel;
 }
 
@@ -53,6 +55,7 @@ interface Agent {
 export function createAgentHub(deps: AgentHubDeps): AgentHub {
   const { store, clock, log } = deps;
   const agents = new Map<NodeId, Agent>();
+  let dropped = 0;
   const listeners = new Set<(node: NodeId, event: EventMessage['event']) => void>();
 
   function agentOf(node: NodeId): Agent {
@@ -102,6 +105,7 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
 
   async function takeSamples(connection: AgentConnection, { sequence, samples }: SamplesMessage): Promise<void> {
     const own = samples.filter(({ node }) => node === connection.node);
+    dropped += samples.length - own.length;
     if (own.length < samples.length) log.warn({ node: connection.node, dropped: samples.length - own.length }, 'samples in the name of another node dropped');
     const { stored } = await store.append(connection.node, sequence, own);
     if (!stored) log.debug({ node: connection.node, sequence }, 'samples were known already');
@@ -158,6 +162,7 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
         drift: [...agent.drift],
       })),
     tunnelStatuses: () => new Map([...agents].flatMap(([node, { status }]) => (status ? [[node, status] as const] : []))),
+    droppedSamples: () => dropped,
     onEvent(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -1,5 +1,5 @@
 import { Ajv, type ValidateFunction } from 'ajv';
-import { NAME_PATTERN, type AgentMessage } from '../model/index.ts';
+import { DRIFT_LINES_MAX, NAME_PATTERN, type AgentMessage } from '../model/index.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -30,8 +30,15 @@ const SCHEMA = oneOf('type', {
     status: object({ node: name, generation: count, commit, drift: { type: 'array', maxItems: 1000, items: { type: 'string', maxLength: 1000 } } }),
     tunnels: { type: 'array', maxItems: 10_000, items: object({ tunnel, ikeState: stateText, childState: stateText, pathState }) },
     leakPackets: count,
+    repairs: count,
   },
-  event: { event: object({ kind: { type: 'string', enum: ['path-down', 'path-up'] }, tunnel, at: figure, lanesSwitched: count }) },
+  event: {
+    event: oneOf('kind', {
+      'path-down': { tunnel, at: figure, lanesSwitched: count },
+      'path-up': { tunnel, at: figure, lanesSwitched: count },
+      drift: { at: figure, changes: { type: 'array', maxItems: DRIFT_LINES_MAX, items: { type: 'string', maxLength: 300 } } },
+    }),
+  },
 });
 
 let validate: ValidateFunction<AgentMessage> | null = null;

@@ -28,6 +28,8 @@ export interface StatusMessage {
   tunnels: TunnelStatus[];
   /** Packets that the anti-leak chain stopped; must stay 0. */
   leakPackets: number;
+  /** How often somebody else's changes had to be set right since the agent began. */
+  repairs: number;
 }
 
 export interface TunnelStatus {
@@ -41,8 +43,25 @@ export interface TunnelStatus {
 /** Something the engine should react to at once rather than at the next cycle. */
 export interface EventMessage {
   type: 'event';
-  event: { kind: 'path-down' | 'path-up'; tunnel: TunnelId; at: number; lanesSwitched: number };
+  event: PathEvent | DriftEvent;
 }
+
+export interface PathEvent {
+  kind: 'path-down' | 'path-up';
+  tunnel: TunnelId;
+  at: number;
+  lanesSwitched: number;
+}
+
+/** Somebody else changed rules, routes or settings that are the agent's, and it set them right. */
+export interface DriftEvent {
+  kind: 'drift';
+  at: number;
+  /** What had to be done, a line each; at most `DRIFT_LINES_MAX`. */
+  changes: string[];
+}
+
+export const DRIFT_LINES_MAX = 20;
 
 export type AgentMessage = HelloMessage | SamplesMessage | StatusMessage | EventMessage;
 

@@ -57,6 +57,27 @@ export interface PathQuality {
   sampledAt: number;
 }
 
+/** What each end of a tunnel measured of it lately, side by side: who makes figures up, or is cut off on one side, shows. */
+export interface PathEnds {
+  path: PathId;
+  tunnel: TunnelId;
+  /** Medians of the last windows, by node; null where too few are known. */
+  ends: PathEnd[];
+  /** In what the ends cannot both be right; null when they agree or only one speaks. */
+  disagreement: string | null;
+}
+
+export interface PathEnd {
+  node: NodeId;
+  state: PathState;
+  latencyMs: number | null;
+  jitterMs: number | null;
+  /** From this node to the other. */
+  lossForwardRatio: number | null;
+  lossReverseRatio: number | null;
+  sampledAt: number;
+}
+
 /** One demand's recent past, a value a slot, oldest first; null where nothing was reported. */
 export interface DemandSeries {
   from: SiteId;

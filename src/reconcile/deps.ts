@@ -26,7 +26,7 @@ export interface EngineDeps {
   forge: Forge;
   store: TelemetryStore;
   forecaster: Forecaster;
-  hub: Pick<AgentHub, 'publish' | 'nodes' | 'tunnelStatuses' | 'onEvent'>;
+  hub: Pick<AgentHub, 'publish' | 'nodes' | 'tunnelStatuses' | 'droppedSamples' | 'onEvent'>;
   policy: PolicyTools;
   loadIntent: typeof loadIntent;
   planning: PlanningStages;

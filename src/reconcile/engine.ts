@@ -165,7 +165,8 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     }
   }
 
-  const stopEvents = deps.hub.onEvent((_node, event) => {
+  const stopEvents = deps.hub.onEvent((node, event) => {
+    if (event.kind === 'drift') return context.log.warn({ node, changes: event.changes }, 'somebody changed forwarding at a node; its agent set it right');
     const path = state.plan?.tunnels.find(({ id }) => id === event.tunnel)?.path;
     // an agent's clock may be wrong; what it says happened, happened before we heard of it
     if (path !== undefined) state.pathEvents.set(path, { state: event.kind === 'path-down' ? 'down' : 'up', at: Math.min(event.at, deps.clock.now()) });

@@ -49,7 +49,7 @@ export interface EngineView {
   metrics: EngineMetrics;
 }
 
-export type NodeView = NodeStatus & { leakPackets: number; isBehind: boolean };
+export type NodeView = NodeStatus & { leakPackets: number; repairs: number; isBehind: boolean };
 
 export interface TunnelView {
   tunnel: TunnelId;
@@ -60,12 +60,27 @@ export interface TunnelView {
   plannedAt: number;
   /** As the two ends report it; the side that sees it worse counts. */
   state: PathState;
-  ends: { node: NodeId; ikeState: string | null; childState: string | null; pathState: PathState }[];
+  ends: TunnelEndView[];
+  /** In what the figures of the two ends cannot both be right; null when they agree. */
+  disagreement: string | null;
   latencyMs: number | null;
   lossRatio: number | null;
   mbps: number | null;
   reason: string | null;
   usdPerMonth: number | null;
+}
+
+/** One end's own words: SA and path now, and the medians of its last windows. */
+export interface TunnelEndView {
+  node: NodeId;
+  ikeState: string | null;
+  childState: string | null;
+  pathState: PathState;
+  latencyMs: number | null;
+  jitterMs: number | null;
+  /** From this node to the other, and back. */
+  lossForwardRatio: number | null;
+  lossReverseRatio: number | null;
 }
 
 export interface DecisionView {
@@ -165,7 +180,7 @@ export function buildView(context: CycleContext, isRunning: boolean): EngineView
       lastCycleAt: state.cycles.lastAt,
       outcomes: { ...state.cycles.outcomes },
       changesLastHour: state.changesLastHour,
-      droppedSamples: deps.store.droppedSamples(),
+      droppedSamples: deps.store.droppedSamples() + deps.hub.droppedSamples(),
       leakPackets: nodes.reduce((sum, node) => sum + node.leakPackets, 0),
       agentsConnected: nodes.filter(({ connected }) => connected).length,
       forecastDrift: context.drift.drift(state.forecast),
@@ -194,7 +209,8 @@ function nodeViews({ deps, state }: CycleContext): NodeView[] {
   const ids = [...new Set([...wanted, ...known.keys()])].sort(compareText);
   return ids.map((id) => {
     const node: NodeStatus = known.get(id) ?? { node: id, connected: false, lastSeenAt: null, generation: 0, commit: null, drift: [] };
-    return { ...node, leakPackets: statuses.get(id)?.leakPackets ?? 0, isBehind: state.live !== null && node.generation < state.live.generation };
+    const status = statuses.get(id);
+    return { ...node, leakPackets: status?.leakPackets ?? 0, repairs: status?.repairs ?? 0, isBehind: state.live !== null && node.generation < state.live.generation };
   });
 }
 
@@ -202,10 +218,13 @@ const WORSE: readonly PathState[] = ['up', 'unknown', 'degraded', 'down'];
 
 function tunnelViews({ deps, state }: CycleContext): TunnelView[] {
   const statuses = deps.hub.tunnelStatuses();
+  const measured = new Map(deps.store.pathEnds(deps.clock.now()).map((entry) => [entry.tunnel, entry]));
   return (state.plan?.tunnels ?? []).map((tunnel) => {
     const ends = [tunnel.a.node, tunnel.b.node].flatMap((node) => {
       const status = statuses.get(node)?.tunnels.find((entry) => entry.tunnel === tunnel.id);
-      return status ? [{ node, ikeState: status.ikeState, childState: status.childState, pathState: status.pathState }] : [];
+      const end = measured.get(tunnel.id)?.ends.find((entry) => entry.node === node);
+      const { latencyMs = null, jitterMs = null, lossForwardRatio = null, lossReverseRatio = null } = end ?? {};
+      return status ? [{ node, ikeState: status.ikeState, childState: status.childState, pathState: status.pathState, latencyMs, jitterMs, lossForwardRatio, lossReverseRatio }] : [];
     });
     const worst = ends.reduce<PathState>((state, end) => (WORSE.indexOf(end.pathState) > WORSE.indexOf(state) ? end.pathState : state), ends.length > 0 ? 'up' : 'unknown');
     const quality = state.observation?.paths.find(({ path }) => path === tunnel.path);
@@ -219,6 +238,7 @@ function tunnelViews({ deps, state }: CycleContext): TunnelView[] {
       plannedAt: tunnel.plannedAt,
       state: worst,
       ends,
+      disagreement: measured.get(tunnel.id)?.disagreement ?? null,
       latencyMs: quality?.latencyMs ?? null,
       lossRatio: quality?.lossRatio ?? null,
       mbps: state.observation?.tunnels.find((usage) => usage.tunnel === tunnel.id)?.mbps ?? null,

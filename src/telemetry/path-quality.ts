@@ -1,5 +1,6 @@
 import { sortedBy } from '../base/index.ts';
-import type { PathId, PathQuality, PathSample, PathState } from '../model/index.ts';
+import type { PathEnds, PathId, PathQuality, PathSample, PathState, TunnelId } from '../model/index.ts';
+import { compareEnds } from './path-ends.ts';
 import { getOrSet, insertNewest } from './tunnel-usage.ts';
 
 /**
@@ -39,6 +40,21 @@ export class PathBook {
     return sortedBy(qualities, (quality) => quality.path);
   }
 
+  /** The ends of every tunnel that spoke lately, by tunnel, with what they cannot both be right in. */
+  ends(now: number): PathEnds[] {
+    const found = [...this.#windows].flatMap(([path, tunnels]) =>
+      [...tunnels].map(([tunnel, ends]) => {
+        const heard = [...ends].filter(([, windows]) => isHeard(windows.at(-1), now));
+        return compareEnds(
+          path,
+          tunnel as TunnelId,
+          heard.map(([, windows]) => endOf(windows)),
+        );
+      }),
+    );
+    return sortedBy(found, ({ tunnel }) => tunnel);
+  }
+
   /** Forgets paths without a window since `before`. */
   forget(before: number): void {
     for (const [path, tunnels] of this.#windows) {
@@ -48,6 +64,20 @@ export class PathBook {
       if (tunnels.size === 0) this.#windows.delete(path);
     }
   }
+}
+
+function endOf(windows: readonly PathSample[]): PathEnds['ends'][number] {
+  const newest = windows.at(-1)!;
+  const median = (figure: (sample: PathSample) => number | null): number | null => worst([[...windows]], figure);
+  return {
+    node: newest.node,
+    state: newest.state,
+    latencyMs: median((sample) => sample.latencyMs),
+    jitterMs: median((sample) => sample.jitterMs),
+    lossForwardRatio: median((sample) => sample.lossForwardRatio),
+    lossReverseRatio: median((sample) => sample.lossReverseRatio),
+    sampledAt: newest.sampledAt,
+  };
 }
 
 function tunnelView(path: PathId, ends: readonly PathSample[][], now: number): PathQuality {

@@ -6,11 +6,13 @@ export const SAMPLE_BYTES_MAX = 1e15;
 export const FUTURE_MAX_MS = 3_600_000;
 const WINDOW_MAX_MS = 86_400_000;
 const LATENCY_MAX_MS = 600_000;
+/** No packet goes through two kernels and two ciphers and back in less; who says so makes it up. */
+export const LATENCY_MIN_MS = 0.01;
 const NAME_LENGTH_MAX = 200;
 
 /**
  * Parts a batch into samples that can be true and the number of those that cannot: figures that are NaN, negative or
- * beyond all bounds, ends of windows more than an hour ahead, and samples that speak for another node than the sender.
+ * beyond all bounds, round trips that no packet can make, ends of windows more than an hour ahead, and samples that speak for another node than the sender.
  */
 export function splitPlausible(node: NodeId, samples: readonly Sample[], now: number): { plausible: Sample[]; dropped: number } {
   const plausible = samples.filter((sample) => isPlausible(node, sample, now));
@@ -40,7 +42,7 @@ function isPathPlausible(sample: PathSample): boolean {
   return (
     [sample.path, sample.tunnel, sample.peer].every(isText) &&
     ['up', 'degraded', 'down', 'unknown'].includes(sample.state) &&
-    isNullOrBetween(sample.latencyMs, 0, LATENCY_MAX_MS) &&
+    isNullOrBetween(sample.latencyMs, LATENCY_MIN_MS, LATENCY_MAX_MS) &&
     isNullOrBetween(sample.jitterMs, 0, LATENCY_MAX_MS) &&
     isNullOrBetween(sample.lossForwardRatio, 0, 1) &&
     isNullOrBetween(sample.lossReverseRatio, 0, 1)

@@ -1,5 +1,5 @@
 import { ForemeshError, messageOf, systemClock, type Clock } from '../base/index.ts';
-import type { NodeId, NodeStatus, Observation, Sample } from '../model/index.ts';
+import type { NodeId, NodeStatus, Observation, PathEnds, Sample } from '../model/index.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { splitPlausible } from './plausible.ts';
 import { RecentPast } from './recent.ts';
@@ -64,6 +64,10 @@ class QueuedStore implements TelemetryStore {
 
   droppedSamples(): number {
     return this.#dropped;
+  }
+
+  pathEnds(now: number): PathEnds[] {
+    return this.#recent.pathEnds(now);
   }
 
   async observe(query: ObserveQuery, nodes: readonly NodeStatus[]): Promise<Observation> {

@@ -1,4 +1,4 @@
-import type { NodeStatus, Observation, PathSample, Sample, TunnelId, TunnelSample } from '../model/index.ts';
+import type { NodeStatus, Observation, PathEnds, PathSample, Sample, TunnelId, TunnelSample } from '../model/index.ts';
 import { PathBook } from './path-quality.ts';
 import type { SlotGrid } from './slot-grid.ts';
 import type { ObserveQuery } from './store.ts';
@@ -51,6 +51,10 @@ export class RecentPast {
       tunnels: this.#tunnels.usages(query.now),
       nodes: [...nodes],
     };
+  }
+
+  pathEnds(now: number): PathEnds[] {
+    return this.#paths.ends(now);
   }
 
   forget(now: number): void {

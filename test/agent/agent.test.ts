@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createLog, VirtualClock } from '../../src/base/index.ts';
-import type { AgentMessage, NodeConfig, NodeId, SignedConfig } from '../../src/model/index.ts';
+import { type AgentMessage, type NodeConfig, type NodeId, type SignedConfig, siteId } from '../../src/model/index.ts';
 import { type Agent, createAgent, createMemoryConfigStore, createMemoryOutbox } from '../../agent/index.ts';
 import { createTestNet, type TestNet } from '../support/agent-ports.ts';
 import { berlin, configOf, paris, signedForTest, t1, t2, t3, tunnelOf, verifyForTest } from '../support/node-configs.ts';
@@ -207,6 +207,49 @@ describe('two agents', () => {
     expect(a.agent.runtime().drift).toEqual([`tunnel ${t3} has no SA`]);
   });
 
+  it('set right within 5 s what somebody else changed, say so once, and lose nothing meanwhile', async () => {
+    const { clock, net, a, lost, runFor } = await startPair([[t1, t2]], [t1, t2]);
+    await runFor(3_000);
+    a.sent.length = 0;
+    net.machine(berlin).calls.length = 0;
+    net.machine(berlin).disturb('nft ruleset replaced');
+    net.machine(berlin).disturb('guard: 10.0.0.0/8 is unreachable but through tunnels');
+    await runFor(5_000);
+    expect(lost).toEqual([]);
+    expect(net.machine(berlin).calls).toEqual(['apply']);
+    expect(a.sent.filter(({ type }) => type === 'event')).toEqual([
+      { type: 'event', event: { kind: 'drift', at: expect.any(Number) as number, changes: ['nft ruleset replaced', 'guard: 10.0.0.0/8 is unreachable but through tunnels'] } },
+    ]);
+    expect(a.agent.runtime()).toMatchObject({ repairs: 1, settled: true });
+    expect(a.sent.filter(({ type }) => type === 'status').at(-1)).toMatchObject({ repairs: 1 });
+    await clock.advance(60_000);
+    expect(a.agent.runtime().repairs).toBe(1);
+  });
+
+  it('compare the kernel at most every 2 s, however often others change it', async () => {
+    const { clock, net } = await startPair([[t1, t2]], [t1, t2]);
+    await clock.advance(5_000);
+    net.machine(berlin).calls.length = 0;
+    for (let tick = 0; tick < 100; tick++) {
+      net.machine(berlin).disturb(`route ${tick} replaced`);
+      await clock.advance(100);
+    }
+    const applies = net.machine(berlin).calls.filter((call) => call === 'apply').length;
+    expect(applies).toBeGreaterThanOrEqual(4);
+    expect(applies).toBeLessThanOrEqual(6);
+  });
+
+  it('take what comes with a restart of the daemon for no change of somebody else', async () => {
+    const { clock, net, a } = await startPair();
+    net.machine(berlin).killDaemon();
+    net.machine(berlin).disturb('interface removed');
+    net.machine(paris).sas.clear();
+    await clock.advance(1_500);
+    net.machine(berlin).startDaemon();
+    await clock.advance(3_000);
+    expect(a.agent.runtime()).toMatchObject({ repairs: 0, drift: [] });
+  });
+
   it('hand a renewed certificate to the daemon and touch no SA', async () => {
     const { clock, net, a } = await startPair();
     net.machine(berlin).calls.length = 0;
@@ -226,6 +269,9 @@ describe('an agent that is offered a config', () => {
     { title: 'a config of another node', code: 'AGENT_PLAN_INVALID', config: configOf(paris, [t1], [[t1]]), generation: 6 },
     { title: 'a weak cipher', code: 'AGENT_FLOOR_REFUSED', config: { ...good, tunnels: [{ ...tunnelOf(berlin, t1), esp: [{ ...tunnelOf(berlin, t1).esp[0]!, encryption: 'null' as const }] }] }, generation: 6 },
     { title: 'a mesh that is open to everything', code: 'AGENT_FLOOR_REFUSED', config: { ...good, allow: [{ from: ['0.0.0.0/0'], to: ['10.2.0.0/24'] }] }, generation: 6 },
+    { title: 'two sites that share addresses', code: 'AGENT_PLAN_INVALID', config: { ...good, sites: [...good.sites, { id: siteId('rome'), prefixes: ['10.2.0.128/25'] }] }, generation: 6 },
+    { title: 'one tunnel twice', code: 'AGENT_PLAN_INVALID', config: { ...good, tunnels: [tunnelOf(berlin, t1), tunnelOf(berlin, t1)] }, generation: 6 },
+    { title: 'a generation below zero', code: 'AGENT_PLAN_STALE', config: good, generation: -1 },
     { title: 'fewer protected prefixes', code: 'AGENT_FLOOR_REFUSED', config: { ...good, protectedPrefixes: ['10.0.0.0/9'] }, generation: 6 },
   ])('refuses $title with $code, keeps its state byte for byte and reports it', async ({ code, config, generation }) => {
     const clock = new VirtualClock();

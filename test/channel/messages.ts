@@ -32,6 +32,7 @@ export const MESSAGES = {
     status: { node: BERLIN, generation: 3, commit: 'a'.repeat(40), drift: ['route missing'] },
     tunnels: [{ tunnel, ikeState: 'ESTABLISHED', childState: null, pathState: 'up' }],
     leakPackets: 0,
+    repairs: 0,
   },
   event: { type: 'event', event: { kind: 'path-down', tunnel, at: 1, lanesSwitched: 2 } },
 } as const satisfies Record<string, AgentMessage>;

@@ -200,6 +200,7 @@ function createTestHub(): TestHub {
       },
       nodes: () => hub.statuses,
       tunnelStatuses: () => hub.tunnels,
+      droppedSamples: () => 0,
       onEvent: (listener) => {
         listeners.add(listener);
         return () => listeners.delete(listener);

@@ -36,6 +36,8 @@ export interface TestMachine {
   /** Tells the listeners of the daemon that something changed. */
   changed(): void;
   applyError: Error | null;
+  /** Somebody else takes away what the agent made; the next apply answers this line. */
+  disturb(change: string): void;
 }
 
 export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
@@ -150,7 +152,7 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
           for (const { tunnel } of wanted.interfaces) own.interfaces.add(tunnel);
           own.lanes.clear();
           for (const lane of wanted.lanes) own.lanes.set(lane.mark, lane);
-          return [];
+          return own.undone.splice(0);
         },
         noteSwitched: () => undefined,
         async counters() {
@@ -158,6 +160,10 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
         },
         async tunnelCounters() {
           return [...own.interfaces].map((tunnel) => ({ tunnel, rxPackets: own.rxPackets.get(tunnel) ?? 0, rxBytes: (own.rxPackets.get(tunnel) ?? 0) * 100, txBytes: 0, txPackets: 0 }));
+        },
+        onChange(listener) {
+          own.kernelListeners.add(listener);
+          return () => own.kernelListeners.delete(listener);
         },
         async clear() {
           note('clear');
@@ -193,6 +199,8 @@ class Machine implements TestMachine {
   readonly lanes = new Map<number, LaneWanted>();
   readonly sockets = new Map<TunnelId, (packet: Uint8Array) => void>();
   readonly listeners = new Set<() => void>();
+  readonly kernelListeners = new Set<() => void>();
+  readonly undone: string[] = [];
   wanted: DataplaneWanted | null = null;
   offered: DataplaneCounters['offered'] = [];
   rxPackets = new Map<TunnelId, number>();
@@ -216,6 +224,11 @@ class Machine implements TestMachine {
     this.connections.clear();
     this.credentials = null;
     this.changed();
+  }
+
+  disturb(change: string): void {
+    this.undone.push(change);
+    for (const listener of this.kernelListeners) listener();
   }
 
   startDaemon(): void {

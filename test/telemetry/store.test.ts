@@ -94,6 +94,7 @@ describe.each(STORES)('the $name store', ({ open }) => {
       traffic(at, 1, { to: BERLIN }),
       path(at, { lossForwardRatio: 1.5 }),
       path(at, { latencyMs: -3 }),
+      path(at, { latencyMs: 0 }),
       tunnel(at, Infinity, 0),
       { ...traffic(at, 1), kind: 'weather' } as unknown as TrafficSample,
     ];

@@ -27,8 +27,8 @@ function renderStatus(status: Status): string {
     `${paint(status.status.state)}  ${status.status.reason}`,
     `mesh ${status.mesh ?? '-'}  generation ${status.live?.generation ?? '-'} (${status.live?.commit.slice(0, 10) ?? 'none'}: ${status.live?.cause ?? '-'})  intent ${status.intentCommit?.slice(0, 10) ?? '-'}  model ${status.forecastModel ?? '-'} (${status.training.state})`,
     renderTable(
-      ['node', 'connected', 'generation', 'drift'],
-      status.nodes.map((node) => [node.node, node.connected ? 'yes' : colors.red(`no, last seen ${node.lastSeenAt ?? 'never'}`), node.isBehind ? colors.yellow(`${node.generation} behind`) : node.generation, node.drift.join('; ') || null]),
+      ['node', 'connected', 'generation', 'drift', 'set right'],
+      status.nodes.map((node) => [node.node, node.connected ? 'yes' : colors.red(`no, last seen ${node.lastSeenAt ?? 'never'}`), node.isBehind ? colors.yellow(`${node.generation} behind`) : node.generation, node.drift.join('; ') || null, node.repairs === 0 ? null : colors.yellow(`${node.repairs} times`)]),
     ),
     renderTable(
       ['tunnel', 'path', 'state', 'IKE / CHILD', 'latency', 'loss', 'Mbit/s', 'why'],
@@ -43,6 +43,7 @@ function renderStatus(status: Status): string {
         tunnel.reason,
       ]),
     ),
+    ...status.tunnels.flatMap(({ tunnel, disagreement }) => (disagreement === null ? [] : [colors.yellow(`the ends of ${tunnel} disagree: ${disagreement}`)])),
     ...status.proposals.map(({ id, title }) => colors.yellow(`proposal ${id} waits: ${title}`)),
     ...status.overrides.map(({ id, why, until }) => `override ${id} until ${until}: ${why}`),
     ...status.findings.map(formatFinding),

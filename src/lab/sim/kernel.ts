@@ -47,8 +47,10 @@ export class SimKernel {
   #interfaces = new Set<TunnelId>();
   readonly #lanes = new Map<number, LaneWanted>();
   #allowed = new Set<string>();
+  #isFlushed = false;
   readonly #offered = new Map<string, { to: SiteId; classId: ClassId; bytes: number; packets: number }>();
   readonly #counts = new Map<TunnelId, TunnelCount>();
+  readonly #listeners = new Set<() => void>();
 
   constructor(options: SimKernelOptions) {
     this.#options = options;
@@ -62,6 +64,13 @@ export class SimKernel {
   /** The daemon's device went, and tunnel interfaces with it; guards stay, so nothing leaves in clear. */
   dropInterfaces(): void {
     this.#interfaces.clear();
+  }
+
+  /** As `nft flush ruleset` by hand does it: nothing is forwarded until somebody sets it right. */
+  flushRules(): void {
+    this.#allowed.clear();
+    this.#isFlushed = true;
+    for (const listener of this.#listeners) listener();
   }
 
   /** A packet from a host of this site, or out of a tunnel for another site. */
@@ -129,6 +138,10 @@ export class SimKernel {
       noteSwitched: () => undefined, // an apply here takes no time
       counters: async () => ({ offered: [...this.#offered.values()].map((count) => ({ ...count })), tunnels: tunnels(), leakPackets: 0 }),
       tunnelCounters: async () => tunnels(),
+      onChange: (listener) => {
+        this.#listeners.add(listener);
+        return () => this.#listeners.delete(listener);
+      },
       clear: async () => {
         this.#wanted = null;
         this.#interfaces.clear();
@@ -154,6 +167,8 @@ export class SimKernel {
       changes.push(`- lane ${mark}`);
     }
     if (!this.#wanted || canonicalJson({ ...this.#wanted, lanes: [], interfaces: [] }) !== canonicalJson({ ...wanted, lanes: [], interfaces: [] })) changes.push('~ ruleset');
+    if (this.#isFlushed) changes.push('nft ruleset replaced');
+    this.#isFlushed = false;
     this.#wanted = wanted;
     this.#interfaces = this.#options.daemon.isUp ? present : new Set();
     this.#allowed = new Set(allowedPairs(wanted.config));

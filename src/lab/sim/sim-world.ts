@@ -282,6 +282,7 @@ class Simulation implements SimWorld {
   /** A path failure wakes the engine at once, as its own loop does. */
   #listen(): void {
     this.#engine?.hub.onEvent((_node, event) => {
+      if (event.kind === 'drift') return;
       this.#wantedCause = event.kind === 'path-down' ? 'failure' : (this.#wantedCause ?? 'forecast');
     });
   }

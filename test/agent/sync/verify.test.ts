@@ -113,6 +113,20 @@ describe('a torn config', () => {
   });
 });
 
+describe('a config signed with a key whose time is over', () => {
+  it('is refused, and one whose time lasts is not', async () => {
+    const line = allowedSignersLine(ENGINE, git.publicKey);
+    const withOption = async (option: string): Promise<unknown> => {
+      const file = join(git.folder, `signers-${option.replaceAll(/\W/g, '')}`);
+      await writeFile(file, `${line.replace(' namespaces=', ` ${option},namespaces=`)}\n`);
+      return createVerifier({ node: NODE, allowedSignersFile: file, signerIdentity: ENGINE })(good);
+    };
+    await expect(withOption('valid-before="20200101"')).rejects.toMatchObject(INVALID);
+    await expect(withOption('valid-after="20990101"')).rejects.toMatchObject(INVALID);
+    await expect(withOption('valid-before="20990101"')).resolves.toMatchObject({ generation: 7 });
+  });
+});
+
 describe('a forged config', () => {
   const unsigned = (text: string): string => text.replace(/gpgsig [^]*? -----END SSH SIGNATURE-----\n/, '');
   const forgeries: [string, (text: string) => string][] = [

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createViciClient, readListedSas } from '../../../agent/vici/index.ts';
-import { createLog, readFileIfExists, runCommandText, systemClock } from '../../../src/base/index.ts';
+import { createLog, readFileIfExists, runCommandText, sleep, systemClock } from '../../../src/base/index.ts';
 import { connectionOf, establish, inside, MARK1, MARK2, type Pair, ping, sendDatagrams, sentPerTunnel, startDaemon, startPair, switchLanes, T1, T2, underlayAt, until, wantedOf } from './support.ts';
 
 /**
@@ -187,6 +187,35 @@ describe('two gateways with the real adapters', () => {
     expect(await ping(pair.a, '10.92.0.10')).toMatchObject({ received: 3 });
   });
 
+  it('are told within a second when somebody takes rules, routes, neighbours or settings, and put them back without a loss', async () => {
+    const { a } = pair;
+    let news = 0;
+    const stop = a.dataplane.onChange(() => news++);
+    await sleep(systemClock, 500); // the watchers start
+    const overlay = connectionOf('b', 1).localOverlay;
+    for (const [says, ...command] of [
+      ['nft ruleset replaced', 'nft', 'delete', 'table', 'inet', 'foremesh'],
+      [`lane ${MARK1}`, 'ip', 'route', 'del', '10.92.0.0/24', 'table', String(MARK1)],
+      [`lane ${MARK2} has a table`, 'ip', 'rule', 'del', 'fwmark', String(MARK2)],
+      [`neighbour ${overlay} of ${T1} set`, 'ip', 'neigh', 'del', overlay, 'dev', T1],
+      ['rp_filter = 0', 'sysctl', '-qw', 'net.ipv4.conf.lan.rp_filter=1'],
+    ] as const) {
+      await sleep(systemClock, 300); // what the last repair set off
+      news = 0;
+      await inside(a.namespace, ...command);
+      await until(() => Promise.resolve(news > 0), 1000);
+      expect((await a.dataplane.apply(wantedOf('a'))).join('\n')).toContain(says);
+      expect(await a.dataplane.apply(wantedOf('a'))).toEqual([]);
+      expect(await ping(a, '10.92.0.10')).toMatchObject({ received: 3 });
+    }
+    news = 0;
+    for (const pid of await watchersOf(a.namespace)) process.kill(pid, 'SIGKILL');
+    await until(() => Promise.resolve(news > 0), 1000);
+    await until(async () => (await watchersOf(a.namespace)).length === 2, 3000);
+    stop();
+    await until(async () => (await watchersOf(a.namespace)).length === 0, 1000);
+  });
+
   it('let nothing out in clear text when the daemon dies', async () => {
     const news: boolean[] = [];
     const stop = pair.a.ipsec.onChange(() => news.push(true));
@@ -269,6 +298,13 @@ async function switchersOf(namespace: string): Promise<number[]> {
   const pids = (await runCommandText('ip', ['netns', 'pids', namespace])).split('\n').filter((line) => line !== '');
   const commands = await Promise.all(pids.map(async (pid) => ({ pid: Number(pid), command: (await readFileIfExists(`/proc/${pid}/cmdline`)) ?? '' })));
   return commands.filter(({ command }) => command.startsWith('ip\0-force')).map(({ pid }) => pid);
+}
+
+/** The running `ip monitor` and `nft monitor` of a gateway's port. */
+async function watchersOf(namespace: string): Promise<number[]> {
+  const pids = (await runCommandText('ip', ['netns', 'pids', namespace])).split('\n').filter((line) => line !== '');
+  const commands = await Promise.all(pids.map(async (pid) => ({ pid: Number(pid), command: (await readFileIfExists(`/proc/${pid}/cmdline`)) ?? '' })));
+  return commands.filter(({ command }) => /^(?:ip|nft)\0monitor/.test(command)).map(({ pid }) => pid);
 }
 
 /** IKE SAs at a, all of them, also two of one tunnel. */

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createDataplanePort, createLaneWriter, type Machine, startLineProgram } from '../../../agent/dataplane/index.ts';
+import { createDataplanePort, createLaneWriter, type Machine, startLineProgram, startWatcher } from '../../../agent/dataplane/index.ts';
 import type { ConnectionSpec, Credentials, DataplanePort, DataplaneWanted, LanePort, LaneWanted, TunnelInterface } from '../../../agent/ports.ts';
 import { createIpsecPort, type ViciIpsecPort } from '../../../agent/vici/index.ts';
 import { createLog, runCommand, runCommandText, sleep, systemClock } from '../../../src/base/index.ts';
@@ -45,6 +45,7 @@ export function namespaceMachine(namespace: string): Machine {
   return {
     run: (program, args, stdin) => runCommand('ip', [...inside, program, ...args], stdin === undefined ? {} : { stdin }),
     start: (program, args, onLine, onEnd) => startLineProgram('ip', [...inside, program, ...args], onLine, onEnd),
+    watch: (program, args, onLine, onEnd) => startWatcher('ip', [...inside, program, ...args], onLine, onEnd),
     readNetDev: () => runCommandText('ip', [...inside, 'cat', '/proc/net/dev']),
     async readSysctl(name) {
       const result = await runCommand('ip', [...inside, 'cat', `/proc/sys/${name}`]);
@@ -240,7 +241,7 @@ async function startGateway(name: 'a' | 'b', dir: string, credentials: Credentia
   const namespace = `${PREFIX}-gw-${name}`;
   const machine = namespaceMachine(namespace);
   const lanes = createLaneWriter({ machine, clock: systemClock, log });
-  const dataplane = createDataplanePort({ driver: 'libipsec', machine, onInterfacesChanged: () => lanes.renew() });
+  const dataplane = createDataplanePort({ driver: 'libipsec', log, machine, onInterfacesChanged: () => lanes.renew() });
   await dataplane.apply(wantedOf(name, { tunnels: [] })); // overlay addresses and guards are there before the daemon
   const charon = await startDaemon({ namespace, dir });
   const ipsec = createIpsecPort({ socketPath: charon.socketPath, clock: systemClock, log });
