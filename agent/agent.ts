@@ -21,8 +21,18 @@ export interface AgentDeps {
   send: (message: AgentMessage) => void;
   /** What outlives the agent when that is not a folder: the simulated network keeps these objects across restarts. */
   storage?: { configs: ConfigStore; outbox: Outbox };
+  /** Remembers over restarts which certificate all tunnels stand on; without it, what is found at the start is taken for current. */
+  renewal?: RenewalNote;
+  /** Gets a new certificate now, though the present one is not half over; the engine may ask for it. */
+  renewCertificate?: () => void;
   /** Of tunnel interfaces, bytes; the driver's. Default 1350 (libipsec). */
   tunnelMtu?: number;
+}
+
+/** See `AgentDeps.renewal`. */
+export interface RenewalNote {
+  isDone(credentials: Credentials): boolean;
+  setDone(credentials: Credentials): void;
 }
 
 /** Keeps one node as the newest accepted config says, with or without an engine to talk to. */
@@ -79,10 +89,15 @@ export function createAgent(deps: AgentDeps): Agent {
   let repairs = 0;
   let receiving: Promise<void> = Promise.resolve();
 
-  const failover = ports.failover({ onVerdict, onSwitch: (lanes, number) => reconciler.noteSwitched(lanes, number) });
-  const reconciler: Reconciler = createReconciler({ ports, clock, log, failover, credentials: () => credentials, onPass: () => status.changed(), onRepair });
+  const failover = ports.failover({ onVerdict, onSwitch: (lanes, number) => reconciler.noteSwitched(lanes, number), onWish: () => reconciler.wake() });
+  const reconciler: Reconciler = createReconciler({ ports, clock, log, failover, credentials: () => credentials, onPass, onRepair });
   const reporter = createReporter({ outbox, dataplane: ports.dataplane, failover, clock, log, send });
   const status = createStatusFeed({ clock, current: statusMessage, send });
+
+  function onPass(): void {
+    if (reconciler.view().isRenewed) deps.renewal?.setDone(credentials);
+    status.changed();
+  }
 
   function send(message: AgentMessage): void {
     if (isConnected && !isStopped) deps.send(message);
@@ -153,7 +168,7 @@ export function createAgent(deps: AgentDeps): Agent {
   }
 
   function setDesired({ config }: Candidate): void {
-    reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, tunnelMtu: deps.tunnelMtu ?? DEFAULT_TUNNEL_MTU });
+    reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, adoptedAreCurrent: deps.renewal?.isDone(credentials) ?? true, tunnelMtu: deps.tunnelMtu ?? DEFAULT_TUNNEL_MTU });
   }
 
   async function receiveDesired(signed: SignedConfig): Promise<void> {
@@ -220,6 +235,7 @@ export function createAgent(deps: AgentDeps): Agent {
     async receive(message) {
       if (isStopped) return;
       if (message.type === 'error') log.warn({ code: message.code, reason: message.message }, 'the engine reports an error');
+      if (message.type === 'renew') deps.renewCertificate?.();
       if (message.type === 'ack') await reporter.acknowledged(message.sequence);
       if (message.type === 'desired') {
         receiving = receiving.then(() => receiveDesired(message.config));

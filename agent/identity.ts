@@ -7,6 +7,8 @@ export interface Identity {
   current(): Credentials;
   /** Begins to renew in time; `onNew` gets every new certificate. */
   keepFresh(onNew: (credentials: Credentials) => void): void;
+  /** Gets a new certificate now, whatever the age of the present one. */
+  renewNow(): void;
   /** The engine's signing keys may have been rotated while this node was away. */
   refreshSigners(): void;
   stop(): void;
@@ -59,11 +61,13 @@ function keep(settings: AgentSettings, first: Credentials, isExpired: boolean, c
   let credentials = first;
   let cancel: Cancel = () => undefined;
   let isStopped = false;
+  let isAsked = false;
+  let checkNow = (): void => undefined;
 
   async function renewed(): Promise<Credentials | null> {
     const isEnrolmentDue = isExpired && settings.joinToken !== null && credentials === first;
     if (isEnrolmentDue) return enrol({ engine, token: settings.joinToken!, node, stateDir });
-    return isExpired ? null : renewIfDue({ engine, node, stateDir, clock, credentials });
+    return isExpired ? null : renewIfDue({ engine, node, stateDir, clock, credentials, isAsked });
   }
 
   async function check(onNew: (credentials: Credentials) => void): Promise<void> {
@@ -72,6 +76,7 @@ function keep(settings: AgentSettings, first: Credentials, isExpired: boolean, c
       if (next && !isStopped) {
         credentials = next;
         isExpired = false;
+        isAsked = false;
         log.info({ node }, 'certificate renewed');
         onNew(next);
       }
@@ -83,7 +88,17 @@ function keep(settings: AgentSettings, first: Credentials, isExpired: boolean, c
 
   return {
     current: () => credentials,
-    keepFresh: (onNew) => void check(onNew),
+    keepFresh(onNew) {
+      checkNow = () => {
+        cancel();
+        void check(onNew);
+      };
+      checkNow();
+    },
+    renewNow() {
+      isAsked = true;
+      checkNow();
+    },
     refreshSigners() {
       refreshSigners({ engine, stateDir, caPem: credentials.caPem })
         .then((changed) => {

@@ -44,6 +44,10 @@ export interface SaState {
   packetsIn: number;
   packetsOut: number;
   establishedSeconds: number;
+  /** Names the IKE SA: another number after each rekey and each new SA. */
+  ikeId: number;
+  /** Further IKE SAs of the tunnel with packets flowing: one that is replaced stands beside its successor for a while. */
+  besides: number;
 }
 
 export interface Credentials {
@@ -63,6 +67,13 @@ export interface IpsecPort {
   listConnections(): Promise<TunnelId[]>;
   /** Starts the exchange and returns; completion shows in `listSas` and wakes `onChange`. */
   initiate(tunnel: TunnelId): Promise<void>;
+  /**
+   * A further IKE SA with its child beside those that exist, authenticated with the credentials loaded now. Packets use the
+   * newest at once, at the answering end a moment before the other end can read them: have nothing depend on it (see renewal.ts).
+   */
+  initiateBeside(tunnel: TunnelId): Promise<void>;
+  /** Ends all IKE SAs of the tunnel but the newest, or the newest alone, in agreement with the peer. */
+  terminateSome(tunnel: TunnelId, which: 'older' | 'newest'): Promise<void>;
   terminate(tunnel: TunnelId): Promise<void>;
   listSas(): Promise<SaState[]>;
   /** Called when an SA came up or went away, and when the daemon came back. */

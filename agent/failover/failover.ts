@@ -22,6 +22,8 @@ export interface FailoverEvents {
   onVerdict(tunnel: TunnelId, from: PathState, to: PathState, lanesSwitched: number): void;
   /** @param number  counts switches of this agent's life from 1 */
   onSwitch(lanes: readonly LaneWanted[], number: number): void;
+  /** A peer's wish for new keys came or went (see `ProbeView.peerRenews`); before lanes are switched for it. */
+  onWish(): void;
 }
 
 /**
@@ -35,6 +37,8 @@ export interface Failover {
   views(): ReadonlyMap<TunnelId, ProbeView>;
   /** After every `apply`. Lanes that were switched since `switchesKnown` are written again: the apply may have undone them. */
   setLanes(table: LaneTable): void;
+  /** Tells peers that these tunnels' keys are to be made anew, and leaves the tunnels where others are up. */
+  setRenews(tunnels: readonly TunnelId[]): void;
   /** Interfaces were made anew: whoever writes routes must not use what it remembers of the old ones. */
   renewLanes(): void;
   /** Of each of these, what its probes measured since it was last asked. */
@@ -60,7 +64,8 @@ const NO_LANES: LaneTable = { inForce: [], tunnels: [], adopted: [], lanes: [], 
 /** A fail-over in this very thread. */
 export function createFailover(deps: FailoverDeps): Failover {
   const { events } = deps;
-  const probes = createProbeSet({ port: deps.probes, clock: deps.clock, rng: deps.rng, log: deps.log, onChange });
+  const probes = createProbeSet({ port: deps.probes, clock: deps.clock, rng: deps.rng, log: deps.log, onChange, onPeer });
+  let renewing: ReadonlySet<TunnelId> = new Set();
   let table = NO_LANES;
   let current: readonly LaneWanted[] = [];
   let switches = 0;
@@ -71,12 +76,17 @@ export function createFailover(deps: FailoverDeps): Failover {
     events.onVerdict(tunnel, from, to, switchLanes(new Set()));
   }
 
+  function onPeer(): void {
+    events.onWish();
+    switchLanes(new Set());
+  }
+
   /** @param unsure  marks of lanes that the kernel may not have as `current` says */
   function switchLanes(unsure: ReadonlySet<number>): number {
     const views = probes.views();
     const interfaces = new Set(table.tunnels.map(({ tunnel }) => tunnel));
     const adopted = new Set(table.adopted);
-    const next = chooseLanes(table.inForce, (tunnel) => healthOf(tunnel, interfaces, adopted, views), new Map(current.map((lane) => [lane.mark, lane.active])));
+    const next = chooseLanes(table.inForce, (tunnel) => healthOf(tunnel, interfaces, adopted, views, renewing), new Map(current.map((lane) => [lane.mark, lane.active])));
     const changed = changedLanes(current, next);
     const written = next.filter((lane) => changed.includes(lane) || unsure.has(lane.mark));
     if (written.length > 0) {
@@ -92,7 +102,10 @@ export function createFailover(deps: FailoverDeps): Failover {
   }
 
   return {
-    startProbe: (tunnel, localOverlay, remoteOverlay, settings) => probes.start(tunnel, localOverlay, remoteOverlay, settings),
+    async startProbe(tunnel, localOverlay, remoteOverlay, settings) {
+      await probes.start(tunnel, localOverlay, remoteOverlay, settings);
+      probes.setRenews(renewing);
+    },
     stopProbe: (tunnel) => probes.stop(tunnel),
     views: () => probes.views(),
     setLanes(next) {
@@ -101,6 +114,12 @@ export function createFailover(deps: FailoverDeps): Failover {
       table = next;
       current = next.lanes.map((lane) => (switchedAt.has(lane.mark) && before.has(lane.mark) ? { ...lane, active: before.get(lane.mark) ?? null } : lane));
       switchLanes(new Set(switchedAt.keys()));
+    },
+    setRenews(tunnels) {
+      const isSame = tunnels.length === renewing.size && tunnels.every((tunnel) => renewing.has(tunnel));
+      renewing = new Set(tunnels);
+      probes.setRenews(renewing);
+      if (!isSame) switchLanes(new Set());
     },
     renewLanes: () => deps.lanes.renew(),
     takeWindows: (tunnels) => Promise.resolve(new Map(tunnels.flatMap((tunnel) => [[tunnel, probes.takeWindow(tunnel)] as const]).filter((entry): entry is [TunnelId, PathWindow] => entry[1] !== null))),

@@ -4,9 +4,9 @@ import type { LaneWanted } from '../ports.ts';
 import type { TunnelHealth } from './health.ts';
 
 /**
- * Points each lane at the tunnel that should carry it now. In this order: the lane's first tunnel that is up; its
- * first degraded one; an up, then a degraded one of the other lanes of the same classes to the same site; what it
- * points at already, if that still has its interface (fail static: a silent peer agent is not a dead path, and the
+ * Points each lane at the tunnel that should carry it now. In this order: the lane's first tunnel that is up; where one
+ * is leaving, an up one of the other lanes of the same classes to the same site, else the leaving one; its first degraded
+ * one; an up, then a degraded one of those other lanes; what it points at already, if that still has its interface (fail static: a silent peer agent is not a dead path, and the
  * guards keep clear text in); its first stale one; nothing (unreachable).
  *
  * @param healthOf  of tunnels as the kernel has, or is about to have, them
@@ -44,8 +44,12 @@ export function changedLanes(current: readonly LaneWanted[], next: readonly Lane
 function activeTunnel(lane: Lane, siblings: readonly TunnelId[], healthOf: (tunnel: TunnelId) => TunnelHealth, previous: TunnelId | null): TunnelId | null {
   const first = (tunnels: readonly TunnelId[], health: TunnelHealth): TunnelId | undefined => tunnels.find((tunnel) => healthOf(tunnel) === health);
   const stillThere = previous !== null && healthOf(previous) !== 'absent' && [...lane.tunnels, ...siblings].includes(previous) ? previous : undefined;
+  const whileLeaving = (): TunnelId | undefined => {
+    const leaving = first(lane.tunnels, 'leaving');
+    return leaving === undefined ? undefined : (first(siblings, 'up') ?? leaving);
+  };
   return (
-    first(lane.tunnels, 'up') ?? first(lane.tunnels, 'degraded') ?? first(siblings, 'up') ?? first(siblings, 'degraded') ?? stillThere ?? first(lane.tunnels, 'stale') ?? null
+    first(lane.tunnels, 'up') ?? whileLeaving() ?? first(lane.tunnels, 'degraded') ?? first(siblings, 'up') ?? first(siblings, 'degraded') ?? stillThere ?? first(lane.tunnels, 'stale') ?? null
   );
 }
 

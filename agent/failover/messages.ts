@@ -17,6 +17,7 @@ export type FailoverOrder =
   | { kind: 'stop-probe'; tunnel: TunnelId }
   | { kind: 'lanes'; table: LaneTable }
   | { kind: 'renew-lanes' }
+  | { kind: 'renews'; tunnels: readonly TunnelId[] }
   | { kind: 'windows'; call: number; tunnels: readonly TunnelId[] }
   | { kind: 'close'; call: number; pauseMs: number };
 
@@ -24,6 +25,7 @@ export type FailoverOrder =
 export type FailoverNews =
   | { kind: 'views'; views: readonly RunView[] }
   | { kind: 'verdict'; tunnel: TunnelId; from: PathState; to: PathState; lanesSwitched: number; views: readonly RunView[] }
+  | { kind: 'wish'; views: readonly RunView[] }
   | { kind: 'switch'; lanes: readonly LaneWanted[]; number: number }
   | { kind: 'answer'; call: number; value: ReadonlyMap<TunnelId, PathWindow> | null }
   | { kind: 'failure'; call: number; code: string; what: string; fix: string }

@@ -48,6 +48,9 @@ export function startFailoverThread(options: FailoverThreadOptions, events: Fail
       case 'verdict':
         see(news.views);
         return events.onVerdict(news.tunnel, news.from, news.to, news.lanesSwitched);
+      case 'wish':
+        see(news.views);
+        return events.onWish();
       case 'switch':
         return events.onSwitch(news.lanes, news.number);
       case 'log':
@@ -89,6 +92,7 @@ export function startFailoverThread(options: FailoverThreadOptions, events: Fail
     },
     views: () => views,
     setLanes: (table) => order({ kind: 'lanes', table }),
+    setRenews: (tunnels) => order({ kind: 'renews', tunnels }),
     renewLanes: () => order({ kind: 'renew-lanes' }),
     takeWindows: async (tunnels) => (isClosed ? null : await ask((call) => ({ kind: 'windows', call, tunnels }))) ?? new Map(),
     async close(pauseMs) {

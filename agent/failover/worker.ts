@@ -32,6 +32,7 @@ const failover = createFailover({
   events: {
     onVerdict: (tunnel, from, to, lanesSwitched) => tell({ kind: 'verdict', tunnel, from, to, lanesSwitched, views: viewsNow() }),
     onSwitch: (lanes, number) => tell({ kind: 'switch', lanes, number }),
+    onWish: () => tell({ kind: 'wish', views: viewsNow() }),
   },
 });
 
@@ -45,6 +46,8 @@ port.on('message', (order: FailoverOrder) => {
       return failover.stopProbe(order.tunnel);
     case 'lanes':
       return failover.setLanes(order.table);
+    case 'renews':
+      return failover.setRenews(order.tunnels);
     case 'renew-lanes':
       return failover.renewLanes();
     case 'windows':

@@ -6,6 +6,8 @@ export interface ProbePacket {
   inUse: boolean;
   /** The sender has missed enough answers to call the path broken. */
   broken: boolean;
+  /** The sender wants this tunnel's keys made anew and asks to use another one meanwhile. */
+  renews: boolean;
   /** Chosen anew by every start of a session, so that counters of different lives are never compared. */
   session: number;
   sequence: number;
@@ -26,6 +28,7 @@ const VERSION = 1;
 const KINDS = ['probe', 'echo', 'pause'] as const;
 const IN_USE = 1;
 const BROKEN = 2;
+const RENEWS = 4;
 
 export function encodeProbe(packet: ProbePacket): Uint8Array {
   const bytes = new Uint8Array(PROBE_PACKET_BYTES);
@@ -33,7 +36,7 @@ export function encodeProbe(packet: ProbePacket): Uint8Array {
   view.setUint32(0, MAGIC);
   view.setUint8(4, VERSION);
   view.setUint8(5, KINDS.indexOf(packet.kind));
-  view.setUint8(6, (packet.inUse ? IN_USE : 0) | (packet.broken ? BROKEN : 0));
+  view.setUint8(6, (packet.inUse ? IN_USE : 0) | (packet.broken ? BROKEN : 0) | (packet.renews ? RENEWS : 0));
   view.setUint32(8, packet.session);
   view.setUint32(12, packet.sequence);
   view.setBigUint64(16, BigInt(Math.max(0, Math.round(packet.sentUs))));
@@ -55,6 +58,7 @@ export function decodeProbe(bytes: Uint8Array): ProbePacket | null {
     kind,
     inUse: (flags & IN_USE) !== 0,
     broken: (flags & BROKEN) !== 0,
+    renews: (flags & RENEWS) !== 0,
     session: view.getUint32(8),
     sequence: view.getUint32(12),
     sentUs: Number(view.getBigUint64(16)),

@@ -12,6 +12,8 @@ export interface ProbeSetDeps {
   log: Log;
   /** Called synchronously from the timer or packet that changed a verdict. */
   onChange: (tunnel: TunnelId, from: PathState, to: PathState) => void;
+  /** A peer's wish for new keys came or went. */
+  onPeer: () => void;
 }
 
 /** What the rest of the agent sees of one tunnel's probes. */
@@ -20,6 +22,8 @@ export interface ProbeView {
   wasEverUp: boolean;
   /** The peer points traffic here; null when not known. */
   peerInUse: boolean | null;
+  /** The peer wants this tunnel's keys made anew, and nothing sent through it meanwhile. */
+  peerRenews: boolean;
 }
 
 /** One session a tunnel; starting one that runs, or stopping one that does not, does nothing. */
@@ -29,6 +33,8 @@ export interface ProbeSet {
   views(): Map<TunnelId, ProbeView>;
   /** Tells the peers which tunnels carry traffic from here. */
   setInUse(tunnels: ReadonlySet<TunnelId>): void;
+  /** Tells the peers which tunnels' keys are to be made anew. */
+  setRenews(tunnels: ReadonlySet<TunnelId>): void;
   takeWindow(tunnel: TunnelId): PathWindow | null;
   /** Asks all peers for patience (0: tells them nothing), then ends all sessions. */
   close(pauseMs: number): void;
@@ -97,6 +103,7 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
           session: deps.rng.fork(`session ${tunnel} ${started++}`).integer(0xffff_fffe) + 1,
           send: (packet) => send(tunnel, socket, packet),
           onChange: (from, to) => deps.onChange(tunnel, from, to),
+          onPeer: deps.onPeer,
         });
         receive = (packet) => session.receive(packet);
         running.set(tunnel, { socket, session, ends });
@@ -106,9 +113,12 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
     },
     stop: end,
     views: () =>
-      new Map([...running].map(([tunnel, { session }]) => [tunnel, { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse() }])),
+      new Map([...running].map(([tunnel, { session }]) => [tunnel, { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews() }])),
     setInUse(tunnels) {
       for (const [tunnel, { session }] of running) session.setInUse(tunnels.has(tunnel));
+    },
+    setRenews(tunnels) {
+      for (const [tunnel, { session }] of running) session.setRenews(tunnels.has(tunnel));
     },
     takeWindow: (tunnel) => running.get(tunnel)?.session.takeWindow() ?? null,
     close(pauseMs) {

@@ -14,6 +14,8 @@ export interface ProbeSessionDeps {
   send: (packet: Uint8Array) => void;
   /** Called from the timer or packet that decided, before anything else happens; must not throw or wait. */
   onChange: (from: PathState, to: PathState) => void;
+  /** The peer's wish for new keys came or went. */
+  onPeer?: () => void;
 }
 
 /** Our end of the conversation about one tunnel. */
@@ -24,6 +26,9 @@ export interface ProbeSession {
   /** Whether the peer points traffic at this tunnel; null when it has not said so within the last second. */
   peerInUse(): boolean | null;
   setInUse(inUse: boolean): void;
+  /** Whether the peer wants the tunnel's keys made anew, and so asks not to use it; false when it has not said so within the last second. */
+  peerRenews(): boolean;
+  setRenews(renews: boolean): void;
   /** Other intervals and limits from the next beat on; the verdict stays. */
   retune(settings: ProbeSettings): void;
   receive(bytes: Uint8Array): void;
@@ -84,6 +89,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   let everUp = deps.hasFallen === true;
   let state: PathState = everUp ? 'down' : 'unknown';
   let inUse = false;
+  let renews = false;
   let sequence = 0;
   let lastArrived = 0;
   let outstanding: Probe[] = [];
@@ -98,7 +104,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   let pausedUntilMs = -1;
   let nextRegularMs = clock.monotonicMs();
   let nextExtraMs: number | null = null;
-  let peer = { session: 0, received: 0, highest: 0, heardAtMs: Number.NEGATIVE_INFINITY, inUse: false, broken: false };
+  let peer = { session: 0, received: 0, highest: 0, heardAtMs: Number.NEGATIVE_INFINITY, inUse: false, broken: false, renews: false };
 
   let dueMs = nextRegularMs;
   let closed = false;
@@ -154,7 +160,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
 
   function packet(kind: ProbePacket['kind'], ofSequence: number, sentUs: number): ProbePacket {
     const broken = everUp && isSilent();
-    return { kind, inUse, broken, session: deps.session, sequence: ofSequence, sentUs, peerSession: peer.session, peerReceived: peer.received, peerHighest: peer.highest, pauseMs: 0 };
+    return { kind, inUse, broken, renews, session: deps.session, sequence: ofSequence, sentUs, peerSession: peer.session, peerReceived: peer.received, peerHighest: peer.highest, pauseMs: 0 };
   }
 
   function expire(nowMs: number): void {
@@ -240,7 +246,9 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       return;
     }
     if (heard.session !== peer.session) pausedUntilMs = -1; // its next life; what the last one had under way does not count
+    const didRenew = peer.renews;
     noteSender(heard, nowMs);
+    if (peer.renews !== didRenew) deps.onPeer?.();
     if (heard.peerSession === deps.session) {
       if (heard.kind === 'echo') noteEcho(heard, nowMs);
       if (heard.peerReceived > 0) {
@@ -261,6 +269,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       highest: counts ? Math.max(known.highest, heard.sequence) : known.highest,
       heardAtMs: nowMs,
       inUse: heard.inUse,
+      renews: heard.renews,
       broken: heard.broken && heard.peerSession === deps.session && sequence - heard.peerHighest >= downAfter - 1,
     };
     if (peer.received > 0) meter.weCounted({ session: peer.session, received: peer.received, highest: peer.highest });
@@ -295,6 +304,10 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     },
     receive,
     takeWindow: () => meter.take(),
+    peerRenews: () => clock.monotonicMs() - peer.heardAtMs <= PEER_FRESH_MS && peer.renews,
+    setRenews(next) {
+      renews = next;
+    },
     pausePeer(pauseMs) {
       deps.send(encodeProbe({ ...packet('pause', 0, 0), pauseMs }));
     },

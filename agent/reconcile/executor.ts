@@ -35,6 +35,8 @@ export interface ReconcilerView {
   drift: readonly string[];
   /** Nothing differs from the config and nothing is left to do; says nothing about whether paths answer. */
   isSettled: boolean;
+  /** Every tunnel that is up stands on the certificate of now. */
+  isRenewed: boolean;
 }
 
 /** Passes in a row without rest after which something undoes what we do; then one a second. */
@@ -45,7 +47,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const { ports, clock, log, failover } = deps;
   let memory: Memory = firstMemory(clock.monotonicMs());
   let desired: Desired | null = null;
-  let view: ReconcilerView = { sas: [], drift: [], isSettled: false };
+  let view: ReconcilerView = { sas: [], drift: [], isSettled: false, isRenewed: false };
   let isWoken = false;
   let isStopped = false;
   let isRunning = false;
@@ -55,6 +57,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   let restless = 0;
   let lastError = '';
   let isDaemonMissed = false;
+  let toldRenewal: TunnelId | null = null;
   /** The last apply could not do everything yet. */
   let isApplyWaiting = false;
   /** Number of the newest switch that was heard of, and of the newest that this pass's actions know. */
@@ -117,15 +120,21 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     const nowMs = clock.monotonicMs();
     switchesKnown = switchesHeard;
     memory = noteObserved(memory, target, observed, nowMs);
+    tellRenewal(memory.renewal?.tunnel ?? null);
     const actions = nextActions(target, observed, memory, nowMs);
     const drift = differences(target, observed, memory, nowMs);
-    view = { sas: observed.daemon?.sas ?? [], drift, isSettled: drift.length === 0 && actions.every(({ kind }) => kind === 'wait') };
+    view = { sas: observed.daemon?.sas ?? [], drift, isSettled: drift.length === 0 && memory.renewal === null && memory.stale.size === 0 && actions.every(({ kind }) => kind === 'wait'), isRenewed: memory.credentialsSerial === target.credentialsSerial && memory.stale.size === 0 };
     for (const action of actions) {
       if (isStopped || target !== desired) return 'again';
       if (action.kind === 'wait') return action.untilMs;
       await attempt(action);
     }
     return 'again';
+  }
+
+  function tellRenewal(tunnel: TunnelId | null): void {
+    if (tunnel !== toldRenewal) failover.setRenews(tunnel === null ? [] : [tunnel]);
+    toldRenewal = tunnel;
   }
 
   async function observe(): Promise<Observed> {
@@ -173,6 +182,11 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
         return ports.ipsec.loadConnection(action.spec);
       case 'initiate':
         return ports.ipsec.initiate(action.tunnel);
+      case 'initiate-beside':
+        log.info({ tunnel: action.tunnel }, 'a second IKE SA with the new certificate');
+        return ports.ipsec.initiateBeside(action.tunnel);
+      case 'terminate-some':
+        return ports.ipsec.terminateSome(action.tunnel, action.which);
       case 'start-probe':
         return failover.startProbe(action.tunnel, action.localOverlay, action.remoteOverlay, desired!.config.probe);
       case 'stop-probe':
@@ -242,9 +256,11 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
 }
 
 /** Actions on a single tunnel, and how their tries are counted. */
-const RETRIED: Partial<Record<Action['kind'], 'initiate' | 'load' | 'terminate' | 'probe'>> = {
+const RETRIED: Partial<Record<Action['kind'], 'initiate' | 'load' | 'terminate' | 'probe' | 'renew'>> = {
   'load-connection': 'load',
   initiate: 'initiate',
   terminate: 'terminate',
   'start-probe': 'probe',
+  'initiate-beside': 'renew',
+  'terminate-some': 'renew',
 };

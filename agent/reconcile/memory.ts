@@ -1,6 +1,7 @@
 import type { NodeTunnel, TunnelId } from '../../src/model/index.ts';
 import type { LaneWanted } from '../ports.ts';
 import { loadedConnectionOf } from './connection-spec.ts';
+import { noteRenewal, rememberCredentials, rememberRenewal } from './renewal.ts';
 import { retryDelayMs, tryKey, type TryKind } from './timing.ts';
 import type { Action, Desired, Draining, Memory, Observed } from './types.ts';
 
@@ -20,6 +21,8 @@ export function firstMemory(nowMs: number): Memory {
     touchedAtMs: null,
     probing: new Map(),
     draining: new Map(),
+    stale: new Set(),
+    renewal: null,
   };
 }
 
@@ -38,9 +41,11 @@ export function noteObserved(memory: Memory, desired: Desired, observed: Observe
   const wanted = wantedTunnels(desired);
   const used = usedTunnels(memory);
   const exists = new Set<TunnelId>([...(observed.daemon?.sas.map((sa) => sa.tunnel) ?? working), ...observed.interfaces]);
-  const tries = new Map([...memory.tries].filter(([key]) => !isSettled(key, working, exists)));
+  const renewal = noteRenewal(memory, desired, observed, working, nowMs);
+  const tries = new Map([...renewal.tries].filter(([key]) => !isSettled(key, working, exists)));
   return {
     ...memory,
+    ...renewal,
     tries,
     adopted: memory.adopted ?? new Set([...working].filter((tunnel) => observed.interfaces.includes(tunnel))),
     known: new Map([...memory.known].filter(([tunnel]) => wanted.has(tunnel) || exists.has(tunnel) || used.has(tunnel))),
@@ -85,7 +90,10 @@ export function rememberTouch(memory: Memory, nowMs: number): Memory {
 export function remember(memory: Memory, action: Action, nowMs: number): Memory {
   switch (action.kind) {
     case 'load-credentials':
-      return { ...memory, credentialsSerial: action.serial };
+      return rememberCredentials(memory, action.serial, action.adoptedAreCurrent);
+    case 'initiate-beside':
+    case 'terminate-some':
+      return rememberRenewal(memory, action, nowMs);
     case 'apply':
       return { ...memory, inForce: action.inForce, applied: { wanted: action.wanted, atMs: nowMs, isUnconfirmed: false } };
     case 'load-connection':

@@ -4,6 +4,7 @@ import { chooseLanes, healthOf, type TunnelHealth } from '../failover/index.ts';
 import type { DataplaneWanted } from '../ports.ts';
 import { connectionSpecOf, loadedConnectionOf } from './connection-spec.ts';
 import { usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
+import { RENEWAL_POLL_MS, renewalActions } from './renewal.ts';
 import { chooseSteering } from './steering.ts';
 import { ABSENT_POLL_MS, ADOPT_MARGIN_MS, DAEMON_POLL_MS, DRAIN_MAX_MS, DRAIN_MS, DRAIN_POLL_MS, HEAL_MS, REAPPLY_MS, RESPONDER_GRACE_MS, STEERING_PATIENCE_MS, TOUCHED_MS, TOUCHED_PAUSE_MS, tryKey, type TryKind } from './timing.ts';
 import type { Action, Desired, Memory, Observed } from './types.ts';
@@ -29,6 +30,7 @@ export function nextActions(desired: Desired, observed: Observed, memory: Memory
     ...application(scene, wanted),
     ...loads,
     ...initiations(scene),
+    ...renewalActions(memory, desired, observed, nowMs),
     ...probes(scene, wanted),
     ...retirements(scene),
   ];
@@ -73,7 +75,8 @@ function look(desired: Desired, observed: Observed, memory: Memory, nowMs: numbe
   const all = workingTunnels(memory, observed);
   const conflicting = new Set([...all].filter(isConflicting));
   const working = new Set([...all].filter((tunnel) => !conflicting.has(tunnel)));
-  const health = (tunnel: TunnelId): TunnelHealth => healthOf(tunnel, working, memory.adopted, observed.probes);
+  const renewing = new Set(memory.renewal ? [memory.renewal.tunnel] : []);
+  const health = (tunnel: TunnelId): TunnelHealth => healthOf(tunnel, working, memory.adopted, observed.probes, renewing);
   const choice = chooseSteering(desired, memory, health, nowMs);
   const inDaemon = [...(observed.daemon?.sas.map((sa) => sa.tunnel) ?? []), ...(observed.daemon?.connections ?? [])];
   const old = [...new Set(inDaemon)].filter((tunnel) => OURS.test(tunnel) && !wanted.has(tunnel)).sort(compareText);
@@ -95,7 +98,7 @@ function credentials({ desired, observed, memory }: Scene, loads: readonly Actio
   if (!observed.daemon) return [];
   const { connections } = observed.daemon;
   const isBlank = loads.length > 0 && !connections.some((tunnel) => memory.loaded.has(tunnel));
-  return memory.credentialsSerial !== desired.credentialsSerial || isBlank ? [{ kind: 'load-credentials', serial: desired.credentialsSerial }] : [];
+  return memory.credentialsSerial !== desired.credentialsSerial || isBlank ? [{ kind: 'load-credentials', serial: desired.credentialsSerial, adoptedAreCurrent: desired.adoptedAreCurrent }] : [];
 }
 
 function dataplaneWanted(scene: Scene): DataplaneWanted {
@@ -214,6 +217,8 @@ function waits(scene: Scene, actions: readonly Action[]): Action[] {
     else if (!working.has(tunnel.id)) times.push({ untilMs: nowMs + ABSENT_POLL_MS, for: `the SA of ${tunnel.id}` });
   }
   if (old.some((tunnel) => !usedTunnels(memory).has(tunnel))) times.push({ untilMs: nowMs + DRAIN_POLL_MS, for: 'old tunnels to drain' });
+  if (memory.renewal) times.push({ untilMs: nowMs + RENEWAL_POLL_MS, for: `new keys of ${memory.renewal.tunnel}` });
+  else if (memory.stale.size > 0) times.push({ untilMs: nowMs + ABSENT_POLL_MS, for: 'tunnels that want new keys' });
   if (scene.steeringWaits.length > 0 && nowMs < memory.desiredSinceMs + STEERING_PATIENCE_MS) times.push({ untilMs: memory.desiredSinceMs + STEERING_PATIENCE_MS, for: `new steering of ${desired.config.site}` });
   times.sort((left, right) => left.untilMs - right.untilMs);
   const [first] = times;

@@ -39,7 +39,7 @@ export function retryDelayMs(key: string, count: number): number {
 }
 
 /** What is tried again after a pause, each on its own. */
-export type TryKind = 'initiate' | 'load' | 'terminate' | 'probe';
+export type TryKind = 'initiate' | 'renew' | 'load' | 'terminate' | 'probe';
 
 export function tryKey(kind: TryKind, tunnel: TunnelId): string {
   return `${kind} ${tunnel}`;

@@ -9,6 +9,8 @@ export interface Desired {
   earlier: readonly NodeConfig[];
   /** Counts up with every new certificate, so that the daemon gets it. */
   credentialsSerial: number;
+  /** SAs found at the start were made with the certificate of now. */
+  adoptedAreCurrent: boolean;
   /** MTU of tunnel interfaces: the driver's, bytes. */
   tunnelMtu: number;
 }
@@ -47,6 +49,20 @@ export interface Memory {
   /** Probe sessions started, with the settings they were started with. */
   probing: ReadonlyMap<TunnelId, string>;
   draining: ReadonlyMap<TunnelId, Draining>;
+  /** Tunnels whose SAs were authenticated with an older certificate than the daemon has now. */
+  stale: ReadonlySet<TunnelId>;
+  /** The one whose keys are being made anew. */
+  renewal: Renewal | null;
+}
+
+/** Where the move of one tunnel to a new certificate stands (see renewal.ts). */
+export interface Renewal {
+  tunnel: TunnelId;
+  phase: 'leaving' | 'making' | 'proving' | 'ending';
+  /** Since when it is in this phase. */
+  sinceMs: number;
+  /** The IKE SA that is to be replaced. */
+  ikeId: number;
 }
 
 export interface LoadedConnection {
@@ -69,11 +85,13 @@ export interface Draining {
 
 /** One step, in the words of the ports. The order in a list is the order of execution. */
 export type Action =
-  | { kind: 'load-credentials'; serial: number }
+  | { kind: 'load-credentials'; serial: number; adoptedAreCurrent: boolean }
   /** `isRepair`: what the kernel was told last is still wanted, so what this changes was undone by somebody else. */
   | { kind: 'apply'; wanted: DataplaneWanted; inForce: readonly Steering[]; isRepair: boolean }
   | { kind: 'load-connection'; spec: ConnectionSpec }
   | { kind: 'initiate'; tunnel: TunnelId }
+  | { kind: 'initiate-beside'; tunnel: TunnelId }
+  | { kind: 'terminate-some'; tunnel: TunnelId; which: 'older' | 'newest' }
   | { kind: 'start-probe'; tunnel: TunnelId; localOverlay: string; remoteOverlay: string; settingsKey: string }
   | { kind: 'stop-probe'; tunnel: TunnelId }
   | { kind: 'terminate'; tunnel: TunnelId }

@@ -3,7 +3,7 @@ import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, web
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cryptoProvider, Name, Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
-import { ForemeshError, readFileIfExists, writeFileAtomic, type Clock } from '../../src/base/index.ts';
+import { ForemeshError, messageOf, readFileIfExists, writeFileAtomic, type Clock, type Log } from '../../src/base/index.ts';
 import type { NodeId } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
 import { findServerCa, requestEngine, type EngineAddress } from './engine-request.ts';
@@ -91,11 +91,11 @@ export async function loadCredentials(stateDir: string, node: NodeId, now: numbe
   return validity(certificatePem).endsAt > now ? { caPem, certificatePem, privateKeyPem } : null;
 }
 
-/** Gets a new certificate for the same key once half of the present one's life is over; null when it is not due. Throws as `enrol`. */
-export async function renewIfDue(options: { engine: EngineAddress; node: NodeId; stateDir: string; clock: Clock; credentials: Credentials }): Promise<Credentials | null> {
+/** Gets a new certificate for the same key once half of the present one's life is over, or when asked to; null when it is not due. Throws as `enrol`. */
+export async function renewIfDue(options: { engine: EngineAddress; node: NodeId; stateDir: string; clock: Clock; credentials: Credentials; isAsked?: boolean }): Promise<Credentials | null> {
   const { engine, node, stateDir, clock, credentials } = options;
   const { beginsAt, endsAt } = validity(credentials.certificatePem);
-  if (clock.now() < (beginsAt + endsAt) / 2) return null;
+  if (options.isAsked !== true && clock.now() < (beginsAt + endsAt) / 2) return null;
   const csr = await createCsr(credentials.privateKeyPem, node);
   const answer = await requestEngine(engine, { method: 'POST', path: '/renew', caPem: credentials.caPem, body: { csr }, client: credentials });
   const certificatePem = readIssued(answer);
@@ -111,6 +111,22 @@ export async function refreshSigners(options: { engine: EngineAddress; stateDir:
   if (signers === (await readFileIfExists(file))) return false;
   await writeFileAtomic(file, signers);
   return true;
+}
+
+/** Remembers in the state folder which certificate all tunnels stand on, so that a restarted agent finishes what it had begun and repeats nothing. */
+export async function openRenewalNote(stateDir: string, log: Log): Promise<{ isDone(credentials: Credentials): boolean; setDone(credentials: Credentials): void }> {
+  const file = join(stateDir, 'tunnels-renewed');
+  let done = (await readFileIfExists(file))?.trim() ?? '';
+  return {
+    isDone: ({ certificatePem }) => fingerprintOf(certificatePem) === done,
+    setDone({ certificatePem }) {
+      const next = fingerprintOf(certificatePem);
+      if (next === done) return;
+      done = next;
+      // when it cannot be kept, a restart makes SAs anew once more: nothing is lost by that
+      writeFileAtomic(file, `${next}\n`).catch((cause: unknown) => log.warn({ error: messageOf(cause) }, 'which certificate the tunnels stand on could not be noted'));
+    },
+  };
 }
 
 function validity(certificatePem: string): { beginsAt: number; endsAt: number } {

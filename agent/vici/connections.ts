@@ -12,8 +12,10 @@ const DPD_DELAY_SECONDS = 5;
  * - `encap`: UDP always, so a NAT on the way makes no difference; `mobike no`: a tunnel belongs to its path
  * - no reauthentication: new credentials come with a new tunnel or at rekey, without a gap
  * - the daemon starts nothing by itself (`start_action none`) and retries for ever what we started (`keyingtries 0`)
+ * @param edition  0…29: makes an otherwise equal connection another one, by so many seconds of the IKE SA's rekey time:
+ *   the daemon puts a new child into an IKE SA that it has for an equal connection, and refuses it there as a duplicate
  */
-export function connectionMessage(spec: ConnectionSpec, credentials: Credentials): ViciMessage {
+export function connectionMessage(spec: ConnectionSpec, credentials: Credentials, edition = 0): ViciMessage {
   return {
     [spec.tunnel]: {
       version: '2',
@@ -26,7 +28,7 @@ export function connectionMessage(spec: ConnectionSpec, credentials: Credentials
       keyingtries: '0',
       send_cert: 'always',
       dpd_delay: `${DPD_DELAY_SECONDS}s`,
-      rekey_time: seconds(spec.ikeRekeyMs),
+      rekey_time: seconds(spec.ikeRekeyMs + 1000 * edition),
       reauth_time: '0s',
       local: { auth: 'pubkey', id: spec.localIdentity, certs: [credentials.certificatePem] },
       remote: { auth: 'pubkey', id: spec.remoteIdentity, cacerts: [credentials.caPem] },

@@ -5,7 +5,7 @@ import { createViciClient, type ViciClient, type ViciSession } from './client.ts
 import { listAt, sectionsOf, textAt, type ViciMessage } from './codec.ts';
 import { connectionMessage } from './connections.ts';
 import { Initiations } from './initiations.ts';
-import { betterSa, type ListedSa, readListedSas } from './sas.ts';
+import { type ListedSa, readListedSas, stateOfTunnel } from './sas.ts';
 
 export interface IpsecPortOptions {
   /** strongSwan's VICI socket, e.g. /var/run/charon.vici. */
@@ -29,6 +29,7 @@ export function createIpsecPort(options: IpsecPortOptions): ViciIpsecPort {
 }
 
 const EVENTS = ['ike-updown', 'child-updown'] as const;
+const EDITIONS = 30;
 /** A tunnel that seems gone is looked for again after this, ms. */
 const SECOND_LOOK_MS = 5;
 
@@ -40,6 +41,8 @@ class StrongswanPort implements ViciIpsecPort {
   readonly #listeners = new Set<() => void>();
   /** What was loaded, so that new certificates can be put into it. */
   readonly #specs = new Map<TunnelId, ConnectionSpec>();
+  /** Which edition of its connection each tunnel has; see connections.ts. */
+  readonly #editions = new Map<TunnelId, number>();
   #credentials: Credentials | null = null;
   /** What this session of the daemon has got. */
   #sent: Credentials | null = null;
@@ -75,7 +78,7 @@ class StrongswanPort implements ViciIpsecPort {
     const oldKeyId = this.#keyId;
     if (!isSame(this.#sent, credentials)) await this.#sendCredentials(this.#client, credentials); // else the new session brought them
     if (before && !isSame(before, credentials)) {
-      for (const spec of this.#specs.values()) await this.#client.request('load-conn', connectionMessage(spec, credentials));
+      for (const spec of this.#specs.values()) await this.#client.request('load-conn', this.#messageOf(spec, credentials));
     }
     if (oldKeyId !== null && oldKeyId !== this.#keyId) await this.#client.request('unload-key', { id: oldKeyId });
   }
@@ -84,7 +87,7 @@ class StrongswanPort implements ViciIpsecPort {
     if (!this.#credentials) {
       throw new ForemeshError('VICI_FAILED', { what: `connection ${spec.tunnel} has no credentials`, fix: 'call loadCredentials first' });
     }
-    await this.#client.request('load-conn', connectionMessage(spec, this.#credentials));
+    await this.#client.request('load-conn', this.#messageOf(spec, this.#credentials));
     this.#specs.set(spec.tunnel, spec);
   }
 
@@ -102,6 +105,22 @@ class StrongswanPort implements ViciIpsecPort {
     await this.#initiations.add(tunnel);
   }
 
+  async initiateBeside(tunnel: TunnelId): Promise<void> {
+    const spec = this.#specs.get(tunnel);
+    if (!spec || !this.#credentials) throw new ForemeshError('VICI_FAILED', { what: `connection ${tunnel} is not loaded`, fix: 'call loadConnection first' });
+    this.#editions.set(tunnel, ((this.#editions.get(tunnel) ?? 0) + 1) % EDITIONS);
+    await this.#client.request('load-conn', this.#messageOf(spec, this.#credentials));
+    await this.#client.request('initiate', { ike: tunnel, child: tunnel, timeout: '-1', 'init-limits': 'no', loglevel: '-1' });
+  }
+
+  async terminateSome(tunnel: TunnelId, which: 'older' | 'newest'): Promise<void> {
+    const ids = (await this.#listedSas({ ike: tunnel })).map(({ state }) => state.ikeId).sort((one, other) => one - other);
+    const newest = ids.pop();
+    for (const id of which === 'older' ? ids : newest === undefined ? [] : [newest]) {
+      await this.#client.request('terminate', { 'ike-id': String(id), timeout: '-1', loglevel: '-1' });
+    }
+  }
+
   async terminate(tunnel: TunnelId): Promise<void> {
     this.#initiations.finish(tunnel);
     try {
@@ -114,26 +133,30 @@ class StrongswanPort implements ViciIpsecPort {
   }
 
   async listSas(): Promise<SaState[]> {
-    const best = await this.#bestSas(new Map());
+    const found = await this.#addListed(new Map());
     // the daemon's walk over its table can miss an SA that is just handing its child to its successor: whoever took
     // that for the end of a tunnel would take its interface away in the middle of a rekey
-    const isAnyGone = [...this.#carrying].some((tunnel) => best.get(tunnel)?.state.childState !== 'INSTALLED');
+    const isAnyGone = [...this.#carrying].some((tunnel) => !(found.get(tunnel) ?? []).some(({ state }) => state.childState === 'INSTALLED'));
     if (isAnyGone) {
       await sleep(this.#clock, SECOND_LOOK_MS);
-      await this.#bestSas(best);
+      await this.#addListed(found);
     }
-    const states = [...best.values()].map((sa) => sa.state).sort((left, right) => (left.tunnel < right.tunnel ? -1 : 1));
+    const states = [...found.values()].map(stateOfTunnel).sort((left, right) => (left.tunnel < right.tunnel ? -1 : 1));
     this.#carrying = new Set(states.filter(({ childState }) => childState === 'INSTALLED').map(({ tunnel }) => tunnel));
     return states;
   }
 
-  /** Adds what is listed now to what was listed before; of each tunnel the better one counts. */
-  async #bestSas(best: Map<TunnelId, ListedSa>): Promise<Map<TunnelId, ListedSa>> {
+  /** Adds what is listed now to what was listed before; of an IKE SA seen twice the later look counts. */
+  async #addListed(found: Map<TunnelId, ListedSa[]>): Promise<Map<TunnelId, ListedSa[]>> {
     for (const sa of await this.#listedSas({})) {
-      const other = best.get(sa.state.tunnel);
-      best.set(sa.state.tunnel, other ? betterSa(other, sa) : sa);
+      const others = (found.get(sa.state.tunnel) ?? []).filter(({ state }) => state.ikeId !== sa.state.ikeId);
+      found.set(sa.state.tunnel, [...others, sa]);
     }
-    return best;
+    return found;
+  }
+
+  #messageOf(spec: ConnectionSpec, credentials: Credentials): ViciMessage {
+    return connectionMessage(spec, credentials, this.#editions.get(spec.tunnel) ?? 0);
   }
 
   onChange(listener: () => void): Cancel {

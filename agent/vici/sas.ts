@@ -13,7 +13,6 @@ const IKE_LEAVING = new Set(['REKEYED', 'DELETING', 'DESTROYING']);
 /** One IKE SA of a `list-sa` event. */
 export interface ListedSa {
   state: SaState;
-  ikeUniqueId: number;
 }
 
 /** The IKE SAs of one `list-sa` event; SAs that are being deleted are left out unless a child still carries packets. */
@@ -34,17 +33,18 @@ export function readListedSas(event: ViciMessage): ListedSa[] {
       packetsIn: child ? numberAt(child, 'packets-in') : 0,
       packetsOut: child ? numberAt(child, 'packets-out') : 0,
       establishedSeconds: numberAt(ike, 'established'),
+      ikeId: numberAt(ike, 'uniqueid'),
+      besides: 0,
     };
-    return [{ state, ikeUniqueId: numberAt(ike, 'uniqueid') }];
+    return [{ state }];
   });
 }
 
-/** Of two IKE SAs of one tunnel, the one that tells its state: with packets flowing before without, then the newer. */
-export function betterSa(one: ListedSa, other: ListedSa): ListedSa {
-  const oneCarries = one.state.childState === 'INSTALLED';
-  const otherCarries = other.state.childState === 'INSTALLED';
-  if (oneCarries !== otherCarries) return oneCarries ? one : other;
-  return one.ikeUniqueId >= other.ikeUniqueId ? one : other;
+/** What the IKE SAs of one tunnel (at least one) say about it together: the newest with packets flowing tells its state, else the newest. */
+export function stateOfTunnel(sas: readonly ListedSa[]): SaState {
+  const newestFirst = sas.map(({ state }) => state).sort((one, other) => other.ikeId - one.ikeId);
+  const carrying = newestFirst.filter(({ childState }) => childState === 'INSTALLED');
+  return { ...(carrying[0] ?? newestFirst[0]!), besides: Math.max(0, carrying.length - 1) };
 }
 
 /** The newest child that carries packets, else the newest that is coming up; null when all are leaving. */

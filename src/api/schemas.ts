@@ -32,6 +32,7 @@ export const ExplainQuery = Type.Object(
   },
   closed,
 );
+export const NodeParams = Type.Object({ node: name }, closed);
 export const NoQuery = Type.Object({}, closed);
 
 export const ReviewBody = Type.Object(
@@ -142,12 +143,13 @@ export const ExplainAnswer = Type.Object({ schema: Type.Literal('foremesh/explan
 export const ReplayAnswer = Type.Object({ schema: Type.Literal('foremesh/replay/v1'), commit: sha, same: Type.Boolean(), files: Type.Array(Type.Object({ file: Type.String(), same: Type.Boolean() })) }, { $id: 'Replay', ...open });
 export const SignersAnswer = Type.Object({ schema: Type.Literal('foremesh/signers/v1'), signers: Type.String({ description: 'lines of an allowed_signers file' }) }, { $id: 'Signers', ...open });
 export const TrainingAnswer = Type.Object({ schema: Type.Literal('foremesh/training/v1'), training: anything }, { $id: 'Training', ...open });
+export const NodeRequestAnswer = Type.Object({ schema: Type.Literal('foremesh/node-request/v1'), node: Type.String() }, { $id: 'NodeRequest', ...open });
 export const HealthAnswer = Type.Object({ ok: Type.Boolean(), state: Type.String() }, { $id: 'Health', ...open });
 
 /** Registered by `$id`, so that the document names them. */
 export const SHARED_SCHEMAS = [
   ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
-  ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer,
+  ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer, NodeRequestAnswer,
 ] as const;
 
 export type ReviewRequest = Static<typeof ReviewBody>;

@@ -6,6 +6,7 @@ import type { NodeId } from '../model/index.ts';
 import type { Engine } from '../reconcile/index.ts';
 import { addMetrics } from './metrics.ts';
 import { addEventRoutes } from './routes/events.ts';
+import { addNodeRoutes } from './routes/nodes.ts';
 import { addOperatorRoutes } from './routes/operator.ts';
 import { addProposalRoutes } from './routes/proposals.ts';
 import { addReadRoutes } from './routes/read.ts';
@@ -23,6 +24,8 @@ export interface ApiDeps {
   /** allowed_signers lines of the engine's signing key, so that anybody can check mesh/live with plain git. */
   signers: () => Promise<string>;
   createJoinToken: (node: NodeId, ttlMs: number) => Promise<string>;
+  /** False when the node is not connected. */
+  askToRenew: (node: NodeId) => boolean;
 }
 
 /** A body larger than this is answered with 413. */
@@ -70,6 +73,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   addReadRoutes(server, deps);
   addProposalRoutes(server, deps);
   addOperatorRoutes(server, deps);
+  addNodeRoutes(server, deps);
   addEventRoutes(server, deps);
   await server.ready();
   return server;

@@ -23,6 +23,8 @@ export interface AgentHub {
   detach(connection: AgentConnection): void;
   /** The whole mesh: newest wins; sent to those connected that do not run it, kept for the others. */
   publish(configs: ReadonlyMap<NodeId, SignedConfig>): void;
+  /** Tells a connected node to get a new certificate; false when it is not connected. */
+  askToRenew(node: NodeId): boolean;
   /** All nodes that are published or were ever seen, by name. */
   nodes(): NodeStatus[];
   /** The newest status of each node that sent one. */
@@ -152,6 +154,12 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
       log.info({ node: connection.node }, 'agent disconnected');
     },
     publish,
+    askToRenew(node) {
+      const agent = agents.get(node);
+      if (!agent?.connection || !agent.hasGreeted) return false;
+      agent.connection.send({ type: 'renew' });
+      return true;
+    },
     nodes: () =>
       sortedBy([...agents], ([node]) => node).map(([node, agent]) => ({
         node,

@@ -7,6 +7,7 @@ import { addExplainCommand, addReplayCommand } from './commands/explain.ts';
 import { addForecastCommand } from './commands/forecast.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addLabCommand } from './commands/lab.ts';
+import { addNodeCommand } from './commands/node.ts';
 import { addOverrideCommand, addVetoCommand } from './commands/override.ts';
 import { addPlanCommand } from './commands/plan.ts';
 import { addProposalCommand } from './commands/proposal.ts';
@@ -30,6 +31,7 @@ function buildProgram(): Command {
   addServeCommand(program);
   addAgentCommand(program);
   addJoinTokenCommand(program);
+  addNodeCommand(program);
   addStatusCommand(program);
   addForecastCommand(program);
   addProposalCommand(program);

@@ -83,7 +83,12 @@ export interface ErrorMessage {
   message: string;
 }
 
-export type EngineMessage = AckMessage | DesiredMessage | ErrorMessage;
+/** An operator wants the node to have a new certificate now, and its tunnels to stand on it. */
+export interface RenewMessage {
+  type: 'renew';
+}
+
+export type EngineMessage = AckMessage | DesiredMessage | ErrorMessage | RenewMessage;
 
 /** A frame may not be larger than this, bytes. */
 export const FRAME_BYTES_MAX = 1_048_576;

@@ -22,8 +22,9 @@ async function startEnd() {
   const events: FailoverEvents = {
     onVerdict: (tunnel, from, to, lanesSwitched) => heard.push(`${tunnel} ${from}→${to} ${lanesSwitched}`),
     onSwitch: (lanes, number) => heard.push(`#${number} ${lanes.map(({ mark, active }) => `${mark}→${active}`).join()}`),
+    onWish: () => undefined,
   };
-  const quiet: FailoverEvents = { onVerdict: () => undefined, onSwitch: () => undefined };
+  const quiet: FailoverEvents = { onVerdict: () => undefined, onSwitch: () => undefined, onWish: () => undefined };
   const written: LaneWanted[][] = [];
   const sockets = new Map<string, (packet: Uint8Array) => void>();
   const portOf = (end: string, other: string): ProbePort => ({
@@ -98,7 +99,7 @@ describe('the fail-over thread', () => {
     const port = await freePort();
     const verdicts: string[] = [];
     const ends = ['127.0.7.1', '127.0.7.2'].map((local, index) => {
-      const events: FailoverEvents = { onVerdict: (_tunnel: TunnelId, from: PathState, to: PathState) => verdicts.push(`${index} ${from}→${to} ${ends[index]!.failover.views().get(t1)?.state}`), onSwitch: () => undefined };
+      const events: FailoverEvents = { onVerdict: (_tunnel: TunnelId, from: PathState, to: PathState) => verdicts.push(`${index} ${from}→${to} ${ends[index]!.failover.views().get(t1)?.state}`), onSwitch: () => undefined, onWish: () => undefined };
       return { local, failover: start({ probePort: port, seed: `thread ${index}`, logLevel: 'silent', log, onEnd: (cause) => verdicts.push(cause.message) }, events) };
     });
     const [one, other] = ends as [(typeof ends)[number], (typeof ends)[number]];

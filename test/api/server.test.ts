@@ -28,6 +28,7 @@ beforeAll(async () => {
     addReview: (id, review) => mesh.forge.addReview(id, review),
     signers: () => Promise.resolve('engine@foremesh ssh-ed25519 AAAA\n'),
     createJoinToken: (node, ttlMs) => Promise.resolve(`${node}.fingerprint.${ttlMs}`),
+    askToRenew: (node) => node === 'berlin-gw1',
   });
   running = engine.run(cycling.signal);
   await engine.cycle();
@@ -179,6 +180,9 @@ describe('what the engine shows', () => {
 
   it('a join token is given for a node of the intent only', async () => {
     expect(await call('POST', '/v1/join-tokens', { node: 'berlin-gw1' })).toMatchObject({ status: 201, body: { token: 'berlin-gw1.fingerprint.900000', expiresAt: '2026-01-05T09:15:00.000Z' } });
+    expect(await call('POST', '/v1/nodes/berlin-gw1/renewal')).toMatchObject({ status: 202, body: { node: 'berlin-gw1' } });
+    expect(await call('POST', '/v1/nodes/paris-gw1/renewal')).toMatchObject({ status: 503, body: { code: 'CHANNEL_CLOSED' } });
+    expect(await call('POST', '/v1/nodes/rome-gw1/renewal')).toMatchObject({ status: 404 });
     expect(await call('POST', '/v1/join-tokens', { node: 'rome-gw1' })).toMatchObject({ status: 404 });
     expect(await call('POST', '/v1/join-tokens', { node: 'berlin-gw1', for: '1h' })).toMatchObject({ status: 400 });
   });
@@ -224,7 +228,7 @@ describe('the OpenAPI document', () => {
     const paths = document['paths'] as Record<string, Record<string, { responses: Record<string, { content?: Record<string, { schema: object }> }> }>>;
     expect(document['openapi']).toBe('3.1.0');
     expect(Object.keys(paths).sort()).toEqual([
-      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/training', '/v1/join-tokens', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
+      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/training', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
       '/v1/proposals/{id}', '/v1/proposals/{id}/reviews', '/v1/replay/{commit}', '/v1/signers', '/v1/status', '/v1/vetoes', '/v1/vetoes/{fingerprint}',
     ]);
     const components = (document['components'] as { schemas: Record<string, object> }).schemas;

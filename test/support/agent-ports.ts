@@ -23,6 +23,11 @@ export interface TestMachine {
   readonly calls: string[];
   readonly connections: Map<TunnelId, ConnectionSpec>;
   readonly sas: Set<TunnelId>;
+  /** IKE SAs that were made anew, and those with their predecessor still beside them. */
+  readonly ikeIds: Map<TunnelId, number>;
+  readonly besides: Set<TunnelId>;
+  /** The peer takes no second IKE SA. */
+  isBesideRefused: boolean;
   readonly interfaces: Set<TunnelId>;
   readonly lanes: Map<number, LaneWanted>;
   wanted: DataplaneWanted | null;
@@ -124,6 +129,33 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
           note(`initiate ${tunnel}`);
           initiate(tunnel);
         },
+        async initiateBeside(tunnel) {
+          daemon();
+          note(`initiate-beside ${tunnel}`);
+          const peer = peerOf(node, tunnel);
+          const install = (end: Machine): void => {
+            end.ikeIds.set(tunnel, (end.ikeIds.get(tunnel) ?? 1) + 1);
+            end.besides.add(tunnel);
+            end.changed();
+          };
+          clock.setTimer(3 * path(tunnel).delayMs, () => {
+            if (!peer?.daemonUp || !own.sas.has(tunnel) || !peer.sas.has(tunnel) || path(tunnel).down || own.isBesideRefused) return;
+            install(peer);
+            peer.unread.add(tunnel); // the answering end sends through it before the other can read it
+            clock.setTimer(path(tunnel).delayMs, () => {
+              peer.unread.delete(tunnel);
+              install(own);
+            });
+          });
+        },
+        async terminateSome(tunnel, which) {
+          daemon();
+          note(`terminate-some ${tunnel} ${which}`);
+          for (const end of [own, peerOf(node, tunnel)]) {
+            end?.besides.delete(tunnel);
+            end?.changed();
+          }
+        },
         async terminate(tunnel) {
           daemon();
           note(`terminate ${tunnel}`);
@@ -136,7 +168,7 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
         },
         async listSas() {
           daemon();
-          return [...own.sas].map((tunnel) => ({ tunnel, ikeState: 'ESTABLISHED', childState: 'INSTALLED', ikeSuite: '', espSuite: '', bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0, establishedSeconds: 0 }));
+          return [...own.sas].map((tunnel) => ({ tunnel, ikeState: 'ESTABLISHED', childState: 'INSTALLED', ikeSuite: '', espSuite: '', bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0, establishedSeconds: 0, ikeId: own.ikeIds.get(tunnel) ?? 1, besides: own.besides.has(tunnel) ? 1 : 0 }));
         },
         onChange(listener) {
           own.listeners.add(listener);
@@ -181,6 +213,7 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
     const mark = steering?.lanes[0]?.mark;
     const active = mark === undefined ? null : (own.lanes.get(mark)?.active ?? null);
     const peer = active ? peerOf(from, active) : null;
+    if (active && own.unread.has(active)) return false;
     if (!active || !peer || !own.interfaces.has(active) || !own.sas.has(active) || path(active).down) return false;
     const arrives = peer.sas.has(active) && peer.interfaces.has(active);
     if (arrives) peer.rxPackets.set(active, (peer.rxPackets.get(active) ?? 0) + 1);
@@ -195,6 +228,10 @@ class Machine implements TestMachine {
   readonly connections = new Map<TunnelId, ConnectionSpec>();
   readonly lastSpecs = new Map<TunnelId, ConnectionSpec>();
   readonly sas = new Set<TunnelId>();
+  readonly ikeIds = new Map<TunnelId, number>();
+  readonly besides = new Set<TunnelId>();
+  readonly unread = new Set<TunnelId>();
+  isBesideRefused = false;
   readonly interfaces = new Set<TunnelId>();
   readonly lanes = new Map<number, LaneWanted>();
   readonly sockets = new Map<TunnelId, (packet: Uint8Array) => void>();

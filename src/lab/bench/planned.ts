@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { ViciConnection } from '../../../agent/vici/index.ts';
-import { ForemeshError } from '../../base/index.ts';
+import { ForemeshError, readFileIfExists } from '../../base/index.ts';
 import { pathId, nodeId, uplinkId, type NodeId, type PathId } from '../../model/index.ts';
 import { gatewayFiles } from '../gateway-process.ts';
 import type { LabWorld } from '../lab-world.ts';
@@ -20,6 +20,8 @@ const APPLIED_LIMIT_MS = 30_000;
 export const PLANNED = {
   /** All SAs at once: IKE and CHILD, by the end that was asked. */
   'planned-rekey': { kind: 'planned', run: (world) => rekeyAll(world, NEAR_NODE) },
+  /** One end gets a new certificate, and every tunnel a new IKE SA that is authenticated with it. */
+  'planned-certificate': { kind: 'planned', run: (world, run) => renewCertificate(world, run % 2 === 0 ? NEAR_NODE : FAR_NODE) },
   /** The pair is pinned to another path each time; tunnels come and go for it. */
   'planned-move': { kind: 'planned', run: (world, run) => movePair(world, run) },
   /** The agent of one end is killed and started again. */
@@ -39,6 +41,15 @@ async function rekeyAll(world: LabWorld, node: NodeId): Promise<void> {
     connection.close();
   }
   await world.pass(1000);
+}
+
+async function renewCertificate(world: LabWorld, node: NodeId): Promise<void> {
+  const file = join(gatewayFiles(world.network, node).agentStateDir, 'tunnels-renewed');
+  const before = await readFileIfExists(file);
+  const answer = await world.api.request('POST', `/v1/nodes/${node}/renewal`);
+  if (answer.status >= 300) throw new ForemeshError('LAB_FAILED', { what: `${node} could not be told to renew: ${answer.status}`, fix: 'see the engine’s log' });
+  const renewed = await world.until(async () => (await readFileIfExists(file)) !== before && (await world.nodeState(node)).settled, APPLIED_LIMIT_MS);
+  if (!renewed) throw new ForemeshError('LAB_FAILED', { what: `the tunnels of ${node} were not moved to its new certificate within ${APPLIED_LIMIT_MS / 1000} s`, fix: 'see its agent’s log' });
 }
 
 async function movePair(world: LabWorld, run: number): Promise<void> {

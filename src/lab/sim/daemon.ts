@@ -4,6 +4,7 @@ import type { NodeId, TunnelId, UplinkId } from '../../model/index.ts';
 import type { SimWan } from './wan.ts';
 
 interface SimSa {
+  ikeId: number;
   establishedMs: number;
   bytesIn: number;
   bytesOut: number;
@@ -48,6 +49,7 @@ export class SimDaemon {
   readonly #initiating = new Set<TunnelId>();
   readonly #listeners = new Set<() => void>();
   #isUp = true;
+  #ikeIds = 0;
 
   constructor(options: SimDaemonOptions) {
     this.#options = options;
@@ -128,6 +130,8 @@ export class SimDaemon {
       packetsIn: sa.packetsIn,
       packetsOut: sa.packetsOut,
       establishedSeconds: Math.floor((this.#options.clock.monotonicMs() - sa.establishedMs) / 1000),
+      ikeId: sa.ikeId,
+      besides: 0,
     };
   }
 
@@ -162,6 +166,17 @@ export class SimDaemon {
         this.#initiating.add(tunnel);
         this.#tryInitiate(tunnel, 1);
       },
+      // packets pass from the old SA to the new one without a gap here, so the old one needs no time beside it
+      initiateBeside: async (tunnel) => {
+        requireUp();
+        const ends = this.#ends(tunnel);
+        if (!ends || !this.#sas.has(tunnel)) return;
+        this.#sendIke(ends, () => {
+          if (!ends.peer.#replace(tunnel)) return;
+          ends.peer.#sendIke({ local: ends.remote, remote: ends.local, peer: this }, () => this.#replace(tunnel));
+        });
+      },
+      terminateSome: async () => requireUp(),
       terminate: async (tunnel) => {
         requireUp();
         const ends = this.#ends(tunnel);
@@ -232,8 +247,16 @@ export class SimDaemon {
 
   #install(tunnel: TunnelId): void {
     const establishedMs = this.#options.clock.monotonicMs();
-    if (!this.#sas.has(tunnel)) this.#sas.set(tunnel, { establishedMs, bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0, silentChecks: 0 });
+    if (!this.#sas.has(tunnel)) this.#sas.set(tunnel, { establishedMs, ikeId: ++this.#ikeIds, bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0, silentChecks: 0 });
     this.#notify();
+  }
+
+  #replace(tunnel: TunnelId): boolean {
+    const sa = this.#sas.get(tunnel);
+    if (!sa || !this.#isUp) return false;
+    this.#sas.set(tunnel, { ...sa, ikeId: ++this.#ikeIds, establishedMs: this.#options.clock.monotonicMs() });
+    this.#notify();
+    return true;
   }
 
   /** Only tidies up: an SA whose peer is silent goes after some seconds. */

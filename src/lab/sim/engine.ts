@@ -75,6 +75,7 @@ export async function startSimEngine(options: SimEngineOptions): Promise<SimEngi
     addReview: (id, review) => forge.addReview(id, review),
     signers: () => readFile(signersFile, 'utf8'),
     createJoinToken: (node, ttlMs) => options.authority.createJoinToken(node, ttlMs),
+    askToRenew: (node) => hub.askToRenew(node),
   });
   return {
     engine,

@@ -176,6 +176,7 @@ describe('the probe packet', () => {
       kind: fc.constantFrom('probe' as const, 'echo' as const, 'pause' as const),
       inUse: fc.boolean(),
       broken: fc.boolean(),
+      renews: fc.boolean(),
       session: u32,
       sequence: u32,
       sentUs: fc.maxSafeNat(),

@@ -19,7 +19,7 @@ interface Machine {
 
 /** The agent's memory across passes, without executor and ports: each `pass` gives the list and takes it as done. */
 function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
-  let desired: Desired = { config, earlier, credentialsSerial: 1, tunnelMtu: 1350 };
+  let desired: Desired = { config, earlier, credentialsSerial: 1, adoptedAreCurrent: true, tunnelMtu: 1350 };
   let memory: Memory = rememberDesired(firstMemory(start), desired, start);
   const read = (machine: Partial<Machine>): { observed: Observed; nowMs: number } => {
     const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true } = machine;
@@ -28,7 +28,7 @@ function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
       observed: {
         daemon: daemon ? { connections, sas: sas.map((sa) => (typeof sa === 'string' ? saOf(sa) : sa)) } : null,
         interfaces,
-        probes: new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, ...view }])),
+        probes: new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, peerRenews: false, ...view }])),
         rxPackets: new Map(Object.entries(rx) as [TunnelId, number][]),
       },
     };
@@ -37,6 +37,9 @@ function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
     want(next: NodeConfig, nowMs: number): void {
       desired = { ...desired, config: next, earlier: [desired.config] };
       memory = rememberDesired(memory, desired, nowMs);
+    },
+    renew(): void {
+      desired = { ...desired, credentialsSerial: desired.credentialsSerial + 1 };
     },
     pass(machine: Partial<Machine>): string[] {
       const { observed, nowMs } = read(machine);
@@ -53,7 +56,7 @@ function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
 }
 
 function saOf(tunnel: TunnelId, childState: string | null = 'INSTALLED'): SaState {
-  return { tunnel, ikeState: 'ESTABLISHED', childState, ikeSuite: '', espSuite: '', bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0, establishedSeconds: 0 };
+  return { tunnel, ikeState: 'ESTABLISHED', childState, ikeSuite: '', espSuite: '', bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0, establishedSeconds: 0, ikeId: 1, besides: 0 };
 }
 
 function textOf(action: Action): string {
@@ -89,6 +92,33 @@ function runningOnT1() {
   expect(story.pass({ nowMs: 1000, connections: [t1], sas: [t1], interfaces: [t1], probes: { [t1]: {} } })).toEqual(['wait 30080: comparison with the kernel']);
   return story;
 }
+
+describe('a new certificate', () => {
+  it('is a reason to look again soon, for as long as a tunnel has not got it', () => {
+    const story = runningOnT1();
+    story.renew();
+    const at = { connections: [t1], sas: [t1], interfaces: [t1], probes: { [t1]: {} } };
+    expect(story.pass({ nowMs: 2_000, ...at })).toEqual(['load-credentials']);
+    expect(story.pass({ nowMs: 2_001, ...at })).toEqual([`wait 2051: new keys of ${t1}`]);
+    expect(story.pass({ nowMs: 5_001, ...at })).toEqual([`initiate-beside ${t1}`]);
+    const second = { ...saOf(t1), ikeId: 2, besides: 1 };
+    expect(story.pass({ nowMs: 5_050, ...at, sas: [second] })).toEqual([`wait 5100: new keys of ${t1}`]);
+    expect(story.pass({ nowMs: 5_350, ...at, sas: [second] })).toEqual([`terminate-some ${t1}`]);
+    expect(story.pass({ nowMs: 5_360, ...at, sas: [second] })).toEqual([`wait 5410: new keys of ${t1}`]);
+    expect(story.pass({ nowMs: 5_370, ...at, sas: [{ ...second, besides: 0 }] })[0]).toMatch(/comparison with the kernel/);
+  });
+
+  it('is tried again a minute after the peer has not taken a second SA', () => {
+    const story = runningOnT1();
+    story.renew();
+    const at = { connections: [t1], sas: [t1], interfaces: [t1], probes: { [t1]: {} } };
+    for (const nowMs of [2_000, 2_001]) story.pass({ nowMs, ...at });
+    expect(story.pass({ nowMs: 5_001, ...at })).toEqual([`initiate-beside ${t1}`]);
+    expect(story.pass({ nowMs: 20_001, ...at })).toEqual(['wait 21001: tunnels that want new keys']);
+    story.pass({ nowMs: 80_001, ...at });
+    expect(story.pass({ nowMs: 80_002, ...at })).toEqual([`wait 80052: new keys of ${t1}`]);
+  });
+});
 
 describe('the first config of a node', () => {
   it('gets addresses before exchanges, interfaces before probes, and traffic last', () => {

@@ -13,7 +13,7 @@ function startReporter(outbox = createMemoryOutbox(), clock = new VirtualClock()
   const net = createTestNet(clock);
   const { dataplane, failover: startFailover } = net.ports(berlin);
   const sent: AgentMessage[] = [];
-  const failover = startFailover({ onVerdict: () => undefined, onSwitch: () => undefined });
+  const failover = startFailover({ onVerdict: () => undefined, onSwitch: () => undefined, onWish: () => undefined });
   const reporter = createReporter({ outbox, dataplane, failover, clock, log, send: (message) => sent.push(message) });
   const offer = (bytes: number, packets: number): void => {
     net.machine(berlin).offered = [{ to: toParis, classId: voice, bytes, packets }];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { betterSa, readListedSas } from '../../../agent/vici/index.ts';
+import { readListedSas, stateOfTunnel } from '../../../agent/vici/index.ts';
 
 const child = (id: number, state: string) => ({ uniqueid: String(id), state, 'encr-alg': 'AES_GCM_16', 'encr-keysize': '128', 'bytes-in': '10', 'bytes-out': String(id), 'packets-in': '1', 'packets-out': '2' });
 const ike = (id: number, state: string, children: Record<string, unknown>) => ({ uniqueid: String(id), state, established: '7', 'child-sas': children }) as never;
@@ -27,8 +27,8 @@ describe('SAs as listed', () => {
     const [carrying] = read(1, 'ESTABLISHED', { a: child(1, 'INSTALLED') });
     const [connecting] = read(2, 'CONNECTING', {});
     const [newer] = read(3, 'ESTABLISHED', { a: child(9, 'INSTALLED') });
-    expect(betterSa(carrying!, connecting!)).toBe(carrying);
-    expect(betterSa(connecting!, carrying!)).toBe(carrying);
-    expect(betterSa(carrying!, newer!)).toBe(newer);
+    expect(stateOfTunnel([carrying!, connecting!])).toEqual(carrying!.state);
+    expect(stateOfTunnel([connecting!, carrying!])).toEqual(carrying!.state);
+    expect(stateOfTunnel([newer!, connecting!, carrying!])).toEqual({ ...newer!.state, besides: 1 });
   });
 });
