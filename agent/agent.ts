@@ -1,10 +1,11 @@
-import { type Clock, ForemeshError, type Log, messageOf } from '../src/base/index.ts';
+import { type Cancel, type Clock, createAnchoredClock, ForemeshError, type Log, messageOf } from '../src/base/index.ts';
 import { type AgentMessage, DRIFT_LINES_MAX, type EngineMessage, type NodeId, type PathId, type PathState, type SignedConfig, type StatusMessage, type TunnelId } from '../src/model/index.ts';
 import { join } from 'node:path';
 import type { AgentPorts, Credentials } from './ports.ts';
 import { createReconciler, type Reconciler } from './reconcile/index.ts';
 import { createFileOutbox, createReporter, type Outbox } from './report/index.ts';
 import { admit, type Candidate, type ConfigStore, createFileConfigStore, NO_STANDING, type Standing, type StoredConfig } from './sync/index.ts';
+import { alarmsOf } from './alarms.ts';
 import { createStatusFeed } from './status-feed.ts';
 
 export interface AgentDeps {
@@ -60,6 +61,12 @@ export interface AgentRuntime {
   leakPackets: number;
   /** How often somebody else's changes had to be set right since the agent began. */
   repairs: number;
+  /** When what runs was signed, epoch ms: its age is the plan's. */
+  configSignedAt: number | null;
+  /** Since the engine was last heard of, or since the start; 0 while connected. */
+  engineSilentMs: number;
+  /** What a person should look at; none of it changes forwarding. */
+  alarms: string[];
   /** What differs from the config, with the last refused config, if any. */
   drift: string[];
   connected: boolean;
@@ -73,9 +80,12 @@ const DEFAULT_TUNNEL_MTU = 1350;
 const RESTART_PAUSE_MS = 10_000;
 /** How many configs before the running one are kept, for tunnels that still carry traffic when the agent comes back. */
 const EARLIER_MAX = 2;
+/** After this a config that could not be kept or verified for want of disk is tried again, ms. */
+const RETRY_MS = 5_000;
 
 export function createAgent(deps: AgentDeps): Agent {
-  const { node, clock, log, ports } = deps;
+  const { node, log, ports } = deps;
+  const clock = createAnchoredClock(deps.clock);
   const configs = deps.storage?.configs ?? createFileConfigStore(deps.stateDir, log);
   const outbox = deps.storage?.outbox ?? createFileOutbox({ dir: join(deps.stateDir, 'outbox'), log });
   let standing: Standing = NO_STANDING;
@@ -87,6 +97,8 @@ export function createAgent(deps: AgentDeps): Agent {
   let isConnected = false;
   let isStopped = false;
   let repairs = 0;
+  let engineHeardMs = clock.monotonicMs();
+  let cancelRetry: Cancel = () => undefined;
   let receiving: Promise<void> = Promise.resolve();
 
   const failover = ports.failover({ onVerdict, onSwitch: (lanes, number) => reconciler.noteSwitched(lanes, number), onWish: () => reconciler.wake() });
@@ -120,7 +132,7 @@ export function createAgent(deps: AgentDeps): Agent {
     status.changed();
   }
 
-  async function takeUp(): Promise<void> {
+  async function takeUp(isAgain = false): Promise<void> {
     const copies = await configs.load();
     const [newest] = copies;
     if (newest) standing = { generation: newest.generation, commit: newest.commit, running: null };
@@ -132,7 +144,12 @@ export function createAgent(deps: AgentDeps): Agent {
       run(candidate, copy.signed);
       return;
     }
-    if (newest) log.error({ generation: newest.generation }, 'STATE_DAMAGED: no stored config could be verified; forwarding stays as it is until the engine sends one');
+    if (!newest) return;
+    if (!isAgain) log.error({ generation: newest.generation }, 'STATE_DAMAGED: no stored config could be verified; forwarding stays as it is until the engine sends one, or it can be verified after all');
+    cancelRetry = clock.setTimer(RETRY_MS, () => {
+      // a full /tmp or a signers file that is on its way must not keep a node without its plan
+      if (!isStopped && !standing.running) receiving = receiving.then(() => takeUp(true));
+    });
   }
 
   /** A crash or a bad disk left one good copy: make it two before it runs, or the next damage takes the generation back. */
@@ -160,6 +177,7 @@ export function createAgent(deps: AgentDeps): Agent {
   }
 
   function run(candidate: Candidate, signed: SignedConfig): void {
+    clock.anchor(candidate.signedAt);
     standing = { generation: Math.max(standing.generation, candidate.generation), commit: candidate.generation >= standing.generation ? candidate.commit : standing.commit, running: candidate };
     runningSigned = signed;
     setDesired(candidate);
@@ -171,7 +189,13 @@ export function createAgent(deps: AgentDeps): Agent {
     reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, adoptedAreCurrent: deps.renewal?.isDone(credentials) ?? true, tunnelMtu: deps.tunnelMtu ?? DEFAULT_TUNNEL_MTU });
   }
 
+  function takeDesired(signed: SignedConfig): Promise<void> {
+    receiving = receiving.then(() => receiveDesired(signed));
+    return receiving;
+  }
+
   async function receiveDesired(signed: SignedConfig): Promise<void> {
+    cancelRetry();
     try {
       const candidate = await deps.verify(signed);
       const answer = admit(node, standing, candidate);
@@ -180,6 +204,8 @@ export function createAgent(deps: AgentDeps): Agent {
       refusal = null;
     } catch (cause) {
       refuse(signed, cause);
+      // not the config's fault, but a full disk's or the like: the engine will not send it again
+      if (!(cause instanceof ForemeshError) && !isStopped) cancelRetry = clock.setTimer(RETRY_MS, () => void takeDesired(signed));
     }
     status.changed();
   }
@@ -223,7 +249,18 @@ export function createAgent(deps: AgentDeps): Agent {
       tunnels: tunnelStates().map(({ tunnel, ikeState, childState, pathState }) => ({ tunnel, ikeState, childState, pathState })),
       leakPackets: reporter.leakPackets(),
       repairs,
+      configSignedAt: running?.signedAt ?? null,
+      alarms: alarms(),
     };
+  }
+
+  function alarms(): string[] {
+    const configSignedAt = standing.running?.signedAt ?? null;
+    return alarmsOf({ engineSilentMs: engineSilentMs(), configSignedAt, clockBehindMs: clock.behindMs(), leakPackets: reporter.leakPackets(), droppedBatches: outbox.view().droppedBatches, sampleError: reporter.lastError() });
+  }
+
+  function engineSilentMs(): number {
+    return isConnected ? 0 : clock.monotonicMs() - engineHeardMs;
   }
 
   return {
@@ -237,10 +274,7 @@ export function createAgent(deps: AgentDeps): Agent {
       if (message.type === 'error') log.warn({ code: message.code, reason: message.message }, 'the engine reports an error');
       if (message.type === 'renew') deps.renewCertificate?.();
       if (message.type === 'ack') await reporter.acknowledged(message.sequence);
-      if (message.type === 'desired') {
-        receiving = receiving.then(() => receiveDesired(message.config));
-        await receiving;
-      }
+      if (message.type === 'desired') await takeDesired(message.config);
     },
     connected() {
       isConnected = true;
@@ -248,6 +282,7 @@ export function createAgent(deps: AgentDeps): Agent {
       reporter.connected();
     },
     disconnected() {
+      if (isConnected) engineHeardMs = clock.monotonicMs();
       isConnected = false;
       reporter.disconnected();
     },
@@ -258,6 +293,7 @@ export function createAgent(deps: AgentDeps): Agent {
     },
     async stop(options = {}) {
       isStopped = true;
+      cancelRetry();
       status.stop();
       const closing = failover.close(options.abrupt === true ? 0 : RESTART_PAUSE_MS);
       await receiving;
@@ -274,6 +310,9 @@ export function createAgent(deps: AgentDeps): Agent {
         tunnels: tunnelStates().map(({ tunnel, path, pathState, childState }) => ({ tunnel, path, pathState, childState })),
         leakPackets: reporter.leakPackets(),
         repairs,
+        configSignedAt: running?.signedAt ?? null,
+        engineSilentMs: Math.round(engineSilentMs()),
+        alarms: alarms(),
         drift: driftNow(),
         connected: isConnected,
         settled: running !== null && reconciler.view().isSettled,

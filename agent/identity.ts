@@ -1,4 +1,5 @@
-import { type Cancel, type Clock, type Log, messageOf, sleep, Stalled, Waiting } from '../src/base/index.ts';
+import { X509Certificate } from 'node:crypto';
+import { type AnchoredClock, type Cancel, type Log, messageOf, sleep, Stalled, Waiting } from '../src/base/index.ts';
 import type { Credentials } from './ports.ts';
 import type { AgentSettings } from './settings.ts';
 import { enrol, loadCredentials, refreshSigners, renewIfDue } from './sync/index.ts';
@@ -24,7 +25,7 @@ const ENROL_RETRY_MAX_MS = 60_000;
  * token in the settings then makes it whole again.
  * @throws Stalled when the node has no certificate and no token, or the engine refuses the token
  */
-export async function obtainIdentity(settings: AgentSettings, clock: Clock, log: Log): Promise<Identity> {
+export async function obtainIdentity(settings: AgentSettings, clock: AnchoredClock, log: Log): Promise<Identity> {
   const { node, stateDir } = settings;
   let credentials = await loadCredentials(stateDir, node, clock.now());
   let isExpired = false;
@@ -32,12 +33,13 @@ export async function obtainIdentity(settings: AgentSettings, clock: Clock, log:
     credentials = await loadCredentials(stateDir, node, 0);
     isExpired = credentials !== null;
   }
+  if (credentials) clock.anchor(beganAt(credentials));
   if (isExpired) log.error({ node }, 'the certificate has ended: running tunnels go on, new ones and the engine need a new join token');
   credentials ??= await enrolPatiently(settings, clock, log);
   return keep(settings, credentials, isExpired, clock, log);
 }
 
-async function enrolPatiently(settings: AgentSettings, clock: Clock, log: Log): Promise<Credentials> {
+async function enrolPatiently(settings: AgentSettings, clock: AnchoredClock, log: Log): Promise<Credentials> {
   const { node, stateDir, engine, joinToken } = settings;
   if (joinToken === null) {
     throw new Stalled('CA_TOKEN_REFUSED', { what: `${node} has no certificate and no join token`, fix: `make one with "foremesh join-token ${node}" and put it into joinTokenFile` });
@@ -56,7 +58,7 @@ async function enrolPatiently(settings: AgentSettings, clock: Clock, log: Log): 
   }
 }
 
-function keep(settings: AgentSettings, first: Credentials, isExpired: boolean, clock: Clock, log: Log): Identity {
+function keep(settings: AgentSettings, first: Credentials, isExpired: boolean, clock: AnchoredClock, log: Log): Identity {
   const { node, stateDir, engine } = settings;
   let credentials = first;
   let cancel: Cancel = () => undefined;
@@ -65,6 +67,7 @@ function keep(settings: AgentSettings, first: Credentials, isExpired: boolean, c
   let checkNow = (): void => undefined;
 
   async function renewed(): Promise<Credentials | null> {
+    isExpired &&= endsAt(credentials) <= clock.now(); // the clock that said so may have been set right
     const isEnrolmentDue = isExpired && settings.joinToken !== null && credentials === first;
     if (isEnrolmentDue) return enrol({ engine, token: settings.joinToken!, node, stateDir });
     return isExpired ? null : renewIfDue({ engine, node, stateDir, clock, credentials, isAsked });
@@ -75,6 +78,7 @@ function keep(settings: AgentSettings, first: Credentials, isExpired: boolean, c
       const next = await renewed();
       if (next && !isStopped) {
         credentials = next;
+        clock.anchor(beganAt(next));
         isExpired = false;
         isAsked = false;
         log.info({ node }, 'certificate renewed');
@@ -111,4 +115,13 @@ function keep(settings: AgentSettings, first: Credentials, isExpired: boolean, c
       cancel();
     },
   };
+}
+
+function endsAt({ certificatePem }: Credentials): number {
+  return Date.parse(new X509Certificate(certificatePem).validTo);
+}
+
+/** A certificate proves that it was at least its first moment when it was issued. */
+function beganAt({ certificatePem }: Credentials): number {
+  return Date.parse(new X509Certificate(certificatePem).validFrom);
 }

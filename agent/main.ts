@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createLog, ForemeshError, keepCommandHelper, type Log, messageOf, systemClock } from '../src/base/index.ts';
+import { createAnchoredClock, createLog, ForemeshError, keepCommandHelper, type Log, messageOf, systemClock } from '../src/base/index.ts';
 import { createDataplanePort } from './dataplane/index.ts';
 import { AGENT_VERSION, createAgent } from './agent.ts';
 import { obtainIdentity } from './identity.ts';
@@ -43,10 +43,11 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
   keepCommandHelper(0); // ip and nft may wait; packets and probes may not
   const { node, stateDir } = settings;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, repairs: 0, drift: ['not joined yet'], connected: false, settled: false });
+  let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, repairs: 0, configSignedAt: null, engineSilentMs: 0, alarms: [], drift: ['not joined yet'], connected: false, settled: false });
   const statusSocket = await listenStatus(join(stateDir, 'agent.sock'), () => runtime(), log);
   const ended = endSignal();
-  const identity = await Promise.race([obtainIdentity(settings, systemClock, log), ended]);
+  const clock = createAnchoredClock(systemClock);
+  const identity = await Promise.race([obtainIdentity(settings, clock, log), ended]);
   if (identity === 'ended') return statusSocket.close();
 
   const ports = createPorts(settings, log);

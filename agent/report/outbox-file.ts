@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, unlink, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, truncate, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { ForemeshError, messageOf, type Log } from '../../src/base/index.ts';
@@ -97,7 +97,8 @@ export function createFileOutbox(options: FileOutboxOptions): Outbox {
       entries.push({ sequence, segment, offset, length: line.length - 1 });
       reading = batch.reading;
     } catch (cause) {
-      await closeSegment(); // it may end in half a line; the next batch begins a new file
+      await closeSegment(); // the next batch begins a new file
+      await cutOffTornEnd();
       throw new ForemeshError('TELEMETRY_FAILED', { what: `a batch of samples could not be kept: ${messageOf(cause)}`, fix: `see whether ${dir} is writable and has space`, cause });
     }
     await dropOldest();
@@ -113,6 +114,15 @@ export function createFileOutbox(options: FileOutboxOptions): Outbox {
     segments.push(segment);
     await syncFolder(dir);
     return segment;
+  }
+
+  /** After a batch that did not get into the newest segment: half a line of it goes, and a segment begun for it, or each try on a full disk would leave a file more. */
+  async function cutOffTornEnd(): Promise<void> {
+    const newest = segments.at(-1);
+    if (!newest) return;
+    if (newest.bytes === 0) segments = segments.slice(0, -1);
+    const repair = newest.bytes === 0 ? unlink(newest.file) : truncate(newest.file, newest.bytes);
+    await repair.catch((cause: unknown) => log.warn({ file: newest.file, error: messageOf(cause) }, 'the torn end of a segment of the outbox stays'));
   }
 
   async function closeSegment(): Promise<void> {

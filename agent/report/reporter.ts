@@ -26,6 +26,8 @@ export interface Reporter {
   sampleNow(): Promise<void>;
   /** As of the last sample. */
   leakPackets(): number;
+  /** Why the last sample could not be taken or kept; '' when it was. */
+  lastError(): string;
   stop(): Promise<void>;
 }
 
@@ -52,7 +54,8 @@ export function createReporter(deps: ReporterDeps): Reporter {
   let progressAtMs = 0;
   let pumping: Promise<void> | null = null;
   let isPumpWanted = false;
-  let sampling: Promise<void> = Promise.resolve();
+  let sampling: Promise<unknown> = Promise.resolve();
+  let lastError = '';
 
   function beat(): void {
     if (isStopped || !config) return;
@@ -61,9 +64,16 @@ export function createReporter(deps: ReporterDeps): Reporter {
     });
   }
 
-  function sampleNow(): Promise<void> {
-    sampling = sampling.then(() => takeSample()).catch((cause: unknown) => log.warn({ error: messageOf(cause) }, 'sample could not be taken'));
-    return sampling;
+  async function sampleNow(): Promise<void> {
+    sampling = sampling.then(() => takeSample()).then(
+      () => (lastError = ''),
+      (cause: unknown) => {
+        const message = messageOf(cause);
+        if (message !== lastError) log.warn({ error: message }, 'sample could not be taken');
+        lastError = message;
+      },
+    );
+    await sampling;
   }
 
   async function takeSample(): Promise<void> {
@@ -75,8 +85,12 @@ export function createReporter(deps: ReporterDeps): Reporter {
     const paths = await takePaths(config);
     const samples = samplesOf(last, reading, { config, paths, probedMs: Math.round(clock.monotonicMs() - probedSinceMs), isActive });
     probedSinceMs = clock.monotonicMs();
-    last = reading;
-    for (let start = 0; start < samples.length; start += SAMPLES_PER_BATCH_MAX) await outbox.append(samples.slice(start, start + SAMPLES_PER_BATCH_MAX), reading);
+    // a window that could not be kept is part of the next one: bytes are counted late rather than lost
+    for (let start = 0; start < samples.length; start += SAMPLES_PER_BATCH_MAX) {
+      await outbox.append(samples.slice(start, start + SAMPLES_PER_BATCH_MAX), reading);
+      last = reading;
+    }
+    if (samples.length === 0) last = reading;
     if (isConnected && clock.monotonicMs() - progressAtMs > ACK_TIMEOUT_MS) rewind();
     await pump();
   }
@@ -158,6 +172,7 @@ export function createReporter(deps: ReporterDeps): Reporter {
     },
     sampleNow,
     leakPackets: () => leakPackets,
+    lastError: () => lastError,
     async stop() {
       isStopped = true;
       isConnected = false;

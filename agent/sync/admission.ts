@@ -7,6 +7,8 @@ import { floorBreaches } from './floor.ts';
 export interface Candidate {
   generation: number;
   commit: string;
+  /** When it was signed, epoch ms. */
+  signedAt: number;
   config: NodeConfig;
 }
 

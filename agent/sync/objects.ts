@@ -5,6 +5,8 @@ export interface CommitParts {
   tree: string;
   parents: string[];
   message: string;
+  /** When the committer says it was made, epoch ms. */
+  committedAt: number;
   /** Armoured SSHSIG; null when the commit is not signed. */
   signature: string | null;
   /** The bytes that were signed: the object without its signature header. */
@@ -54,6 +56,7 @@ export function parseCommit(bytes: Buffer): CommitParts | null {
   for (let parent = parentOf(lines[at]); parent !== null; parent = parentOf(lines[++at])) parents.push(parent);
   const isOrdinary = lines[at]?.startsWith('author ') && person.test(lines[at]!) && lines[at + 1]?.startsWith('committer ') && person.test(lines[at + 1]!);
   if (tree === undefined || !isOrdinary) return null;
+  const committedAt = Number(/> ([0-9]+) /.exec(lines[at + 1]!)?.[1]) * 1000;
   at += 2;
   const signatureLines = lines.slice(at);
   if (signatureLines.length > 0 && !isSignatureHeader(signatureLines)) return null;
@@ -61,7 +64,7 @@ export function parseCommit(bytes: Buffer): CommitParts | null {
   if (message === null) return null;
   const signature = signatureLines.length === 0 ? null : `${signatureLines.map((line, index) => line.slice(index === 0 ? 'gpgsig '.length : 1)).join('\n')}\n`;
   const payload = Buffer.concat([Buffer.from(lines.slice(0, at).join('\n'), 'latin1'), bytes.subarray(end)]);
-  return { tree, parents, message, signature, payload };
+  return { tree, parents, message, committedAt, signature, payload };
 }
 
 function parentOf(line: string | undefined): string | null {

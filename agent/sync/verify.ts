@@ -11,6 +11,8 @@ export interface VerifiedConfig {
   /** What it was computed against, or `none`. */
   parent: string;
   decision: LiveTrailers['decision'];
+  /** When the signed commit was made, epoch ms. */
+  signedAt: number;
   config: NodeConfig;
 }
 
@@ -47,7 +49,7 @@ export function createVerifier(options: VerifierOptions): (signed: SignedConfig)
     if (!checked.ok) throw invalid(`its file does not have the form of a node config: ${checked.what}`);
     if (checked.config.node !== options.node) throw invalid(`it is for ${checked.config.node}, not for ${options.node}`);
     const { generation, parent, decision } = trailers;
-    return { commit: signed.commit, generation, parent, decision, config: checked.config };
+    return { commit: signed.commit, generation, parent, decision, signedAt: commit.committedAt, config: checked.config };
   };
 }
 

@@ -8,7 +8,7 @@ import type { ApiDeps } from './server.ts';
 const SERIES_MAX = 500;
 
 /** `/metrics` in Prometheus' text format, from a registry of its own. Gauges are read off the engine's view at each scrape. */
-export function addMetrics(server: FastifyInstance, { engine }: ApiDeps): void {
+export function addMetrics(server: FastifyInstance, { engine, clock }: ApiDeps): void {
   const registry = new Registry();
   const registers = [registry];
   const cycleSeconds = new Histogram({ name: 'foremesh_cycle_seconds', help: 'How long cycles took', registers, buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] });
@@ -33,12 +33,15 @@ export function addMetrics(server: FastifyInstance, { engine }: ApiDeps): void {
   const dropped = gauge('foremesh_samples_dropped', 'Implausible samples left out since the start');
   const leaks = gauge('foremesh_leak_packets', 'Packets that the anti-leak chain stopped; must stay 0');
   const repairs = gauge('foremesh_node_repairs', 'How often an agent set right what somebody else had changed, since it began', ['node']);
+  const planAge = gauge('foremesh_node_plan_age_seconds', 'Since what a node runs was signed', ['node']);
+  const silence = gauge('foremesh_node_silent_seconds', 'Since a node was last heard of', ['node']);
+  const alarms = gauge('foremesh_node_alarms', 'What a person should look at, by node', ['node']);
   const changes = gauge('foremesh_changes_last_hour', 'Changes applied without a person within the last hour');
   const drift = gauge('foremesh_forecast_drift', 'How much worse recent forecasts were than the back-test, WAPE');
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels, repairs]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels, repairs, planAge, silence, alarms]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
@@ -56,7 +59,12 @@ export function addMetrics(server: FastifyInstance, { engine }: ApiDeps): void {
     proposals.set(view.proposals.length);
     dropped.set(view.metrics.droppedSamples);
     leaks.set(view.metrics.leakPackets);
-    for (const node of view.nodes.slice(0, SERIES_MAX)) repairs.set({ node: node.node }, node.repairs);
+    for (const { node, ...state } of view.nodes.slice(0, SERIES_MAX)) {
+      repairs.set({ node }, state.repairs);
+      alarms.set({ node }, state.alarms.length);
+      if (state.configSignedAt !== null) planAge.set({ node }, Math.max(0, clock.now() - state.configSignedAt) / 1000);
+      if (state.lastSeenAt !== null) silence.set({ node }, Math.max(0, clock.now() - state.lastSeenAt) / 1000);
+    }
     changes.set(view.metrics.changesLastHour);
     drift.set(view.metrics.forecastDrift);
     const excess = (count: number): number => Math.max(0, count - SERIES_MAX);

@@ -11,20 +11,24 @@ export async function writeFileAtomic(file: string, bytes: string | Uint8Array, 
   const folder = dirname(file);
   await mkdir(folder, { recursive: true });
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
-  const handle = await open(temporary, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, mode);
+  try {
+    await writeWhole(temporary, bytes, mode);
+    await rename(temporary, file);
+  } catch (cause) {
+    await unlink(temporary).catch(() => undefined); // the first error is the one that matters; what is left would fill a full disk further
+    throw cause;
+  }
+  await syncFolder(folder);
+}
+
+async function writeWhole(file: string, bytes: string | Uint8Array, mode: Mode): Promise<void> {
+  const handle = await open(file, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, mode);
   try {
     await handle.writeFile(bytes);
     await handle.sync();
   } finally {
     await handle.close();
   }
-  try {
-    await rename(temporary, file);
-  } catch (cause) {
-    await unlink(temporary).catch(() => undefined); // the rename error is the one that matters
-    throw cause;
-  }
-  await syncFolder(folder);
 }
 
 /** The file's text, or null when there is no such file; any other error is thrown. */

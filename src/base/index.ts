@@ -3,6 +3,7 @@
 // Start reading at errors.ts (what an error of ours carries), then clock.ts.
 // Pure but for clock.ts's systemClock, files.ts, command.ts, command-helper.ts, git-command.ts, ssh-signature.ts and log.ts, which are edges.
 // Others import from this file only.
+export * from './anchored-clock.ts';
 export * from './canonical.ts';
 export * from './clock.ts';
 export * from './command.ts';

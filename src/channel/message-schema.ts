@@ -1,5 +1,5 @@
 import { Ajv, type ValidateFunction } from 'ajv';
-import { DRIFT_LINES_MAX, NAME_PATTERN, type AgentMessage } from '../model/index.ts';
+import { ALARMS_MAX, DRIFT_LINES_MAX, NAME_PATTERN, type AgentMessage } from '../model/index.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -31,6 +31,8 @@ const SCHEMA = oneOf('type', {
     tunnels: { type: 'array', maxItems: 10_000, items: object({ tunnel, ikeState: stateText, childState: stateText, pathState }) },
     leakPackets: count,
     repairs: count,
+    configSignedAt: { anyOf: [figure, { type: 'null' }] },
+    alarms: { type: 'array', maxItems: ALARMS_MAX, items: { type: 'string', maxLength: 300 } },
   },
   event: {
     event: oneOf('kind', {

@@ -30,6 +30,10 @@ export interface StatusMessage {
   leakPackets: number;
   /** How often somebody else's changes had to be set right since the agent began. */
   repairs: number;
+  /** When what the node runs was signed, epoch ms; null when it runs nothing. */
+  configSignedAt: number | null;
+  /** What a person at the node should look at, a line each; at most `ALARMS_MAX`. */
+  alarms: string[];
 }
 
 export interface TunnelStatus {
@@ -62,6 +66,7 @@ export interface DriftEvent {
 }
 
 export const DRIFT_LINES_MAX = 20;
+export const ALARMS_MAX = 20;
 
 export type AgentMessage = HelloMessage | SamplesMessage | StatusMessage | EventMessage;
 

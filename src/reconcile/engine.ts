@@ -73,7 +73,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
   const listeners = new Set<(result: CycleResult, tookMs: number) => void>();
   let pending: PendingRequest[] = [];
   let last: Promise<unknown> = Promise.resolve();
-  let rolledUpAt = deps.clock.now();
+  let rolledUpAtMs = deps.clock.monotonicMs();
   let running = 0;
   let wanted: Cause | null = null;
   let alarm: (() => void) | null = null;
@@ -103,8 +103,8 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
 
   async function rollUp(): Promise<void> {
     const now = deps.clock.now();
-    if (now < rolledUpAt + ROLL_UP_MS) return;
-    rolledUpAt = now;
+    if (deps.clock.monotonicMs() < rolledUpAtMs + ROLL_UP_MS) return;
+    rolledUpAtMs = deps.clock.monotonicMs();
     await deps.store.rollUp(now).catch((error: unknown) => deps.log.error({ error: messageOf(error) }, 'old samples were not rolled up'));
   }
 

@@ -46,15 +46,15 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
   let view: TrainingView = { state: 'untrained', step: 0, steps: 0, text: 'not started', trainedAt: null, backtest: [] };
   let note: TrainingNote | null = null;
   let isLoaded = false;
-  let retryAt = 0;
+  let retryAtMs = 0;
   let isDemanded = false;
   let running: Promise<void> | null = null;
 
   function ensure(intent: Intent, now: number): void {
-    if (running || (!isDemanded && (now < retryAt || (isLoaded && !isDue(intent, now))))) return;
+    if (running || (!isDemanded && (deps.clock.monotonicMs() < retryAtMs || (isLoaded && !isDue(intent, now))))) return;
     running = run(intent, now)
       .catch((error: unknown) => {
-        retryAt = deps.clock.now() + RETRY_MS;
+        retryAtMs = deps.clock.monotonicMs() + RETRY_MS;
         view = { ...view, state: 'failed', text: messageOf(error) };
         deps.log.error({ error: messageOf(error) }, 'training failed');
       })

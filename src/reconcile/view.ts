@@ -49,7 +49,15 @@ export interface EngineView {
   metrics: EngineMetrics;
 }
 
-export type NodeView = NodeStatus & { leakPackets: number; repairs: number; isBehind: boolean };
+export type NodeView = NodeStatus & {
+  leakPackets: number;
+  repairs: number;
+  isBehind: boolean;
+  /** When what the node runs was signed; null when it runs nothing or never said. */
+  configSignedAt: number | null;
+  /** What a person should look at, in the node's words. */
+  alarms: string[];
+};
 
 export interface TunnelView {
   tunnel: TunnelId;
@@ -210,7 +218,7 @@ function nodeViews({ deps, state }: CycleContext): NodeView[] {
   return ids.map((id) => {
     const node: NodeStatus = known.get(id) ?? { node: id, connected: false, lastSeenAt: null, generation: 0, commit: null, drift: [] };
     const status = statuses.get(id);
-    return { ...node, leakPackets: status?.leakPackets ?? 0, repairs: status?.repairs ?? 0, isBehind: state.live !== null && node.generation < state.live.generation };
+    return { ...node, leakPackets: status?.leakPackets ?? 0, repairs: status?.repairs ?? 0, configSignedAt: status?.configSignedAt ?? null, alarms: [...(status?.alarms ?? [])], isBehind: state.live !== null && node.generation < state.live.generation };
   });
 }
 

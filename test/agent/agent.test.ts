@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createLog, VirtualClock } from '../../src/base/index.ts';
 import { siteId } from '../../src/model/index.ts';
-import { createAgent, createMemoryOutbox } from '../../agent/index.ts';
+import { createAgent, createMemoryConfigStore, createMemoryOutbox } from '../../agent/index.ts';
+import type { StoredConfig } from '../../agent/sync/index.ts';
 import { startNode, startPair, testCredentials as credentials } from '../support/agent-pair.ts';
 import { createTestNet } from '../support/agent-ports.ts';
 import { berlin, configOf, paris, signedForTest, t1, t2, t3, tunnelOf, verifyForTest } from '../support/node-configs.ts';
@@ -259,6 +260,42 @@ describe('an agent that is offered a config', () => {
     expect(node.agent.runtime().drift.join()).toContain('AGENT_PLAN_STALE');
     await node.want(good, 5);
     expect(node.agent.runtime().drift.join()).not.toContain('AGENT_PLAN_STALE');
+  });
+
+  it('takes it after all once the full disk that it could not be kept on has space again, though it is not sent again', async () => {
+    const clock = new VirtualClock();
+    const net = createTestNet(clock);
+    const kept = createMemoryConfigStore();
+    let isFull = true;
+    const configs = { load: () => kept.load(), save: (stored: StoredConfig) => (isFull ? Promise.reject(new Error('ENOSPC: no space left on device')) : kept.save(stored)) };
+    const agent = createAgent({ node: berlin, stateDir: '/nowhere', ports: net.ports(berlin), clock, log, credentials, verify: verifyForTest, send: () => undefined, storage: { configs, outbox: createMemoryOutbox() } });
+    await agent.start();
+    await agent.receive({ type: 'desired', config: signedForTest(good, 5) });
+    await clock.advance(20_000);
+    expect(agent.runtime()).toMatchObject({ generation: 0, drift: [expect.stringContaining('no space left') as string, 'no config yet'] });
+    isFull = false;
+    await clock.advance(6_000);
+    expect(agent.runtime()).toMatchObject({ generation: 5 });
+    expect(agent.runtime().drift.join()).not.toContain('refused');
+    await agent.stop();
+  });
+
+  it('runs its stored config later when it cannot be verified at first, without an engine', async () => {
+    const clock = new VirtualClock();
+    const net = createTestNet(clock);
+    const configs = createMemoryConfigStore();
+    const signed = signedForTest(good, 5);
+    await configs.save({ generation: 5, commit: signed.commit, signed, earlier: [] });
+    let isTmpFull = true;
+    const verify: typeof verifyForTest = (config) => (isTmpFull ? Promise.reject(new Error('ENOSPC: no space left on device, mkdtemp')) : verifyForTest(config));
+    const agent = createAgent({ node: berlin, stateDir: '/nowhere', ports: net.ports(berlin), clock, log, credentials, verify, send: () => undefined, storage: { configs, outbox: createMemoryOutbox() } });
+    await agent.start();
+    await clock.advance(12_000);
+    expect(agent.runtime().generation).toBe(0);
+    isTmpFull = false;
+    await clock.advance(6_000);
+    expect(agent.runtime().generation).toBe(5);
+    await agent.stop();
   });
 
   it('does not run what it could not keep', async () => {

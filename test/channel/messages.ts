@@ -33,6 +33,8 @@ export const MESSAGES = {
     tunnels: [{ tunnel, ikeState: 'ESTABLISHED', childState: null, pathState: 'up' }],
     leakPackets: 0,
     repairs: 0,
+    configSignedAt: 1_767_571_000_000,
+    alarms: ['no engine for 2 h'],
   },
   event: { type: 'event', event: { kind: 'path-down', tunnel, at: 1, lanesSwitched: 2 } },
 } as const satisfies Record<string, AgentMessage>;

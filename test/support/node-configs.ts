@@ -60,13 +60,13 @@ export function configOf(node: typeof berlin, tunnels: readonly TunnelId[], lane
 }
 
 /** A SignedConfig whose blob is JSON; `verifyForTest` is its verifier. Where signatures matter, tests use real ones. */
-export function signedForTest(config: NodeConfig, generation: number, salt = ''): SignedConfig {
-  const blob = Buffer.from(JSON.stringify({ generation, config, salt })).toString('base64');
+export function signedForTest(config: NodeConfig, generation: number, salt = '', signedAt = 0): SignedConfig {
+  const blob = Buffer.from(JSON.stringify({ generation, config, salt, signedAt })).toString('base64');
   return { schema: 'foremesh/signed-config/v1', node: config.node, commit: createHash('sha1').update(blob).digest('hex'), commitObject: '', trees: ['', '', ''], blob };
 }
 
-export async function verifyForTest(signed: SignedConfig): Promise<{ generation: number; commit: string; config: NodeConfig }> {
+export async function verifyForTest(signed: SignedConfig): Promise<{ generation: number; commit: string; signedAt: number; config: NodeConfig }> {
   if (createHash('sha1').update(signed.blob).digest('hex') !== signed.commit) throw new ForemeshError('AGENT_PLAN_INVALID', { what: 'the blob does not have the id of the commit', fix: 'none' });
-  const { generation, config } = JSON.parse(Buffer.from(signed.blob, 'base64').toString('utf8')) as { generation: number; config: NodeConfig };
-  return { generation, commit: signed.commit, config };
+  const { generation, signedAt = 0, config } = JSON.parse(Buffer.from(signed.blob, 'base64').toString('utf8')) as { generation: number; signedAt?: number; config: NodeConfig };
+  return { generation, commit: signed.commit, signedAt, config };
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { formatFinding } from '../../base/index.ts';
+import { formatFinding, systemClock } from '../../base/index.ts';
 import type { EngineView } from '../../reconcile/index.ts';
 import { ask } from '../engine-client.ts';
 import { colors, printResult, renderTable } from '../output.ts';
@@ -9,7 +9,7 @@ import { withEngine } from '../with-engine.ts';
 type Status = Pick<EngineView, 'mesh' | 'live' | 'intentCommit' | 'findings' | 'tunnels' | 'metrics' | 'forecastModel' | 'training'> & {
   schema: string;
   status: { state: string; reason: string; since: string };
-  nodes: (Omit<EngineView['nodes'][number], 'lastSeenAt'> & { lastSeenAt: string | null })[];
+  nodes: (Omit<EngineView['nodes'][number], 'lastSeenAt' | 'configSignedAt'> & { lastSeenAt: string | null; configSignedAt: string | null })[];
   proposals: { id: number; title: string }[];
   overrides: { id: string; why: string; until: string }[];
 };
@@ -27,8 +27,8 @@ function renderStatus(status: Status): string {
     `${paint(status.status.state)}  ${status.status.reason}`,
     `mesh ${status.mesh ?? '-'}  generation ${status.live?.generation ?? '-'} (${status.live?.commit.slice(0, 10) ?? 'none'}: ${status.live?.cause ?? '-'})  intent ${status.intentCommit?.slice(0, 10) ?? '-'}  model ${status.forecastModel ?? '-'} (${status.training.state})`,
     renderTable(
-      ['node', 'connected', 'generation', 'drift', 'set right'],
-      status.nodes.map((node) => [node.node, node.connected ? 'yes' : colors.red(`no, last seen ${node.lastSeenAt ?? 'never'}`), node.isBehind ? colors.yellow(`${node.generation} behind`) : node.generation, node.drift.join('; ') || null, node.repairs === 0 ? null : colors.yellow(`${node.repairs} times`)]),
+      ['node', 'connected', 'generation', 'plan age', 'drift', 'set right'],
+      status.nodes.map((node) => [node.node, node.connected ? 'yes' : colors.red(`no, last seen ${node.lastSeenAt ?? 'never'}`), node.isBehind ? colors.yellow(`${node.generation} behind`) : node.generation, ageOf(node.configSignedAt), node.drift.join('; ') || null, node.repairs === 0 ? null : colors.yellow(`${node.repairs} times`)]),
     ),
     renderTable(
       ['tunnel', 'path', 'state', 'IKE / CHILD', 'latency', 'loss', 'Mbit/s', 'why'],
@@ -43,10 +43,18 @@ function renderStatus(status: Status): string {
         tunnel.reason,
       ]),
     ),
+    ...status.nodes.flatMap(({ node, alarms }) => alarms.map((alarm) => colors.red(`${node}: ${alarm}`))),
     ...status.tunnels.flatMap(({ tunnel, disagreement }) => (disagreement === null ? [] : [colors.yellow(`the ends of ${tunnel} disagree: ${disagreement}`)])),
     ...status.proposals.map(({ id, title }) => colors.yellow(`proposal ${id} waits: ${title}`)),
     ...status.overrides.map(({ id, why, until }) => `override ${id} until ${until}: ${why}`),
     ...status.findings.map(formatFinding),
   ];
   return sections.join('\n\n');
+}
+
+/** `3 d`, `5 h`, `12 min`; null when the node runs no plan. */
+function ageOf(signedAt: string | null): string | null {
+  if (signedAt === null) return null;
+  const minutes = Math.max(0, Math.floor((systemClock.now() - Date.parse(signedAt)) / 60_000));
+  return minutes >= 2880 ? `${Math.floor(minutes / 1440)} d` : minutes >= 120 ? `${Math.floor(minutes / 60)} h` : `${minutes} min`;
 }

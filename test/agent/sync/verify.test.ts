@@ -40,7 +40,7 @@ function withCommitText(change: (text: string) => string): SignedConfig {
 
 describe('a config from the engine', () => {
   it('is taken with its generation, parent and decision', async () => {
-    expect(await verify(good)).toEqual({ commit: good.commit, generation: 7, parent: 'none', decision: 'auto', config: EXAMPLE_CONFIG });
+    expect(await verify(good)).toEqual({ commit: good.commit, generation: 7, parent: 'none', decision: 'auto', signedAt: AT, config: EXAMPLE_CONFIG });
   });
 
   it('may name the parent that its commit has, and no other', async () => {
