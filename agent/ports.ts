@@ -137,6 +137,12 @@ export interface LanePort {
   close(): void;
 }
 
+/** Packets of traffic through tunnels, read at this moment or a few milliseconds before; for comparing both ends. */
+export interface TrafficPort {
+  /** Null when this tunnel's cannot be counted. */
+  counts(tunnel: TunnelId): { sent: number; received: number } | null;
+}
+
 /** Carries probe packets inside one tunnel, between the two overlay addresses. */
 export interface ProbeSocket {
   send(packet: Uint8Array): void;

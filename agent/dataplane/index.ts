@@ -12,3 +12,4 @@ export * from './names.ts';
 export * from './observe.ts';
 export * from './port.ts';
 export * from './ruleset.ts';
+export * from './traffic-counter.ts';

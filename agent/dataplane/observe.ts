@@ -2,6 +2,7 @@ import { isIPv4 } from 'node:net';
 import { digest, ForemeshError } from '../../src/base/index.ts';
 import { NFT_TABLE } from './names.ts';
 import type { Machine } from './machine.ts';
+import { type InterfaceCounters, parseNetDev } from './net-dev.ts';
 
 /** What the kernel has now, as far as it concerns us. */
 export interface Observed {
@@ -78,13 +79,8 @@ function readLink({ ifname, flags, mtu, address, linkinfo }: IpLink): ObservedLi
 }
 
 /** Interface counters by name. `/proc/net/dev`: name, then eight figures received and eight sent, bytes and packets first. */
-export async function readTraffic(machine: Machine): Promise<{ name: string; rxBytes: number; txBytes: number; rxPackets: number; txPackets: number }[]> {
-  const lines = (await machine.readNetDev()).split('\n').slice(2);
-  return lines.flatMap((line) => {
-    const [name = '', figures = ''] = line.split(':');
-    const [rxBytes, rxPackets, , , , , , , txBytes, txPackets] = figures.trim().split(/\s+/).map(Number);
-    return txPackets === undefined ? [] : [{ name: name.trim(), rxBytes: rxBytes!, txBytes: txBytes!, rxPackets: rxPackets!, txPackets }];
-  });
+export async function readTraffic(machine: Machine): Promise<InterfaceCounters[]> {
+  return parseNetDev(await machine.readNetDev());
 }
 
 /** Our table as `nft` lists it; null when it does not exist. */

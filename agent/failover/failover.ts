@@ -1,6 +1,6 @@
 import type { Clock, Log, Rng } from '../../src/base/index.ts';
 import type { PathState, ProbeSettings, Steering, TunnelId } from '../../src/model/index.ts';
-import type { LanePort, LaneWanted, ProbePort } from '../ports.ts';
+import type { LanePort, LaneWanted, ProbePort, TrafficPort } from '../ports.ts';
 import { createProbeSet, type PathWindow, type ProbeView } from '../probe/index.ts';
 import { healthOf } from './health.ts';
 import { changedLanes, chooseLanes } from './lanes.ts';
@@ -52,6 +52,7 @@ export type StartFailover = (events: FailoverEvents) => Failover;
 
 export interface FailoverDeps {
   probes: ProbePort;
+  traffic: TrafficPort;
   lanes: LanePort;
   clock: Clock;
   rng: Rng;
@@ -64,7 +65,7 @@ const NO_LANES: LaneTable = { inForce: [], tunnels: [], adopted: [], lanes: [], 
 /** A fail-over in this very thread. */
 export function createFailover(deps: FailoverDeps): Failover {
   const { events } = deps;
-  const probes = createProbeSet({ port: deps.probes, clock: deps.clock, rng: deps.rng, log: deps.log, onChange, onPeer });
+  const probes = createProbeSet({ port: deps.probes, traffic: deps.traffic, clock: deps.clock, rng: deps.rng, log: deps.log, onChange, onPeer });
   let renewing: ReadonlySet<TunnelId> = new Set();
   let table = NO_LANES;
   let current: readonly LaneWanted[] = [];

@@ -4,6 +4,7 @@ import { canonicalJson, createRng, ForemeshError, type Log, messageOf, systemClo
 import type { TunnelId } from '../../src/model/index.ts';
 import { createLaneWriter } from '../dataplane/lane-writer.ts';
 import { localMachine } from '../dataplane/machine.ts';
+import { createTrafficCounter } from '../dataplane/traffic-counter.ts';
 import type { PathWindow } from '../probe/index.ts';
 import { createUdpProbePort } from '../probe/udp-socket.ts';
 import { createFailover } from './failover.ts';
@@ -25,6 +26,7 @@ const runs = new Map<TunnelId, number>();
 let told = '';
 const failover = createFailover({
   probes: createUdpProbePort({ port: settings.probePort }),
+  traffic: createTrafficCounter(systemClock),
   lanes: createLaneWriter({ machine: localMachine, clock: systemClock, log }),
   clock: systemClock,
   rng: createRng(settings.seed),

@@ -1,8 +1,10 @@
 // In: a tunnel with its two overlay addresses, a ProbePort, a clock. Out: up, degraded or down, and what was measured.
 // Start reading at session.ts (one end of one tunnel and its verdict), then packet.ts (what goes over the wire).
-// quality.ts tells a brown-out from chance, window.ts fills the path samples, probe-set.ts keeps one session a tunnel.
+// liveness.ts tells silence, quality.ts and traffic-loss.ts a brown-out from chance, damping.ts keeps a path from flapping;
+// peer.ts is the other end's word, window.ts fills the path samples, probe-set.ts keeps one session a tunnel.
 // udp-socket.ts is the real ProbePort; everything else has neither sockets nor a clock of its own.
 // Others import from this file only.
+export * from './damping.ts';
 export * from './packet.ts';
 export * from './probe-set.ts';
 export * from './session.ts';

@@ -1,4 +1,4 @@
-/** What two ends of one tunnel say to each other; 40 bytes, big endian, inside the tunnel. */
+/** What two ends of one tunnel say to each other, inside the tunnel. */
 export interface ProbePacket {
   /** `probe` asks, `echo` answers with the same sequence and time, `pause` says "my agent goes away, forwarding stays". */
   kind: 'probe' | 'echo' | 'pause';
@@ -6,13 +6,19 @@ export interface ProbePacket {
   inUse: boolean;
   /** The sender has missed enough answers to call the path broken. */
   broken: boolean;
+  /** The sender's own figures show a brown-out. */
+  degraded: boolean;
   /** The sender wants this tunnel's keys made anew and asks to use another one meanwhile. */
   renews: boolean;
   /** Chosen anew by every start of a session, so that counters of different lives are never compared. */
   session: number;
   sequence: number;
-  /** Monotonic time of the prober when it sent the probe, µs; an echo returns it unchanged. */
+  /** Time of the prober when it sent the probe, µs since 1970, steady within a session; an echo returns it unchanged. */
   sentUs: number;
+  /** In an echo: the reflector's own time when it answered, µs since 1970; else as `sentUs`. */
+  answeredUs: number;
+  /** Packets of traffic (not probes) through the tunnel's interfaces; null when somebody cannot count. */
+  traffic: TrafficCounts | null;
   /** The session that `peerReceived` and `peerHighest` count; 0 when nothing was heard yet. */
   peerSession: number;
   /** Probes of that session that reached the sender, and the highest sequence among them. */
@@ -22,28 +28,74 @@ export interface ProbePacket {
   pauseMs: number;
 }
 
-export const PROBE_PACKET_BYTES = 40;
-const MAGIC = 0x464d5052; // FMPR
-const VERSION = 1;
+/** Direct Measurement (RFC 8972 §4.5), modulo 2^32: into the tunnel before the probe; out of it, and into it, at the reflector when it answered. */
+export interface TrafficCounts {
+  senderSent: number;
+  reflectorReceived: number;
+  reflectorSent: number;
+}
+
+/**
+ * A STAMP test packet in unauthenticated mode (RFC 8762 §4.2.1, §4.3.1; it travels inside ESP), with two TLVs of RFC 8972:
+ * Direct Measurement, and one of private use for what the two agents agree on. 88 bytes, both ways the same.
+ *
+ * | byte | probe | echo |
+ * | --- | --- | --- |
+ * | 0 | sequence | sequence |
+ * | 4 | time (NTP) | time of the answer |
+ * | 12, 14 | error estimate, SSID | the same |
+ * | 16 | 0 | time of arrival |
+ * | 24, 28, 36 | 0 | sequence, time and error estimate of the probe |
+ * | 40 | 0 | TTL of the probe: 255, not known |
+ * | 44 | TLV 5: sender sent, reflector received, reflector sent | the same, filled in |
+ * | 60 | TLV 252: version, kind, flags, session, peer's session, received, highest, pause | |
+ */
+export const PROBE_PACKET_BYTES = 88;
+
 const KINDS = ['probe', 'echo', 'pause'] as const;
 const IN_USE = 1;
 const BROKEN = 2;
-const RENEWS = 4;
+const DEGRADED = 4;
+const COUNTS = 8;
+const RENEWS = 16;
+const VERSION = 2;
+const DIRECT_MEASUREMENT = 5;
+const PRIVATE_USE = 252;
+/** Set by a sender in every TLV, cleared by a reflector that understood it (RFC 8972 §4). */
+const UNRECOGNIZED = 0x80;
+/** Not synchronized to UTC, within 2^0 s: scale 32, multiplier 1. */
+const ERROR_ESTIMATE = 0x2001;
+const NTP_OFFSET_SECONDS = 2_208_988_800;
+const TWO_32 = 2 ** 32;
 
 export function encodeProbe(packet: ProbePacket): Uint8Array {
   const bytes = new Uint8Array(PROBE_PACKET_BYTES);
   const view = new DataView(bytes.buffer);
-  view.setUint32(0, MAGIC);
-  view.setUint8(4, VERSION);
-  view.setUint8(5, KINDS.indexOf(packet.kind));
-  view.setUint8(6, (packet.inUse ? IN_USE : 0) | (packet.broken ? BROKEN : 0) | (packet.renews ? RENEWS : 0));
-  view.setUint32(8, packet.session);
-  view.setUint32(12, packet.sequence);
-  view.setBigUint64(16, BigInt(Math.max(0, Math.round(packet.sentUs))));
-  view.setUint32(24, packet.peerSession);
-  view.setUint32(28, packet.peerReceived);
-  view.setUint32(32, packet.peerHighest);
-  view.setUint32(36, packet.pauseMs);
+  const isEcho = packet.kind === 'echo';
+  view.setUint32(0, packet.sequence);
+  setNtp(view, 4, isEcho ? packet.answeredUs : packet.sentUs);
+  view.setUint16(12, ERROR_ESTIMATE);
+  view.setUint16(14, (packet.session & 0xffff) || 1);
+  if (isEcho) {
+    setNtp(view, 16, packet.answeredUs);
+    view.setUint32(24, packet.sequence);
+    setNtp(view, 28, packet.sentUs);
+    view.setUint16(36, ERROR_ESTIMATE);
+    view.setUint8(40, 255);
+  }
+  setTlv(view, 44, DIRECT_MEASUREMENT, 12, isEcho);
+  view.setUint32(48, packet.traffic?.senderSent ?? 0);
+  view.setUint32(52, packet.traffic?.reflectorReceived ?? 0);
+  view.setUint32(56, packet.traffic?.reflectorSent ?? 0);
+  setTlv(view, 60, PRIVATE_USE, 24, isEcho);
+  view.setUint8(64, VERSION);
+  view.setUint8(65, KINDS.indexOf(packet.kind));
+  view.setUint8(66, (packet.inUse ? IN_USE : 0) | (packet.broken ? BROKEN : 0) | (packet.degraded ? DEGRADED : 0) | (packet.traffic ? COUNTS : 0) | (packet.renews ? RENEWS : 0));
+  view.setUint32(68, packet.session);
+  view.setUint32(72, packet.peerSession);
+  view.setUint32(76, packet.peerReceived);
+  view.setUint32(80, packet.peerHighest);
+  view.setUint32(84, packet.pauseMs);
   return bytes;
 }
 
@@ -51,20 +103,46 @@ export function encodeProbe(packet: ProbePacket): Uint8Array {
 export function decodeProbe(bytes: Uint8Array): ProbePacket | null {
   if (bytes.byteLength !== PROBE_PACKET_BYTES) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const kind = KINDS[view.getUint8(5)];
-  if (view.getUint32(0) !== MAGIC || view.getUint8(4) !== VERSION || kind === undefined) return null;
-  const flags = view.getUint8(6);
+  const kind = KINDS[view.getUint8(65)];
+  if (!isTlv(view, 44, DIRECT_MEASUREMENT, 12) || !isTlv(view, 60, PRIVATE_USE, 24) || view.getUint8(64) !== VERSION || kind === undefined) return null;
+  const flags = view.getUint8(66);
+  const isEcho = kind === 'echo';
   return {
     kind,
     inUse: (flags & IN_USE) !== 0,
     broken: (flags & BROKEN) !== 0,
+    degraded: (flags & DEGRADED) !== 0,
     renews: (flags & RENEWS) !== 0,
-    session: view.getUint32(8),
-    sequence: view.getUint32(12),
-    sentUs: Number(view.getBigUint64(16)),
-    peerSession: view.getUint32(24),
-    peerReceived: view.getUint32(28),
-    peerHighest: view.getUint32(32),
-    pauseMs: view.getUint32(36),
+    session: view.getUint32(68),
+    sequence: view.getUint32(isEcho ? 24 : 0),
+    sentUs: getNtp(view, isEcho ? 28 : 4),
+    answeredUs: getNtp(view, 4),
+    traffic: (flags & COUNTS) === 0 ? null : { senderSent: view.getUint32(48), reflectorReceived: view.getUint32(52), reflectorSent: view.getUint32(56) },
+    peerSession: view.getUint32(72),
+    peerReceived: view.getUint32(76),
+    peerHighest: view.getUint32(80),
+    pauseMs: view.getUint32(84),
   };
+}
+
+function setTlv(view: DataView, at: number, type: number, length: number, isEcho: boolean): void {
+  view.setUint8(at, isEcho ? 0 : UNRECOGNIZED);
+  view.setUint8(at + 1, type);
+  view.setUint16(at + 2, length);
+}
+
+function isTlv(view: DataView, at: number, type: number, length: number): boolean {
+  return view.getUint8(at + 1) === type && view.getUint16(at + 2) === length;
+}
+
+/** 32 bits of seconds since 1900 and 32 bits of their fraction (RFC 5905 §6); good for 136 years from 1970 on. */
+function setNtp(view: DataView, at: number, us: number): void {
+  const whole = Math.max(0, Math.round(us));
+  view.setUint32(at, (Math.floor(whole / 1e6) + NTP_OFFSET_SECONDS) % TWO_32);
+  view.setUint32(at + 4, Math.ceil(((whole % 1e6) * TWO_32) / 1e6));
+}
+
+function getNtp(view: DataView, at: number): number {
+  const seconds = (view.getUint32(at) + TWO_32 - NTP_OFFSET_SECONDS) % TWO_32;
+  return seconds * 1e6 + Math.floor((view.getUint32(at + 4) * 1e6) / TWO_32);
 }

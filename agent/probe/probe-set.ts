@@ -1,12 +1,14 @@
 import type { Clock, Log, Rng } from '../../src/base/index.ts';
 import { messageOf } from '../../src/base/index.ts';
 import type { PathState, ProbeSettings, TunnelId } from '../../src/model/index.ts';
-import type { ProbePort, ProbeSocket } from '../ports.ts';
+import type { ProbePort, ProbeSocket, TrafficPort } from '../ports.ts';
+import type { FallMemory } from './damping.ts';
 import { createProbeSession, type ProbeSession } from './session.ts';
 import type { PathWindow } from './window.ts';
 
 export interface ProbeSetDeps {
   port: ProbePort;
+  traffic: TrafficPort;
   clock: Clock;
   rng: Rng;
   log: Log;
@@ -55,13 +57,13 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
   let started = 0;
   let closed = false;
   const reported = new Set<TunnelId>();
-  /** When the session of a path that was down ended, monotonic ms. */
-  const fallenAtMs = new Map<TunnelId, number>();
+  /** Of paths that were down when their session ended. */
+  const fallen = new Map<TunnelId, { memory: FallMemory; endedAtMs: number }>();
 
   const end = (tunnel: TunnelId): void => {
     const found = running.get(tunnel);
     running.delete(tunnel);
-    if (found?.session.state() === 'down' && found.session.wasEverUp()) fallenAtMs.set(tunnel, deps.clock.monotonicMs());
+    if (found?.session.state() === 'down' && found.session.wasEverUp()) fallen.set(tunnel, { memory: found.session.fallMemory(), endedAtMs: deps.clock.monotonicMs() });
     found?.session.close();
     found?.socket.close();
   };
@@ -94,10 +96,11 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
           socket.close();
           return;
         }
-        const hasFallen = deps.clock.monotonicMs() - (fallenAtMs.get(tunnel) ?? Number.NEGATIVE_INFINITY) < FALLEN_MS;
-        fallenAtMs.delete(tunnel);
+        const before = fallen.get(tunnel);
+        fallen.delete(tunnel);
         const session = createProbeSession({
-          hasFallen,
+          ...(before && deps.clock.monotonicMs() - before.endedAtMs < FALLEN_MS ? { fallen: before.memory } : {}),
+          traffic: () => deps.traffic.counts(tunnel),
           settings,
           clock: deps.clock,
           session: deps.rng.fork(`session ${tunnel} ${started++}`).integer(0xffff_fffe) + 1,

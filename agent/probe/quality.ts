@@ -1,3 +1,5 @@
+import type { TrafficLoss } from './traffic-loss.ts';
+
 /**
  * Tells a brown-out from chance. Every probe adds to a running sum the evidence that it came from a path that loses
  * `LOSS_BAD` rather than `LOSS_USUAL` of round trips (CUSUM, Page 1954); beyond `ALARM` the path is degraded.
@@ -14,12 +16,26 @@ const RECENT_WEIGHT = 1 / 50;
 /** A degraded path is well again below this smoothed loss; entering needs the alarm, so there is hysteresis. */
 const LOSS_WELL = 0.06;
 
+/**
+ * Real traffic towards the peer, by both ends' counters, is evidence too: usual and bad loss of one direction. Losses of a
+ * burst hang together, so one window counts for no more than a third of an alarm.
+ */
+const TRAFFIC_USUAL = 0.03;
+const TRAFFIC_BAD = 0.1;
+const TRAFFIC_EVIDENCE_MAX = ALARM / 2.9;
+const TRAFFIC_ACQUITTAL_MAX = 3;
+/** Its weight in the smoothed loss grows with the packets of the window, up to a quarter. */
+const TRAFFIC_WEIGHT_PACKETS = 400;
+const TRAFFIC_WEIGHT_MAX = 0.25;
+
 /** Each says how much its probe weighs: 1 on the beat, less for one of many in a short time, whose fates hang together. */
 export interface LossWatch {
   answered(weight: number): void;
   lost(weight: number): void;
   /** An answer that came after its probe had been counted as lost. */
   lateAnswer(weight: number): void;
+  /** A window of real traffic. */
+  traffic(loss: TrafficLoss): void;
   isAlarmed(): boolean;
   /** A good part of the way to an alarm: worth a closer look. */
   isSuspicious(): boolean;
@@ -40,6 +56,11 @@ export function createLossWatch(): LossWatch {
     lateAnswer(weight) {
       evidence = Math.max(0, evidence - weight * STEP_LOST);
       recentRatio = Math.max(0, recentRatio - RECENT_WEIGHT * weight);
+    },
+    traffic({ sent, lost }) {
+      const gained = lost * Math.log(TRAFFIC_BAD / TRAFFIC_USUAL) + (sent - lost) * Math.log((1 - TRAFFIC_BAD) / (1 - TRAFFIC_USUAL));
+      recentRatio += Math.min(TRAFFIC_WEIGHT_MAX, sent / TRAFFIC_WEIGHT_PACKETS) * (lost / sent - recentRatio);
+      evidence = Math.max(0, evidence + Math.min(TRAFFIC_EVIDENCE_MAX, Math.max(-TRAFFIC_ACQUITTAL_MAX, gained)));
     },
     isAlarmed: () => evidence >= ALARM,
     isSuspicious: () => evidence >= ALARM / 4,

@@ -32,7 +32,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
   lan: object({ interface: interfaceName, address: hostPrefix, prefixes }),
   uplinks: list(object({ name, interface: interfaceName, address }), 64),
   protectedPrefixes: prefixes,
-  probe: object({ intervalMs: integer(1, 60_000), downAfter: integer(1, 1000), holdDownMs: integer(0, DAY_MS) }),
+  probe: object({ intervalMs: integer(1, 60_000), downAfter: integer(1, 1000), holdDownMs: integer(0, DAY_MS), holdDownMaxMs: integer(0, DAY_MS) }),
   sampleIntervalMs: integer(10, DAY_MS),
   classes: list(
     object({

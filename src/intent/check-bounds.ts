@@ -10,6 +10,7 @@ const DURATIONS: readonly [IntentKind, string, string, string][] = [
   ['Mesh', '/forecast/slot', '500ms', '1d'],
   ['Mesh', '/probe/interval', '10ms', '10s'],
   ['Mesh', '/probe/holdDown', '0s', '1h'],
+  ['Mesh', '/probe/holdDownMax', '0s', '24h'],
   ['Mesh', '/telemetry/sampleInterval', '100ms', '10m'],
   ['Mesh', '/vetoFor', '1s', '30d'],
   ['TrafficClass', '/sla/latencyMax', '1ms', '1m'],

@@ -10,7 +10,7 @@ export interface MeshDocument {
   idleTimeout: string;
   hold: string;
   forecast: { slot: string; slotsPerDay: number; horizonSlots: number; provision: ForecastSettings['provision'] };
-  probe: { interval: string; downAfter: number; holdDown: string };
+  probe: { interval: string; downAfter: number; holdDown: string; holdDownMax: string };
   telemetry: { sampleInterval: string };
   autoApply: { tunnelsMax: number; sitesMax: number; trafficShareMax: string; changesPerHourMax: number };
   vetoFor: string;

@@ -100,6 +100,7 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
           interval: field('duration', 'Time between two probes.', '50ms'),
           downAfter: integer(2, 100, 'So many missed probes in a row mean that the path is down.', 4),
           holdDown: field('duration', 'Clean time before traffic returns to a path.', '60s'),
+          holdDownMax: field('duration', 'For a path that keeps failing the clean time doubles each time, up to this; less than holdDown means no doubling.', '10m'),
         },
         [],
         { default: {} },

@@ -44,6 +44,8 @@ export interface ProbeSettings {
   downAfter: number;
   /** Clean time before traffic returns to a path, ms. */
   holdDownMs: number;
+  /** For a path that keeps failing the clean time doubles each time, up to this, ms. */
+  holdDownMaxMs: number;
 }
 
 export interface Site {

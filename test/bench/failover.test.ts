@@ -11,7 +11,7 @@ describe('the fail-over bench', () => {
   });
 
   it('counts verdicts on a lossy path, none on a clean one, and the same ones for the same seed', async () => {
-    const settings = { intervalMs: 50, downAfter: 3, holdDownMs: 1000 };
+    const settings = { intervalMs: 50, downAfter: 3, holdDownMs: 1000, holdDownMaxMs: 1000 };
     expect(await countFalseFailovers(settings, 0, 0.1, 'a')).toBe(0);
     const lossy = await countFalseFailovers(settings, 0.3, 0.1, 'a');
     expect(lossy).toBeGreaterThan(10);

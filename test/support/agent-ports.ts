@@ -102,7 +102,7 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
       close: () => undefined,
     };
     return {
-      failover: (events) => createFailover({ probes, lanes, clock, rng: createRng(`${seed} ${node} ${clock.now()}`), log: createLog('failover', 'silent'), events }),
+      failover: (events) => createFailover({ probes, traffic: { counts: () => null }, lanes, clock, rng: createRng(`${seed} ${node} ${clock.now()}`), log: createLog('failover', 'silent'), events }),
       ipsec: {
         async loadCredentials(credentials) {
           daemon();

@@ -38,7 +38,7 @@ function intentOf(sites: readonly SiteSketch[]): Intent {
       idleTimeoutMs: 60_000,
       holdMs: 10_000,
       forecast: { slotMs: 5000, slotsPerDay: 48, horizonSlots: 6, provision: 'p90' },
-      probe: { intervalMs: 50, downAfter: 3, holdDownMs: 700 },
+      probe: { intervalMs: 50, downAfter: 3, holdDownMs: 700, holdDownMaxMs: 700 },
       telemetry: { sampleIntervalMs: 1000 },
       autoApply: { tunnelsMax: 4, sitesMax: 3, trafficShareMax: 0.3, changesPerHourMax: 60 },
       vetoMs: 86_400_000,

@@ -30,7 +30,7 @@ utilisationMax: 80%
 idleTimeout: 1h
 hold: 1s
 forecast: { slot: 1m, slotsPerDay: 1440, horizonSlots: 4, provision: p95 }
-probe: { interval: ${intervalMs}ms, downAfter: ${downAfter}, holdDown: 1s }
+probe: { interval: ${intervalMs}ms, downAfter: ${downAfter}, holdDown: 1s, holdDownMax: 1s }
 telemetry: { sampleInterval: 1s }
 autoApply: { tunnelsMax: 100, sitesMax: 100, trafficShareMax: 100%, changesPerHourMax: 10000 }
 vetoFor: 1m

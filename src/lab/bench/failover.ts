@@ -93,7 +93,7 @@ export async function benchFailover(options: FailoverBenchOptions): Promise<Fail
   const result: FailoverBenchResult = { schema: 'foremesh/bench-failover/v1', probe, packetsPerSecond: PACKETS_PER_SECOND, scenarios: {}, falseFailovers: {} };
   for (const lossRatio of options.falseHours > 0 ? LOSSES : []) {
     onProgress(`false fail-overs at ${lossRatio * 100} % loss`);
-    result.falseFailovers[String(roundTo(lossRatio * 100, 3))] = await countFalseFailovers({ ...probe, holdDownMs: 1000 }, lossRatio, options.falseHours, options.seed, signal);
+    result.falseFailovers[String(roundTo(lossRatio * 100, 3))] = await countFalseFailovers({ ...probe, holdDownMs: 1000, holdDownMaxMs: 1000 }, lossRatio, options.falseHours, options.seed, signal);
   }
   if (scenarios.length === 0) return result;
   const mesh = await createBenchMesh(options.sourceDir, probe);

@@ -23,6 +23,7 @@ export async function countFalseFailovers(settings: ProbeSettings, lossRatio: nu
   };
   const near: ProbeSession = createProbeSession({ settings, clock, session: 1, send: link(rng.fork('forward'), () => far), onChange: note });
   const far: ProbeSession = createProbeSession({ settings, clock, session: 2, send: link(rng.fork('reverse'), () => near), onChange: note });
+  for (const end of [near, far]) end.setInUse(true); // probed as a path that carries traffic
   await clock.advance(10_000);
   isWatched = true;
   for (let minute = 0; minute < hours * 60; minute++) {

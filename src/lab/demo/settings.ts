@@ -31,6 +31,7 @@ probe:
   interval: 100ms
   downAfter: 7
   holdDown: 5s
+  holdDownMax: 20s
 telemetry:
   sampleInterval: 1s
 autoApply:

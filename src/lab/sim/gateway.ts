@@ -40,7 +40,7 @@ export class SimGateway {
     this.ports = {
       ipsec: this.#daemon.port,
       dataplane: this.#kernel.port,
-      failover: (events) => createFailover({ probes, lanes: this.#kernel.lanePort, clock: mesh.clock, rng: createRng(`${mesh.seed}/${node}/${mesh.clock.now()}`), log: mesh.log, events }),
+      failover: (events) => createFailover({ probes, traffic: this.#kernel.trafficPort, lanes: this.#kernel.lanePort, clock: mesh.clock, rng: createRng(`${mesh.seed}/${node}/${mesh.clock.now()}`), log: mesh.log, events }),
     };
   }
 

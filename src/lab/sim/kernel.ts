@@ -1,4 +1,4 @@
-import type { DataplanePort, DataplaneWanted, LanePort, LaneWanted } from '../../../agent/ports.ts';
+import type { DataplanePort, DataplaneWanted, LanePort, LaneWanted, TrafficPort } from '../../../agent/ports.ts';
 import { canonicalJson, hash32 } from '../../base/index.ts';
 import type { ClassId, NodeConfig, NodeId, SiteId, TrafficMatch, TunnelId } from '../../model/index.ts';
 import { ESP_OVERHEAD_BYTES, type SimDaemon } from './daemon.ts';
@@ -35,6 +35,12 @@ export interface SimKernelOptions {
 /** Forwarding of one gateway, behind the agent's own port: traffic needs an SA and an interface at both ends, and leaves in no other way. */
 export class SimKernel {
   readonly port: DataplanePort;
+  readonly trafficPort: TrafficPort = {
+    counts: (tunnel) => {
+      const { txPackets: sent, rxPackets: received } = this.#countOf(tunnel);
+      return { sent, received };
+    },
+  };
   readonly lanePort: LanePort = {
     switchLanes: (lanes) => {
       for (const lane of lanes) this.#lanes.set(lane.mark, lane);

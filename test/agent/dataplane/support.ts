@@ -17,7 +17,7 @@ export const CONFIG: NodeConfig = {
     { name: 'dsl', interface: 'isp2', address: '100.64.2.1' },
   ],
   protectedPrefixes: ['10.0.0.0/8'],
-  probe: { intervalMs: 50, downAfter: 3, holdDownMs: 700 },
+  probe: { intervalMs: 50, downAfter: 3, holdDownMs: 700, holdDownMaxMs: 700 },
   sampleIntervalMs: 1000,
   classes: [
     { id: classId('voice'), priority: 0, match: [{ protocol: 'udp', ports: [{ from: 5000, to: 5099 }, { from: 6000, to: 6000 }], dscp: [46] }] },

@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { type Clock, VirtualClock } from '../../../src/base/index.ts';
-import { createProbeSession, decodeProbe, encodeProbe, PROBE_PACKET_BYTES, type ProbeSession } from '../../../agent/probe/index.ts';
+import { createDamping, createProbeSession, decodeProbe, encodeProbe, PROBE_PACKET_BYTES, type ProbeSession } from '../../../agent/probe/index.ts';
 import { createProbeLink } from '../../support/probe-link.ts';
 
-const settings = { intervalMs: 50, downAfter: 3, holdDownMs: 1000 };
+const settings = { intervalMs: 50, downAfter: 3, holdDownMs: 1000, holdDownMaxMs: 1000 };
 
 async function runningLink(direction = {}, seed = 'link') {
   const clock = new VirtualClock();
   const link = createProbeLink(clock, settings, direction, seed);
+  for (const end of [link.a, link.b]) end.setInUse(true);
   await clock.advance(2_000);
   return { clock, link };
 }
@@ -159,27 +160,145 @@ describe('a probe session', () => {
 
   it('tells the peer whether traffic points at the tunnel, as long as that is fresh', async () => {
     const { clock, link } = await runningLink();
-    expect(link.b.peerInUse()).toBe(false);
-    link.a.setInUse(true);
-    await clock.advance(100);
-    expect(link.b.peerInUse()).toBe(true);
+    for (const inUse of [false, true]) {
+      link.a.setInUse(inUse);
+      await clock.advance(100);
+      expect(link.b.peerInUse()).toBe(inUse);
+    }
     link.a.close();
     await clock.advance(1_500);
     expect(link.b.peerInUse()).toBeNull();
   });
 });
 
+describe('a tunnel that nobody uses', () => {
+  it('is probed a quarter as often, and at full pace as soon as either end uses it', async () => {
+    const { clock, link } = await runningLink();
+    const sentIn = async (durationMs: number): Promise<number> => {
+      let count = 0;
+      const receive = link.b.receive.bind(link.b);
+      link.b.receive = (bytes) => {
+        if (decodeProbe(bytes)?.kind === 'probe') count++;
+        receive(bytes);
+      };
+      await clock.advance(durationMs);
+      link.b.receive = receive;
+      return count;
+    };
+    expect(await sentIn(2_000)).toBe(40);
+    for (const end of [link.a, link.b]) end.setInUse(false);
+    await clock.advance(500);
+    expect(await sentIn(2_000)).toBe(10);
+    link.b.setInUse(true);
+    await clock.advance(300);
+    expect(await sentIn(2_000)).toBe(40);
+  });
+
+  it('is still found dead within a second', async () => {
+    const { clock, link } = await runningLink();
+    for (const end of [link.a, link.b]) end.setInUse(false);
+    await clock.advance(1_000);
+    link.forward.down = link.reverse.down = true;
+    await clock.advance(500);
+    expect([link.a.state(), link.b.state()]).toEqual(['down', 'down']);
+  });
+});
+
+describe('loss of real traffic', () => {
+  it.each([[0.1, 1_000], [0.2, 500], [0.5, 500]])('of %d one way, which probes do not feel, is a brown-out for both ends within %i ms', async (ratio, limitMs) => {
+    const { clock, link } = await runningLink({ trafficPps: 1000 });
+    link.forward.trafficLossRatio = ratio;
+    await clock.advance(limitMs);
+    expect([link.a.state(), link.b.state()]).toEqual(['degraded', 'degraded']);
+  });
+
+  it.each([0, 0.01, 0.02])('of %d is usual', async (ratio) => {
+    const { clock, link } = await runningLink({ trafficPps: 1000, trafficLossRatio: ratio });
+    await clock.advance(60_000);
+    expect(link.verdicts.filter(({ to }) => to !== 'up')).toEqual([]);
+  });
+
+  it('of a single burst is not enough', async () => {
+    const { clock, link } = await runningLink({ trafficPps: 1000 });
+    link.forward.trafficLossRatio = 1;
+    await clock.advance(60);
+    link.forward.trafficLossRatio = 0;
+    await clock.advance(2_000);
+    expect(link.verdicts.filter(({ to }) => to !== 'up')).toEqual([]);
+  });
+
+  it('does not keep a path degraded for ever: both ends come back, the peer’s word falling with its figures', async () => {
+    const { clock, link } = await runningLink({ trafficPps: 1000 });
+    link.forward.trafficLossRatio = 0.2;
+    await clock.advance(1_000);
+    link.forward.trafficLossRatio = link.forward.trafficPps = link.reverse.trafficPps = 0;
+    await clock.advance(10_000);
+    expect([link.a.state(), link.b.state()]).toEqual(['up', 'up']);
+  });
+});
+
+describe('the flap budget', () => {
+  /** Changes of one end, with a path that fails the moment it is trusted again and answers while it is not. */
+  async function changesOfAdversary(durationMs: number): Promise<number[]> {
+    const clock = new VirtualClock();
+    const link = createProbeLink(clock, { intervalMs: 50, downAfter: 4, holdDownMs: 60_000, holdDownMaxMs: 600_000 });
+    for (const end of [link.a, link.b]) end.setInUse(true);
+    await clock.advance(1_000);
+    link.verdicts.length = 0;
+    for (const untilMs = clock.monotonicMs() + durationMs; clock.monotonicMs() < untilMs; ) {
+      link.forward.down = link.reverse.down = link.a.state() === 'up';
+      await clock.advance(50);
+    }
+    return link.verdicts.filter(({ end }) => end === 'a').map(({ atMs }) => atMs);
+  }
+
+  it('is two changes in any minute and 24 in any hour, whatever the path does', async () => {
+    const changes = await changesOfAdversary(3 * 3_600_000);
+    const mostWithin = (windowMs: number): number => Math.max(...changes.map((atMs) => changes.filter((other) => other >= atMs && other < atMs + windowMs).length));
+    expect(changes.length).toBeGreaterThan(20);
+    expect(mostWithin(60_000)).toBeLessThanOrEqual(2);
+    expect(mostWithin(3_600_000)).toBeLessThanOrEqual(24);
+  }, 120_000);
+
+  it('forgets: after a quiet day a path returns after the plain hold-down', async () => {
+    const { clock, link } = await runningLink();
+    const memory = link.a.fallMemory();
+    expect(memory.falls).toBe(0);
+    const damping = createDamping(1_000, 600_000, null);
+    for (let fall = 0; fall < 6; fall++) damping.fell(clock.monotonicMs());
+    expect(damping.holdMs(clock.monotonicMs())).toBe(32_000);
+    damping.fell(clock.monotonicMs() + 86_400_000);
+    expect(damping.holdMs(clock.monotonicMs() + 86_400_000)).toBe(1_000);
+  });
+});
+
 describe('the probe packet', () => {
+  it('is a STAMP test packet: what a reflector of another make would look at is where RFC 8762 and RFC 8972 have it', () => {
+    const echo = encodeProbe({
+      kind: 'echo', inUse: true, broken: false, degraded: false, renews: false, session: 0x12345678, sequence: 7, sentUs: 1_767_225_600_250_000, answeredUs: 1_767_225_600_500_000,
+      traffic: { senderSent: 1, reflectorReceived: 2, reflectorSent: 3 }, peerSession: 5, peerReceived: 6, peerHighest: 7, pauseMs: 0,
+    });
+    const hex = Buffer.from(echo).toString('hex');
+    expect(hex.slice(0, 32)).toBe(['00000007', 'ed003780', '80000000', '2001', '5678'].join('')); // sequence, 2026-01-01 00:00:00.5 in NTP, error estimate, SSID
+    expect(hex.slice(32, 88)).toBe(['ed003780', '80000000', '00000007', 'ed003780', '40000000', '2001', '0000', 'ff', '000000'].join(''));
+    expect(hex.slice(88, 120)).toBe(['00', '05', '000c', '00000001', '00000002', '00000003'].join(''));
+    expect(hex.slice(120, 128)).toBe(['00', 'fc', '0018'].join(''));
+  });
+
   it('decodes what it encoded', () => {
     const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+    const instantUs = fc.integer({ min: 0, max: 4_200_000_000_000_000 - 2_300_000_000_000_000 });
     const packet = fc.record({
       kind: fc.constantFrom('probe' as const, 'echo' as const, 'pause' as const),
       inUse: fc.boolean(),
       broken: fc.boolean(),
       renews: fc.boolean(),
+      degraded: fc.boolean(),
       session: u32,
       sequence: u32,
-      sentUs: fc.maxSafeNat(),
+      sentUs: instantUs,
+      answeredUs: instantUs,
+      traffic: fc.option(fc.record({ senderSent: u32, reflectorReceived: u32, reflectorSent: u32 })),
       peerSession: u32,
       peerReceived: u32,
       peerHighest: u32,
@@ -187,13 +306,14 @@ describe('the probe packet', () => {
     });
     fc.assert(
       fc.property(packet, (value) => {
-        expect(decodeProbe(encodeProbe(value))).toEqual(value);
+        const expected = value.kind === 'echo' ? value : { ...value, answeredUs: value.sentUs };
+        expect(decodeProbe(encodeProbe(expected))).toEqual(expected);
       }),
     );
   });
 
   it('takes anything else for nothing', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => decodeProbe(bytes) === null));
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 128 }), (bytes) => decodeProbe(bytes) === null));
     fc.assert(fc.property(fc.uint8Array({ minLength: PROBE_PACKET_BYTES, maxLength: PROBE_PACKET_BYTES }), (bytes) => decodeProbe(bytes) === null));
   });
 });

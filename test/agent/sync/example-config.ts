@@ -14,7 +14,7 @@ export const EXAMPLE_CONFIG: NodeConfig = {
   lan: { interface: 'lan', address: '10.1.0.1/24', prefixes: ['10.1.0.0/24'] },
   uplinks: [{ name: 'fibre', interface: 'wan0', address: '100.64.1.1' }],
   protectedPrefixes: ['10.0.0.0/8'],
-  probe: { intervalMs: 50, downAfter: 4, holdDownMs: 60_000 },
+  probe: { intervalMs: 50, downAfter: 4, holdDownMs: 60_000, holdDownMaxMs: 600_000 },
   sampleIntervalMs: 10_000,
   classes: [
     { id: classId('voice'), priority: 10, match: [{ protocol: 'udp', ports: [{ from: 5000, to: 5099 }], dscp: [46] }] },

@@ -202,7 +202,7 @@ function configOf(gateway: 'a' | 'b', allowDelta: boolean, serving: boolean): No
     lan: { interface: 'lan', address: `10.9${number}.0.1`, prefixes: gateway === 'a' ? alpha : beta },
     uplinks: [1, 2].map((uplink) => ({ name: `isp${uplink}`, interface: `isp${uplink}`, address: `100.64.${uplink}.${number}` })),
     protectedPrefixes: ['10.0.0.0/8'],
-    probe: { intervalMs: 50, downAfter: 3, holdDownMs: 700 },
+    probe: { intervalMs: 50, downAfter: 3, holdDownMs: 700, holdDownMaxMs: 700 },
     sampleIntervalMs: 1000,
     classes: [
       { id: VOICE, priority: 0, match: [{ protocol: 'udp', ports: [{ from: 5000, to: 5099 }], dscp: [] }] },
