@@ -85,6 +85,8 @@ export interface LaneWanted {
   mark: number;
   prefixes: string[];
   active: TunnelId | null;
+  /** Where a second copy of each packet goes; null while there is no other tunnel for it; absent for lanes that send once. */
+  copy?: TunnelId | null;
 }
 
 export interface TunnelInterface {

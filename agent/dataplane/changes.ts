@@ -3,9 +3,9 @@ import type { TunnelId } from '../../src/model/index.ts';
 import type { DataplaneWanted, LaneWanted } from '../ports.ts';
 import { type Change, ipChange, type Phases } from './commands.ts';
 import { linkChanges } from './libipsec-link.ts';
-import { addressLabel, ESP_INTERFACE, GUARD_METRIC, isTunnelName, markText, RULE_PRIORITY } from './names.ts';
+import { addressLabel, COPY_ALIASES, copyAlias, ESP_INTERFACE, GUARD_METRIC, isTunnelName, markText, RULE_PRIORITY } from './names.ts';
 import type { Observed, ObservedRoute } from './observe.ts';
-import { buildRuleset, type ManagementTraffic, rulesetText } from './ruleset.ts';
+import { buildRuleset, type ManagementTraffic, NO_TABLES, rulesetText } from './ruleset.ts';
 
 /** What is known of our own ruleset beyond the kernel's listing of it. */
 export interface InstalledRuleset {
@@ -54,21 +54,31 @@ export function clearChanges(observed: Observed, lanInterface: string | null): P
   return [
     [
       ...ourRules(observed).map(({ mark }) => removeLane(mark, observed)),
+      ...copyRoutes(observed).map((route) => ipChange(`copies to ${route.prefix} end`, deleteRoute(route))),
       ...observed.links.filter(({ name }) => isTunnelName(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
       ...labelled.map(({ interface: name, address }) => ipChange(`address ${address} removed from ${name}`, `addr del ${address} dev ${name}`)),
     ],
-    observed.ruleset ? [{ says: 'nft ruleset removed', commands: [{ do: 'nft', text: 'delete table inet foremesh\n' }] }] : [],
+    observed.ruleset ? [{ says: 'nft ruleset removed', commands: [{ do: 'nft', text: NO_TABLES }] }] : [],
     guardsOf(observed).map(({ prefix }) => ipChange(`guard of ${prefix} removed`, `route del unreachable ${prefix} metric ${GUARD_METRIC}`)),
   ];
 }
 
-/** The `ip` lines that point a lane at its active tunnel; null when that tunnel is not known. */
+/**
+ * The `ip` lines that point a lane at its active tunnel, then its copies at theirs: what is forwarded goes first, since
+ * copies are made of that. Null when a tunnel is not known.
+ */
 export function laneLines(lane: LaneWanted, remoteOverlays: ReadonlyMap<TunnelId, string>): string[] | null {
-  const overlay = lane.active === null ? null : remoteOverlays.get(lane.active);
-  if (overlay === undefined) return null;
-  return ipv4(lane.prefixes).map((prefix) =>
-    overlay === null ? `route replace unreachable ${prefix} table ${lane.mark}` : `route replace ${prefix} via ${overlay} dev ${lane.active} onlink table ${lane.mark}`,
-  );
+  const way = wayThrough(lane.active, remoteOverlays);
+  const copyWay = lane.copy === undefined ? null : wayThrough(lane.copy, remoteOverlays);
+  if (!way || (lane.copy !== undefined && !copyWay)) return null;
+  return [...ipv4(lane.prefixes).map((prefix) => `${way(prefix)} table ${lane.mark}`), ...(copyWay ? [copyWay(`${copyAlias(lane.mark)}/32`)] : [])];
+}
+
+/** The beginning of a route line; null when the tunnel is not known. */
+function wayThrough(tunnel: TunnelId | null, remoteOverlays: ReadonlyMap<TunnelId, string>): ((prefix: string) => string) | null {
+  if (tunnel === null) return (prefix) => `route replace unreachable ${prefix}`;
+  const overlay = remoteOverlays.get(tunnel);
+  return overlay === undefined ? null : (prefix) => `route replace ${prefix} via ${overlay} dev ${tunnel} onlink`;
 }
 
 export function remoteOverlaysOf(wanted: DataplaneWanted): Map<TunnelId, string> {
@@ -90,11 +100,12 @@ function guardChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
 }
 
 /** What the plan protects, and the far overlay addresses where these are not inside it. */
-function guardPrefixes({ config, interfaces }: DataplaneWanted): string[] {
+function guardPrefixes({ config, interfaces, lanes }: DataplaneWanted): string[] {
   const overlays = [...config.tunnels.map((tunnel) => tunnel.remote.overlay), ...interfaces.map((tunnel) => tunnel.remoteOverlay)].map((overlay) => `${overlay}/32`);
   const planned = ipv4(config.protectedPrefixes);
   const open = overlays.filter((overlay) => !planned.some((prefix) => prefixContains(prefix, overlay)));
-  return [...new Set([...planned, ...open])].sort();
+  const aliases = lanes.some(({ copy }) => copy !== undefined) ? [COPY_ALIASES] : []; // a copy without a way must not follow the default route
+  return [...new Set([...planned, ...open, ...aliases])].sort();
 }
 
 function guardsOf(observed: Observed): ObservedRoute[] {
@@ -145,8 +156,10 @@ function lanAddressOf(lan: { address: string; prefixes: string[] }): string {
 
 /** @param fresh  interfaces made in this very apply: with the old one of that name its routes went */
 function laneRouteChanges(lane: LaneWanted, remoteOverlays: ReadonlyMap<TunnelId, string>, fresh: ReadonlySet<string>, observed: Observed): Change[] {
-  const lines = laneLines(lane, remoteOverlays) ?? laneLines({ ...lane, active: null }, remoteOverlays) ?? [];
-  const overlay = lane.active === null ? undefined : remoteOverlays.get(lane.active);
+  const isKnown = (tunnel: TunnelId | null): boolean => tunnel !== null && remoteOverlays.has(tunnel);
+  const { active, copy } = { active: isKnown(lane.active) ? lane.active : null, copy: lane.copy !== undefined && isKnown(lane.copy) ? lane.copy : null };
+  const lines = laneLines({ ...lane, active, ...(lane.copy === undefined ? {} : { copy }) }, remoteOverlays) ?? [];
+  const overlay = active === null ? undefined : remoteOverlays.get(active);
   const table = observed.routes.filter((route) => route.table === String(lane.mark) && !(route.via && fresh.has(route.via.interface)));
   const wrong = lane.prefixes.flatMap((prefix, index) => {
     const route = table.find((one) => one.prefix === prefix);
@@ -154,8 +167,20 @@ function laneRouteChanges(lane: LaneWanted, remoteOverlays: ReadonlyMap<TunnelId
     return isRight ? [] : [lines[index]!];
   });
   const extra = table.filter((route) => !lane.prefixes.includes(route.prefix)).map((route) => deleteRoute(route));
-  if (wrong.length === 0 && extra.length === 0) return [];
-  return [ipChange(`lane ${lane.mark} ${overlay === undefined ? 'unreachable' : `through ${lane.active}`}`, ...wrong, ...extra)];
+  const copyChanges = lane.copy === undefined ? [] : copyRouteChanges(lane.mark, copy, lines.at(-1)!, remoteOverlays, fresh, observed);
+  if (wrong.length === 0 && extra.length === 0) return copyChanges;
+  return [ipChange(`lane ${lane.mark} ${overlay === undefined ? 'unreachable' : `through ${lane.active}`}`, ...wrong, ...extra), ...copyChanges];
+}
+
+function copyRouteChanges(mark: number, copy: TunnelId | null, line: string, remoteOverlays: ReadonlyMap<TunnelId, string>, fresh: ReadonlySet<string>, observed: Observed): Change[] {
+  const route = copyRoutes(observed).find(({ prefix, via }) => prefix === `${copyAlias(mark)}/32` && !(via && fresh.has(via.interface)));
+  const isRight = route && (copy === null ? route.via === null : route.via?.interface === copy && route.via.address === remoteOverlays.get(copy));
+  return isRight ? [] : [ipChange(`copies of lane ${mark} ${copy === null ? 'not sent' : `through ${copy}`}`, line)];
+}
+
+/** The routes by which second copies leave. */
+function copyRoutes(observed: Observed): ObservedRoute[] {
+  return observed.routes.filter(({ table, prefix, metric }) => table === 'main' && metric !== GUARD_METRIC && prefix.endsWith('/32') && prefixContains(COPY_ALIASES, prefix));
 }
 
 function laneRuleChanges({ mark }: LaneWanted, observed: Observed): Change[] {
@@ -169,12 +194,13 @@ function ourRules(observed: Observed): Observed['rules'] {
 
 function rulesetChanges(wanted: DataplaneWanted, observed: Observed, installed: InstalledRuleset | null, management: readonly ManagementTraffic[]): Change[] {
   const ruleset = buildRuleset(wanted, management);
-  if (installed && observed.ruleset?.digest === installed.digest && installed.text === rulesetText(ruleset, { chains: [], counters: [] })) return [];
+  if (installed && observed.ruleset?.digest === installed.digest && installed.text === rulesetText(ruleset, { chains: [], counters: [], sets: [] })) return [];
   const chains = new Set(ruleset.chains.map(({ name }) => name));
   const counters = new Set(ruleset.counters);
   const stale = {
     chains: (observed.ruleset?.chains ?? []).filter((name) => !chains.has(name)),
     counters: (observed.ruleset?.counters ?? []).map(({ name }) => name).filter((name) => !counters.has(name)),
+    sets: (observed.ruleset?.sets ?? []).filter((name) => !ruleset.sets.some((set) => set.name === name)),
   };
   return [{ says: `nft ruleset replaced (${ruleset.chains.length} chains)`, commands: [{ do: 'nft', text: rulesetText(ruleset, stale) }] }];
 }
@@ -182,10 +208,12 @@ function rulesetChanges(wanted: DataplaneWanted, observed: Observed, installed: 
 function staleChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
   const marks = new Set(wanted.lanes.map(({ mark }) => mark));
   const tunnels = new Set<string>(wanted.interfaces.map(({ tunnel }) => tunnel));
+  const aliases = new Set(wanted.lanes.flatMap(({ mark, copy }) => (copy === undefined ? [] : [`${copyAlias(mark)}/32`])));
   const overlays = new Set(wanted.overlayAddresses.map((overlay) => `${overlay}/32`));
   const guards = new Set(guardPrefixes(wanted));
   return [
     ...ourRules(observed).filter(({ mark }) => !marks.has(mark)).map(({ mark }) => removeLane(mark, observed)),
+    ...copyRoutes(observed).filter(({ prefix }) => !aliases.has(prefix)).map((route) => ipChange(`copies to ${route.prefix} end`, deleteRoute(route))),
     ...observed.links.filter(({ name }) => isTunnelName(name) && !tunnels.has(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
     ...observed.addresses
       .filter(({ interface: name, address, label }) => name === 'lo' && label === addressLabel('lo') && !overlays.has(address))
@@ -203,7 +231,7 @@ function removeLane(mark: number, observed: Observed): Change {
 }
 
 function deleteRoute({ prefix, table, via }: ObservedRoute): string {
-  return `route del ${via === null ? 'unreachable ' : ''}${prefix} table ${table}`;
+  return `route del ${via === null ? 'unreachable ' : ''}${prefix}${table === 'main' ? '' : ` table ${table}`}`;
 }
 
 function uniqueLanes(lanes: readonly LaneWanted[]): LaneWanted[] {

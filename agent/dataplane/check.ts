@@ -49,7 +49,7 @@ export function checkWanted(wanted: DataplaneWanted): void {
   }
   for (const lane of wanted.lanes) {
     check(isMark(lane.mark), 'mark', lane.mark);
-    check(lane.active === null || isTunnelName(lane.active), `tunnel of lane ${lane.mark}`, lane.active);
+    for (const tunnel of [lane.active, lane.copy ?? null]) check(tunnel === null || isTunnelName(tunnel), `tunnel of lane ${lane.mark}`, tunnel);
     checkPrefixes(lane.prefixes, `prefix of lane ${lane.mark}`);
   }
   for (const steering of wanted.steering) {

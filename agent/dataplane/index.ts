@@ -6,6 +6,7 @@
 export * from './changes.ts';
 export * from './check.ts';
 export * from './commands.ts';
+export * from './copies.ts';
 export * from './lane-writer.ts';
 export * from './machine.ts';
 export * from './names.ts';

@@ -8,6 +8,8 @@ export const ESP_INTERFACE = 'ipsec0';
 export const RULE_PRIORITY = 1000;
 /** Guard routes lose against any real route and win against the default route, being longer. */
 export const GUARD_METRIC = 9999;
+/** All addresses that `copyAlias` gives. */
+export const COPY_ALIASES = '240.0.0.0/4';
 /** VXLAN's registered port; on overlay addresses only. */
 export const VXLAN_PORT = 4789;
 /** Tables that are the system's (unspec, default, main, local) or charon's (220). */
@@ -64,4 +66,13 @@ export function addressLabel(interfaceName: string): string {
 
 function bytesOf(address: string): Buffer {
   return Buffer.from(address.split('.').map(Number));
+}
+
+/**
+ * The address by which nftables hands a lane's second copies to routing: out of 240.0.0.0/4, which no network uses
+ * (RFC 1112), its low 28 bits the lane's mark, of which no two have the same.
+ */
+export function copyAlias(mark: number): string {
+  const low = mark & 0x0fff_ffff;
+  return [240 + (low >>> 24), (low >>> 16) & 255, (low >>> 8) & 255, low & 255].join('.');
 }

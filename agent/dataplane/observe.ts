@@ -15,7 +15,7 @@ export interface Observed {
   neighbours: { interface: string; address: string; mac: string }[];
   rules: { priority: number; mark: number; table: string }[];
   routes: ObservedRoute[];
-  /** Our nft table; null when there is none. */
+  /** Our nft tables; null when there is none. */
   ruleset: ObservedRuleset | null;
 }
 
@@ -39,19 +39,20 @@ export interface ObservedRoute {
 
 export interface ObservedRuleset {
   chains: string[];
+  sets: string[];
   counters: { name: string; packets: number; bytes: number }[];
   /** Digest of everything but counters and handles: the same for the same rules. */
   digest: string;
 }
 
 /**
- * Reads the kernel's state with one `ip` and one `nft`: starting a program costs more than what it does.
+ * Reads the kernel's state with one `ip` and one `nft` (two where packets are sent twice): starting a program costs more than what it does.
  * @throws ForemeshError DATAPLANE_FAILED, TOOL_MISSING
  */
-export async function observe(machine: Machine, sysctls: readonly string[]): Promise<Observed> {
+export async function observe(machine: Machine, sysctls: readonly string[], withIpTable: boolean): Promise<Observed> {
   const [[links, addresses, neighbours, rules, routes], ruleset, values] = await Promise.all([
     ipJson<[IpLink, IpAddresses, IpNeighbour, IpRule, IpRoute]>(machine, ['link show', 'addr show', 'neigh show nud permanent', 'rule show', 'route show table all']),
-    readRuleset(machine),
+    readRuleset(machine, withIpTable),
     Promise.all(sysctls.map(async (name) => [name, await machine.readSysctl(name)] as const)),
   ]);
   return {
@@ -83,19 +84,29 @@ export async function readTraffic(machine: Machine): Promise<InterfaceCounters[]
   return parseNetDev(await machine.readNetDev());
 }
 
-/** Our table as `nft` lists it; null when it does not exist. */
-export async function readRuleset(machine: Machine): Promise<ObservedRuleset | null> {
-  const result = await machine.run('nft', ['-j', 'list', 'table', 'inet', NFT_TABLE]);
-  if (result.exitCode !== 0) {
-    if (result.stderr.includes('No such file')) return null;
-    throw failed('nft list', result.stderr);
-  }
-  const listing = JSON.parse(result.stdout.toString('utf8')) as { nftables: NftObject[] };
-  const counters = readNftCounters(listing.nftables);
-  const chains = listing.nftables.flatMap(({ chain }) => (chain ? [chain.name] : []));
-  const rules = listing.nftables.filter((object) => !object.counter && !object.metainfo);
+/**
+ * Our tables as `nft` lists them, without what sets hold just now; null when the main one does not exist.
+ * @param withIpTable  the second table too; `nft` lists one in a call
+ */
+export async function readRuleset(machine: Machine, withIpTable: boolean): Promise<ObservedRuleset | null> {
+  const [main, second] = await Promise.all([listTable(machine, 'inet'), withIpTable ? listTable(machine, 'ip') : null]);
+  if (!main) return null;
+  const counters = readNftCounters(main);
+  const rules = [...main, ...(second ?? [])].filter((object) => !object.counter && !object.metainfo);
   const identity = [...rules, ...counters.map(({ name }) => ({ counterName: name }))];
-  return { chains, counters, digest: digest(JSON.stringify(identity, (key, value: unknown) => (key === 'handle' ? undefined : value))) };
+  return {
+    chains: main.flatMap(({ chain }) => (chain ? [chain.name] : [])),
+    sets: main.flatMap(({ set }) => (set ? [set.name] : [])),
+    counters,
+    digest: digest(JSON.stringify(identity, (key, value: unknown) => (key === 'handle' ? undefined : value))),
+  };
+}
+
+async function listTable(machine: Machine, family: 'inet' | 'ip'): Promise<NftObject[] | null> {
+  const result = await machine.run('nft', ['-j', '-t', 'list', 'table', family, NFT_TABLE]);
+  if (result.exitCode === 0) return (JSON.parse(result.stdout.toString('utf8')) as { nftables: NftObject[] }).nftables;
+  if (result.stderr.includes('No such file')) return null;
+  throw failed('nft list', result.stderr);
 }
 
 /** Our counters, cheaper than the whole table; [] when there is none. */
@@ -164,5 +175,6 @@ interface IpRoute {
 interface NftObject {
   metainfo?: unknown;
   chain?: { name: string };
+  set?: { name: string };
   counter?: { name: string; packets: number; bytes: number };
 }

@@ -95,7 +95,7 @@ class KernelDataplane implements DataplanePort {
 
   async clear(): Promise<void> {
     await this.#inTurn(async () => {
-      const observed = await observe(this.#machine, []);
+      const observed = await observe(this.#machine, [], false);
       await execute(clearChanges(observed, this.#lanInterface), this.#machine);
       this.#installed = null;
     });
@@ -103,7 +103,9 @@ class KernelDataplane implements DataplanePort {
 
   async #applyNow(wanted: DataplaneWanted): Promise<string[]> {
     this.#lanInterface = wanted.config.lan.interface;
-    const observed = await observe(this.#machine, sysctlNames(wanted));
+    const ruleset = buildRuleset(wanted, this.#management);
+    const hasIpTable = ruleset.ipChains.length > 0;
+    const observed = await observe(this.#machine, sysctlNames(wanted), hasIpTable);
     const { phases, waiting } = planChanges({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) }, observed, this.#installed, this.#management);
     const rulesetIsNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'nft'));
     if (rulesetIsNew) this.#installed = null;
@@ -111,8 +113,8 @@ class KernelDataplane implements DataplanePort {
     const said = await execute(phases, this.#machine);
     if (interfacesAreNew) this.#onInterfacesChanged();
     if (rulesetIsNew) {
-      const listed = await readRuleset(this.#machine);
-      const text = rulesetText(buildRuleset(wanted, this.#management), { chains: [], counters: [] });
+      const listed = await readRuleset(this.#machine, hasIpTable);
+      const text = rulesetText(ruleset, { chains: [], counters: [], sets: [] });
       this.#installed = listed ? { text, digest: listed.digest } : null;
     }
     return waiting.length > 0 ? [...said, `waiting for ${ESP_INTERFACE}: ${waiting.join(', ')}`] : said;
@@ -121,7 +123,7 @@ class KernelDataplane implements DataplanePort {
   /** A lane of an apply that was called before the lane was switched. */
   #asSwitched(lane: LaneWanted): LaneWanted {
     const switched = this.#switched.get(lane.mark);
-    return switched ? { ...lane, active: switched.lane.active } : lane;
+    return switched ? { ...lane, active: switched.lane.active, ...(lane.copy === undefined ? {} : { copy: switched.lane.copy ?? null }) } : lane;
   }
 
   async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {

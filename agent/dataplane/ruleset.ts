@@ -1,7 +1,9 @@
-import { hash32, prefixContains } from '../../src/base/index.ts';
-import type { NodeConfig, SiteId, TrafficMatch } from '../../src/model/index.ts';
+import { hash32 } from '../../src/base/index.ts';
+import type { NodeConfig, SiteId } from '../../src/model/index.ts';
 import type { DataplaneWanted } from '../ports.ts';
+import { copyingRules } from './copies.ts';
 import { ESP_INTERFACE, markText, NFT_TABLE, offeredCounter } from './names.ts';
+import { type Chain, hook, ipv4, matchText, quote, setOf, unique } from './rule-words.ts';
 
 /** Packets to protected destinations that were about to leave in clear text. */
 export const LEAK_COUNTER = 'leak';
@@ -15,11 +17,17 @@ export interface ManagementTraffic {
   port: number;
 }
 
-/** All rules of a node. Counters outlive rulesets; chains are replaced as a whole. */
+/** All rules of a node. Counters and the contents of sets outlive rulesets; chains are replaced as a whole. */
 export interface Ruleset {
   counters: string[];
-  chains: { name: string; lines: string[] }[];
+  sets: { name: string; lines: string[] }[];
+  chains: Chain[];
+  /** Of a second table, of family `ip`, for what family `inet` cannot do. */
+  ipChains: Chain[];
 }
+
+/** Takes both tables away. */
+export const NO_TABLES = `delete table inet ${NFT_TABLE}\ntable ip ${NFT_TABLE} {\n}\ndelete table ip ${NFT_TABLE}\n`;
 
 /**
  * The rules that a wanted state asks for:
@@ -29,17 +37,21 @@ export interface Ruleset {
  * - `clamp`: TCP segments that fit into the tunnel
  * - `input`: overlay addresses hear what came out of ESP and nothing else
  * - `leaving`: through an uplink goes what the gateway itself sends as IKE, ESP, pings or management, and nothing else
+ * - for classes that are sent twice: see `copyingRules`
  */
 export function buildRuleset(wanted: DataplaneWanted, management: readonly ManagementTraffic[] = []): Ruleset {
   const { config } = wanted;
   const remoteSites = config.sites.filter((site) => site.id !== config.site && site.prefixes.length > 0);
   const uplinks = config.uplinks.length > 0 ? setOf(config.uplinks.map((uplink) => quote(uplink.interface))) : null;
   const steered = remoteSites.flatMap((site) => steeringChains(site.id, wanted));
+  const copying = copyingRules(wanted);
   const byDestination = remoteSites.flatMap((site) => ipv4(site.prefixes).map((prefix) => `${prefix} : jump to_${site.id}`));
 
   return {
-    counters: [LEAK_COUNTER, REFUSED_COUNTER, ...remoteSites.flatMap((site) => config.classes.map(({ id }) => offeredCounter(site.id, id)))],
+    counters: [LEAK_COUNTER, REFUSED_COUNTER, ...remoteSites.flatMap((site) => config.classes.map(({ id }) => offeredCounter(site.id, id))), ...copying.counters],
+    sets: copying.sets,
     chains: [
+      ...copying.receiving,
       ...steered,
       { name: 'allowed', lines: allowLines(config.allow) },
       { name: 'uplink_out', lines: uplinkLines(wanted, management) },
@@ -49,27 +61,35 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
       { name: 'input', lines: [hook('input', 0), ...inputLines(wanted)] },
       { name: 'leaving', lines: [hook('postrouting', 300), ...(uplinks ? [`oifname ${uplinks} goto uplink_out`] : [])] },
     ],
+    ipChains: copying.sending,
   };
 }
 
 /**
- * One nft transaction that replaces whatever rules the table has: in no instant is there a packet that meets the old
- * half and the new. Counters that both have keep their values.
- * @param stale  chains and counters of the table as it is that the new ruleset does not have
+ * One nft transaction that replaces whatever rules the tables have: in no instant is there a packet that meets the old
+ * half and the new. Counters and sets that both have keep what is in them.
+ * @param stale  chains, counters and sets of the main table as it is that the new ruleset does not have
  */
-export function rulesetText(ruleset: Ruleset, stale: { chains: readonly string[]; counters: readonly string[] }): string {
+export function rulesetText(ruleset: Ruleset, stale: { chains: readonly string[]; counters: readonly string[]; sets: readonly string[] }): string {
   const table = `table inet ${NFT_TABLE}`;
+  const body = (chains: readonly Chain[]): string[] => chains.map(({ name, lines }) => `\tchain ${name} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}`);
   return [
     `${table} {`,
     ...ruleset.counters.map((name) => `\tcounter ${name} {\n\t}`),
+    ...ruleset.sets.map(({ name, lines }) => `\tset ${name} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}`),
     ...ruleset.chains.map(({ name, lines }) => `\tchain ${name} {\n${lines[0]?.startsWith('type ') ? `\t\t${lines[0]}\n` : ''}\t}`),
     '}',
     `flush ${table}`,
     ...stale.chains.map((name) => `delete chain inet ${NFT_TABLE} ${name}`),
     ...stale.counters.map((name) => `delete counter inet ${NFT_TABLE} ${name}`),
+    ...stale.sets.map((name) => `delete set inet ${NFT_TABLE} ${name}`),
     `${table} {`,
-    ...ruleset.chains.map(({ name, lines }) => `\tchain ${name} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}`),
+    ...body(ruleset.chains),
     '}',
+    `table ip ${NFT_TABLE} {`,
+    '}',
+    `delete table ip ${NFT_TABLE}`,
+    ...(ruleset.ipChains.length > 0 ? [`table ip ${NFT_TABLE} {`, ...body(ruleset.ipChains), '}'] : []),
     '',
   ].join('\n');
 }
@@ -119,17 +139,6 @@ function laneLines(lanes: readonly { mark: number; weight: number }[], seed: num
   ];
 }
 
-/** The condition of a match with a space behind it, '' for everything. */
-function matchText({ protocol, ports, dscp }: TrafficMatch): string {
-  const portSet = ports.length > 0 && protocol !== 'icmp' ? setOf(ports.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`))) : null;
-  const parts: string[] = [];
-  if (portSet && protocol === 'any') parts.push(`meta l4proto { tcp, udp } th dport ${portSet}`);
-  else if (portSet) parts.push(`${protocol} dport ${portSet}`);
-  else if (protocol !== 'any') parts.push(`meta l4proto ${protocol}`);
-  if (dscp.length > 0) parts.push(`ip dscp ${setOf(dscp.map(String))}`);
-  return parts.map((part) => `${part} `).join('');
-}
-
 function allowLines(allow: NodeConfig['allow']): string[] {
   const pairs = allow.flatMap(({ from, to }) => [
     { source: ipv4(from), destination: ipv4(to) },
@@ -174,26 +183,4 @@ function leakLines({ config, interfaces }: DataplaneWanted): string[] {
   const [four, six] = [ipv4(destinations), destinations.filter((prefix) => prefix.includes(':'))];
   const count = `counter name ${quote(LEAK_COUNTER)} drop`;
   return [...(four.length > 0 ? [`ip daddr ${setOf(four)} ${count}`] : []), ...(six.length > 0 ? [`ip6 daddr ${setOf(six)} ${count}`] : [])];
-}
-
-function hook(name: 'prerouting' | 'input' | 'forward' | 'postrouting', priority: number, policy: 'accept' | 'drop' = 'accept'): string {
-  return `type filter hook ${name} priority ${priority}; policy ${policy};`;
-}
-
-/** The IPv4 ones of these, without those that lie inside another: a set refuses overlapping elements. */
-function ipv4(prefixes: readonly string[]): string[] {
-  const four = unique(prefixes.filter((prefix) => !prefix.includes(':')));
-  return four.filter((inner) => !four.some((outer) => outer !== inner && prefixContains(outer, inner)));
-}
-
-function setOf(elements: readonly string[]): string {
-  return `{ ${elements.join(', ')} }`;
-}
-
-function quote(text: string): string {
-  return `"${text}"`;
-}
-
-function unique(texts: readonly string[]): string[] {
-  return [...new Set(texts)].sort();
 }

@@ -3,7 +3,7 @@ import type { PathState, ProbeSettings, Steering, TunnelId } from '../../src/mod
 import type { LanePort, LaneWanted, ProbePort, TrafficPort } from '../ports.ts';
 import { createProbeSet, type PathWindow, type ProbeView } from '../probe/index.ts';
 import { healthOf } from './health.ts';
-import { changedLanes, chooseLanes } from './lanes.ts';
+import { changedLanes, chooseLanes, pointedAs } from './lanes.ts';
 
 /** The lanes as `DataplanePort.apply` left them, and what is needed to choose anew without asking anybody. */
 export interface LaneTable {
@@ -87,18 +87,18 @@ export function createFailover(deps: FailoverDeps): Failover {
     const views = probes.views();
     const interfaces = new Set(table.tunnels.map(({ tunnel }) => tunnel));
     const adopted = new Set(table.adopted);
-    const next = chooseLanes(table.inForce, (tunnel) => healthOf(tunnel, interfaces, adopted, views, renewing), new Map(current.map((lane) => [lane.mark, lane.active])));
+    const next = chooseLanes(table.inForce, (tunnel) => healthOf(tunnel, interfaces, adopted, views, renewing), new Map(current.map((lane) => [lane.mark, lane])));
     const changed = changedLanes(current, next);
     const written = next.filter((lane) => changed.includes(lane) || unsure.has(lane.mark));
     if (written.length > 0) {
       deps.lanes.switchLanes(written, new Map(table.tunnels.map(({ tunnel, remoteOverlay }) => [tunnel, remoteOverlay])));
       switches++;
       for (const { mark } of written) switchedAt.set(mark, switches);
-      const active = new Map(written.map((lane) => [lane.mark, lane.active]));
-      current = current.map((lane) => (active.has(lane.mark) ? { ...lane, active: active.get(lane.mark) ?? null } : lane));
+      const now = new Map(written.map((lane) => [lane.mark, lane]));
+      current = current.map((lane) => pointedAs(lane, now.get(lane.mark) ?? lane));
       events.onSwitch(written, switches);
     }
-    probes.setInUse(new Set(next.flatMap((lane) => lane.active ?? [])));
+    probes.setInUse(new Set(next.flatMap((lane) => [lane.active ?? [], lane.copy ?? []].flat())));
     return changed.length;
   }
 
@@ -110,10 +110,10 @@ export function createFailover(deps: FailoverDeps): Failover {
     stopProbe: (tunnel) => probes.stop(tunnel),
     views: () => probes.views(),
     setLanes(next) {
-      const before = new Map(current.map((lane) => [lane.mark, lane.active]));
+      const before = new Map(current.map((lane) => [lane.mark, lane]));
       for (const [mark, number] of switchedAt) if (number <= next.switchesKnown) switchedAt.delete(mark);
       table = next;
-      current = next.lanes.map((lane) => (switchedAt.has(lane.mark) && before.has(lane.mark) ? { ...lane, active: before.get(lane.mark) ?? null } : lane));
+      current = next.lanes.map((lane) => (switchedAt.has(lane.mark) ? pointedAs(lane, before.get(lane.mark) ?? lane) : lane));
       switchLanes(new Set(switchedAt.keys()));
     },
     setRenews(tunnels) {

@@ -9,6 +9,9 @@ import type { TunnelHealth } from './health.ts';
  * one; an up, then a degraded one of those other lanes; what it points at already, if that still has its interface (fail static: a silent peer agent is not a dead path, and the
  * guards keep clear text in); its first stale one; nothing (unreachable).
  *
+ * A second copy goes over the first of the lane's tunnels for copies that is up, else degraded, and is not the active one;
+ * while nothing answers it stays where it is, and without a second tunnel it is not sent.
+ *
  * @param healthOf  of tunnels as the kernel has, or is about to have, them
  * @param previous  what each mark points at now
  * @returns sorted by mark, one entry a mark, prefixes sorted
@@ -16,7 +19,7 @@ import type { TunnelHealth } from './health.ts';
 export function chooseLanes(
   inForce: readonly Steering[],
   healthOf: (tunnel: TunnelId) => TunnelHealth,
-  previous: ReadonlyMap<number, TunnelId | null>,
+  previous: ReadonlyMap<number, Pick<LaneWanted, 'active' | 'copy'>>,
 ): LaneWanted[] {
   const users = new Map<number, { lane: Lane; steerings: Steering[] }>();
   for (const steering of inForce) {
@@ -28,17 +31,30 @@ export function chooseLanes(
   }
   return [...users.values()]
     .sort((left, right) => left.lane.mark - right.lane.mark)
-    .map(({ lane, steerings }) => ({
-      mark: lane.mark,
-      prefixes: [...new Set(steerings.flatMap((steering) => steering.prefixes))].sort(compareText),
-      active: activeTunnel(lane, siblingTunnels(lane, steerings), healthOf, previous.get(lane.mark) ?? null),
-    }));
+    .map(({ lane, steerings }) => {
+      const before = previous.get(lane.mark);
+      const active = activeTunnel(lane, siblingTunnels(lane, steerings), healthOf, before?.active ?? null);
+      return {
+        mark: lane.mark,
+        prefixes: [...new Set(steerings.flatMap((steering) => steering.prefixes))].sort(compareText),
+        active,
+        ...(lane.copies ? { copy: copyTunnel(lane.copies, active, healthOf, before?.copy ?? null) } : {}),
+      };
+    });
 }
 
 /** The lanes of `next` that point elsewhere than in `current`. */
 export function changedLanes(current: readonly LaneWanted[], next: readonly LaneWanted[]): LaneWanted[] {
-  const active = new Map(current.map((lane) => [lane.mark, lane.active]));
-  return next.filter((lane) => active.has(lane.mark) && active.get(lane.mark) !== lane.active);
+  const before = new Map(current.map((lane) => [lane.mark, lane]));
+  return next.filter((lane) => {
+    const then = before.get(lane.mark);
+    return then !== undefined && (then.active !== lane.active || then.copy !== lane.copy);
+  });
+}
+
+/** The lane pointed where another reading of it points: at the same tunnel, its copies too. */
+export function pointedAs(lane: LaneWanted, { active, copy = null }: Pick<LaneWanted, 'active' | 'copy'>): LaneWanted {
+  return { ...lane, active, ...(lane.copy === undefined ? {} : { copy }) };
 }
 
 function activeTunnel(lane: Lane, siblings: readonly TunnelId[], healthOf: (tunnel: TunnelId) => TunnelHealth, previous: TunnelId | null): TunnelId | null {
@@ -51,6 +67,15 @@ function activeTunnel(lane: Lane, siblings: readonly TunnelId[], healthOf: (tunn
   return (
     first(lane.tunnels, 'up') ?? whileLeaving() ?? first(lane.tunnels, 'degraded') ?? first(siblings, 'up') ?? first(siblings, 'degraded') ?? stillThere ?? first(lane.tunnels, 'stale') ?? null
   );
+}
+
+function copyTunnel(copies: readonly TunnelId[], active: TunnelId | null, healthOf: (tunnel: TunnelId) => TunnelHealth, previous: TunnelId | null): TunnelId | null {
+  if (active === null) return null; // only what is forwarded is copied
+  const others = copies.filter((tunnel) => tunnel !== active);
+  const first = (health: TunnelHealth): TunnelId | undefined => others.find((tunnel) => healthOf(tunnel) === health);
+  const isBlind = healthOf(active) === 'stale';
+  const stillThere = isBlind && previous !== null && others.includes(previous) && healthOf(previous) === 'stale' ? previous : undefined;
+  return first('up') ?? first('degraded') ?? stillThere ?? null;
 }
 
 /** Tunnels of other lanes that every class on this lane may use as well: sharing a mark must not widen what a class may use. */

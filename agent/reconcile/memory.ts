@@ -1,4 +1,5 @@
 import type { NodeTunnel, TunnelId } from '../../src/model/index.ts';
+import { pointedAs } from '../failover/index.ts';
 import type { LaneWanted } from '../ports.ts';
 import { loadedConnectionOf } from './connection-spec.ts';
 import { noteRenewal, rememberCredentials, rememberRenewal } from './renewal.ts';
@@ -78,7 +79,7 @@ export function workingTunnels(memory: Memory, observed: Observed): Set<TunnelId
 
 /** The tunnels that the steering in the kernel names. */
 export function usedTunnels(memory: Memory): Set<TunnelId> {
-  return new Set((memory.inForce ?? []).flatMap((steering) => steering.lanes.flatMap((lane) => lane.tunnels)));
+  return new Set((memory.inForce ?? []).flatMap((steering) => steering.lanes.flatMap((lane) => [...lane.tunnels, ...(lane.copies ?? [])])));
 }
 
 /** The kernel's forwarding state changed, by us or by somebody. */
@@ -123,8 +124,8 @@ export function rememberTry(memory: Memory, kind: TryKind, tunnel: TunnelId, now
 /** Lanes were switched past `apply`, the fast way; the next pass has it confirmed. */
 export function rememberSwitch(memory: Memory, switched: readonly LaneWanted[]): Memory {
   if (!memory.applied) return memory;
-  const active = new Map(switched.map((lane) => [lane.mark, lane.active]));
-  const lanes = memory.applied.wanted.lanes.map((lane) => (active.has(lane.mark) ? { ...lane, active: active.get(lane.mark) ?? null } : lane));
+  const now = new Map(switched.map((lane) => [lane.mark, lane]));
+  const lanes = memory.applied.wanted.lanes.map((lane) => pointedAs(lane, now.get(lane.mark) ?? lane));
   return { ...memory, applied: { ...memory.applied, isUnconfirmed: true, wanted: { ...memory.applied.wanted, lanes } } };
 }
 

@@ -105,7 +105,7 @@ function dataplaneWanted(scene: Scene): DataplaneWanted {
   const { desired, memory, wanted, working } = scene;
   const present = [...working].sort(compareText).map((id) => wanted.get(id) ?? memory.known.get(id)!);
   const overlays = new Set([...wanted.values(), ...present].map((tunnel) => tunnel.local.overlay));
-  const previous = new Map((memory.applied?.wanted.lanes ?? []).map((lane) => [lane.mark, lane.active]));
+  const previous = new Map((memory.applied?.wanted.lanes ?? []).map((lane) => [lane.mark, lane]));
   return {
     config: desired.config,
     overlayAddresses: [...overlays].sort(compareText),
@@ -188,7 +188,7 @@ function retirements(scene: Scene): Action[] {
 /** Nothing of ours uses it, what was under way has arrived, and the peer has left it too (or has had its time). */
 function mayGo(tunnel: TunnelId, { memory, observed, conflicting, nowMs, inForce }: Scene): boolean {
   if (!memory.known.has(tunnel) || conflicting.has(tunnel)) return true;
-  if (usedTunnels(memory).has(tunnel) || inForce.some((steering) => steering.lanes.some((lane) => lane.tunnels.includes(tunnel)))) return false;
+  if (usedTunnels(memory).has(tunnel) || inForce.some((steering) => steering.lanes.some((lane) => lane.tunnels.includes(tunnel) || lane.copies?.includes(tunnel)))) return false;
   const draining = memory.draining.get(tunnel);
   const drainedMs = draining ? nowMs - draining.sinceMs : 0;
   if (!draining || drainedMs < DRAIN_MS) return false;

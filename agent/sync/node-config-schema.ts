@@ -38,6 +38,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
     object({
       id: name,
       priority: integer(0, 1_000_000),
+      duplicate: { const: true },
       match: list(
         object({
           protocol: choice('tcp', 'udp', 'icmp', 'any'),
@@ -46,7 +47,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
         }),
         200,
       ),
-    }),
+    }, ['duplicate']),
     64,
   ),
   sites: list(object({ id: name, prefixes }), 5000),
@@ -70,7 +71,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
       to: name,
       prefixes,
       classId: name,
-      lanes: list(object({ mark: integer(1, 0xffff_ffff), weight: integer(0, 100), tunnels: list(tunnel, 64) }), 64),
+      lanes: list(object({ mark: integer(1, 0xffff_ffff), weight: integer(0, 100), tunnels: list(tunnel, 64), copies: list(tunnel, 64) }, ['copies']), 64),
     }),
     50_000,
   ),
@@ -100,7 +101,7 @@ function faultOf(config: NodeConfig): string | null {
   if (targets.size !== config.steering.length) return '/steering holds a site and class twice';
   for (const { to, classId, lanes } of config.steering) {
     if (!classes.has(classId)) return `/steering names the unknown class ${classId}`;
-    const stranger = lanes.flatMap(({ tunnels }) => tunnels).find((id) => !known.has(id));
+    const stranger = lanes.flatMap(({ tunnels, copies = [] }) => [...tunnels, ...copies]).find((id) => !known.has(id));
     if (stranger !== undefined) return `/steering towards ${to} names the unknown tunnel ${stranger}`;
   }
   const range = config.classes.flatMap(({ match }) => match.flatMap(({ ports }) => ports)).find(({ from, to }) => from > to);
@@ -122,8 +123,8 @@ function isHostPrefix(text: string): boolean {
   return length === undefined || (/^[1-9][0-9]{0,2}$/.test(length) && Number(length) <= (address.includes(':') ? 128 : 32));
 }
 
-function object(properties: Record<string, Schema>): Schema {
-  return { type: 'object', additionalProperties: false, required: Object.keys(properties), properties };
+function object(properties: Record<string, Schema>, optional: readonly string[] = []): Schema {
+  return { type: 'object', additionalProperties: false, required: Object.keys(properties).filter((key) => !optional.includes(key)), properties };
 }
 
 function list(items: Schema, maxItems: number, minItems = 0): Schema {

@@ -205,7 +205,7 @@ findings contains finding(rego.metadata.rule(), {"kind": "Pair", "name": name}, 
 	some class, counted in pair.carried
 	counted.routes > 0
 	counted.backups == 0
-	input.classes[class].protection == "backup"
+	input.classes[class].protection in {"backup", "duplicate"}
 	message := sprintf("%s traffic of %s has no backup", [class, name])
 }
 

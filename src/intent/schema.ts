@@ -159,7 +159,11 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
         [],
         { default: {} },
       ),
-      protection: choice(['none', 'backup'], 'backup: a second path that shares no risk stands by, up and probed, before anything fails.', 'none'),
+      protection: choice(
+        ['none', 'backup', 'duplicate'],
+        'backup: a second path that shares no risk stands by, up and probed, before anything fails. duplicate: every packet is also sent twice, over two paths without a common uplink; the far gateway passes on the first to come, so that none is lost when one path dies. It costs its bandwidth twice.',
+        'none',
+      ),
     },
     required: ['name', 'priority'],
   },

@@ -94,7 +94,7 @@ export interface TrafficClass {
   priority: number;
   match: TrafficMatch[];
   sla: { latencyMaxMs: number; lossMaxRatio: number; jitterMaxMs: number };
-  /** `backup`: a disjoint second path stands by; `duplicate`: sent over both (from the issue that brings it); `none`. */
+  /** `backup`: a disjoint second path stands by; `duplicate`: every packet is sent over two disjoint paths, and the far gateway passes on the first of each; `none`. */
   protection: 'none' | 'backup' | 'duplicate';
 }
 

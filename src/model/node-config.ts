@@ -18,7 +18,7 @@ export interface NodeConfig {
   probe: ProbeSettings;
   sampleIntervalMs: number;
   /** In order of priority: the first class that matches a packet is its class. */
-  classes: { id: ClassId; priority: number; match: TrafficMatch[] }[];
+  classes: NodeClass[];
   /** All sites of the mesh, for counting per pair. */
   sites: { id: SiteId; prefixes: string[] }[];
   tunnels: NodeTunnel[];
@@ -26,6 +26,14 @@ export interface NodeConfig {
   steering: Steering[];
   /** Prefix pairs this node forwards, both directions each; everything else is dropped. */
   allow: { from: string[]; to: string[] }[];
+}
+
+export interface NodeClass {
+  id: ClassId;
+  priority: number;
+  match: TrafficMatch[];
+  /** Other gateways send each of its packets twice: the first to come is passed on. */
+  duplicate?: true;
 }
 
 export interface NodeTunnel {
@@ -59,6 +67,8 @@ export interface Lane {
   /** Whole per cent of the flows, by flow hash. */
   weight: number;
   tunnels: TunnelId[];
+  /** A second copy of each packet goes over the first of these that is up and does not carry the packet itself. */
+  copies?: TunnelId[];
 }
 
 /**

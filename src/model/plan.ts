@@ -40,6 +40,11 @@ export interface Assignment {
   routes: Route[];
   /** Ways to fall back to, in order, when a route's tunnel is down; each a list of tunnels. */
   backups: TunnelId[][];
+  /**
+   * Only of a class that is sent twice: ways of the second copy, in order, each without an uplink in common with one of
+   * the routes. Absent when there is none, or the class is sent once.
+   */
+  copies?: TunnelId[][];
 }
 
 /** A person's temporary order to the planner. */

@@ -1,6 +1,7 @@
 import { compareText, sortedBy } from '../base/index.ts';
-import type { Assignment, Plan, Tunnel, TunnelEnd } from '../model/index.ts';
+import type { Assignment, Plan, Tunnel, TunnelEnd, TunnelId } from '../model/index.ts';
 import type { Board, Placement } from './board.ts';
+import { copiesOf } from './copies.ts';
 import { fallbacksOf } from './fallbacks.ts';
 import { indexAllocator, overlayAddresses } from './overlay.ts';
 import type { Hop, HopEnd } from './types.ts';
@@ -52,25 +53,30 @@ function assembleAssignments(board: Board, previous: Plan): Assignment[] {
   const listed = new Map(previous.assignments.filter(({ from, to }) => from < to).map((assignment) => [`${assignment.from}>${assignment.to}|${assignment.classId}`, assignment]));
   const assignments = [...board.placements.values()].flatMap((placement) => {
     const { key, pair } = placement.want;
-    return bothDirections(placement, fallbacksOf(board, placement, board.ledger.claimedOf(pair), listed.get(key)));
+    const fallbacks = fallbacksOf(board, placement, board.ledger.claimedOf(pair), listed.get(key));
+    return bothDirections(placement, fallbacks, copiesOf(board, placement, fallbacks));
   });
   return assignments.sort((left, right) => compareText(left.from, right.from) || compareText(left.to, right.to) || compareText(left.classId, right.classId));
 }
 
-function bothDirections({ want, choice }: Placement, fallbacks: readonly Hop[][]): [Assignment, Assignment] {
+function bothDirections({ want, choice }: Placement, fallbacks: readonly Hop[][], copies: readonly Hop[][]): [Assignment, Assignment] {
   const { a, b } = want.pair;
   const routes = choice
     .flatMap(({ way, weight }) => way.routes.map((route) => ({ tunnels: route.hops.map((hop) => hop.tunnel), weight: (weight * route.share) / 100 })))
     .sort((left, right) => right.weight - left.weight || compareText(left.tunnels.join(), right.tunnels.join()));
-  const backups = fallbacks.map((hops) => hops.map((hop) => hop.tunnel));
+  const tunnelsOf = (ways: readonly Hop[][]): TunnelId[][] => ways.map((hops) => hops.map((hop) => hop.tunnel));
+  const backups = tunnelsOf(fallbacks);
+  const forth = copies.length > 0 ? { copies: tunnelsOf(copies) } : {};
+  const back = copies.length > 0 ? { copies: tunnelsOf(copies).map((tunnels) => tunnels.toReversed()) } : {};
   return [
-    { from: a.id, to: b.id, classId: want.trafficClass.id, routes, backups },
+    { from: a.id, to: b.id, classId: want.trafficClass.id, routes, backups, ...forth },
     {
       from: b.id,
       to: a.id,
       classId: want.trafficClass.id,
       routes: routes.map(({ tunnels, weight }) => ({ tunnels: tunnels.toReversed(), weight })),
       backups: backups.map((tunnels) => tunnels.toReversed()),
+      ...back,
     },
   ];
 }

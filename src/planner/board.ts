@@ -20,6 +20,9 @@ export class Board {
   readonly ledger: Ledger;
   readonly wants: ReadonlyMap<string, Want>;
   readonly placements = new Map<string, Placement>();
+  /** Where second copies of duplicated wants have capacity; what is refused one is sent once. */
+  readonly copies = new Map<string, Placement>();
+  readonly copiesRefused = new Set<string>();
   /** Tunnels that relayed traffic of a class uses to a site whose own connection does not allow that class. */
   readonly #lentHops = new Map<string, Hop>();
   /** Wants that relayed traffic leans on: their choice is final. */

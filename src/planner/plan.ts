@@ -3,6 +3,7 @@ import type { Forecast, Intent, Observation, Override, Plan, PlanConstraint, Pla
 import { assemblePlan } from './assemble.ts';
 import { ensureBackups } from './backups.ts';
 import { Board } from './board.ts';
+import { reserveCopies } from './copies.ts';
 import { buildWants } from './demand.ts';
 import { fillClasses } from './fill.ts';
 import { buildNetwork } from './network.ts';
@@ -73,6 +74,7 @@ function planRound(inputs: PlanInputs): Round {
     const unsettled = level.filter((want) => (want.active || want.base || want.pinned !== null) && !board.placements.has(want.key) && !placeDirect(board, want));
     for (const want of unsettled) placeAny(board, want);
     ensureBackups(board, level);
+    reserveCopies(board, level);
   }
   retireTunnels(board);
   fillClasses(board);

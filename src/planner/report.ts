@@ -55,7 +55,7 @@ interface TunnelLoad {
 /** What is planned over each tunnel (Mbit/s a direction, from its end a) and what the egress of the forecast's mean costs. */
 function tunnelLoads(board: Board): Map<TunnelId, TunnelLoad> {
   const loads = new Map<TunnelId, TunnelLoad>();
-  for (const { want, choice, fit } of board.placements.values()) {
+  for (const { want, choice, fit } of [...board.placements.values(), ...board.copies.values()]) {
     for (const { way, weight } of choice) {
       for (const route of way.routes) {
         const share = ((weight / 100) * route.share) / 100;

@@ -6,7 +6,7 @@ import type { Means } from './traffic.ts';
 import { assignmentKey, pathsOf, weightsByPaths, type PlanView } from './plan-view.ts';
 
 /**
- * (Pair, class)es whose routes, weights or backups change, by paths. Both directions that change alike are one change,
+ * (Pair, class)es whose routes, weights, backups or ways of second copies change, by paths. Both directions that change alike are one change,
  * named after the lesser site. New routes where there were none disturb nobody; a change of backups alone neither: its
  * key lists routes and backups with an empty list between them, so that taking it back vetoes no route.
  */
@@ -53,7 +53,7 @@ function routeImpact(before: PlanView, after: PlanView, then: Assignment | undef
 function isMirrored(view: PlanView, assignment: Assignment | undefined): boolean {
   if (!assignment) return true;
   const other = view.assignments.get(assignmentKey({ from: assignment.to, to: assignment.from, classId: assignment.classId }));
-  const turned: Assignment = { ...assignment, routes: assignment.routes.map(({ tunnels, weight }) => ({ tunnels: tunnels.toReversed(), weight })), backups: assignment.backups.map((way) => way.toReversed()) };
+  const turned: Assignment = { ...assignment, routes: assignment.routes.map(({ tunnels, weight }) => ({ tunnels: tunnels.toReversed(), weight })), backups: assignment.backups.map((way) => way.toReversed()), ...(assignment.copies ? { copies: assignment.copies.map((way) => way.toReversed()) } : {}) };
   return describeRoutes(view, other) === describeRoutes(view, turned) && describeBackups(view, other) === describeBackups(view, turned);
 }
 
@@ -66,7 +66,9 @@ function describeRoutes(view: PlanView, assignment: Assignment | undefined): str
 }
 
 function describeBackups(view: PlanView, assignment: Assignment | undefined): string {
-  return (assignment?.backups ?? []).map((way) => pathsOf(view, way).join('+')).join(', ');
+  const namesOf = (ways: readonly TunnelId[][]): string => ways.map((way) => pathsOf(view, way).join('+')).join(', ');
+  const copies = namesOf(assignment?.copies ?? []);
+  return `${namesOf(assignment?.backups ?? [])}${copies === '' ? '' : `; second copies over ${copies}`}`;
 }
 
 function uniquePaths(view: PlanView, ways: readonly (readonly TunnelId[])[]): PathId[][] {

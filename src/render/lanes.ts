@@ -5,30 +5,37 @@ import type { Assignment, Lane, SiteId, TunnelId } from '../model/index.ts';
 const MARK_BASE = 0x1000;
 const MARK_SPACE = 2 ** 28;
 
+/** A lane before it has its mark. */
+export type UnmarkedLane = Omit<Lane, 'mark'>;
+
 /**
  * Lanes of one assignment as its own gateway sees them: a lane a route, led by the first tunnel of the route, then the
  * first tunnels of the backups in order. Routes that begin with the same tunnel share a lane; what happens after the
- * relay is the relay's choice.
+ * relay is the relay's choice. Second copies go over the assignment's ways for them first, then over any other.
  */
-export function lanesOf(assignment: Assignment): { tunnels: TunnelId[]; weight: number }[] {
-  const lanes = new Map<string, { tunnels: TunnelId[]; weight: number }>();
-  for (const route of assignment.routes) {
-    const ways = [route.tunnels, ...assignment.backups];
-    const tunnels = [...new Set(ways.flatMap((way) => way.slice(0, 1)))];
-    const lane = lanes.get(tunnels.join()) ?? { tunnels, weight: 0 };
+export function lanesOf(assignment: Assignment): UnmarkedLane[] {
+  const lanes = new Map<string, UnmarkedLane>();
+  const { routes, backups, copies } = assignment;
+  for (const route of routes) {
+    const tunnels = firstTunnels([route.tunnels, ...backups]);
+    const lane = lanes.get(tunnels.join()) ?? { tunnels, weight: 0, ...(copies ? { copies: firstTunnels([...copies, ...backups, ...routes.map((each) => each.tunnels)]) } : {}) };
     lane.weight += route.weight;
     lanes.set(tunnels.join(), lane);
   }
   return [...lanes.values()];
 }
 
+function firstTunnels(ways: readonly TunnelId[][]): TunnelId[] {
+  return [...new Set(ways.flatMap((way) => way.slice(0, 1)))];
+}
+
 /**
- * Gives marks by content (far site and tunnels in order): the same content has the same mark on every node and in every
+ * Gives marks by content (far site, tunnels in order, those of second copies): the same content has the same mark on every node and in every
  * generation, so a changed lane never shares a routing table with the one it replaces. Two contents that hash alike on
  * one node are told apart by probing upwards in the order of their contents.
  */
-export function assignMarks(contents: readonly { to: SiteId; tunnels: readonly TunnelId[] }[]): (to: SiteId, tunnels: readonly TunnelId[]) => number {
-  const keys = [...new Set(contents.map(({ to, tunnels }) => contentOf(to, tunnels)))].sort(compareText);
+export function assignMarks(contents: readonly LaneContent[]): (content: LaneContent) => number {
+  const keys = [...new Set(contents.map(contentOf))].sort(compareText);
   const marks = new Map<string, number>();
   const taken = new Set<number>();
   for (const key of keys) {
@@ -37,13 +44,20 @@ export function assignMarks(contents: readonly { to: SiteId; tunnels: readonly T
     taken.add(offset);
     marks.set(key, MARK_BASE + offset);
   }
-  return (to, tunnels) => marks.get(contentOf(to, tunnels))!;
+  return (content) => marks.get(contentOf(content))!;
 }
 
-export function markedLanes(assignment: { to: SiteId; lanes: readonly { tunnels: TunnelId[]; weight: number }[] }, markOf: ReturnType<typeof assignMarks>): Lane[] {
-  return assignment.lanes.map(({ tunnels, weight }) => ({ mark: markOf(assignment.to, tunnels), weight, tunnels }));
+/** What a lane's mark depends on. */
+export interface LaneContent {
+  to: SiteId;
+  tunnels: readonly TunnelId[];
+  copies?: readonly TunnelId[];
 }
 
-function contentOf(to: SiteId, tunnels: readonly TunnelId[]): string {
-  return `${to} ${tunnels.join(' ')}`;
+export function markedLanes(assignment: { to: SiteId; lanes: readonly UnmarkedLane[] }, markOf: ReturnType<typeof assignMarks>): Lane[] {
+  return assignment.lanes.map((lane) => ({ mark: markOf({ to: assignment.to, ...lane }), weight: lane.weight, tunnels: lane.tunnels, ...(lane.copies ? { copies: lane.copies } : {}) }));
+}
+
+function contentOf({ to, tunnels, copies }: LaneContent): string {
+  return [to, ...tunnels, ...(copies ? ['twice', ...copies] : [])].join(' ');
 }

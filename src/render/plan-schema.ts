@@ -12,14 +12,15 @@ const instant = { type: 'integer', minimum: 0, maximum: 8_640_000_000_000_000 };
 const text = { type: 'string', maxLength: 1000 };
 const address = { type: 'string', minLength: 2, maxLength: 45, pattern: '^[0-9a-fA-F:.]+$' };
 
-function object(properties: Record<string, object>): object {
-  return { type: 'object', additionalProperties: false, required: Object.keys(properties), properties };
+function object(properties: Record<string, object>, optional: readonly string[] = []): object {
+  return { type: 'object', additionalProperties: false, required: Object.keys(properties).filter((name) => !optional.includes(name)), properties };
 }
 
 function list(items: object, maxItems = 100_000): object {
   return { type: 'array', items, maxItems };
 }
 
+const way = { type: 'array', items: tunnelId, minItems: 1, maxItems: 2 };
 const end = object({ node: name, site, uplink, address, overlay: address });
 const cipher = { type: 'string', pattern: '^[a-z0-9]{1,30}$' };
 const suite = object({ encryption: cipher, integrity: cipher, prf: cipher, group: cipher });
@@ -49,9 +50,10 @@ export const PLAN_SCHEMA: object = object({
       from: site,
       to: site,
       classId: name,
-      routes: { type: 'array', minItems: 1, maxItems: 20, items: object({ tunnels: { type: 'array', items: tunnelId, minItems: 1, maxItems: 2 }, weight: { type: 'integer', minimum: 1, maximum: 100 } }) },
-      backups: list({ type: 'array', items: tunnelId, minItems: 1, maxItems: 2 }, 20),
-    }),
+      routes: { type: 'array', minItems: 1, maxItems: 20, items: object({ tunnels: way, weight: { type: 'integer', minimum: 1, maximum: 100 } }) },
+      backups: list(way, 20),
+      copies: list(way, 20),
+    }, ['copies']),
   ),
   admitted: list({ type: 'array', items: site, minItems: 2, maxItems: 2 }),
   securityProfiles: list(

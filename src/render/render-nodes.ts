@@ -67,7 +67,7 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
     sampleIntervalMs: mesh.telemetry.sampleIntervalMs,
     classes: [...intent.classes]
       .sort((left, right) => left.priority - right.priority || compareText(left.id, right.id))
-      .map(({ id, priority, match }) => ({ id, priority, match })),
+      .map(({ id, priority, match, protection }) => ({ id, priority, match, ...(protection === 'duplicate' ? { duplicate: true as const } : {}) })),
     sites: index.sites.map(({ id }) => ({ id, prefixes: index.prefixes.get(id)! })),
     tunnels: isServing ? renderTunnels(index, node) : [],
     steering: isServing ? renderSteering(index, site.id) : [],
@@ -113,7 +113,7 @@ function renderSteering(index: PlanIndex, site: SiteId): Steering[] {
     return [{ to: assignment.to, classId: assignment.classId, lanes: [{ tunnels: [list[1]!], weight: 100 }] }];
   });
   const steering = [...own, ...lent].sort((left, right) => compareText(left.to, right.to) || compareText(left.classId, right.classId));
-  const markOf = assignMarks(steering.flatMap(({ to, lanes }) => lanes.map(({ tunnels }) => ({ to, tunnels }))));
+  const markOf = assignMarks(steering.flatMap(({ to, lanes }) => lanes.map((lane) => ({ to, ...lane }))));
   return steering.map((entry) => ({ to: entry.to, prefixes: index.prefixes.get(entry.to) ?? [], classId: entry.classId, lanes: markedLanes(entry, markOf) }));
 }
 

@@ -30,6 +30,8 @@ describe('checkPlan', () => {
     ['a route that leads elsewhere', (plan) => mapAssignments(plan, (assignment) => (assignment.from === siteId('berlin') ? { ...assignment, to: siteId('paris'), routes: plan.assignments[0]!.routes } : assignment)), /does not hang together|ends at/],
     ['one direction without the other', (plan) => ({ ...plan, assignments: plan.assignments.slice(1) }), /the other direction is missing/],
     ['directions that go different ways', firstAssignment((assignment) => ({ ...assignment, routes: [{ tunnels: assignment.routes[0]!.tunnels, weight: 50 }, { tunnels: assignment.routes[0]!.tunnels, weight: 50 }] })), /the other direction goes another way/],
+    ['second copies of a class that is sent once', firstAssignment((assignment) => ({ ...assignment, copies: assignment.backups })), /it has copies, but class .* is not sent twice/],
+    ['second copies over the same uplinks', firstAssignment((assignment) => ({ ...assignment, copies: [assignment.routes[0]!.tunnels] })), /share an uplink with every route/],
     ['a class nobody knows', firstAssignment((assignment) => ({ ...assignment, classId: classId('video') })), /class video is not in the intent/],
     ['a forbidden pair admitted', (plan) => ({ ...plan, admitted: [...plan.admitted, [siteId('azure-weu'), siteId('hamburg')]] }), /although the intent says never/],
     ['two serving nodes of a site', (plan) => ({ ...plan, servingNodes: [...plan.servingNodes, plan.servingNodes.at(-1)!] }), /has two serving nodes/],

@@ -156,6 +156,48 @@ describe('orders of people', () => {
   });
 });
 
+describe('classes that are sent twice', () => {
+  const twice = (intent: Intent): Intent => ({ ...intent, classes: intent.classes.map((each) => (each.id === classId('voice') ? { ...each, protection: 'duplicate' } : each)) });
+  const copiesOf = (planned: Plan, pair: string): string[] | undefined => {
+    const paths = new Map(planned.tunnels.map((tunnel) => [tunnel.id, tunnel.path]));
+    return planned.assignments.find(({ from, to, classId: id }) => `${from}>${to}` === pair && id === classId('voice'))?.copies?.map((list) => list.map((id) => paths.get(id)).join('+'));
+  };
+
+  it('have their second copy on a path without a common uplink, both ways, with capacity of its own', () => {
+    const intent = twice(exampleIntent());
+    const { plan: planned, report } = planFor({ intent, demands: ['berlin>paris voice 4'] });
+    const primary = routesOf(planned, 'berlin>paris', 'voice').split(' ')[0]!;
+    const [copy] = copiesOf(planned, 'berlin>paris')!;
+    const uplinks = (path: string): string[] => path.split('~');
+    expect(uplinks(copy!).some((uplink) => uplinks(primary).includes(uplink))).toBe(false);
+    expect(copiesOf(planned, 'paris>berlin')).toEqual(copiesOf(planned, 'berlin>paris'));
+    expect(report.tunnels.filter(({ path }) => path === primary || path === copy).map(({ peakMbps }) => peakMbps)).toEqual([4, 4]);
+    expect(checkPlan(intent, planned)).toEqual([]);
+  });
+
+  it('are sent once over sites without a second uplink, and the report says why', () => {
+    const lone = (node: SiteNode): SiteNode => (node.site === siteId('paris') ? { ...node, uplinks: node.uplinks.slice(0, 1) } : node);
+    const intent = twice({ ...exampleIntent(), sites: exampleIntent().sites.map((site) => ({ ...site, relay: false, nodes: site.nodes.map(lone) })) });
+    const { plan: planned, report } = planFor({ intent, demands: ['berlin>paris voice 4'] });
+    expect(copiesOf(planned, 'berlin>paris')).toBeUndefined();
+    expect(report.waiting).toContainEqual({ what: 'second copy of voice berlin–paris', reason: 'no second path that shares no uplink with the first; sent once', until: null });
+  });
+
+  it('are sent once where the second path has no room for them, and the report says why', () => {
+    const narrow = (node: SiteNode): SiteNode => (node.site === siteId('paris') ? { ...node, uplinks: node.uplinks.map((uplink, index) => (index === 0 ? { ...uplink, upMbps: 2, downMbps: 2 } : uplink)) } : node);
+    const intent = twice({ ...exampleIntent(), sites: exampleIntent().sites.map((site) => ({ ...site, nodes: site.nodes.map(narrow) })) });
+    const { plan: planned, report } = planFor({ intent, demands: ['berlin>paris voice 4'] });
+    expect(copiesOf(planned, 'berlin>paris')).toBeUndefined();
+    expect(report.waiting.find(({ what }) => what === 'second copy of voice berlin–paris')?.reason).toMatch(/^not enough capacity on .*; sent once$/);
+  });
+
+  it('are sent once where the connection wants no backup', () => {
+    const base = twice(exampleIntent());
+    const intent: Intent = { ...base, connections: base.connections.map((connection) => ({ ...connection, backup: 'none' })) };
+    expect(copiesOf(planFor({ intent, demands: ['berlin>paris voice 4'] }).plan, 'berlin>paris')).toBeUndefined();
+  });
+});
+
 describe('backups', () => {
   it('share no uplink with the primary where the sites have two each', () => {
     const { plan: planned } = planFor({ demands: ['berlin>paris voice 1'] });

@@ -70,7 +70,8 @@ describe('renderNodes', () => {
             for (const lane of lanes) {
               expect(lane.tunnels.every((id) => own.has(id))).toBe(true);
               expect(lane.mark).toBeGreaterThanOrEqual(0x1000);
-              const content = `${to} ${lane.tunnels.join()}`;
+              expect(lane.copies?.every((id) => own.has(id)) ?? true).toBe(true);
+              const content = `${to} ${lane.tunnels.join()} ${lane.copies?.join()}`;
               expect(contents.get(lane.mark) ?? content).toBe(content);
               contents.set(lane.mark, content);
             }
@@ -115,8 +116,8 @@ describe('lane marks', () => {
     const contents = Array.from({ length: 2000 }, (_, index) => ({ to: 's1' as never, tunnels: [`t-${index}` as TunnelId] }));
     const markOf = assignMarks(contents);
     const alone = assignMarks([contents[7]!]);
-    expect(alone(contents[7]!.to, contents[7]!.tunnels)).toBe(markOf(contents[7]!.to, contents[7]!.tunnels));
-    expect(new Set(contents.map(({ to, tunnels }) => markOf(to, tunnels))).size).toBe(2000);
+    expect(alone(contents[7]!)).toBe(markOf(contents[7]!));
+    expect(new Set(contents.map(markOf)).size).toBe(2000);
   });
 });
 

@@ -94,8 +94,8 @@ const connectionSeed = fc.record({
 
 /** Small meshes of 1–6 sites with everything that makes planning hard: no capacity, no slots, drains, relays, rules that forbid. */
 export const intentArbitrary: fc.Arbitrary<Intent> = fc
-  .record({ sites: fc.array(siteSeed, { minLength: 1, maxLength: 6, size: 'max' }), connections: fc.array(connectionSeed, { maxLength: 5 }), utilisationMax: fc.constantFrom(0.5, 0.8, 1) })
-  .map(({ sites, connections, utilisationMax }) => ({
+  .record({ sites: fc.array(siteSeed, { minLength: 1, maxLength: 6, size: 'max' }), connections: fc.array(connectionSeed, { maxLength: 5 }), utilisationMax: fc.constantFrom(0.5, 0.8, 1), voice: fc.constantFrom('backup' as const, 'duplicate' as const) })
+  .map(({ sites, connections, utilisationMax, voice }) => ({
     commit: null,
     mesh: {
       name: 'generated',
@@ -112,7 +112,7 @@ export const intentArbitrary: fc.Arbitrary<Intent> = fc
       vetoMs: 86_400_000,
     },
     sites: sites.map(siteOf),
-    classes: CLASSES,
+    classes: CLASSES.map((each) => (each.id === classId('voice') ? { ...each, protection: voice } : each)),
     connections: [connectionOf({ between: ['*', '*'], mode: 'auto', minMbps: 0, maxMbps: 0, relays: 'allow', securityProfile: 'standard', backup: 'class', avoidsTelekom: false, classes: [] }, 0), ...connections.map((seed, index) => connectionOf(seed, index + 1))],
     securityProfiles: profiles,
   }));

@@ -11,10 +11,10 @@ export interface BenchMesh {
   files: SourceFile[];
 }
 
-/** Two sites with two uplinks each that share nothing, always connected, with a standby tunnel; classes and suites as shipped. */
+/** Two sites with two uplinks each that share nothing, always connected, with a standby tunnel; suites as shipped. Voice has a backup, control is sent twice. */
 export async function createBenchMesh(sourceDir: string, probe: { intervalMs: number; downAfter: number }): Promise<BenchMesh> {
-  const shipped = (await readConfigFolder(sourceDir)).filter(({ file }) => /\/(?:classes|security)\.yaml$/.test(file));
-  const files = [...shipped, { file: 'mesh-config/mesh.yaml', text: meshYaml(probe) }, { file: 'mesh-config/bench.yaml', text: [siteYaml(1, 'near'), siteYaml(2, 'far'), CONNECTION_YAML].join('---\n') }];
+  const shipped = (await readConfigFolder(sourceDir)).filter(({ file }) => /\/security\.yaml$/.test(file));
+  const files = [...shipped, { file: 'mesh-config/mesh.yaml', text: meshYaml(probe) }, { file: 'mesh-config/bench.yaml', text: [siteYaml(1, 'near'), siteYaml(2, 'far'), ...CLASSES_YAML, CONNECTION_YAML].join('---\n') }];
   const loaded = loadIntent(files, null);
   if (!loaded.ok) throw new FindingsError(loaded.findings);
   return { intent: loaded.value.intent, files: [...files, ...(await readPolicyFolder(sourceDir))] };
@@ -59,3 +59,22 @@ between: [near, far]
 mode: always
 min: 2Mbps
 `;
+
+const CLASSES_YAML = [
+  { name: 'voice', priority: 0, ports: '5000-5099', protection: 'backup' },
+  { name: 'control', priority: 1, ports: '6000-6099', protection: 'duplicate' },
+].map(
+  ({ name, priority, ports, protection }) => `apiVersion: foremesh/v1
+kind: TrafficClass
+name: ${name}
+priority: ${priority}
+match: [{ protocol: udp, ports: [${ports}] }]
+sla: { latencyMax: 150ms, lossMax: 1%, jitterMax: 30ms }
+protection: ${protection}
+`,
+);
+CLASSES_YAML.push(`apiVersion: foremesh/v1
+kind: TrafficClass
+name: bulk
+priority: 2
+`);

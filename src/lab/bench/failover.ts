@@ -56,6 +56,8 @@ interface FaultScenario {
   lastsMs: number;
   /** Agents are dead and routes follow what charon says of its SAs. */
   daemonAlone?: boolean;
+  /** The streams are of the class that is sent twice. */
+  sentTwice?: boolean;
 }
 
 const FAULTS = {
@@ -63,6 +65,7 @@ const FAULTS = {
   'one-way': { kind: 'fault', profile: { down: true }, direction: 'forward', measure: 'gap', lastsMs: 1500 },
   'brownout-loss': { kind: 'fault', profile: { lossRatio: 0.2 }, direction: 'both', measure: 'left', lastsMs: 8000 },
   'brownout-delay': { kind: 'fault', profile: { delayMs: 80 }, direction: 'both', measure: 'left', lastsMs: 8000 },
+  'duplicate-class': { kind: 'fault', profile: { down: true }, direction: 'both', measure: 'gap', lastsMs: 1500, sentTwice: true },
   'ike-dpd': { kind: 'fault', profile: { down: true }, direction: 'both', measure: 'gap', lastsMs: 12_000, daemonAlone: true },
 } satisfies Record<string, FaultScenario>;
 
@@ -100,8 +103,9 @@ export async function benchFailover(options: FailoverBenchOptions): Promise<Fail
   const world = await createLabWorld({ intent: mesh.intent, repository: { files: mesh.files }, opa: options.opa, seed: options.seed, ...(signal ? { signal } : {}) });
   try {
     await waitUntilSettled(world);
-    const streams = await createStreams(world, [specOf('there', NEAR, FAR), specOf('back', FAR, NEAR)]);
     for (const name of inOrder(scenarios)) {
+      const traffic = 'sentTwice' in (FAULTS[name as keyof typeof FAULTS] ?? {}) ? TWICE : ONCE;
+      const streams = await createStreams(world, [specOf('there', NEAR, FAR, traffic), specOf('back', FAR, NEAR, traffic)]);
       const trials: Trial[] = [];
       const broken: string[] = [];
       const clearBefore = (await world.underlay()).clearTextPackets;
@@ -119,6 +123,7 @@ export async function benchFailover(options: FailoverBenchOptions): Promise<Fail
           onProgress(`${name} ${run}/${runs}: ${messageOf(cause)}`);
         }
       }
+      await streams.stop();
       result.scenarios[name] = summarise(trials, (await world.underlay()).clearTextPackets - clearBefore, broken);
     }
     return result;
@@ -133,8 +138,11 @@ function inOrder(names: readonly ScenarioName[]): ScenarioName[] {
   return [...names].sort((left, right) => rank(left) - rank(right));
 }
 
-function specOf(name: string, from: typeof NEAR, to: typeof FAR): SenderSpec {
-  return { name, from, to, classId: classId('voice'), port: 5000, flows: 4, packetBytes: PACKET_BYTES, rate: { kind: 'constant', mbps: (PACKETS_PER_SECOND * PACKET_BYTES * 8) / 1e6 } };
+const ONCE = { classId: classId('voice'), port: 5000 };
+const TWICE = { classId: classId('control'), port: 6000 };
+
+function specOf(name: string, from: typeof NEAR, to: typeof FAR, traffic: typeof ONCE): SenderSpec {
+  return { name, from, to, ...traffic, flows: 4, packetBytes: PACKET_BYTES, rate: { kind: 'constant', mbps: (PACKETS_PER_SECOND * PACKET_BYTES * 8) / 1e6 } };
 }
 
 async function prepare(world: LabWorld, scenario: FaultScenario | PlannedScenario): Promise<void> {

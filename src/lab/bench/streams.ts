@@ -3,7 +3,7 @@ import type { PathId } from '../../model/index.ts';
 import type { LabWorld } from '../lab-world.ts';
 import type { SenderSpec } from '../world.ts';
 
-/** Streams that run through a whole bench; counted anew for each trial. */
+/** Streams that run through all trials of a scenario; counted anew for each. */
 export interface Streams {
   reset(): Promise<void>;
   /** Of all streams since the reset; the gap is the longest of any. */
@@ -12,6 +12,7 @@ export interface Streams {
   packetsOver(path: PathId): Promise<number>;
   /** The path that carries most now. */
   busiestPath(): Promise<PathId>;
+  stop(): Promise<void>;
 }
 
 export async function createStreams(world: LabWorld, specs: readonly SenderSpec[]): Promise<Streams> {
@@ -35,6 +36,9 @@ export async function createStreams(world: LabWorld, specs: readonly SenderSpec[
       const [busiest] = [...after].map(([path, count]) => ({ path, count: count - (before.get(path) ?? 0) })).sort((left, right) => right.count - left.count);
       if (!busiest || busiest.count < 100) throw new ForemeshError('LAB_FAILED', { what: 'no path carries the streams', fix: 'see the agents’ logs' });
       return busiest.path;
+    },
+    async stop() {
+      for (const sender of senders) await sender.stop();
     },
   };
 }

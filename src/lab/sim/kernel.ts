@@ -55,6 +55,7 @@ export class SimKernel {
   #allowed = new Set<string>();
   #isFlushed = false;
   readonly #offered = new Map<string, { to: SiteId; classId: ClassId; bytes: number; packets: number }>();
+  readonly #passed = new WeakSet<HostPacket>();
   readonly #counts = new Map<TunnelId, TunnelCount>();
   readonly #listeners = new Set<() => void>();
 
@@ -88,13 +89,22 @@ export class SimKernel {
     if (ingress === 'lan' && classId) this.#countOffered(packet, classId);
     if (!this.#allowed.has(`${packet.from}>${packet.to}`) || !classId) return;
     if (packet.to === config.site) {
+      if (config.classes.find(({ id }) => id === classId)?.duplicate && this.#hasPassed(packet)) return;
       this.#options.toHost(config.site, packet);
       return;
     }
     const steering = wanted.steering.find((entry) => entry.to === packet.to && entry.classId === classId);
     const mark = steering ? laneFor(steering.lanes, packet) : null;
-    const active = mark === null ? null : (this.#lanes.get(mark)?.active ?? null);
-    if (active) this.#sendThrough(active, packet);
+    const lane = mark === null ? undefined : this.#lanes.get(mark);
+    if (lane?.active) this.#sendThrough(lane.active, packet);
+    if (lane?.copy && ingress === 'lan') this.#sendThrough(lane.copy, packet);
+  }
+
+  /** True for the second copy of a packet. */
+  #hasPassed(packet: HostPacket): boolean {
+    if (this.#passed.has(packet)) return true;
+    this.#passed.add(packet);
+    return false;
   }
 
   #sendThrough(tunnel: TunnelId, packet: HostPacket): void {

@@ -1,4 +1,4 @@
-import type { Assignment, Connection, Intent, Plan, SiteId, Tunnel } from '../../model/index.ts';
+import type { Assignment, Connection, Intent, Plan, SiteId, Tunnel, TunnelId } from '../../model/index.ts';
 import { fits, ruleFor } from './rules.ts';
 
 /** Routes lead from site to site over tunnels that exist, relays are allowed to relay, weights add up, both directions agree. */
@@ -12,11 +12,13 @@ export function checkAssignments(intent: Intent, plan: Plan): string[] {
     const found = [
       ...checkScope(intent, plan, assignment, connection),
       ...checkRoutes(assignment, tunnels),
+      ...checkCopies(intent, assignment, tunnels),
       ...checkRelays(intent, assignment, connection, tunnels, byKey),
     ];
     const mirror = byKey.get(`${assignment.to}>${assignment.from} ${assignment.classId}`);
     if (!mirror) found.push('the other direction is missing');
     else if (routesText(mirror.routes, true) !== routesText(assignment.routes, false)) found.push('the other direction goes another way');
+    else if (waysText(mirror.copies, true) !== waysText(assignment.copies, false)) found.push('second copies of the other direction go another way');
     problems.push(...found.map((problem) => `${name}: ${problem}`));
   }
   return problems;
@@ -46,6 +48,22 @@ function checkRoutes({ from, to, routes, backups }: Assignment, tunnels: Readonl
     if (list.length < 1 || list.length > 2) problems.push(`a way has ${list.length} tunnels, one or two are possible`);
     else if (end === null) problems.push(`way ${list.join(', ')} does not hang together from ${from}`);
     else if (end !== to) problems.push(`way ${list.join(', ')} ends at ${end}`);
+  }
+  return problems;
+}
+
+/** Copies are for classes that are sent twice, and share no uplink with at least one route: else both would die together. */
+function checkCopies(intent: Intent, { from, to, classId, routes, copies }: Assignment, tunnels: ReadonlyMap<string, Tunnel>): string[] {
+  if (!copies) return [];
+  const problems: string[] = [];
+  const uplinksOf = (list: readonly string[]): string[] => list.flatMap((id) => [tunnels.get(id)?.a.uplink ?? '', tunnels.get(id)?.b.uplink ?? '']);
+  if (intent.classes.find(({ id }) => id === classId)?.protection !== 'duplicate') problems.push(`it has copies, but class ${classId} is not sent twice`);
+  if (copies.length === 0) problems.push('its list of copies is empty');
+  if (new Set(copies.map((list) => list.join())).size !== copies.length) problems.push('two ways of copies are the same');
+  for (const list of copies) {
+    if (walk(list, from, tunnels) !== to) problems.push(`copies over ${list.join(', ')} do not lead from ${from} to ${to}`);
+    const isApart = routes.some((route) => !uplinksOf(route.tunnels).some((uplink) => uplinksOf(list).includes(uplink)));
+    if (!isApart) problems.push(`copies over ${list.join(', ')} share an uplink with every route`);
   }
   return problems;
 }
@@ -105,4 +123,8 @@ function routesText(routes: Assignment['routes'], isMirrored: boolean): string {
     .map(({ tunnels, weight }) => `${(isMirrored ? tunnels.toReversed() : tunnels).join()}=${weight}`)
     .sort()
     .join(' ');
+}
+
+function waysText(ways: readonly TunnelId[][] | undefined, isMirrored: boolean): string {
+  return (ways ?? []).map((tunnels) => (isMirrored ? tunnels.toReversed() : tunnels).join()).join(' ');
 }

@@ -73,6 +73,22 @@ describe('the commands for a node', () => {
   const [lane1, lane2] = WANTED.lanes as [LaneWanted, LaneWanted];
   const without = (kernel: Observed, name: string): Observed => kernelAfter(kernel, { do: 'ip', line: `link del ${name}` });
 
+  it('send second copies by an address of their own, guarded before there is a way for them', () => {
+    const twice: DataplaneWanted = { ...WANTED, lanes: [{ ...lane1, copy: T2 }, lane2] };
+    const made = applied(twice, bareMachine(), null);
+    const all = lines([made.changes]);
+    expect(all.filter((line) => line.includes(' 240.'))).toEqual(['route replace unreachable 240.0.0.0/4 metric 9999', 'route replace 240.0.3.233/32 via 172.30.0.3 dev t-00000002 onlink']);
+    expect(planChanges(twice, made.kernel, made.installed).phases.flat()).toEqual([]);
+    expect(lines(planChanges({ ...twice, lanes: [{ ...lane1, active: T2, copy: T1 }, lane2] }, made.kernel, made.installed).phases)).toEqual([
+      'route replace 10.2.0.0/24 via 172.30.0.3 dev t-00000002 onlink table 1001',
+      'route replace 240.0.3.233/32 via 172.30.0.1 dev t-00000001 onlink',
+    ]);
+    expect(lines(planChanges({ ...twice, lanes: [{ ...lane1, copy: null }, lane2] }, made.kernel, made.installed).phases)).toEqual(['route replace unreachable 240.0.3.233/32']);
+    expect(lines(planChanges(twice, without(made.kernel, T2), made.installed).phases)).toContain('route replace 240.0.3.233/32 via 172.30.0.3 dev t-00000002 onlink');
+    expect(lines(planChanges(WANTED, made.kernel, made.installed).phases)).toEqual(['nft', 'route del 240.0.3.233/32', 'route del unreachable 240.0.0.0/4 metric 9999']);
+    expect(lines(clearChanges(made.kernel, 'lan'))).toContain('route del 240.0.3.233/32');
+  });
+
   it.each<[string, Partial<DataplaneWanted>, Observed, string[]]>([
     ['point a lane at another tunnel', { lanes: [{ ...lane1, active: T2 }, lane2] }, is.kernel, ['route replace 10.2.0.0/24 via 172.30.0.3 dev t-00000002 onlink table 1001']],
     ['make a lane without a tunnel unreachable', { lanes: [{ ...lane1, active: null }, lane2] }, is.kernel, ['route replace unreachable 10.2.0.0/24 table 1001']],

@@ -11,7 +11,7 @@ function chain(wanted: DataplaneWanted, name: string, management: { protocol: 't
 
 describe('the ruleset', () => {
   it('is one transaction, counters and chains first, then all rules at once', () => {
-    expect(rulesetText(buildRuleset(WANTED), { chains: ['to_rome'], counters: ['o_rome__bulk'] })).toMatchInlineSnapshot(`
+    expect(rulesetText(buildRuleset(WANTED), { chains: ['to_rome'], counters: ['o_rome__bulk'], sets: ['spare'] })).toMatchInlineSnapshot(`
       "table inet foremesh {
       	counter leak {
       	}
@@ -50,6 +50,7 @@ describe('the ruleset', () => {
       flush table inet foremesh
       delete chain inet foremesh to_rome
       delete counter inet foremesh o_rome__bulk
+      delete set inet foremesh spare
       table inet foremesh {
       	chain c_paris__voice {
       		iifname "lan" counter name "o_paris__voice"
@@ -101,8 +102,28 @@ describe('the ruleset', () => {
       		oifname { "isp1", "isp2" } goto uplink_out
       	}
       }
+      table ip foremesh {
+      }
+      delete table ip foremesh
       "
     `);
+  });
+
+  it('clones packets of lanes with copies and passes the first of each on, telling classes as the sender does', () => {
+    const [voice, bulk] = CONFIG.classes;
+    const config = { ...CONFIG, classes: [{ id: classId('games'), priority: 0, match: [{ protocol: 'udp' as const, ports: [{ from: 9, to: 9 }], dscp: [] }] }, { ...voice!, duplicate: true as const }, bulk!] };
+    const twice: DataplaneWanted = { ...WANTED, config, lanes: [WANTED.lanes[0]!, { ...WANTED.lanes[1]!, copy: null }] };
+    const ruleset = buildRuleset(twice);
+    expect(ruleset.ipChains).toEqual([
+      { name: 'copy', lines: ['type filter hook forward priority 10; policy accept;', 'iifname "lan" oifname "t-*" ip frag-off & 0x3fff == 0 meta l4proto { tcp, udp, icmp } dup to meta mark map { 0x3ea : 240.0.3.234 }'] },
+      { name: 'tell_copies', lines: ['type filter hook output priority -150; policy accept;', 'oifname "t-*" meta mark { 0x3ea } ip frag-off set 0xc000'] },
+    ]);
+    expect(chain(twice, 'arriving')).toEqual(['udp dport { 9 } return', 'udp dport { 5000-5099, 6000 } ip dscp { 46 } goto once']);
+    expect(chain(twice, 'deduplicate')).toEqual(['type filter hook prerouting priority -160; policy accept;', 'iifname "t-*" ip daddr { 10.1.0.0/24 } ip frag-off & 0x3fff == 0 meta l4proto { tcp, udp, icmp } jump arriving']);
+    expect(ruleset.sets.map(({ name }) => name)).toEqual(['originals', 'originals_tcp', 'copies', 'copies_tcp']);
+    // a receiver is ready before it sends twice itself, and who has no such class has nothing of this
+    expect(buildRuleset({ ...twice, lanes: WANTED.lanes })).toMatchObject({ ipChains: [], sets: ruleset.sets });
+    expect(buildRuleset(WANTED)).toMatchObject({ ipChains: [], sets: [] });
   });
 
   it('chooses lanes by weight, with the same choice for the same node and another for another', () => {

@@ -94,12 +94,15 @@ export function installedBy(text: string): InstalledRuleset {
 
 function rulesetAfter(text: string): Observed['ruleset'] {
   if (text.startsWith('delete table')) return null;
-  const names = (word: string): string[] => [...new Set([...text.matchAll(new RegExp(`^\t${word} (\\S+) \\{`, 'gm'))].map((match) => match[1]!))];
-  return { chains: names('chain'), counters: names('counter').map((name) => ({ name, packets: 0, bytes: 0 })), digest: digest(withoutStale(text)) };
+  const names = (word: string, family: string): string[] => {
+    const tables = text.split(/^(?=table |delete |flush )/m).filter((part) => part.startsWith(`table ${family} `));
+    return [...new Set(tables.flatMap((part) => [...part.matchAll(new RegExp(`^\t${word} (\\S+) \\{`, 'gm'))].map((match) => match[1]!)))];
+  };
+  return { chains: names('chain', 'inet'), sets: names('set', 'inet'), counters: names('counter', 'inet').map((name) => ({ name, packets: 0, bytes: 0 })), digest: digest(withoutStale(text)) };
 }
 
 function withoutStale(text: string): string {
-  return text.replaceAll(/^delete (?:chain|counter) .*\n/gm, '');
+  return text.replaceAll(/^delete (?:chain|counter|set) .*\n/gm, '');
 }
 
 function afterIp(kernel: Observed, line: string): Observed {

@@ -114,6 +114,8 @@ export interface WantedOptions {
   bulkWeights?: [number, number];
   allowDelta?: boolean;
   serving?: boolean;
+  /** Classes that other gateways send twice. */
+  duplicate?: ('voice' | 'bulk')[];
 }
 
 /** The whole wanted state of a gateway: bulk through tunnel 1, voice (udp 5000-5099) through tunnel 2, unless told otherwise. */
@@ -131,7 +133,7 @@ export function wantedOf(gateway: 'a' | 'b', options: WantedOptions = {}): Datap
     { mark: MARK2, weight: bulkWeights[1] },
   ].filter((lane) => lane.weight > 0);
   return {
-    config: configOf(gateway, allowDelta, serving),
+    config: configOf(gateway, allowDelta, serving, options.duplicate ?? []),
     overlayAddresses: [overlayOf(gateway, 1), overlayOf(gateway, 2)],
     interfaces: tunnels.map((index): TunnelInterface => ({ tunnel: index === 1 ? T1 : T2, localOverlay: overlayOf(gateway, index), remoteOverlay: overlayOf(peer, index), mtu: 1350 })),
     lanes,
@@ -191,7 +193,8 @@ export async function establish(pair: Pair): Promise<void> {
   for (const gateway of [pair.a, pair.b]) await until(async () => (await gateway.ipsec.listSas()).filter((sa) => sa.childState === 'INSTALLED').length === 2);
 }
 
-function configOf(gateway: 'a' | 'b', allowDelta: boolean, serving: boolean): NodeConfig {
+function configOf(gateway: 'a' | 'b', allowDelta: boolean, serving: boolean, duplicate: readonly string[]): NodeConfig {
+  const twice = (id: string): { duplicate?: true } => (duplicate.includes(id) ? { duplicate: true } : {});
   const [site, number, peer] = gateway === 'a' ? ['alpha', 1, 'b' as const] as const : ['beta', 2, 'a' as const] as const;
   const [alpha, beta, delta] = [['10.91.0.0/24'], ['10.92.0.0/24'], ['10.94.0.0/24']];
   return {
@@ -205,8 +208,8 @@ function configOf(gateway: 'a' | 'b', allowDelta: boolean, serving: boolean): No
     probe: { intervalMs: 50, downAfter: 3, holdDownMs: 700, holdDownMaxMs: 700 },
     sampleIntervalMs: 1000,
     classes: [
-      { id: VOICE, priority: 0, match: [{ protocol: 'udp', ports: [{ from: 5000, to: 5099 }], dscp: [] }] },
-      { id: BULK, priority: 1, match: [{ protocol: 'any', ports: [], dscp: [] }] },
+      { id: VOICE, priority: 0, match: [{ protocol: 'udp', ports: [{ from: 5000, to: 5099 }], dscp: [] }], ...twice('voice') },
+      { id: BULK, priority: 1, match: [{ protocol: 'any', ports: [], dscp: [] }], ...twice('bulk') },
     ],
     sites: [
       { id: siteId('alpha'), prefixes: alpha },

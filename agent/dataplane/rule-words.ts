@@ -1,0 +1,41 @@
+import { prefixContains } from '../../src/base/index.ts';
+import type { TrafficMatch } from '../../src/model/index.ts';
+
+/** A chain of nft; the first line of a base chain is its hook. */
+export interface Chain {
+  name: string;
+  lines: string[];
+}
+
+export function hook(name: 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting', priority: number, policy: 'accept' | 'drop' = 'accept'): string {
+  return `type filter hook ${name} priority ${priority}; policy ${policy};`;
+}
+
+/** The condition of a match with a space behind it, '' for everything. */
+export function matchText({ protocol, ports, dscp }: TrafficMatch): string {
+  const portSet = ports.length > 0 && protocol !== 'icmp' ? setOf(ports.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`))) : null;
+  const parts: string[] = [];
+  if (portSet && protocol === 'any') parts.push(`meta l4proto { tcp, udp } th dport ${portSet}`);
+  else if (portSet) parts.push(`${protocol} dport ${portSet}`);
+  else if (protocol !== 'any') parts.push(`meta l4proto ${protocol}`);
+  if (dscp.length > 0) parts.push(`ip dscp ${setOf(dscp.map(String))}`);
+  return parts.map((part) => `${part} `).join('');
+}
+
+/** The IPv4 ones of these, without those that lie inside another: a set refuses overlapping elements. */
+export function ipv4(prefixes: readonly string[]): string[] {
+  const four = unique(prefixes.filter((prefix) => !prefix.includes(':')));
+  return four.filter((inner) => !four.some((outer) => outer !== inner && prefixContains(outer, inner)));
+}
+
+export function setOf(elements: readonly string[]): string {
+  return `{ ${elements.join(', ')} }`;
+}
+
+export function quote(text: string): string {
+  return `"${text}"`;
+}
+
+export function unique(texts: readonly string[]): string[] {
+  return [...new Set(texts)].sort();
+}
