@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { keepCommandHelper, parseDurationMs } from '../../base/index.ts';
-import { benchFailover, FAILOVER_SCENARIOS, type FailoverBenchResult, type ScenarioName } from '../../lab/index.ts';
+import { benchFailover, benchSoak, FAILOVER_SCENARIOS, type FailoverBenchResult, type ScenarioName, SOAK_VICTIMS, type SoakResult, type SoakVictim } from '../../lab/index.ts';
 import { findOpa } from '../../policy/index.ts';
 import { endSignal } from '../end-signal.ts';
 import { packageRoot } from '../package-root.ts';
@@ -14,6 +14,12 @@ interface FailoverOptions extends CommonOptions {
   interval: number;
   downAfter: number;
   falseHours: number;
+  seed: string;
+}
+
+interface SoakOptions extends CommonOptions {
+  rounds: number;
+  victim: SoakVictim[];
   seed: string;
 }
 
@@ -46,6 +52,38 @@ export function addBenchCommand(program: Command): void {
       printResult(options.output, { ...result }, () => renderFailover(result));
       process.exit(Object.values(result.scenarios).some(({ broken }) => broken.length > 0) ? 1 : 0);
     });
+  addSoak(bench);
+}
+
+function addSoak(bench: Command): void {
+  bench
+    .command('soak')
+    .description('kill -9 of agents, IKE daemons and engine, and other hands in rules and guards, at random moments: what was lost, what left in clear text (Linux, root)')
+    .option('--rounds <n>', 'of each kind', count, 50)
+    .addOption(new Option('--victim <name...>', 'only these').choices(SOAK_VICTIMS).default(SOAK_VICTIMS, 'all'))
+    .option('--seed <text>', 'of moments and WAN', 'soak')
+    .addOption(outputOption())
+    .action(async (options: SoakOptions) => {
+      keepCommandHelper();
+      const result = await benchSoak({ rounds: options.rounds, victims: options.victim, sourceDir: packageRoot(), opa: await findOpa(), seed: options.seed, onProgress: tell, signal: endSignal() });
+      printResult(options.output, { ...result }, () => renderSoak(result));
+      process.exit(Object.values(result.victims).some(({ broken, clearTextPackets }) => broken.length > 0 || clearTextPackets > 0) ? 1 : 0);
+    });
+}
+
+function renderSoak({ victims }: SoakResult): string {
+  const rows = Object.entries(victims).map(([victim, { rounds, settledMs, lostPackets, lostPacketsTotal, sentPackets, clearTextPackets, leakPackets, broken }]) => [
+    victim,
+    broken.length > 0 ? `${rounds} (${broken.length} broken)` : rounds,
+    settledMs.p50,
+    settledMs.p99,
+    lostPackets.p50,
+    lostPackets.max,
+    `${lostPacketsTotal} of ${sentPackets}`,
+    clearTextPackets,
+    leakPackets,
+  ]);
+  return renderTable(['victim', 'rounds', 'ms until settled p50', 'p99', 'lost p50', 'max', 'lost in all', 'clear text', 'stopped by the leak chain'], rows);
 }
 
 function count(text: string): number {

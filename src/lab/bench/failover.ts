@@ -105,7 +105,7 @@ export async function benchFailover(options: FailoverBenchOptions): Promise<Fail
     await waitUntilSettled(world);
     for (const name of inOrder(scenarios)) {
       const traffic = 'sentTwice' in (FAULTS[name as keyof typeof FAULTS] ?? {}) ? TWICE : ONCE;
-      const streams = await createStreams(world, [specOf('there', NEAR, FAR, traffic), specOf('back', FAR, NEAR, traffic)]);
+      const streams = await createStreams(world, streamSpecs(traffic));
       const trials: Trial[] = [];
       const broken: string[] = [];
       const clearBefore = (await world.underlay()).clearTextPackets;
@@ -140,6 +140,11 @@ function inOrder(names: readonly ScenarioName[]): ScenarioName[] {
 
 const ONCE = { classId: classId('voice'), port: 5000 };
 const TWICE = { classId: classId('control'), port: 6000 };
+
+/** 1000 packets a second each way. */
+export function streamSpecs(traffic = ONCE): SenderSpec[] {
+  return [specOf('there', NEAR, FAR, traffic), specOf('back', FAR, NEAR, traffic)];
+}
 
 function specOf(name: string, from: typeof NEAR, to: typeof FAR, traffic: typeof ONCE): SenderSpec {
   return { name, from, to, ...traffic, flows: 4, packetBytes: PACKET_BYTES, rate: { kind: 'constant', mbps: (PACKETS_PER_SECOND * PACKET_BYTES * 8) / 1e6 } };
@@ -202,7 +207,7 @@ async function runPlanned(world: LabWorld, streams: Streams, scenario: PlannedSc
 }
 
 /** Every agent has nothing left to do and every tunnel is up. */
-async function waitUntilSettled(world: LabWorld): Promise<void> {
+export async function waitUntilSettled(world: LabWorld): Promise<void> {
   const isSettled = async (): Promise<boolean> => {
     for (const { node } of world.network.layout.gateways) {
       const runtime = await world.nodeState(node).catch(() => null); // an agent that starts has no socket yet
