@@ -26,8 +26,6 @@ export interface AgentDeps {
   renewal?: RenewalNote;
   /** Gets a new certificate now, though the present one is not half over; the engine may ask for it. */
   renewCertificate?: () => void;
-  /** Of tunnel interfaces, bytes; the driver's. Default 1350 (libipsec). */
-  tunnelMtu?: number;
 }
 
 /** See `AgentDeps.renewal`. */
@@ -75,7 +73,6 @@ export interface AgentRuntime {
 }
 
 export const AGENT_VERSION = '0.1.0';
-const DEFAULT_TUNNEL_MTU = 1350;
 /** Peers do not judge our silence for this long after a stop: time for a restart, ms. */
 const RESTART_PAUSE_MS = 10_000;
 /** How many configs before the running one are kept, for tunnels that still carry traffic when the agent comes back. */
@@ -186,7 +183,7 @@ export function createAgent(deps: AgentDeps): Agent {
   }
 
   function setDesired({ config }: Candidate): void {
-    reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, adoptedAreCurrent: deps.renewal?.isDone(credentials) ?? true, tunnelMtu: deps.tunnelMtu ?? DEFAULT_TUNNEL_MTU });
+    reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, adoptedAreCurrent: deps.renewal?.isDone(credentials) ?? true });
   }
 
   function takeDesired(signed: SignedConfig): Promise<void> {

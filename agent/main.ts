@@ -3,7 +3,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createAnchoredClock, createLog, ForemeshError, keepCommandHelper, type Log, messageOf, systemClock } from '../src/base/index.ts';
-import { createDataplanePort } from './dataplane/index.ts';
+import { createDataplanePort, localMachine } from './dataplane/index.ts';
+import { type DriverName, isTunnelId } from './driver.ts';
+import { resolveDriver } from './driver-choice.ts';
 import { AGENT_VERSION, createAgent } from './agent.ts';
 import { obtainIdentity } from './identity.ts';
 import { startFailoverThread } from './failover/index.ts';
@@ -50,7 +52,10 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
   const identity = await Promise.race([obtainIdentity(settings, clock, log), ended]);
   if (identity === 'ended') return statusSocket.close();
 
-  const ports = createPorts(settings, log);
+  const driver = await Promise.race([resolveDriver(settings.driver, { ...settings, machine: localMachine, clock: systemClock, log }), ended]);
+  if (driver === 'ended') return statusSocket.close();
+
+  const ports = createPorts(settings, driver, log);
   const agent = createAgent({
     node,
     stateDir,
@@ -94,11 +99,10 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
 async function clear(settings: AgentSettings, log: Log): Promise<void> {
   await mkdir(settings.stateDir, { recursive: true, mode: 0o700 });
   const statusSocket = await listenStatus(join(settings.stateDir, 'agent.sock'), () => ({ clearing: true }), log); // refused while an agent runs
-  const { ipsec, dataplane } = createPorts(settings, log);
+  const { ipsec, dataplane } = createPorts(settings, 'libipsec', log); // what there is goes, whichever driver made it
   try {
-    const ours = (name: string): boolean => /^t-[0-9a-f]{8}$/.test(name);
-    for (const { tunnel } of (await ipsec.listSas()).filter((sa) => ours(sa.tunnel))) await ipsec.terminate(tunnel);
-    for (const tunnel of (await ipsec.listConnections()).filter(ours)) await ipsec.unloadConnection(tunnel);
+    for (const { tunnel } of (await ipsec.listSas()).filter((sa) => isTunnelId(sa.tunnel))) await ipsec.terminate(tunnel);
+    for (const tunnel of (await ipsec.listConnections()).filter(isTunnelId)) await ipsec.unloadConnection(tunnel);
   } catch (cause) {
     log.warn({ error: messageOf(cause) }, 'the IKE daemon does not answer: its tunnels, if any, were not ended');
   }
@@ -106,14 +110,14 @@ async function clear(settings: AgentSettings, log: Log): Promise<void> {
   await Promise.all([ipsec.close(), statusSocket.close()]);
 }
 
-function createPorts(settings: AgentSettings, log: Log) {
+function createPorts(settings: AgentSettings, driver: DriverName, log: Log) {
   const management = [...settings.management, { protocol: 'tcp' as const, port: settings.engine.port }];
   let renewLanes = (): void => undefined;
   return {
-    ipsec: createIpsecPort({ socketPath: settings.viciSocket, clock: systemClock, log }),
-    dataplane: createDataplanePort({ driver: settings.driver, log, clock: systemClock, management, onInterfacesChanged: () => renewLanes() }),
+    ipsec: createIpsecPort({ socketPath: settings.viciSocket, driver, clock: systemClock, log }),
+    dataplane: createDataplanePort({ driver, log, clock: systemClock, management, onInterfacesChanged: () => renewLanes() }),
     failover: (events) => {
-      const failover = startFailoverThread({ probePort: settings.probePort, seed: randomBytes(16).toString('hex'), logLevel: settings.logLevel, log, onEnd: die }, events);
+      const failover = startFailoverThread({ driver, probePort: settings.probePort, seed: randomBytes(16).toString('hex'), logLevel: settings.logLevel, log, onEnd: die }, events);
       renewLanes = () => failover.renewLanes();
       return failover;
     },

@@ -34,7 +34,7 @@ export interface ConnectionSpec {
 export interface SaState {
   tunnel: TunnelId;
   ikeState: string;
-  /** State of the newest CHILD SA that is not being deleted; null without one. */
+  /** State of the newest CHILD SA that is not being deleted; null without one; NARROWED: the peer lets less through than it must. */
   childState: string | null;
   ikeSuite: string;
   espSuite: string;
@@ -93,7 +93,12 @@ export interface TunnelInterface {
   tunnel: TunnelId;
   localOverlay: string;
   remoteOverlay: string;
-  mtu: number;
+  /** Interface of the uplink that its ESP packets leave through. */
+  uplink: string;
+  /** Of the addresses that its ESP packets go between. */
+  underlay: 'ipv4' | 'ipv6';
+  /** Any of them may be in use: with `uplink` they decide the MTU. */
+  esp: readonly Pick<CryptoSuite, 'encryption' | 'integrity'>[];
 }
 
 /** The whole wanted state of nftables, addresses, interfaces, rules and routes of one node. */

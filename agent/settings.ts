@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { ForemeshError, messageOf } from '../src/base/index.ts';
 import { isName, nodeId, type NodeId } from '../src/model/index.ts';
+import type { DriverName } from './driver.ts';
 
 /** What the agent's process is told at its start; everything about the mesh comes from the engine, signed. */
 export interface AgentSettings {
@@ -16,7 +17,8 @@ export interface AgentSettings {
   viciSocket: string;
   /** UDP port of probes, inside tunnels; the same on every node. */
   probePort: number;
-  driver: 'libipsec';
+  /** `auto`: XFRM when daemon and kernel do it, else libipsec. */
+  driver: DriverName | 'auto';
   /** What the gateway itself may send through its uplinks besides IKE, ESP, pings and the channel to the engine. */
   management: { protocol: 'tcp' | 'udp'; port: number }[];
   /** Needed once, to join. Not logged. */
@@ -70,7 +72,7 @@ export async function parseSettings(text: string, file: string): Promise<AgentSe
     engineIdentity: raw['engineIdentity'] === undefined ? 'engine@foremesh' : need(textOf('engineIdentity'), 'engineIdentity: a text'),
     viciSocket: pathOf(raw['viciSocket'] === undefined ? '/var/run/charon.vici' : need(textOf('viciSocket'), 'viciSocket: a path')),
     probePort: need(readPort(raw['probePort'] ?? DEFAULT_PROBE_PORT), 'probePort: 1 to 65535'),
-    driver: need(raw['driver'] === undefined || raw['driver'] === 'libipsec' ? 'libipsec' : null, 'driver: libipsec'),
+    driver: need(readDriver(raw['driver'] ?? 'libipsec'), 'driver: libipsec, xfrm or auto'),
     management: need(readManagement(raw['management'] ?? DEFAULT_MANAGEMENT), 'management: a list like tcp/22, udp/53'),
     joinToken: token,
     logLevel: need(level !== null && LOG_LEVELS.includes(level) ? level : null, `logLevel: one of ${LOG_LEVELS.join(', ')}`),
@@ -90,6 +92,10 @@ function readEngine(value: unknown): { host: string; port: number } | null {
   const host = match?.['v6'] ?? match?.['host'];
   const port = readPort(Number(match?.['port'] ?? DEFAULT_ENGINE_PORT));
   return host && port !== null ? { host, port } : null;
+}
+
+function readDriver(value: unknown): AgentSettings['driver'] | null {
+  return value === 'libipsec' || value === 'xfrm' || value === 'auto' ? value : null;
 }
 
 function readPort(value: unknown): number | null {

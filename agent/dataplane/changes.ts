@@ -2,8 +2,8 @@ import { prefixContains } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
 import type { DataplaneWanted, LaneWanted } from '../ports.ts';
 import { type Change, ipChange, type Phases } from './commands.ts';
-import { linkChanges } from './libipsec-link.ts';
-import { addressLabel, COPY_ALIASES, copyAlias, ESP_INTERFACE, GUARD_METRIC, isTunnelName, markText, RULE_PRIORITY } from './names.ts';
+import { driverOf, type NextHop, type TunnelDriver } from './driver.ts';
+import { addressLabel, COPY_ALIASES, copyAlias, GUARD_METRIC, isTunnelName, markText, RULE_PRIORITY } from './names.ts';
 import type { Observed, ObservedRoute } from './observe.ts';
 import { buildRuleset, type ManagementTraffic, NO_TABLES, rulesetText } from './ruleset.ts';
 
@@ -28,23 +28,29 @@ export interface DataplaneChanges {
  * address, which bring traffic; last of all what is no longer wanted goes.
  * @param installed  our last ruleset; null after a start, when it is written in any case
  */
-export function planChanges(wanted: DataplaneWanted, observed: Observed, installed: InstalledRuleset | null, management: readonly ManagementTraffic[] = []): DataplaneChanges {
-  const espIsThere = observed.links.some(({ name }) => name === ESP_INTERFACE);
-  const links = espIsThere ? wanted.interfaces.flatMap((tunnel) => linkChanges(tunnel, observed)) : [];
+export function planChanges(
+  wanted: DataplaneWanted,
+  observed: Observed,
+  installed: InstalledRuleset | null,
+  management: readonly ManagementTraffic[] = [],
+  driver: TunnelDriver = driverOf('libipsec'),
+): DataplaneChanges {
+  const canLink = driver.device === null || observed.links.some(({ name }) => name === driver.device);
+  const links = canLink ? wanted.interfaces.flatMap((tunnel) => driver.linkChanges(tunnel, observed)) : [];
   const lanes = uniqueLanes(wanted.lanes);
   const fresh = new Set(links.flatMap(({ commands }) => commands.flatMap((one) => (one.do === 'ip' && one.line.startsWith('link add ') ? [one.line.split(' ')[2]!] : []))));
-  const remoteOverlays = espIsThere ? remoteOverlaysOf(wanted) : new Map<TunnelId, string>();
+  const nextHops = canLink ? nextHopsOf(wanted, driver) : new Map<TunnelId, NextHop>();
   return {
     phases: [
       guardChanges(wanted, observed),
-      [...filterChanges(wanted, observed), ...overlayChanges(wanted, observed)],
+      [...filterChanges(wanted, observed, driver), ...overlayChanges(wanted, observed)],
       links,
-      [...lanes.flatMap((lane) => laneRouteChanges(lane, remoteOverlays, fresh, observed)), ...lanes.flatMap((lane) => laneRuleChanges(lane, observed))],
-      rulesetChanges(wanted, observed, installed, management),
+      [...lanes.flatMap((lane) => laneRouteChanges(lane, nextHops, fresh, observed)), ...lanes.flatMap((lane) => laneRuleChanges(lane, observed))],
+      rulesetChanges(wanted, observed, installed, management, driver),
       [...forwardingChanges(observed), ...lanAddressChanges(wanted, observed)],
       staleChanges(wanted, observed),
     ],
-    waiting: espIsThere ? [] : wanted.interfaces.map(({ tunnel }) => tunnel),
+    waiting: canLink ? [] : wanted.interfaces.map(({ tunnel }) => tunnel),
   };
 }
 
@@ -63,31 +69,38 @@ export function clearChanges(observed: Observed, lanInterface: string | null): P
   ];
 }
 
+/** Where tunnels lead, by id. */
+export type NextHops = Pick<ReadonlyMap<TunnelId, NextHop>, 'get'>;
+
 /**
  * The `ip` lines that point a lane at its active tunnel, then its copies at theirs: what is forwarded goes first, since
  * copies are made of that. Null when a tunnel is not known.
  */
-export function laneLines(lane: LaneWanted, remoteOverlays: ReadonlyMap<TunnelId, string>): string[] | null {
-  const way = wayThrough(lane.active, remoteOverlays);
-  const copyWay = lane.copy === undefined ? null : wayThrough(lane.copy, remoteOverlays);
+export function laneLines(lane: LaneWanted, nextHops: NextHops): string[] | null {
+  const way = wayThrough(lane.active, nextHops);
+  const copyWay = lane.copy === undefined ? null : wayThrough(lane.copy, nextHops);
   if (!way || (lane.copy !== undefined && !copyWay)) return null;
   return [...ipv4(lane.prefixes).map((prefix) => `${way(prefix)} table ${lane.mark}`), ...(copyWay ? [copyWay(`${copyAlias(lane.mark)}/32`)] : [])];
 }
 
 /** The beginning of a route line; null when the tunnel is not known. */
-function wayThrough(tunnel: TunnelId | null, remoteOverlays: ReadonlyMap<TunnelId, string>): ((prefix: string) => string) | null {
+function wayThrough(tunnel: TunnelId | null, nextHops: NextHops): ((prefix: string) => string) | null {
   if (tunnel === null) return (prefix) => `route replace unreachable ${prefix}`;
-  const overlay = remoteOverlays.get(tunnel);
-  return overlay === undefined ? null : (prefix) => `route replace ${prefix} via ${overlay} dev ${tunnel} onlink`;
+  const hop = nextHops.get(tunnel);
+  return hop === undefined ? null : (prefix) => `route replace ${prefix} ${hopText(hop)}`;
 }
 
-export function remoteOverlaysOf(wanted: DataplaneWanted): Map<TunnelId, string> {
-  return new Map(wanted.interfaces.map(({ tunnel, remoteOverlay }) => [tunnel, remoteOverlay]));
+function hopText({ interface: name, address }: NextHop): string {
+  return address === null ? `dev ${name}` : `via ${address} dev ${name} onlink`;
+}
+
+export function nextHopsOf(wanted: DataplaneWanted, driver: TunnelDriver): Map<TunnelId, NextHop> {
+  return new Map(wanted.interfaces.map((tunnel) => [tunnel.tunnel, driver.nextHop(tunnel)]));
 }
 
 /** Names of the settings that `planChanges` wants to see. */
-export function sysctlNames(wanted: DataplaneWanted): string[] {
-  return [FORWARDING, ...filterSysctls(wanted)];
+export function sysctlNames(wanted: DataplaneWanted, driver: TunnelDriver): string[] {
+  return [FORWARDING, ...filterSysctls(wanted, driver)];
 }
 
 const FORWARDING = 'net/ipv4/ip_forward';
@@ -113,13 +126,13 @@ function guardsOf(observed: Observed): ObservedRoute[] {
 }
 
 /** Reverse-path filters off (replies may come by another tunnel), and the LAN told when its address arrives. */
-function filterSysctls({ config }: DataplaneWanted): string[] {
-  const interfaces = [...new Set(['all', 'default', ESP_INTERFACE, config.lan.interface, ...config.uplinks.map((uplink) => uplink.interface)])];
+function filterSysctls({ config }: DataplaneWanted, driver: TunnelDriver): string[] {
+  const interfaces = [...new Set(['all', 'default', ...(driver.device === null ? [] : [driver.device]), config.lan.interface, ...config.uplinks.map((uplink) => uplink.interface)])];
   return interfaces.map((name) => `net/ipv4/conf/${name}/rp_filter`);
 }
 
-function filterChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
-  return filterSysctls(wanted)
+function filterChanges(wanted: DataplaneWanted, observed: Observed, driver: TunnelDriver): Change[] {
+  return filterSysctls(wanted, driver)
     .filter((name) => observed.sysctls.get(name) !== undefined && observed.sysctls.get(name) !== null && observed.sysctls.get(name) !== '0')
     .map((name) => ({ says: `${name} = 0`, commands: [{ do: 'sysctl', name, value: '0' }] }));
 }
@@ -155,26 +168,26 @@ function lanAddressOf(lan: { address: string; prefixes: string[] }): string {
 }
 
 /** @param fresh  interfaces made in this very apply: with the old one of that name its routes went */
-function laneRouteChanges(lane: LaneWanted, remoteOverlays: ReadonlyMap<TunnelId, string>, fresh: ReadonlySet<string>, observed: Observed): Change[] {
-  const isKnown = (tunnel: TunnelId | null): boolean => tunnel !== null && remoteOverlays.has(tunnel);
+function laneRouteChanges(lane: LaneWanted, nextHops: NextHops, fresh: ReadonlySet<string>, observed: Observed): Change[] {
+  const isKnown = (tunnel: TunnelId | null): boolean => tunnel !== null && nextHops.get(tunnel) !== undefined;
   const { active, copy } = { active: isKnown(lane.active) ? lane.active : null, copy: lane.copy !== undefined && isKnown(lane.copy) ? lane.copy : null };
-  const lines = laneLines({ ...lane, active, ...(lane.copy === undefined ? {} : { copy }) }, remoteOverlays) ?? [];
-  const overlay = active === null ? undefined : remoteOverlays.get(active);
+  const lines = laneLines({ ...lane, active, ...(lane.copy === undefined ? {} : { copy }) }, nextHops) ?? [];
+  const hop = active === null ? undefined : nextHops.get(active);
   const table = observed.routes.filter((route) => route.table === String(lane.mark) && !(route.via && fresh.has(route.via.interface)));
   const wrong = lane.prefixes.flatMap((prefix, index) => {
     const route = table.find((one) => one.prefix === prefix);
-    const isRight = route && (overlay === undefined ? route.via === null : route.via?.interface === lane.active && route.via?.address === overlay);
+    const isRight = route && (hop === undefined ? route.via === null : route.via?.interface === hop.interface && route.via.address === hop.address);
     return isRight ? [] : [lines[index]!];
   });
   const extra = table.filter((route) => !lane.prefixes.includes(route.prefix)).map((route) => deleteRoute(route));
-  const copyChanges = lane.copy === undefined ? [] : copyRouteChanges(lane.mark, copy, lines.at(-1)!, remoteOverlays, fresh, observed);
+  const copyChanges = lane.copy === undefined ? [] : copyRouteChanges(lane.mark, copy, lines.at(-1)!, nextHops, fresh, observed);
   if (wrong.length === 0 && extra.length === 0) return copyChanges;
-  return [ipChange(`lane ${lane.mark} ${overlay === undefined ? 'unreachable' : `through ${lane.active}`}`, ...wrong, ...extra), ...copyChanges];
+  return [ipChange(`lane ${lane.mark} ${hop === undefined ? 'unreachable' : `through ${lane.active}`}`, ...wrong, ...extra), ...copyChanges];
 }
 
-function copyRouteChanges(mark: number, copy: TunnelId | null, line: string, remoteOverlays: ReadonlyMap<TunnelId, string>, fresh: ReadonlySet<string>, observed: Observed): Change[] {
+function copyRouteChanges(mark: number, copy: TunnelId | null, line: string, nextHops: NextHops, fresh: ReadonlySet<string>, observed: Observed): Change[] {
   const route = copyRoutes(observed).find(({ prefix, via }) => prefix === `${copyAlias(mark)}/32` && !(via && fresh.has(via.interface)));
-  const isRight = route && (copy === null ? route.via === null : route.via?.interface === copy && route.via.address === remoteOverlays.get(copy));
+  const isRight = route && (copy === null ? route.via === null : route.via?.interface === copy && route.via.address === nextHops.get(copy)?.address);
   return isRight ? [] : [ipChange(`copies of lane ${mark} ${copy === null ? 'not sent' : `through ${copy}`}`, line)];
 }
 
@@ -192,8 +205,8 @@ function ourRules(observed: Observed): Observed['rules'] {
   return observed.rules.filter((rule) => rule.priority === RULE_PRIORITY && rule.table === String(rule.mark));
 }
 
-function rulesetChanges(wanted: DataplaneWanted, observed: Observed, installed: InstalledRuleset | null, management: readonly ManagementTraffic[]): Change[] {
-  const ruleset = buildRuleset(wanted, management);
+function rulesetChanges(wanted: DataplaneWanted, observed: Observed, installed: InstalledRuleset | null, management: readonly ManagementTraffic[], driver: TunnelDriver): Change[] {
+  const ruleset = buildRuleset(wanted, management, driver);
   if (installed && observed.ruleset?.digest === installed.digest && installed.text === rulesetText(ruleset, { chains: [], counters: [], sets: [] })) return [];
   const chains = new Set(ruleset.chains.map(({ name }) => name));
   const counters = new Set(ruleset.counters);

@@ -45,7 +45,7 @@ export function checkWanted(wanted: DataplaneWanted): void {
   for (const tunnel of wanted.interfaces) {
     check(isTunnelName(tunnel.tunnel), 'tunnel', tunnel.tunnel);
     check(isIpv4(tunnel.localOverlay) && isIpv4(tunnel.remoteOverlay) && tunnel.localOverlay !== tunnel.remoteOverlay, `overlay addresses of ${tunnel.tunnel}`, [tunnel.localOverlay, tunnel.remoteOverlay]);
-    check(isWhole(tunnel.mtu, 65_535) && tunnel.mtu >= 576, `MTU of ${tunnel.tunnel}`, tunnel.mtu);
+    check(isInterfaceName(tunnel.uplink), `uplink interface of ${tunnel.tunnel}`, tunnel.uplink);
   }
   for (const lane of wanted.lanes) {
     check(isMark(lane.mark), 'mark', lane.mark);

@@ -1,16 +1,19 @@
 // In: DataplaneWanted, the whole wanted state of one node. Out: what was changed in the kernel, and its counters.
 // The only place with the kernel's own words: nftables, VXLAN, ip rules, routes, sysctls.
 // Start reading at port.ts (the order of things), then changes.ts (wanted and observed to commands), ruleset.ts (nft), machine.ts (the edge).
-// changes, ruleset, check and names are pure; a driver other than libipsec is another file like libipsec-link.ts.
+// changes, ruleset, check, mtu and names are pure; a driver (driver.ts) is one file: libipsec-link.ts, xfrm-link.ts.
 // Others import from this file only.
 export * from './changes.ts';
 export * from './check.ts';
 export * from './commands.ts';
 export * from './copies.ts';
+export * from './driver.ts';
 export * from './lane-writer.ts';
 export * from './machine.ts';
+export * from './mtu.ts';
 export * from './names.ts';
 export * from './observe.ts';
 export * from './port.ts';
 export * from './ruleset.ts';
 export * from './traffic-counter.ts';
+export { canMakeXfrmInterface } from './xfrm-link.ts';

@@ -1,10 +1,13 @@
 import type { Clock, Log } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
 import type { LanePort, LaneWanted } from '../ports.ts';
+import type { DriverName } from '../driver.ts';
 import { laneLines } from './changes.ts';
+import { driverOf, type NextHop, type TunnelDriver } from './driver.ts';
 import type { LineProgram, Machine } from './machine.ts';
 
 export interface LaneWriterOptions {
+  driver: DriverName;
   machine: Machine;
   clock: Clock;
   log: Log;
@@ -25,13 +28,15 @@ const UNSURE_MS = 1000;
  * a program 5 to 40. Started anew when it ends; what it refuses is logged, and set right by the next apply.
  */
 class LaneWriter implements LanePort {
+  readonly #driver: TunnelDriver;
   readonly #machine: Machine;
   readonly #clock: Clock;
   readonly #log: Log;
   #program: LineProgram | null = null;
   #recent: { atMs: number; lines: readonly string[] }[] = [];
 
-  constructor({ machine, clock, log }: LaneWriterOptions) {
+  constructor({ driver, machine, clock, log }: LaneWriterOptions) {
+    this.#driver = driverOf(driver);
     this.#machine = machine;
     this.#clock = clock;
     this.#log = log;
@@ -40,8 +45,14 @@ class LaneWriter implements LanePort {
 
   switchLanes(lanes: readonly LaneWanted[], remoteOverlays: ReadonlyMap<TunnelId, string>): void {
     const lines: string[] = [];
+    const nextHops = {
+      get: (tunnel: TunnelId): NextHop | undefined => {
+        const remoteOverlay = remoteOverlays.get(tunnel);
+        return remoteOverlay === undefined ? undefined : this.#driver.nextHop({ tunnel, remoteOverlay });
+      },
+    };
     for (const lane of lanes) {
-      const known = laneLines(lane, remoteOverlays);
+      const known = laneLines(lane, nextHops);
       if (known) lines.push(...known);
       else this.#log.warn({ mark: lane.mark, tunnel: lane.active }, 'lane not switched: its tunnel has no interface here');
     }

@@ -1,18 +1,32 @@
 import type { TunnelInterface } from '../ports.ts';
 import { type Change, ipChange } from './commands.ts';
+import type { TunnelDriver } from './driver.ts';
+import { libipsecMtuBytes } from './mtu.ts';
 import { ESP_INTERFACE, macOf, vniOf, VXLAN_PORT } from './names.ts';
 import type { Observed } from './observe.ts';
 
 /**
- * How a tunnel becomes an interface where ESP is done in userspace: a VXLAN device between the two overlay addresses,
- * whose packets charon's `ipsec0` encrypts. Both ends derive network id and MACs from the addresses, so nothing needs
- * to be learned or asked for.
- * @returns what is to be changed to have it; [] when it is there
+ * ESP in userspace: a tunnel's interface is a VXLAN device between its two overlay addresses, whose packets charon's
+ * `ipsec0` encrypts. charon itself routes the far overlay address there.
  */
-export function linkChanges(wanted: TunnelInterface, observed: Observed): Change[] {
-  const { tunnel, localOverlay, remoteOverlay, mtu } = wanted;
+export const libipsecDriver: TunnelDriver = {
+  name: 'libipsec',
+  device: ESP_INTERFACE,
+  linkChanges,
+  nextHop: ({ tunnel, remoteOverlay }) => ({ interface: tunnel, address: remoteOverlay }),
+  inputLines({ overlayAddresses }) {
+    const overlays = [...new Set(overlayAddresses)].sort();
+    return overlays.length === 0 ? [] : [`ip daddr { ${overlays.join(', ')} } iifname != { "${ESP_INTERFACE}", "lo" } drop`];
+  },
+  outputLines: [],
+};
+
+/** Both ends derive network id and MACs from the addresses, so nothing needs to be learned or asked for. */
+function linkChanges(wanted: TunnelInterface, observed: Observed): Change[] {
+  const { tunnel, localOverlay, remoteOverlay } = wanted;
   const vni = vniOf(localOverlay, remoteOverlay);
   const mac = macOf(localOverlay);
+  const mtu = libipsecMtuBytes(wanted, observed.links.find(({ name }) => name === wanted.uplink)?.mtu);
   const link = observed.links.find(({ name }) => name === tunnel);
   const settings = `link set ${tunnel} address ${mac} mtu ${mtu} addrgenmode none up`;
   const neighbour = `neigh replace ${remoteOverlay} dev ${tunnel} lladdr ${macOf(remoteOverlay)} nud permanent`;

@@ -1,4 +1,5 @@
 import type { ClassId, SiteId, TunnelId } from '../../src/model/index.ts';
+import { isTunnelId } from '../driver.ts';
 
 /** The nftables table that holds all our rules, family inet. */
 export const NFT_TABLE = 'foremesh';
@@ -15,12 +16,11 @@ export const VXLAN_PORT = 4789;
 /** Tables that are the system's (unspec, default, main, local) or charon's (220). */
 export const RESERVED_MARKS: ReadonlySet<number> = new Set([0, 220, 253, 254, 255]);
 
-const TUNNEL_NAME = /^t-[0-9a-f]{8}$/;
 const INTERFACE_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/;
 
 /** A tunnel's interface has the tunnel's id as its name. */
 export function isTunnelName(text: string): text is TunnelId {
-  return TUNNEL_NAME.test(text);
+  return isTunnelId(text);
 }
 
 /** True for a name that Linux takes for an interface and nft needs no escape for. */

@@ -26,6 +26,8 @@ export interface ObservedLink {
   mac: string;
   /** null for anything but VXLAN. */
   vxlan: { vni: number; local: string; remote: string; port: number; lower: string } | null;
+  /** null for anything but an XFRM interface. */
+  xfrm: { ifId: number; lower: string } | null;
 }
 
 export interface ObservedRoute {
@@ -68,14 +70,22 @@ export async function observe(machine: Machine, sysctls: readonly string[], with
   };
 }
 
-function readLink({ ifname, flags, mtu, address, linkinfo }: IpLink): ObservedLink {
+/** Interfaces alone, as `observe` gives them. @throws ForemeshError DATAPLANE_FAILED, TOOL_MISSING */
+export async function observeLinks(machine: Machine): Promise<ObservedLink[]> {
+  const [links] = await ipJson<[IpLink]>(machine, ['link show']);
+  return links.map(readLink);
+}
+
+function readLink({ ifname, flags, mtu, address, link, linkinfo }: IpLink): ObservedLink {
   const data = linkinfo?.info_kind === 'vxlan' ? linkinfo.info_data : undefined;
+  const xfrm = linkinfo?.info_kind === 'xfrm' ? linkinfo.info_data : undefined;
   return {
     name: ifname,
     isUp: flags.includes('UP'),
     mtu,
     mac: address ?? '',
     vxlan: data ? { vni: data.id, local: data.local ?? '', remote: data.remote ?? '', port: data.port, lower: data.link ?? '' } : null,
+    xfrm: xfrm ? { ifId: Number(xfrm.if_id), lower: link ?? '' } : null,
   };
 }
 
@@ -147,7 +157,9 @@ interface IpLink {
   flags: string[];
   mtu: number;
   address?: string;
-  linkinfo?: { info_kind?: string; info_data?: { id: number; local?: string; remote?: string; port: number; link?: string } };
+  /** The device it is built on, for some kinds. */
+  link?: string;
+  linkinfo?: { info_kind?: string; info_data?: { id: number; local?: string; remote?: string; port: number; link?: string; if_id?: string } };
   stats64?: { rx: { bytes: number; packets: number }; tx: { bytes: number; packets: number } };
 }
 interface IpAddresses {

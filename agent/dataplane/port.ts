@@ -1,17 +1,18 @@
 import { type Cancel, type Clock, type Log, sortedBy, systemClock } from '../../src/base/index.ts';
 import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted } from '../ports.ts';
+import type { DriverName } from '../driver.ts';
 import { clearChanges, type InstalledRuleset, planChanges, sysctlNames } from './changes.ts';
 import { checkWanted } from './check.ts';
+import { driverOf, type TunnelDriver } from './driver.ts';
 import { execute } from './execute.ts';
 import { KernelWatch } from './kernel-watch.ts';
 import { localMachine, type Machine } from './machine.ts';
-import { ESP_INTERFACE, isTunnelName, readOfferedCounter } from './names.ts';
+import { isTunnelName, readOfferedCounter } from './names.ts';
 import { observe, readCounters, readRuleset, readTraffic } from './observe.ts';
 import { buildRuleset, LEAK_COUNTER, type ManagementTraffic, rulesetText } from './ruleset.ts';
 
 export interface DataplanePortOptions {
-  /** How ESP gets into the kernel; `libipsec`: in userspace, with a VXLAN interface a tunnel, on any kernel. */
-  driver: 'libipsec';
+  driver: DriverName;
   log: Log;
   clock?: Clock;
   /** What the gateway itself may send through its uplinks besides IKE, ESP and ICMP; none by default. */
@@ -34,6 +35,7 @@ export function createDataplanePort(options: DataplanePortOptions): DataplanePor
 
 class KernelDataplane implements DataplanePort {
   readonly #machine: Machine;
+  readonly #driver: TunnelDriver;
   readonly #management: readonly ManagementTraffic[];
   readonly #onInterfacesChanged: () => void;
   readonly #watch: KernelWatch;
@@ -47,6 +49,7 @@ class KernelDataplane implements DataplanePort {
 
   constructor(options: DataplanePortOptions) {
     this.#machine = options.machine ?? localMachine;
+    this.#driver = driverOf(options.driver);
     this.#management = options.management ?? [];
     this.#onInterfacesChanged = options.onInterfacesChanged ?? (() => undefined);
     this.#watch = new KernelWatch(this.#machine, options.clock ?? systemClock, options.log, () => {
@@ -103,10 +106,10 @@ class KernelDataplane implements DataplanePort {
 
   async #applyNow(wanted: DataplaneWanted): Promise<string[]> {
     this.#lanInterface = wanted.config.lan.interface;
-    const ruleset = buildRuleset(wanted, this.#management);
+    const ruleset = buildRuleset(wanted, this.#management, this.#driver);
     const hasIpTable = ruleset.ipChains.length > 0;
-    const observed = await observe(this.#machine, sysctlNames(wanted), hasIpTable);
-    const { phases, waiting } = planChanges({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) }, observed, this.#installed, this.#management);
+    const observed = await observe(this.#machine, sysctlNames(wanted, this.#driver), hasIpTable);
+    const { phases, waiting } = planChanges({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) }, observed, this.#installed, this.#management, this.#driver);
     const rulesetIsNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'nft'));
     if (rulesetIsNew) this.#installed = null;
     const interfacesAreNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'ip' && /^link (?:add|del) /.test(command.line)));
@@ -117,7 +120,7 @@ class KernelDataplane implements DataplanePort {
       const text = rulesetText(ruleset, { chains: [], counters: [], sets: [] });
       this.#installed = listed ? { text, digest: listed.digest } : null;
     }
-    return waiting.length > 0 ? [...said, `waiting for ${ESP_INTERFACE}: ${waiting.join(', ')}`] : said;
+    return waiting.length > 0 ? [...said, `waiting for ${this.#driver.device}: ${waiting.join(', ')}`] : said;
   }
 
   /** A lane of an apply that was called before the lane was switched. */

@@ -2,7 +2,8 @@ import { hash32 } from '../../src/base/index.ts';
 import type { NodeConfig, SiteId } from '../../src/model/index.ts';
 import type { DataplaneWanted } from '../ports.ts';
 import { copyingRules } from './copies.ts';
-import { ESP_INTERFACE, markText, NFT_TABLE, offeredCounter } from './names.ts';
+import { driverOf, type TunnelDriver } from './driver.ts';
+import { markText, NFT_TABLE, offeredCounter } from './names.ts';
 import { type Chain, hook, ipv4, matchText, quote, setOf, unique } from './rule-words.ts';
 
 /** Packets to protected destinations that were about to leave in clear text. */
@@ -39,7 +40,7 @@ export const NO_TABLES = `delete table inet ${NFT_TABLE}\ntable ip ${NFT_TABLE} 
  * - `leaving`: through an uplink goes what the gateway itself sends as IKE, ESP, pings or management, and nothing else
  * - for classes that are sent twice: see `copyingRules`
  */
-export function buildRuleset(wanted: DataplaneWanted, management: readonly ManagementTraffic[] = []): Ruleset {
+export function buildRuleset(wanted: DataplaneWanted, management: readonly ManagementTraffic[] = [], driver: TunnelDriver = driverOf('libipsec')): Ruleset {
   const { config } = wanted;
   const remoteSites = config.sites.filter((site) => site.id !== config.site && site.prefixes.length > 0);
   const uplinks = config.uplinks.length > 0 ? setOf(config.uplinks.map((uplink) => quote(uplink.interface))) : null;
@@ -54,11 +55,11 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
       ...copying.receiving,
       ...steered,
       { name: 'allowed', lines: allowLines(config.allow) },
-      { name: 'uplink_out', lines: uplinkLines(wanted, management) },
+      { name: 'uplink_out', lines: [...driver.outputLines, ...uplinkLines(wanted, management)] },
       { name: 'prerouting', lines: [hook('prerouting', -150), ...(byDestination.length > 0 ? [`ip daddr vmap ${setOf(byDestination)}`] : [])] },
       { name: 'forward', lines: [hook('forward', 0, 'drop'), ...(uplinks ? forwardedLeakLines(uplinks, wanted) : []), ...forwardLines(config.lan.interface)] },
       { name: 'clamp', lines: [hook('forward', -150), 'oifname "t-*" tcp flags syn tcp option maxseg size set rt mtu'] },
-      { name: 'input', lines: [hook('input', 0), ...inputLines(wanted)] },
+      { name: 'input', lines: [hook('input', 0), ...driver.inputLines(wanted)] },
       { name: 'leaving', lines: [hook('postrouting', 300), ...(uplinks ? [`oifname ${uplinks} goto uplink_out`] : [])] },
     ],
     ipChains: copying.sending,
@@ -157,11 +158,6 @@ function forwardLines(lan: string): string[] {
 /** The policy would drop these as well; here they are counted. */
 function forwardedLeakLines(uplinks: string, wanted: DataplaneWanted): string[] {
   return [...leakLines(wanted).map((line) => `oifname ${uplinks} ${line}`), `oifname ${uplinks} counter name ${quote(REFUSED_COUNTER)} drop`];
-}
-
-function inputLines({ overlayAddresses }: DataplaneWanted): string[] {
-  if (overlayAddresses.length === 0) return [];
-  return [`ip daddr ${setOf(unique(overlayAddresses))} iifname != { ${quote(ESP_INTERFACE)}, "lo" } drop`];
 }
 
 function uplinkLines(wanted: DataplaneWanted, management: readonly ManagementTraffic[]): string[] {

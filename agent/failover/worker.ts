@@ -27,7 +27,7 @@ let told = '';
 const failover = createFailover({
   probes: createUdpProbePort({ port: settings.probePort }),
   traffic: createTrafficCounter(systemClock),
-  lanes: createLaneWriter({ machine: localMachine, clock: systemClock, log }),
+  lanes: createLaneWriter({ driver: settings.driver, machine: localMachine, clock: systemClock, log }),
   clock: systemClock,
   rng: createRng(settings.seed),
   log,

@@ -1,7 +1,7 @@
 import { canonicalJson, compareText } from '../../src/base/index.ts';
 import type { NodeTunnel, Steering, TunnelId } from '../../src/model/index.ts';
 import { chooseLanes, healthOf, type TunnelHealth } from '../failover/index.ts';
-import type { DataplaneWanted } from '../ports.ts';
+import type { DataplaneWanted, TunnelInterface } from '../ports.ts';
 import { connectionSpecOf, loadedConnectionOf } from './connection-spec.ts';
 import { usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
 import { RENEWAL_POLL_MS, renewalActions } from './renewal.ts';
@@ -42,11 +42,15 @@ export function differences(desired: Desired, observed: Observed, memory: Memory
   const scene = look(desired, observed, memory, nowMs);
   return [
     ...(observed.daemon ? [] : ['the IKE daemon does not answer']),
-    ...[...scene.wanted.keys()].filter((tunnel) => !scene.working.has(tunnel)).map((tunnel) => `tunnel ${tunnel} has no SA`),
+    ...[...scene.wanted.keys()].filter((tunnel) => !scene.working.has(tunnel)).map((tunnel) => `tunnel ${tunnel} has ${isNarrowed(tunnel, observed) ? 'an SA for its overlay addresses only: the peer runs another driver' : 'no SA'}`),
     ...[...scene.wanted.keys()].filter((tunnel) => scene.working.has(tunnel) && !observed.interfaces.includes(tunnel)).map((tunnel) => `tunnel ${tunnel} has no interface`),
     ...scene.steeringWaits,
     ...[...scene.old].map((tunnel) => `tunnel ${tunnel} is not in the config and not gone yet`),
   ].sort(compareText);
+}
+
+function isNarrowed(tunnel: TunnelId, { daemon }: Observed): boolean {
+  return daemon?.sas.some((sa) => sa.tunnel === tunnel && sa.childState === 'NARROWED') === true;
 }
 
 /** The daemon may hold connections of other people; ours are named by tunnel ids. */
@@ -109,9 +113,20 @@ function dataplaneWanted(scene: Scene): DataplaneWanted {
   return {
     config: desired.config,
     overlayAddresses: [...overlays].sort(compareText),
-    interfaces: present.map((tunnel) => ({ tunnel: tunnel.id, localOverlay: tunnel.local.overlay, remoteOverlay: tunnel.remote.overlay, mtu: desired.tunnelMtu })),
+    interfaces: present.map(interfaceOf),
     lanes: chooseLanes(scene.inForce, scene.health, previous),
     steering: scene.inForce.map(({ to, classId, prefixes, lanes }) => ({ to, classId, prefixes, lanes: lanes.map(({ mark, weight }) => ({ mark, weight })) })),
+  };
+}
+
+function interfaceOf({ id, local, remote, esp }: NodeTunnel): TunnelInterface {
+  return {
+    tunnel: id,
+    localOverlay: local.overlay,
+    remoteOverlay: remote.overlay,
+    uplink: local.interface,
+    underlay: local.address.includes(':') ? 'ipv6' : 'ipv4',
+    esp: esp.map(({ encryption, integrity }) => ({ encryption, integrity })),
   };
 }
 

@@ -11,8 +11,6 @@ export interface Desired {
   credentialsSerial: number;
   /** SAs found at the start were made with the certificate of now. */
   adoptedAreCurrent: boolean;
-  /** MTU of tunnel interfaces: the driver's, bytes. */
-  tunnelMtu: number;
 }
 
 /** What the node is, read at one instant. */

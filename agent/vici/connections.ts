@@ -1,3 +1,4 @@
+import { type DriverName, ifIdOf } from '../driver.ts';
 import type { ConnectionSpec, Credentials } from '../ports.ts';
 import type { ViciMessage } from './codec.ts';
 import { espProposals, ikeProposals } from './suites.ts';
@@ -7,7 +8,8 @@ const DPD_DELAY_SECONDS = 5;
 
 /**
  * The `load-conn` message of a tunnel: one IKE SA with one CHILD SA, both named by the tunnel.
- * - selectors: the two overlay addresses and nothing else; what goes through is decided by routes
+ * - selectors: with libipsec the two overlay addresses and nothing else; with XFRM everything, and the interface id says
+ *   which tunnel a packet is for. Either way what goes through is decided by routes
  * - `unique never`: several tunnels between the same two nodes live side by side
  * - `encap`: UDP always, so a NAT on the way makes no difference; `mobike no`: a tunnel belongs to its path
  * - no reauthentication: new credentials come with a new tunnel or at rekey, without a gap
@@ -15,7 +17,7 @@ const DPD_DELAY_SECONDS = 5;
  * @param edition  0…29: makes an otherwise equal connection another one, by so many seconds of the IKE SA's rekey time:
  *   the daemon puts a new child into an IKE SA that it has for an equal connection, and refuses it there as a duplicate
  */
-export function connectionMessage(spec: ConnectionSpec, credentials: Credentials, edition = 0): ViciMessage {
+export function connectionMessage(spec: ConnectionSpec, credentials: Credentials, edition = 0, driver: DriverName = 'libipsec'): ViciMessage {
   return {
     [spec.tunnel]: {
       version: '2',
@@ -35,8 +37,7 @@ export function connectionMessage(spec: ConnectionSpec, credentials: Credentials
       children: {
         [spec.tunnel]: {
           mode: 'tunnel',
-          local_ts: [`${spec.localOverlay}/32`],
-          remote_ts: [`${spec.remoteOverlay}/32`],
+          ...selectors(spec, driver),
           esp_proposals: espProposals(spec.esp),
           rekey_time: seconds(spec.espRekeyMs),
           dpd_action: 'clear',
@@ -46,6 +47,15 @@ export function connectionMessage(spec: ConnectionSpec, credentials: Credentials
       },
     },
   };
+}
+
+/** The selectors that an XFRM tunnel must have at both ends; a peer with another driver narrows them. */
+export const ANY_ADDRESS = '0.0.0.0/0';
+
+function selectors({ tunnel, localOverlay, remoteOverlay }: ConnectionSpec, driver: DriverName): ViciMessage {
+  if (driver === 'libipsec') return { local_ts: [`${localOverlay}/32`], remote_ts: [`${remoteOverlay}/32`] };
+  const ifId = String(ifIdOf(tunnel));
+  return { local_ts: [ANY_ADDRESS], remote_ts: [ANY_ADDRESS], if_id_in: ifId, if_id_out: ifId };
 }
 
 function seconds(durationMs: number): string {

@@ -7,6 +7,7 @@ export * from './client.ts';
 export * from './codec.ts';
 export * from './connection.ts';
 export * from './connections.ts';
+export * from './daemon-facts.ts';
 export * from './ipsec-port.ts';
 export * from './packets.ts';
 export * from './sas.ts';

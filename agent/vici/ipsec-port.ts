@@ -1,5 +1,6 @@
 import { type Cancel, type Clock, ForemeshError, type Log, messageOf, sleep } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
+import type { DriverName } from '../driver.ts';
 import type { ConnectionSpec, Credentials, IpsecPort, SaState } from '../ports.ts';
 import { createViciClient, type ViciClient, type ViciSession } from './client.ts';
 import { listAt, sectionsOf, textAt, type ViciMessage } from './codec.ts';
@@ -10,6 +11,8 @@ import { type ListedSa, readListedSas, stateOfTunnel } from './sas.ts';
 export interface IpsecPortOptions {
   /** strongSwan's VICI socket, e.g. /var/run/charon.vici. */
   socketPath: string;
+  /** Default `libipsec`. */
+  driver?: DriverName;
   clock: Clock;
   log: Log;
 }
@@ -35,6 +38,7 @@ const SECOND_LOOK_MS = 5;
 
 class StrongswanPort implements ViciIpsecPort {
   readonly #clock: Clock;
+  readonly #driver: DriverName;
   readonly #log: Log;
   readonly #client: ViciClient;
   readonly #initiations: Initiations;
@@ -53,6 +57,7 @@ class StrongswanPort implements ViciIpsecPort {
 
   constructor(options: IpsecPortOptions) {
     this.#clock = options.clock;
+    this.#driver = options.driver ?? 'libipsec';
     this.#log = options.log;
     this.#initiations = new Initiations(options.clock, (tunnel) => this.#beginExchange(tunnel));
     this.#client = createViciClient({
@@ -156,7 +161,7 @@ class StrongswanPort implements ViciIpsecPort {
   }
 
   #messageOf(spec: ConnectionSpec, credentials: Credentials): ViciMessage {
-    return connectionMessage(spec, credentials, this.#editions.get(spec.tunnel) ?? 0);
+    return connectionMessage(spec, credentials, this.#editions.get(spec.tunnel) ?? 0, this.#driver);
   }
 
   onChange(listener: () => void): Cancel {
@@ -188,7 +193,7 @@ class StrongswanPort implements ViciIpsecPort {
 
   async #listedSas(filter: ViciMessage): Promise<ListedSa[]> {
     const sas: ListedSa[] = [];
-    for await (const event of this.#client.stream('list-sas', 'list-sa', filter)) sas.push(...readListedSas(event));
+    for await (const event of this.#client.stream('list-sas', 'list-sa', filter)) sas.push(...readListedSas(event, this.#driver));
     return sas;
   }
 

@@ -1,6 +1,8 @@
 import type { TunnelId } from '../../src/model/index.ts';
+import type { DriverName } from '../driver.ts';
 import type { SaState } from '../ports.ts';
-import { numberAt, sectionAt, sectionsOf, textAt, type ViciMessage } from './codec.ts';
+import { ANY_ADDRESS } from './connections.ts';
+import { listAt, numberAt, sectionAt, sectionsOf, textAt, type ViciMessage } from './codec.ts';
 import { suiteInUse } from './suites.ts';
 
 /** Children in these states carry packets; while one is being rekeyed the old one still does. */
@@ -16,11 +18,11 @@ export interface ListedSa {
 }
 
 /** The IKE SAs of one `list-sa` event; SAs that are being deleted are left out unless a child still carries packets. */
-export function readListedSas(event: ViciMessage): ListedSa[] {
+export function readListedSas(event: ViciMessage, driver: DriverName = 'libipsec'): ListedSa[] {
   return sectionsOf(event).flatMap(([name, ike]) => {
     const child = chooseChild(sectionsOf(sectionAt(ike, 'child-sas') ?? {}).map(([, section]) => section));
     const ikeState = textAt(ike, 'state') ?? '';
-    const childState = child === null ? null : stateOfChild(child);
+    const childState = child === null ? null : stateOfChild(child, driver);
     if (IKE_LEAVING.has(ikeState) && childState !== 'INSTALLED') return [];
     const state: SaState = {
       tunnel: name as TunnelId,
@@ -54,8 +56,16 @@ function chooseChild(children: readonly ViciMessage[]): ViciMessage | null {
   return carrying ?? newestFirst.find((child) => !LEAVING.has(textAt(child, 'state') ?? '')) ?? null;
 }
 
-/** INSTALLED for every state in which packets flow: a rekey is no outage. */
-function stateOfChild(child: ViciMessage): string {
+/** What a child that carries packets is called when it does not carry all that it should. */
+export const NARROWED = 'NARROWED';
+
+/**
+ * INSTALLED for every state in which packets flow: a rekey is no outage. An XFRM tunnel must take any address; a peer
+ * with another driver narrows it to the overlay, where probes would answer while hosts' packets are lost.
+ */
+function stateOfChild(child: ViciMessage, driver: DriverName): string {
   const state = textAt(child, 'state') ?? '';
-  return CARRYING.has(state) ? 'INSTALLED' : state;
+  if (!CARRYING.has(state)) return state;
+  const isWhole = driver === 'libipsec' || ['local-ts', 'remote-ts'].every((side) => listAt(child, side).includes(ANY_ADDRESS));
+  return isWhole ? 'INSTALLED' : NARROWED;
 }

@@ -62,7 +62,7 @@ describe('the settings of an agent', () => {
   });
 
   it('are refused with everything that is wrong at once', async () => {
-    const text = 'node: Berlin\nengine: [1]\nprobePort: 99999\ndriver: xfrm\nstatedir: x\nmanagement: [ssh]\nlogLevel: loud\n';
+    const text = 'node: Berlin\nengine: [1]\nprobePort: 99999\ndriver: wireguard\nstatedir: x\nmanagement: [ssh]\nlogLevel: loud\n';
     await expect(parseSettings(text, 'agent.yaml')).rejects.toThrow(/AGENT_CONFIG_INVALID.*unknown key "statedir".*node:.*stateDir:.*engine:.*probePort:.*driver:.*management:.*logLevel:/);
   });
 });

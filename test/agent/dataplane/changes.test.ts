@@ -4,7 +4,7 @@ import { type Change, clearChanges, type Command, type InstalledRuleset, laneLin
 import type { DataplaneWanted, LaneWanted, TunnelInterface } from '../../../agent/ports.ts';
 import { hash32 } from '../../../src/base/index.ts';
 import type { TunnelId } from '../../../src/model/index.ts';
-import { bareMachine, CONFIG, installedBy, kernelAfter, T1, T2, WANTED } from './support.ts';
+import { bareMachine, CONFIG, GCM, installedBy, kernelAfter, T1, T2, WANTED } from './support.ts';
 
 /** Commands as one reads them, the ruleset's text left out. */
 function lines(phases: Phases): string[] {
@@ -158,7 +158,7 @@ describe('the commands for a node', () => {
 
 describe('the fast switch', () => {
   it('is one line a prefix, and nothing for a tunnel without an interface', () => {
-    const overlays = new Map([[T1, '172.30.0.1']]);
+    const overlays = new Map([[T1, { interface: T1, address: '172.30.0.1' }]]);
     expect(laneLines({ mark: 1001, prefixes: ['10.2.0.0/24', '10.3.0.0/24'], active: T1 }, overlays)).toEqual([
       'route replace 10.2.0.0/24 via 172.30.0.1 dev t-00000001 onlink table 1001',
       'route replace 10.3.0.0/24 via 172.30.0.1 dev t-00000001 onlink table 1001',
@@ -178,7 +178,7 @@ describe('names of a tunnel', () => {
   });
 });
 
-const tunnels: TunnelInterface[] = [0, 1, 2, 3].map((index) => ({ tunnel: `t-0000001${index}` as TunnelId, localOverlay: `172.30.0.${index * 2}`, remoteOverlay: `172.30.0.${index * 2 + 1}`, mtu: 1350 }));
+const tunnels: TunnelInterface[] = [0, 1, 2, 3].map((index) => ({ tunnel: `t-0000001${index}` as TunnelId, localOverlay: `172.30.0.${index * 2}`, remoteOverlay: `172.30.0.${index * 2 + 1}`, uplink: 'isp1', underlay: 'ipv4', esp: [GCM] }));
 /** Wanted states as the agent makes them: a lane's mark follows from its list of tunnels, the active one is any that has an interface. */
 const wanted: fc.Arbitrary<DataplaneWanted> = fc
   .record({

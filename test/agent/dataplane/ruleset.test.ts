@@ -199,7 +199,7 @@ describe('the last gate before programs run as root', () => {
         allow: [{ from: [evil], to: ['10.0.0.0/8'] }],
       },
       overlayAddresses: ['fd00::1'],
-      interfaces: [{ tunnel: 't-xyz' as TunnelId, localOverlay: '172.30.0.0', remoteOverlay: '172.30.0.0', mtu: 1 }],
+      interfaces: [{ tunnel: 't-xyz' as TunnelId, localOverlay: '172.30.0.0', remoteOverlay: '172.30.0.0', uplink: 'isp1 metric 0', underlay: 'ipv4', esp: [] }],
       lanes: [254, 0, 1.5, 2 ** 32].map((mark) => ({ mark, prefixes: [evil], active: 'eth0' as TunnelId })),
     };
     const refusal = ((): unknown => {

@@ -6,6 +6,8 @@ import { classId, type NodeConfig, nodeId, siteId, type TunnelId } from '../../.
 export const T1 = 't-00000001' as TunnelId;
 export const T2 = 't-00000002' as TunnelId;
 
+export const GCM = { encryption: 'aes128gcm16', integrity: 'none' } as const;
+
 export const CONFIG: NodeConfig = {
   schema: 'foremesh/node-config/v1',
   node: nodeId('berlin-gw1'),
@@ -37,8 +39,8 @@ export const WANTED: DataplaneWanted = {
   config: CONFIG,
   overlayAddresses: ['172.30.0.0', '172.30.0.2'],
   interfaces: [
-    { tunnel: T1, localOverlay: '172.30.0.0', remoteOverlay: '172.30.0.1', mtu: 1350 },
-    { tunnel: T2, localOverlay: '172.30.0.2', remoteOverlay: '172.30.0.3', mtu: 1350 },
+    { tunnel: T1, localOverlay: '172.30.0.0', remoteOverlay: '172.30.0.1', uplink: 'isp1', underlay: 'ipv4', esp: [GCM] },
+    { tunnel: T2, localOverlay: '172.30.0.2', remoteOverlay: '172.30.0.3', uplink: 'isp2', underlay: 'ipv4', esp: [GCM] },
   ],
   lanes: [
     { mark: 1001, prefixes: ['10.2.0.0/24'], active: T1 },
@@ -58,7 +60,7 @@ export const WANTED: DataplaneWanted = {
   ],
 };
 
-const link = (name: string, mac: string): Observed['links'][number] => ({ name, isUp: true, mtu: 1500, mac, vxlan: null });
+const link = (name: string, mac: string): Observed['links'][number] => ({ name, isUp: true, mtu: 1500, mac, vxlan: null, xfrm: null });
 
 /** A gateway before anything was applied: interfaces and the daemon's device, nothing else. */
 export function bareMachine(espIsThere = true): Observed {
@@ -122,7 +124,7 @@ function afterIp(kernel: Observed, line: string): Observed {
       const route: ObservedRoute = {
         table: words.includes('table') ? after('table') : 'main',
         prefix: unreachable ? words[3]! : name,
-        via: unreachable ? null : { address: after('via'), interface: after('dev') },
+        via: unreachable ? null : { address: words.includes('via') ? after('via') : null, interface: after('dev') },
         metric: words.includes('metric') ? Number(after('metric')) : 0,
       };
       const others = kernel.routes.filter((one) => one.table !== route.table || one.prefix !== route.prefix || one.metric !== route.metric);
@@ -144,14 +146,15 @@ function afterIp(kernel: Observed, line: string): Observed {
     case 'addr del':
       return { ...kernel, addresses: kernel.addresses.filter((one) => one.address !== name || one.interface !== after('dev')) };
     case 'link add':
-      needs(!hasLink(name) && hasLink('ipsec0'));
+      needs(!hasLink(name) && hasLink(after('dev')));
+      if (after('type') === 'xfrm') return { ...kernel, links: [...kernel.links, { ...link(name, ''), isUp: false, xfrm: { ifId: Number(after('if_id')), lower: after('dev') } }] };
       return {
         ...kernel,
-        links: [...kernel.links, { name, isUp: false, mtu: 1450, mac: 'random', vxlan: { vni: Number(after('id')), local: after('local'), remote: after('remote'), port: Number(after('dstport')), lower: after('dev') } }],
+        links: [...kernel.links, { name, isUp: false, mtu: 1450, mac: 'random', xfrm: null, vxlan: { vni: Number(after('id')), local: after('local'), remote: after('remote'), port: Number(after('dstport')), lower: after('dev') } }],
       };
     case 'link set':
       needs(hasLink(name));
-      return { ...kernel, links: kernel.links.map((one) => (one.name === name ? { ...one, isUp: true, mac: after('address'), mtu: Number(after('mtu')) } : one)) };
+      return { ...kernel, links: kernel.links.map((one) => (one.name === name ? { ...one, isUp: true, mac: words.includes('address') ? after('address') : one.mac, mtu: Number(after('mtu')) } : one)) };
     case 'link del':
       needs(hasLink(name));
       return {

@@ -19,7 +19,7 @@ interface Machine {
 
 /** The agent's memory across passes, without executor and ports: each `pass` gives the list and takes it as done. */
 function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
-  let desired: Desired = { config, earlier, credentialsSerial: 1, adoptedAreCurrent: true, tunnelMtu: 1350 };
+  let desired: Desired = { config, earlier, credentialsSerial: 1, adoptedAreCurrent: true };
   let memory: Memory = rememberDesired(firstMemory(start), desired, start);
   const read = (machine: Partial<Machine>): { observed: Observed; nowMs: number } => {
     const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true } = machine;

@@ -17,6 +17,12 @@ describe('SAs as listed', () => {
     expect(read(1, 'ESTABLISHED', children)).toMatchObject([{ state: { childState, bytesOut, tunnel: 't-00000001', establishedSeconds: 7 } }]);
   });
 
+  it('are narrowed, with XFRM, when the peer takes less than any address', () => {
+    const listed = (localTs: string, remoteTs: string) => readListedSas({ 't-00000001': ike(1, 'ESTABLISHED', { a: { ...child(1, 'INSTALLED'), 'local-ts': [localTs], 'remote-ts': [remoteTs] } }) }, 'xfrm')[0]?.state.childState;
+    expect(listed('0.0.0.0/0', '0.0.0.0/0')).toBe('INSTALLED');
+    expect(listed('0.0.0.0/0', '172.30.0.1/32')).toBe('NARROWED');
+  });
+
   it('leave out IKE SAs that are on their way out', () => {
     expect(read(1, 'DELETING', { a: child(1, 'DELETING') })).toEqual([]);
     expect(read(1, 'REKEYED', {})).toEqual([]);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { CryptoSuite } from '../../../agent/ports.ts';
-import { connectionMessage, espProposals, ikeProposals, suiteInUse } from '../../../agent/vici/index.ts';
+import type { ConnectionSpec, CryptoSuite } from '../../../agent/ports.ts';
+import { connectionMessage, espProposals, ikeProposals, sectionAt, suiteInUse } from '../../../agent/vici/index.ts';
 import type { TunnelId } from '../../../src/model/index.ts';
 
 const strong: CryptoSuite = { encryption: 'aes256gcm16', integrity: 'none', prf: 'prfsha384', group: 'ecp384' };
@@ -24,26 +24,27 @@ describe('crypto suites', () => {
   });
 });
 
+/** One tunnel as this end sees it. */
+const SPEC: ConnectionSpec = {
+  tunnel: 't-00c0ffee' as TunnelId,
+  initiator: true,
+  localAddress: '100.64.1.1',
+  remoteAddress: '100.64.1.2',
+  localIdentity: 'berlin-gw1',
+  remoteIdentity: 'paris-gw1',
+  localOverlay: '172.30.0.0',
+  remoteOverlay: '172.30.0.1',
+  ike: [strong],
+  esp: [strong],
+  ikeRekeyMs: 14_400_000,
+  espRekeyMs: 3_600_000,
+};
+const CREDENTIALS = { caPem: 'CA', certificatePem: 'CERT', privateKeyPem: 'SECRET' };
+
 describe('the connection of a tunnel', () => {
   it('is one IKE SA and one CHILD SA of its name, between its two addresses', () => {
-    const tunnel = 't-00c0ffee' as TunnelId;
-    const message = connectionMessage(
-      {
-        tunnel,
-        initiator: true,
-        localAddress: '100.64.1.1',
-        remoteAddress: '100.64.1.2',
-        localIdentity: 'berlin-gw1',
-        remoteIdentity: 'paris-gw1',
-        localOverlay: '172.30.0.0',
-        remoteOverlay: '172.30.0.1',
-        ike: [strong],
-        esp: [strong],
-        ikeRekeyMs: 14_400_000,
-        espRekeyMs: 3_600_000,
-      },
-      { caPem: 'CA', certificatePem: 'CERT', privateKeyPem: 'SECRET' },
-    );
+    const { tunnel } = SPEC;
+    const message = connectionMessage(SPEC, CREDENTIALS);
     expect(message).toEqual({
       [tunnel]: {
         version: '2',
@@ -75,5 +76,10 @@ describe('the connection of a tunnel', () => {
       },
     });
     expect(JSON.stringify(message)).not.toContain('SECRET');
+  });
+
+  it('takes any address with XFRM, and belongs to the interface of its id', () => {
+    const child = sectionAt(sectionAt(sectionAt(connectionMessage(SPEC, CREDENTIALS, 0, 'xfrm'), SPEC.tunnel)!, 'children')!, SPEC.tunnel);
+    expect(child).toMatchObject({ local_ts: ['0.0.0.0/0'], remote_ts: ['0.0.0.0/0'], if_id_in: '12648430', if_id_out: '12648430' });
   });
 });

@@ -135,7 +135,7 @@ export function wantedOf(gateway: 'a' | 'b', options: WantedOptions = {}): Datap
   return {
     config: configOf(gateway, allowDelta, serving, options.duplicate ?? []),
     overlayAddresses: [overlayOf(gateway, 1), overlayOf(gateway, 2)],
-    interfaces: tunnels.map((index): TunnelInterface => ({ tunnel: index === 1 ? T1 : T2, localOverlay: overlayOf(gateway, index), remoteOverlay: overlayOf(peer, index), mtu: 1350 })),
+    interfaces: tunnels.map((index): TunnelInterface => ({ tunnel: index === 1 ? T1 : T2, localOverlay: overlayOf(gateway, index), remoteOverlay: overlayOf(peer, index), uplink: `isp${index}`, underlay: 'ipv4', esp: [SUITE] })),
     lanes,
     steering: [
       { to, classId: BULK, prefixes: far, lanes: bulk },

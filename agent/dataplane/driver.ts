@@ -1,0 +1,30 @@
+import type { DataplaneWanted, TunnelInterface } from '../ports.ts';
+import type { DriverName } from '../driver.ts';
+import type { Change } from './commands.ts';
+import { libipsecDriver } from './libipsec-link.ts';
+import type { Observed } from './observe.ts';
+import { xfrmDriver } from './xfrm-link.ts';
+
+/** Where packets of a lane go: through an interface, to a neighbour on it where it has any. */
+export interface NextHop {
+  interface: string;
+  address: string | null;
+}
+
+/** What is different between the ways to make a tunnel an interface. Everything else in this folder is the same for all. */
+export interface TunnelDriver {
+  readonly name: DriverName;
+  /** The daemon's own device, without which no interface can be made; null when there is none. */
+  readonly device: string | null;
+  /** What is to be changed to have the tunnel's interface, and the way to its far overlay address; [] when all is there. */
+  linkChanges(tunnel: TunnelInterface, observed: Observed): Change[];
+  nextHop(tunnel: Pick<TunnelInterface, 'tunnel' | 'remoteOverlay'>): NextHop;
+  /** nft lines for packets that come to our overlay addresses: what did not come out of ESP is dropped. */
+  inputLines(wanted: DataplaneWanted): string[];
+  /** nft lines for packets towards an uplink that come before all others. */
+  outputLines: readonly string[];
+}
+
+export function driverOf(name: DriverName): TunnelDriver {
+  return name === 'xfrm' ? xfrmDriver : libipsecDriver;
+}
