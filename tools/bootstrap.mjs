@@ -23,7 +23,7 @@ const OPA_ASSETS = {
 const OPA_COMPATIBLE = /^1\.\d+\.\d+/;
 
 /** What the lab runs, and the Debian package that has it. */
-const LAB_PROGRAMS = [
+export const LAB_PROGRAMS = [
   ['/usr/lib/ipsec/charon', 'strongswan-charon'],
   ['swanctl', 'strongswan-swanctl'],
   ['pki', 'strongswan-pki'],

@@ -1,10 +1,12 @@
 import type { PathState, ProbeSettings, TunnelId } from '../../src/model/index.ts';
+import type { DriverName } from '../driver.ts';
 import type { LaneWanted } from '../ports.ts';
 import type { PathWindow, ProbeView } from '../probe/index.ts';
 import type { LaneTable } from './failover.ts';
 
 /** What the thread is given when it starts. */
 export interface WorkerSettings {
+  driver: DriverName;
   probePort: number;
   /** Of session numbers and jitter; another one each time. */
   seed: string;

@@ -11,7 +11,8 @@ const DPD_DELAY_SECONDS = 5;
  * - selectors: with libipsec the two overlay addresses and nothing else; with XFRM everything, and the interface id says
  *   which tunnel a packet is for. Either way what goes through is decided by routes
  * - `unique never`: several tunnels between the same two nodes live side by side
- * - `encap`: UDP always, so a NAT on the way makes no difference; `mobike no`: a tunnel belongs to its path
+ * - `encap`: libipsec needs UDP; the kernel does it where a NAT is found, and else sends ESP itself, which goes on when
+ *   the daemon dies, whose socket UDP would need; `mobike no`: a tunnel belongs to its path
  * - no reauthentication: new credentials come with a new tunnel or at rekey, without a gap
  * - the daemon starts nothing by itself (`start_action none`) and retries for ever what we started (`keyingtries 0`)
  * @param edition  0…29: makes an otherwise equal connection another one, by so many seconds of the IKE SA's rekey time:
@@ -26,7 +27,7 @@ export function connectionMessage(spec: ConnectionSpec, credentials: Credentials
       proposals: ikeProposals(spec.ike),
       unique: 'never',
       mobike: 'no',
-      encap: 'yes',
+      encap: driver === 'libipsec' ? 'yes' : 'no',
       keyingtries: '0',
       send_cert: 'always',
       dpd_delay: `${DPD_DELAY_SECONDS}s`,

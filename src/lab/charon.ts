@@ -7,10 +7,10 @@ import { ForemeshError, sleep, systemClock } from '../base/index.ts';
 /** Where Debian and Ubuntu install the IKE daemon. */
 const CHARON_PROGRAM = '/usr/lib/ipsec/charon';
 /** What the daemon would silently do without, and the Debian package that has it. */
-const PLUGINS = [
-  { file: '/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so', debianPackage: 'libcharon-extra-plugins' },
+const PLUGINS: readonly { file: string; debianPackage: string; driver?: 'libipsec' | 'xfrm' }[] = [
+  { file: '/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so', debianPackage: 'libcharon-extra-plugins', driver: 'libipsec' },
   { file: '/usr/lib/ipsec/plugins/libstrongswan-openssl.so', debianPackage: 'libstrongswan-standard-plugins' },
-] as const;
+];
 /** A Unix socket's name may have 107 bytes. */
 const SOCKET_BYTES_MAX = 107;
 const READY_LIMIT_MS = 15_000;
@@ -23,6 +23,8 @@ export interface CharonOptions {
   dir: string;
   /** As for `nice`: -20 … 19. A negative one needs root. */
   niceness: number;
+  /** Who does ESP: `libipsec` (default) the daemon, on any kernel; `xfrm` the kernel, where it can. */
+  driver?: 'libipsec' | 'xfrm';
   /** Threads of the daemon; 16 serve some hundred tunnels. */
   threads?: number;
   /** True: it outlives this process. Otherwise the kernel kills it when this process dies, however it dies. */
@@ -50,7 +52,7 @@ export interface Charon {
  * @throws ForemeshError TOOL_MISSING without strongSwan; LAB_FAILED with the end of its log when it does not come up
  */
 export async function startCharon(options: CharonOptions): Promise<Charon> {
-  const { dir, namespace, niceness } = options;
+  const { dir, namespace, niceness, driver = 'libipsec' } = options;
   const socketPath = join(dir, 'charon.vici');
   const logFile = join(dir, 'charon.log');
   if (Buffer.byteLength(socketPath) > SOCKET_BYTES_MAX) {
@@ -61,10 +63,10 @@ export async function startCharon(options: CharonOptions): Promise<Charon> {
   // of one that was killed: charon would take it for running as long as nobody has waited for its zombie
   await rm(join(dir, 'run', 'charon.pid'), { force: true });
   const program = join(dir, 'charon');
-  await checkPlugins();
+  await checkPlugins(driver);
   await copyDaemon(program);
   const settingsFile = join(dir, 'strongswan.conf');
-  await writeFile(settingsFile, strongswanConf({ socketPath, logFile, threads: options.threads ?? 16 }), { mode: 0o600 });
+  await writeFile(settingsFile, strongswanConf({ socketPath, logFile, driver, threads: options.threads ?? 16 }), { mode: 0o600 });
 
   const output = await open(join(dir, 'charon.out'), 'a', 0o600);
   let child: ChildProcess;
@@ -109,13 +111,16 @@ export async function startCharon(options: CharonOptions): Promise<Charon> {
 }
 
 /**
- * The daemon's settings: userspace ESP (`kernel-libipsec`), so that any kernel will do; only VICI to command it; short
+ * The daemon's settings: ESP in userspace (`kernel-libipsec`), so that any kernel will do, or in the kernel, where the
+ * agent's routes and not the daemon's lead into its interfaces; only VICI to command it; short
  * retransmissions, since probes, not IKE, decide on fail-over. Cookies and half-open limits are off: in the lab all
  * gateways start at once. Leave them on in production.
  */
-export function strongswanConf(options: { socketPath: string; logFile: string; threads: number }): string {
+export function strongswanConf(options: { socketPath: string; logFile: string; driver: 'libipsec' | 'xfrm'; threads: number }): string {
+  const isUserspace = options.driver === 'libipsec';
   return `charon {
-  load = random nonce aes sha1 sha2 hmac kdf pem pkcs1 pkcs8 pubkey x509 constraints revocation openssl gcm kernel-libipsec kernel-netlink socket-default vici updown counters
+  load = random nonce aes sha1 sha2 hmac kdf pem pkcs1 pkcs8 pubkey x509 constraints revocation openssl gcm ${isUserspace ? 'kernel-libipsec ' : ''}kernel-netlink socket-default vici updown counters
+  install_routes = ${isUserspace ? 'yes' : 'no'}
   threads = ${options.threads}
   ikesa_table_size = 512
   ikesa_table_segments = 16
@@ -147,8 +152,8 @@ export function strongswanConf(options: { socketPath: string; logFile: string; t
 `;
 }
 
-async function checkPlugins(): Promise<void> {
-  for (const { file, debianPackage } of PLUGINS) {
+async function checkPlugins(driver: 'libipsec' | 'xfrm'): Promise<void> {
+  for (const { file, debianPackage } of PLUGINS.filter((plugin) => (plugin.driver ?? driver) === driver)) {
     try {
       await access(file);
     } catch (cause) {

@@ -100,7 +100,7 @@ describe('the fail-over thread', () => {
     const verdicts: string[] = [];
     const ends = ['127.0.7.1', '127.0.7.2'].map((local, index) => {
       const events: FailoverEvents = { onVerdict: (_tunnel: TunnelId, from: PathState, to: PathState) => verdicts.push(`${index} ${from}→${to} ${ends[index]!.failover.views().get(t1)?.state}`), onSwitch: () => undefined, onWish: () => undefined };
-      return { local, failover: start({ probePort: port, seed: `thread ${index}`, logLevel: 'silent', log, onEnd: (cause) => verdicts.push(cause.message) }, events) };
+      return { local, failover: start({ driver: 'libipsec', probePort: port, seed: `thread ${index}`, logLevel: 'silent', log, onEnd: (cause) => verdicts.push(cause.message) }, events) };
     });
     const [one, other] = ends as [(typeof ends)[number], (typeof ends)[number]];
     await Promise.all([one.failover.startProbe(t1, one.local, other.local, PROBE), other.failover.startProbe(t1, other.local, one.local, PROBE)]);

@@ -79,7 +79,8 @@ describe('the connection of a tunnel', () => {
   });
 
   it('takes any address with XFRM, and belongs to the interface of its id', () => {
-    const child = sectionAt(sectionAt(sectionAt(connectionMessage(SPEC, CREDENTIALS, 0, 'xfrm'), SPEC.tunnel)!, 'children')!, SPEC.tunnel);
-    expect(child).toMatchObject({ local_ts: ['0.0.0.0/0'], remote_ts: ['0.0.0.0/0'], if_id_in: '12648430', if_id_out: '12648430' });
+    const connection = sectionAt(connectionMessage(SPEC, CREDENTIALS, 0, 'xfrm'), SPEC.tunnel)!;
+    expect(connection).toMatchObject({ encap: 'no' });
+    expect(sectionAt(sectionAt(connection, 'children')!, SPEC.tunnel)).toMatchObject({ local_ts: ['0.0.0.0/0'], remote_ts: ['0.0.0.0/0'], if_id_in: '12648430', if_id_out: '12648430' });
   });
 });

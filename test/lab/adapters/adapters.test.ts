@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createViciClient, readListedSas } from '../../../agent/vici/index.ts';
 import { createLog, readFileIfExists, runCommandText, sleep, systemClock } from '../../../src/base/index.ts';
-import { connectionOf, establish, inside, MARK1, MARK2, type Pair, ping, sendDatagrams, sentPerTunnel, startDaemon, startPair, switchLanes, T1, T2, underlayAt, until, wantedOf } from './support.ts';
+import { connectionOf, DRIVER, establish, inside, MARK1, MARK2, type Pair, ping, sendDatagrams, sentPerTunnel, startDaemon, startPair, switchLanes, T1, T2, underlayAt, until, wantedOf } from './support.ts';
 
 /**
  * The real ports on two gateways joined by two cables: real daemons, real kernel, two tunnels. The steps build on each
  * other, as they do on a gateway. What counts is what arrived at the other end.
  */
-describe('two gateways with the real adapters', () => {
+describe(`two gateways with the real adapters and ${DRIVER}`, () => {
   let pair: Pair;
   beforeAll(async () => {
     pair = await startPair();
@@ -74,7 +74,10 @@ describe('two gateways with the real adapters', () => {
       const [oneAfter, otherAfter] = await sentPerTunnel(pair.a);
       return [oneAfter - one, otherAfter - other];
     };
-    expect([0, 20]).toContain((await oneFlow())[0]);
+    // some may not be sent at all: the host hears that nobody listens
+    const [one, other] = await oneFlow();
+    expect([one, other]).toContain(0);
+    expect(one + other).toBeGreaterThan(10);
     // the ping has no ports: its addresses decide, before and after the rules were written anew
     const lanesOfPing = async (): Promise<boolean[]> => {
       const before = await sentPerTunnel(pair.a);
@@ -197,7 +200,9 @@ describe('two gateways with the real adapters', () => {
       ['nft ruleset replaced', 'nft', 'delete', 'table', 'inet', 'foremesh'],
       [`lane ${MARK1}`, 'ip', 'route', 'del', '10.92.0.0/24', 'table', String(MARK1)],
       [`lane ${MARK2} has a table`, 'ip', 'rule', 'del', 'fwmark', String(MARK2)],
-      [`neighbour ${overlay} of ${T1} set`, 'ip', 'neigh', 'del', overlay, 'dev', T1],
+      DRIVER === 'xfrm'
+        ? [`overlay address ${overlay} is reached through ${T1}`, 'ip', 'route', 'del', `${overlay}/32`, 'dev', T1]
+        : [`neighbour ${overlay} of ${T1} set`, 'ip', 'neigh', 'del', overlay, 'dev', T1],
       ['rp_filter = 0', 'sysctl', '-qw', 'net.ipv4.conf.lan.rp_filter=1'],
     ] as const) {
       await sleep(systemClock, 300); // what the last repair set off
@@ -216,16 +221,17 @@ describe('two gateways with the real adapters', () => {
     await until(async () => (await watchersOf(a.namespace)).length === 0, 1000);
   });
 
-  it('let nothing out in clear text when the daemon dies', async () => {
+  it('let nothing out in clear text when the daemon dies; what the kernel encrypts goes on', async () => {
+    const kernelGoesOn = DRIVER === 'xfrm';
     const news: boolean[] = [];
     const stop = pair.a.ipsec.onChange(() => news.push(true));
     await pair.a.charon.kill();
-    expect(await ping(pair.a, '10.92.0.10', 20, 0.01)).toMatchObject({ received: 0 });
+    expect(await ping(pair.a, '10.92.0.10', 20, 0.01)).toMatchObject({ received: kernelGoesOn ? 20 : 0 });
     await sendDatagrams(pair.a, '10.92.0.10', 5004, 20);
-    expect((await pair.a.dataplane.tunnelCounters()).map(({ tunnel }) => tunnel)).toEqual([]);
+    expect((await pair.a.dataplane.tunnelCounters()).map(({ tunnel }) => tunnel)).toEqual(kernelGoesOn ? [T1, T2] : []);
     const said = await pair.a.dataplane.apply(wantedOf('a'));
-    expect(said.at(-1)).toBe(`waiting for ipsec0: ${T1}, ${T2}`);
-    expect(await ping(pair.a, '10.92.0.10', 5, 0.01)).toMatchObject({ received: 0 });
+    expect(said.at(-1)).toBe(kernelGoesOn ? undefined : `waiting for ipsec0: ${T1}, ${T2}`);
+    expect(await ping(pair.a, '10.92.0.10', 5, 0.01)).toMatchObject({ received: kernelGoesOn ? 5 : 0 });
     expect((await underlayAt(pair.b)).clear).toBe(0);
     expect((await pair.a.dataplane.counters()).leakPackets).toBe(0);
     await until(() => Promise.resolve(news.length > 0));
@@ -256,7 +262,7 @@ describe('two gateways with the real adapters', () => {
     expect(await pair.a.ipsec.listConnections()).toEqual([]);
     await establish(pair);
     const said = await pair.a.dataplane.apply(wantedOf('a'));
-    expect(said).toContain(`interface ${T1} made`);
+    if (DRIVER === 'libipsec') expect(said).toContain(`interface ${T1} made`);
     expect(await pair.a.dataplane.apply(wantedOf('a'))).toEqual([]);
     expect(await ping(pair.a, '10.92.0.10', 20, 0.01)).toEqual({ sent: 20, received: 20 });
     expect((await underlayAt(pair.b)).clear).toBe(0);

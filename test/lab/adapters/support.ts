@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDataplanePort, createLaneWriter, type Machine, startLineProgram, startWatcher } from '../../../agent/dataplane/index.ts';
+import type { DriverName } from '../../../agent/driver.ts';
 import type { ConnectionSpec, Credentials, DataplanePort, DataplaneWanted, LanePort, LaneWanted, TunnelInterface } from '../../../agent/ports.ts';
 import { createIpsecPort, type ViciIpsecPort } from '../../../agent/vici/index.ts';
 import { createLog, runCommand, runCommandText, sleep, systemClock } from '../../../src/base/index.ts';
@@ -10,6 +11,8 @@ import { classId, type NodeConfig, nodeId, type PathId, siteId, type TunnelId } 
 
 /** All namespaces of this test begin with it. */
 const PREFIX = 'fma';
+/** The tests hold for each driver; XFRM needs a kernel that has it, see test/qemu. */
+export const DRIVER: DriverName = process.env['FOREMESH_TEST_DRIVER'] === 'xfrm' ? 'xfrm' : 'libipsec';
 const log = createLog('adapters', process.env['FOREMESH_LOG'] ?? 'silent');
 
 export const T1 = 't-0000a001' as TunnelId;
@@ -84,7 +87,7 @@ export async function startPair(): Promise<Pair> {
 
 /** Starts (again) the daemon of a gateway; it finds the same socket. */
 export async function startDaemon(gateway: Pick<Gateway, 'namespace' | 'dir'>): Promise<Charon> {
-  return startCharon({ namespace: gateway.namespace, dir: gateway.dir, niceness: -10 });
+  return startCharon({ namespace: gateway.namespace, dir: gateway.dir, niceness: -10, driver: DRIVER });
 }
 
 /** The connection of tunnel 1 or 2 as one end sees it. */
@@ -243,11 +246,11 @@ function overlayOf(gateway: 'a' | 'b', index: 1 | 2): string {
 async function startGateway(name: 'a' | 'b', dir: string, credentials: Credentials): Promise<Gateway> {
   const namespace = `${PREFIX}-gw-${name}`;
   const machine = namespaceMachine(namespace);
-  const lanes = createLaneWriter({ machine, clock: systemClock, log });
-  const dataplane = createDataplanePort({ driver: 'libipsec', log, machine, onInterfacesChanged: () => lanes.renew() });
+  const lanes = createLaneWriter({ driver: DRIVER, machine, clock: systemClock, log });
+  const dataplane = createDataplanePort({ driver: DRIVER, log, machine, onInterfacesChanged: () => lanes.renew() });
   await dataplane.apply(wantedOf(name, { tunnels: [] })); // overlay addresses and guards are there before the daemon
   const charon = await startDaemon({ namespace, dir });
-  const ipsec = createIpsecPort({ socketPath: charon.socketPath, clock: systemClock, log });
+  const ipsec = createIpsecPort({ socketPath: charon.socketPath, driver: DRIVER, clock: systemClock, log });
   await ipsec.loadCredentials(credentials);
   return { name, namespace, hostNamespace: `${PREFIX}-host-${name}`, dir, credentials, charon, ipsec, dataplane, lanes };
 }
@@ -312,6 +315,7 @@ async function watchUnderlay(namespace: string): Promise<void> {
 		iifname { "isp1", "isp2" } goto sort
 	}
 	chain sort {
+		meta l4proto esp counter name "seen_esp" accept
 		udp dport 4500 @th,64,32 != 0 counter name "seen_esp" accept
 		udp dport { 500, 4500 } counter name "seen_ike" accept
 		counter name "seen_clear"
