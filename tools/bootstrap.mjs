@@ -38,6 +38,12 @@ export const LAB_PROGRAMS = [
   ['ethtool', 'ethtool'],
   ['tcpdump', 'tcpdump'],
 ];
+/** What a guest with a kernel of its own is made with; only for its tests. */
+export const GUEST_PROGRAMS = [
+  ['qemu-system-x86_64', 'qemu-system-x86'],
+  ['cpio', 'cpio'],
+  ['busybox', 'busybox-static'],
+];
 const BASE_PROGRAMS = [
   ['git', 'git'],
   ['ssh-keygen', 'openssh-client'],

@@ -1,21 +1,20 @@
 // `node tools/qemu-xfrm.mjs`: the tests of the data path with XFRM interfaces, on a kernel that has them, whatever this
 // machine's kernel has: a Debian cloud kernel in QEMU (TCG, no KVM needed) with the programs of this machine, in memory.
-// Prints a line for each test; --output json prints one JSON value instead. Exit code 0 when all held, 1 when not, 2 when
+// Prints a line for each test; --output json prints one JSON value instead; --quick leaves out what holds for any driver. Exit code 0 when all held, 1 when not, 2 when
 // it could not run. Nothing of the host is touched but the cache folder and a folder in /tmp.
 import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { BootstrapError, ROOT, cacheDir, ensureDependencies, ensureSystemPackages, findOnPath, LAB_PROGRAMS, say } from './bootstrap.mjs';
+import { BootstrapError, ROOT, cacheDir, ensureDependencies, ensureSystemPackages, findOnPath, GUEST_PROGRAMS, LAB_PROGRAMS, say } from './bootstrap.mjs';
 
-const PROGRAMS = [...LAB_PROGRAMS, ['qemu-system-x86_64', 'qemu-system-x86'], ['cpio', 'cpio'], ['busybox', 'busybox-static']];
 /** The package that depends on the newest kernel for virtual machines of this distribution. */
 const KERNEL_PACKAGE = 'linux-image-cloud-amd64';
 const MODULE_FOLDERS = ['arch', 'crypto', 'lib', 'net', 'drivers/net/veth.ko', 'drivers/net/vxlan', 'drivers/net/dummy.ko'];
 /** What the kernel would look for later anyway: loaded at once. */
 const MODULES_AT_START = 'xfrm_user xfrm_interface esp4 xfrm4_tunnel gcm ctr seqiv echainiv drbg aesni_intel veth nf_tables nft_hash nft_objref nft_ct nft_fib_inet nft_limit nft_numgen nf_conntrack_netlink';
 /** What the tests run; busybox does the rest. */
-const GUEST_PROGRAMS = ['bash', 'ip', 'bridge', 'tc', 'nft', 'conntrack', 'ping', 'arping', 'ethtool', 'sysctl', 'setpriv', 'unshare', 'mount', 'nice', 'cat', 'pki', '/usr/lib/ipsec/charon', process.execPath];
+const PROGRAMS = ['bash', 'ip', 'bridge', 'tc', 'nft', 'conntrack', 'ping', 'arping', 'ethtool', 'sysctl', 'setpriv', 'unshare', 'mount', 'nice', 'cat', 'pki', '/usr/lib/ipsec/charon', process.execPath];
 /** As Debian has them: `/bin` is `/usr/bin`. */
 const SYSTEM_FOLDERS = ['bin', 'sbin', 'lib', 'lib64'];
 const ENTRY = 'test/qemu/guest-main.ts';
@@ -45,7 +44,7 @@ const folder = mkdtempSync(join(tmpdir(), 'foremesh-qemu-'));
 let exitCode = 2;
 try {
   if (process.platform !== 'linux' || process.arch !== 'x64') throw new BootstrapError('the guest is an x86-64 Linux made from this machine’s programs: not possible here');
-  if (!ensureSystemPackages(PROGRAMS)) throw new BootstrapError('programs for the guest are missing');
+  if (!ensureSystemPackages([...LAB_PROGRAMS, ...GUEST_PROGRAMS])) throw new BootstrapError('programs for the guest are missing');
   ensureDependencies();
   const kernel = ensureKernel();
   const image = makeImage(kernel);
@@ -90,7 +89,7 @@ function makeImage(kernel) {
   for (const applet of output('busybox', ['--list']).split('\n').filter((line) => line !== '')) symlinkIfFree('busybox', join(root, 'bin', applet));
   symlinkSync('../bin/busybox', join(root, 'sbin', 'modprobe'));
   const plugins = readdirSync('/usr/lib/ipsec/plugins').map((name) => join('/usr/lib/ipsec/plugins', name));
-  copyWithLibraries([...GUEST_PROGRAMS.map((program) => findOnPath(program)).filter((file) => file !== null), ...plugins], root);
+  copyWithLibraries([...PROGRAMS.map((program) => findOnPath(program)).filter((file) => file !== null), ...plugins], root);
   rmSync(join(root, 'bin', 'sh'), { force: true });
   symlinkSync('bash', join(root, 'bin', 'sh'));
   const modules = join(root, 'lib', 'modules', kernel.version);
@@ -182,7 +181,10 @@ function runGuest(kernel, image) {
 
 function readLine(line, run) {
   const at = line.indexOf('@@');
-  if (at < 0) return void run.log.push(line);
+  if (at < 0) {
+    run.log.push(line);
+    return;
+  }
   const text = line.slice(at + 2);
   if (text.startsWith('boot ')) run.bootSeconds = Number(text.split(' ')[1]);
   if (!text.startsWith('{')) return;

@@ -7,6 +7,6 @@ import { type GuestResult, runSuites } from './vitest-in-guest.ts';
 const say = (value: GuestResult | { done: true }): void => void process.stdout.write(`@@${JSON.stringify(value)}\n`);
 
 if (process.env['FOREMESH_TEST_QUICK'] === undefined) await import('../lab/adapters/adapters.test.ts');
-await import('./xfrm.test.ts');
+await import('./xfrm-steps.ts');
 await runSuites(say);
 say({ done: true });

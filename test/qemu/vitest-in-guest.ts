@@ -49,7 +49,7 @@ type Expect = (value: unknown, message?: string) => Chai.Assertion;
 const globals = globalThis as unknown as Record<symbol, object>;
 export const expect: Expect = Object.assign(((value, message) => chai.expect(value, message)) as Expect, chai.expect, globals[ASYMMETRIC_MATCHERS_OBJECT]);
 globals[GLOBAL_EXPECT] = expect;
-setState({ assertionCalls: 0 } as never, expect as never);
+setState({ assertionCalls: 0 }, expect as never);
 
 /** One line a test: what ran, whether it held, how long it took. A suite that could not begin counts as one failed test. */
 export interface GuestResult {
