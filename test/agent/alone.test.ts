@@ -12,7 +12,7 @@ const credentials = { caPem: 'ca', certificatePem: 'certificate', privateKeyPem:
 const HOUR_MS = 3_600_000;
 const YEAR_MS = 365 * 24 * HOUR_MS;
 /** Slow, so that a day of them is counted in seconds; what is judged here does not hang on it. */
-const probe = { intervalMs: 5_000, downAfter: 3, holdDownMs: 5_000 };
+const probe = { intervalMs: 5_000, downAfter: 3, holdDownMs: 5_000, holdDownMaxMs: 5_000 };
 
 /** Two gateways with two tunnels between them, a config signed at the start, and an engine that is then gone. */
 async function startMesh(settings = probe) {
@@ -63,7 +63,7 @@ describe('a mesh without its engine', () => {
   });
 
   it('still fails over, and comes back after restarts of an agent, of a node, and of both nodes', async () => {
-    const { time, net, agent, start, carries, passCarrying, stop } = await startMesh({ intervalMs: 50, downAfter: 3, holdDownMs: 700 });
+    const { time, net, agent, start, carries, passCarrying, stop } = await startMesh({ intervalMs: 50, downAfter: 3, holdDownMs: 700, holdDownMaxMs: 700 });
     await time.advance(60_000);
     net.path(t1).down = true;
     await time.advance(300);
@@ -102,7 +102,7 @@ describe('a wall clock that somebody sets', () => {
     ['a year back', -YEAR_MS],
     ['a second back', -1_000],
   ])('loses no packet and no fail-over: %s', async (_, stepMs) => {
-    const { time, net, machines, agent, carries, passCarrying, stop } = await startMesh({ intervalMs: 50, downAfter: 3, holdDownMs: 700 });
+    const { time, net, machines, agent, carries, passCarrying, stop } = await startMesh({ intervalMs: 50, downAfter: 3, holdDownMs: 700, holdDownMaxMs: 700 });
     const calls = net.machine(berlin).calls.length;
     machines.get(berlin)!.step(stepMs);
     expect(await passCarrying(60_000)).toBe(0);
