@@ -27,13 +27,13 @@ cycle: 5s
 overlayPrefix: 172.30.0.0/16
 protectedPrefixes: [10.0.0.0/8, 172.30.0.0/16]
 utilisationMax: 80%
-idleTimeout: 1h
+idleTimeout: 2s
 hold: 1s
 forecast: { slot: 1m, slotsPerDay: 1440, horizonSlots: 4, provision: p95 }
 probe: { interval: ${intervalMs}ms, downAfter: ${downAfter}, holdDown: 1s, holdDownMax: 1s }
 telemetry: { sampleInterval: 1s }
 autoApply: { tunnelsMax: 100, sitesMax: 100, trafficShareMax: 100%, changesPerHourMax: 10000 }
-vetoFor: 1m
+vetoFor: 1s
 `;
 
 const siteYaml = (number: number, name: string): string => `apiVersion: foremesh/v1

@@ -4,6 +4,7 @@ import { ForemeshError, readFileIfExists } from '../../base/index.ts';
 import { pathId, nodeId, uplinkId, type NodeId, type PathId } from '../../model/index.ts';
 import { gatewayFiles } from '../gateway-process.ts';
 import type { LabWorld } from '../lab-world.ts';
+import { findRevertAnswer, openPersonClone, revertTip } from '../person.ts';
 
 /** Something done on purpose that must cost no packet. */
 export interface PlannedScenario {
@@ -22,8 +23,12 @@ export const PLANNED = {
   'planned-rekey': { kind: 'planned', run: (world) => rekeyAll(world, NEAR_NODE) },
   /** One end gets a new certificate, and every tunnel a new IKE SA that is authenticated with it. */
   'planned-certificate': { kind: 'planned', run: (world, run) => renewCertificate(world, run % 2 === 0 ? NEAR_NODE : FAR_NODE) },
+  /** The pair is pinned to a path that has no tunnel. */
+  'planned-tunnel': { kind: 'planned', run: (world) => pinForAWhile(world, () => untilWithoutTunnel(world)) },
   /** The pair is pinned to another path each time; tunnels come and go for it. */
-  'planned-move': { kind: 'planned', run: (world, run) => movePair(world, run) },
+  'planned-move': { kind: 'planned', run: (world, run) => pinForAWhile(world, () => Promise.resolve(PAIR_PATHS[run % PAIR_PATHS.length])) },
+  /** A person takes a commit back that moved the pair. */
+  'planned-revert': { kind: 'planned', run: (world) => moveAndRevert(world) },
   /** The agent of one end is killed and started again. */
   'agent-restart': { kind: 'planned', run: (world, run) => world.restart({ kind: 'agent', node: run % 2 === 0 ? NEAR_NODE : FAR_NODE }) },
   /** The engine is killed and started again. */
@@ -52,17 +57,47 @@ async function renewCertificate(world: LabWorld, node: NodeId): Promise<void> {
   if (!renewed) throw new ForemeshError('LAB_FAILED', { what: `the tunnels of ${node} were not moved to its new certificate within ${APPLIED_LIMIT_MS / 1000} s`, fix: 'see its agent’s log' });
 }
 
-async function movePair(world: LabWorld, run: number): Promise<void> {
-  const path = PAIR_PATHS[run % PAIR_PATHS.length]!;
+/** Pins the pair to a path, waits until that is applied, and lets it go again. */
+async function pinForAWhile(world: LabWorld, choose: () => Promise<PathId | undefined>): Promise<void> {
+  const { overrideId } = await pinTo(world, await choose());
+  await world.pass(1500);
+  const cleared = await world.api.request('DELETE', `/v1/overrides/${encodeURIComponent(overrideId)}`);
+  const next = ((cleared.body ?? {}) as { generation?: number | null }).generation;
+  if (next) await waitForGeneration(world, next);
+}
+
+async function pinTo(world: LabWorld, path: PathId | undefined): Promise<{ overrideId: string }> {
+  if (path === undefined) throw new ForemeshError('LAB_FAILED', { what: 'every path of the pair has a tunnel', fix: 'report this as a bug' });
   const until = new Date(world.clock.now() + 600_000).toISOString();
   const answer = await world.api.request('POST', '/v1/overrides', { what: { kind: 'pin-path', pair: 'far>near', path }, until, why: 'bench', by: 'bench' });
   const { generation, override } = (answer.body ?? {}) as { generation?: number | null; override?: { id: string } | null };
   if (answer.status >= 300 || !generation || !override) throw new ForemeshError('LAB_FAILED', { what: `the pin was not applied: ${answer.status} ${JSON.stringify(answer.body)}`, fix: 'see the engine’s log' });
   await waitForGeneration(world, generation);
+  if (!(await world.nodeState(NEAR_NODE)).tunnels.some((tunnel) => tunnel.path === path)) throw new ForemeshError('LAB_FAILED', { what: `${path} has no tunnel although the pair is pinned to it`, fix: 'see mesh/live' });
+  return { overrideId: override.id };
+}
+
+/** A path of the pair without a tunnel; waits until an idle one is torn down where all have one. */
+async function untilWithoutTunnel(world: LabWorld): Promise<PathId | undefined> {
+  const found = await world.until(async () => {
+    const { tunnels } = await world.nodeState(NEAR_NODE);
+    return PAIR_PATHS.find((path) => !tunnels.some((tunnel) => tunnel.path === path));
+  }, APPLIED_LIMIT_MS);
+  return found ?? undefined;
+}
+
+/** As an operator does: `git revert`, push, and the nodes run what the engine signs. */
+async function moveAndRevert(world: LabWorld): Promise<void> {
+  const path = await untilWithoutTunnel(world);
+  await pinTo(world, path);
   await world.pass(1500);
-  const cleared = await world.api.request('DELETE', `/v1/overrides/${encodeURIComponent(override.id)}`);
-  const next = ((cleared.body ?? {}) as { generation?: number | null }).generation;
-  if (next) await waitForGeneration(world, next);
+  const git = await openPersonClone(world.forgeDir, join(world.network.folder, 'person'));
+  const reverted = await revertTip(git);
+  const answer = await world.until(() => findRevertAnswer(git, reverted), APPLIED_LIMIT_MS);
+  if (!answer) throw new ForemeshError('LAB_FAILED', { what: `the engine did not answer the revert of ${reverted.slice(0, 12)}`, fix: 'see the engine’s log' });
+  await waitForGeneration(world, answer.generation);
+  const differing = await git('diff', '--name-only', `${reverted}^`, answer.commit, '--', 'plan/nodes');
+  if (differing !== '') throw new ForemeshError('LAB_FAILED', { what: `the revert did not bring back what was before: ${differing}`, fix: 'see mesh/live' });
 }
 
 async function waitForGeneration(world: LabWorld, generation: number): Promise<void> {

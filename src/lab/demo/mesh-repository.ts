@@ -1,13 +1,13 @@
 import { lstat, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { runCommandText, type SourceFile } from '../../base/index.ts';
-import { createMeshRepository, OPERATOR, type MeshRepository } from '../mesh-repository.ts';
+import type { SourceFile } from '../../base/index.ts';
+import { createMeshRepository, type MeshRepository } from '../mesh-repository.ts';
+import { openPersonClone, type PersonGit } from '../person.ts';
 
 /** A mesh repository as a team has it: the forge, and a person's clone of it. */
 export interface TeamRepository extends MeshRepository {
   cloneDir: string;
-  /** Plain git in the clone, as the person. Gives stdout without the last newline. */
-  git(...args: string[]): Promise<string>;
+  git: PersonGit;
   /** Edits a file of the clone; throws when the old text is not there, so that a demo never edits nothing. */
   replace(file: string, from: string, to: string): Promise<void>;
   commitAll(message: string): Promise<string>;
@@ -22,8 +22,7 @@ export async function makeTeamRepository(options: { dir: string; sourceDir: stri
   const files = shipped.map((one) => (one.file === 'mesh-config/mesh.yaml' ? { ...one, text: options.meshYaml } : one));
   const forge = await createMeshRepository({ dir: options.dir, files, at: options.at });
   const cloneDir = join(options.dir, 'clone');
-  await runCommandText('git', ['clone', '-q', '--branch', 'main', forge.forgeDir, cloneDir], { env: personEnvironment() });
-  const git = async (...args: string[]): Promise<string> => (await runCommandText('git', ['-C', cloneDir, ...args], { env: personEnvironment() })).trimEnd();
+  const git = await openPersonClone(forge.forgeDir, cloneDir);
   return {
     ...forge,
     cloneDir,
@@ -51,20 +50,4 @@ async function readTree(root: string, folder: string): Promise<SourceFile[]> {
     else if (stat.isFile()) files.push({ file: relative(root, path), text: await readFile(path, 'utf8') });
   }
   return files;
-}
-
-/** A person's git, without anything of this machine's settings. */
-function personEnvironment(): NodeJS.ProcessEnv {
-  return {
-    PATH: process.env['PATH'],
-    HOME: '/nonexistent',
-    GIT_CONFIG_NOSYSTEM: '1',
-    GIT_CONFIG_GLOBAL: '/dev/null',
-    GIT_TERMINAL_PROMPT: '0',
-    GIT_AUTHOR_NAME: 'Ada',
-    GIT_AUTHOR_EMAIL: OPERATOR,
-    GIT_COMMITTER_NAME: 'Ada',
-    GIT_COMMITTER_EMAIL: OPERATOR,
-    GIT_EDITOR: 'true',
-  };
 }

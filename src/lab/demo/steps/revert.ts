@@ -1,15 +1,16 @@
 import { diff, parsePlan } from '../../../render/index.ts';
+import { findRevertAnswer, revertTip } from '../../person.ts';
 import { await_, check, isApplied, note, pathInWords, planOf, type Demo } from '../demo.ts';
 
 /** 9: git revert takes back what was applied last, and it stays taken back. */
 export async function showRevert(demo: Demo): Promise<void> {
   const { screen, engine, repository, world, intent } = demo;
   const before = await engine.plan();
-  const reverted = await revertTip(demo);
+  const reverted = await revertTip(repository.git);
   screen.command('git switch mesh/live && git revert HEAD && git push');
   screen.say(`taken back: ${await repository.git('log', '-1', '--format=%h %s', reverted)}`);
   const after = await await_(demo, 'nodes roll back', 45_000, async () => {
-    const answered = await findAnswer(demo, reverted);
+    const answered = await findRevertAnswer(repository.git, reverted);
     return answered && (await isApplied(demo, answered.generation)) ? { ...answered, plan: planOf(await engine.plan()) } : null;
   });
   if (!after) return;
@@ -45,34 +46,4 @@ async function changesSince({ repository, intent }: Demo, commit: string): Promi
     before = next;
   }
   return made;
-}
-
-/** Reverts the tip of mesh/live as a person does, again when the engine pushed first. Gives the commit that was taken back. */
-async function revertTip({ repository }: Demo): Promise<string> {
-  for (let attempt = 1; ; attempt++) {
-    await repository.git('fetch', '-q', 'origin');
-    await repository.git('switch', '-q', '-C', 'live', 'origin/mesh/live');
-    const tip = await repository.git('rev-parse', 'HEAD');
-    await repository.git('revert', '--no-edit', 'HEAD');
-    try {
-      await repository.git('push', '-q', 'origin', 'live:mesh/live');
-      return tip;
-    } catch (cause) {
-      if (attempt === 5) throw cause;
-    } finally {
-      await repository.git('switch', '-q', 'main');
-    }
-  }
-}
-
-/** The engine's signed answer to the revert, which is what nodes run. */
-async function findAnswer({ repository }: Demo, reverted: string): Promise<{ commit: string; generation: number } | null> {
-  await repository.git('fetch', '-q', 'origin');
-  const trailer = (key: string): string => `%(trailers:key=Foremesh-${key},valueonly,separator=%x2C)`;
-  const log = await repository.git('log', '--first-parent', `--format=%H ${trailer('Decision')} ${trailer('Generation')}`, `${reverted}..origin/mesh/live`);
-  for (const line of log.split('\n')) {
-    const [commit = '', decision = '', generation = ''] = line.split(' ');
-    if (decision === 'reverted') return { commit, generation: Number(generation) };
-  }
-  return null;
 }
