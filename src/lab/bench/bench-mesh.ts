@@ -13,7 +13,7 @@ export interface BenchMesh {
 
 /** Two sites with two uplinks each that share nothing, always connected, with a standby tunnel; suites as shipped. Voice has a backup, control is sent twice. */
 export async function createBenchMesh(sourceDir: string, probe: { intervalMs: number; downAfter: number }): Promise<BenchMesh> {
-  const shipped = (await readConfigFolder(sourceDir)).filter(({ file }) => /\/security\.yaml$/.test(file));
+  const shipped = (await readConfigFolder(sourceDir)).filter(({ file }) => file.endsWith('/security.yaml'));
   const files = [...shipped, { file: 'mesh-config/mesh.yaml', text: meshYaml(probe) }, { file: 'mesh-config/bench.yaml', text: [siteYaml(1, 'near'), siteYaml(2, 'far'), ...CLASSES_YAML, CONNECTION_YAML].join('---\n') }];
   const loaded = loadIntent(files, null);
   if (!loaded.ok) throw new FindingsError(loaded.findings);
