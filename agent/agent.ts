@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { AgentPorts, Credentials } from './ports.ts';
 import { createReconciler, type Reconciler } from './reconcile/index.ts';
 import { createFileOutbox, createReporter, type Outbox } from './report/index.ts';
-import { admit, type Candidate, type ConfigStore, createFileConfigStore, NO_STANDING, type Standing, type StoredConfig } from './sync/index.ts';
+import { admit, type Candidate, type ConfigStore, createFileConfigStore, NO_STANDING, type RevocationGuard, type Standing, type StoredConfig } from './sync/index.ts';
 import { alarmsOf } from './alarms.ts';
 import { createStatusFeed } from './status-feed.ts';
 
@@ -24,6 +24,8 @@ export interface AgentDeps {
   storage?: { configs: ConfigStore; outbox: Outbox };
   /** Remembers over restarts which certificate all tunnels stand on; without it, what is found at the start is taken for current. */
   renewal?: RenewalNote;
+  /** Keeps revoked nodes out; in force before the first tunnel is. */
+  revocations?: RevocationGuard;
   /** Gets a new certificate now, though the present one is not half over; the engine may ask for it. */
   renewCertificate?: () => void;
 }
@@ -263,12 +265,14 @@ export function createAgent(deps: AgentDeps): Agent {
   return {
     async start() {
       await reporter.start();
+      await deps.revocations?.start();
       await takeUp();
       status.start();
     },
     async receive(message) {
       if (isStopped) return;
       if (message.type === 'error') log.warn({ code: message.code, reason: message.message }, 'the engine reports an error');
+      if (message.type === 'revocations') await deps.revocations?.receive(message);
       if (message.type === 'renew') deps.renewCertificate?.();
       if (message.type === 'ack') await reporter.acknowledged(message.sequence);
       if (message.type === 'desired') await takeDesired(message.config);
@@ -291,6 +295,7 @@ export function createAgent(deps: AgentDeps): Agent {
     async stop(options = {}) {
       isStopped = true;
       cancelRetry();
+      deps.revocations?.stop();
       status.stop();
       const closing = failover.close(options.abrupt === true ? 0 : RESTART_PAUSE_MS);
       await receiving;

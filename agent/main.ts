@@ -12,7 +12,7 @@ import { startFailoverThread } from './failover/index.ts';
 import type { AgentPorts } from './ports.ts';
 import { type AgentSettings, readSettings } from './settings.ts';
 import { listenStatus } from './status-socket.ts';
-import { connectChannel, CREDENTIAL_FILES, createVerifier, openRenewalNote } from './sync/index.ts';
+import { connectChannel, createRevocationGuard, CREDENTIAL_FILES, createVerifier, openRenewalNote } from './sync/index.ts';
 import { createIpsecPort } from './vici/index.ts';
 
 const USAGE = `usage: node dist/agent/main.js --config FILE [--clear]
@@ -65,6 +65,7 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
     credentials: identity.current(),
     verify: createVerifier({ node, allowedSignersFile: join(stateDir, CREDENTIAL_FILES.signers), signerIdentity: settings.engineIdentity }),
     send: (message) => void channel.send(message),
+    revocations: createRevocationGuard({ stateDir, ipsec: ports.ipsec, caPem: () => identity.current().caPem, clock: systemClock, log }),
     renewal: await openRenewalNote(stateDir, log),
     renewCertificate: () => identity.renewNow(),
   });

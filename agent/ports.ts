@@ -60,6 +60,10 @@ export interface Credentials {
 /** The IKE daemon. Every call may be repeated; errors are ForemeshError VICI_*. */
 export interface IpsecPort {
   loadCredentials(credentials: Credentials): Promise<void>;
+  /** The CA's list of revoked certificates (PEM): no exchange succeeds with one of them from now on. Kept over restarts of the daemon. */
+  loadRevocations(crlPem: string): Promise<void>;
+  /** Ends all IKE SAs with peers of these identities, without waiting for them; how many there were. */
+  terminatePeers(identities: readonly string[]): Promise<number>;
   /** Loads or replaces one connection; does not touch SAs that exist. */
   loadConnection(spec: ConnectionSpec): Promise<void>;
   unloadConnection(tunnel: TunnelId): Promise<void>;

@@ -153,6 +153,7 @@ function parseEngineMessage(text: string): EngineMessage | null {
   }
   if (typeof value !== 'object' || value === null || !('type' in value)) return null;
   const message = value as Record<string, unknown>;
+  if (message['type'] === 'revocations') return value as EngineMessage;
   if (message['type'] === 'renew') return { type: 'renew' };
   if (message['type'] === 'ack') return Number.isSafeInteger(message['sequence']) ? (value as EngineMessage) : null;
   if (message['type'] === 'desired') return typeof message['config'] === 'object' && message['config'] !== null ? (value as EngineMessage) : null;

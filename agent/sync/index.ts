@@ -8,4 +8,5 @@ export * from './config-store.ts';
 export * from './floor.ts';
 export * from './channel-client.ts';
 export * from './credentials.ts';
+export * from './revocations.ts';
 export * from './verify.ts';

@@ -48,6 +48,7 @@ class StrongswanPort implements ViciIpsecPort {
   /** Which edition of its connection each tunnel has; see connections.ts. */
   readonly #editions = new Map<TunnelId, number>();
   #credentials: Credentials | null = null;
+  #crlPem: string | null = null;
   /** What this session of the daemon has got. */
   #sent: Credentials | null = null;
   #keyId: string | null = null;
@@ -68,6 +69,7 @@ class StrongswanPort implements ViciIpsecPort {
         this.#sent = null;
         this.#keyId = null;
         if (this.#credentials) await this.#sendCredentials(session, this.#credentials);
+        if (this.#crlPem !== null) await session.request('load-cert', { type: 'X509_CRL', data: this.#crlPem });
       },
       onUpDown: (up) => {
         if (!up) this.#initiations.clear();
@@ -86,6 +88,18 @@ class StrongswanPort implements ViciIpsecPort {
       for (const spec of this.#specs.values()) await this.#client.request('load-conn', this.#messageOf(spec, credentials));
     }
     if (oldKeyId !== null && oldKeyId !== this.#keyId) await this.#client.request('unload-key', { id: oldKeyId });
+  }
+
+  async loadRevocations(crlPem: string): Promise<void> {
+    this.#crlPem = crlPem;
+    await this.#client.request('load-cert', { type: 'X509_CRL', data: crlPem });
+  }
+
+  async terminatePeers(identities: readonly string[]): Promise<number> {
+    if (identities.length === 0) return 0;
+    const ids = (await this.#listedSas({})).filter(({ peer }) => identities.includes(peer)).map(({ state }) => state.ikeId);
+    for (const id of ids) await this.#client.request('terminate', { 'ike-id': String(id), force: 'yes', timeout: '-1', loglevel: '-1' });
+    return ids.length;
   }
 
   async loadConnection(spec: ConnectionSpec): Promise<void> {

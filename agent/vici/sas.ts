@@ -15,6 +15,8 @@ const IKE_LEAVING = new Set(['REKEYED', 'DELETING', 'DESTROYING']);
 /** One IKE SA of a `list-sa` event. */
 export interface ListedSa {
   state: SaState;
+  /** Its IKE identity; '' before it has shown one. */
+  peer: string;
 }
 
 /** The IKE SAs of one `list-sa` event; SAs that are being deleted are left out unless a child still carries packets. */
@@ -38,7 +40,7 @@ export function readListedSas(event: ViciMessage, driver: DriverName = 'libipsec
       ikeId: numberAt(ike, 'uniqueid'),
       besides: 0,
     };
-    return [{ state }];
+    return [{ state, peer: textAt(ike, 'remote-id') ?? '' }];
   });
 }
 

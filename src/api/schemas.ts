@@ -65,6 +65,11 @@ export const OverrideBody = Type.Object(
 
 export const JoinTokenBody = Type.Object({ node: name, for: Type.Optional(Type.String({ maxLength: 40, description: 'how long it can be used, default and at most 15m' })) }, { $id: 'JoinTokenRequest', ...closed });
 
+export const RevocationBody = Type.Object(
+  { why: Type.String({ minLength: 1, maxLength: 500 }), by: Type.String({ minLength: 1, maxLength: 128 }) },
+  { $id: 'RevocationRequest', ...closed },
+);
+
 const Finding = Type.Object(
   { code: Type.String(), severity: Type.String(), what: Type.String(), where: anything, fix: Type.String() },
   { $id: 'Finding', ...open },
@@ -144,14 +149,17 @@ export const ReplayAnswer = Type.Object({ schema: Type.Literal('foremesh/replay/
 export const SignersAnswer = Type.Object({ schema: Type.Literal('foremesh/signers/v1'), signers: Type.String({ description: 'lines of an allowed_signers file' }) }, { $id: 'Signers', ...open });
 export const TrainingAnswer = Type.Object({ schema: Type.Literal('foremesh/training/v1'), training: anything }, { $id: 'Training', ...open });
 export const NodeRequestAnswer = Type.Object({ schema: Type.Literal('foremesh/node-request/v1'), node: Type.String() }, { $id: 'NodeRequest', ...open });
+export const RevocationAnswer = Type.Object({ schema: Type.Literal('foremesh/revocation/v1'), node: Type.String(), keys: Type.Array(anything) }, { $id: 'Revocation', ...open });
+export const RevocationsAnswer = Type.Object({ schema: Type.Literal('foremesh/revocations/v1'), revocations: Type.Array(anything) }, { $id: 'Revocations', ...open });
 export const HealthAnswer = Type.Object({ ok: Type.Boolean(), state: Type.String() }, { $id: 'Health', ...open });
 
 /** Registered by `$id`, so that the document names them. */
 export const SHARED_SCHEMAS = [
   ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
-  ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer, NodeRequestAnswer,
+  ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer, NodeRequestAnswer, RevocationBody, RevocationAnswer, RevocationsAnswer,
 ] as const;
 
 export type ReviewRequest = Static<typeof ReviewBody>;
 export type OverrideRequestBody = Static<typeof OverrideBody>;
+export type RevocationRequestBody = Static<typeof RevocationBody>;
 export type JoinTokenRequest = Static<typeof JoinTokenBody>;

@@ -2,7 +2,7 @@ import swagger from '@fastify/swagger';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { ForemeshError, messageOf, type Clock, type ErrorCode, type Log } from '../base/index.ts';
 import type { ReviewVerdict } from '../forge/index.ts';
-import type { NodeId } from '../model/index.ts';
+import type { NodeId, Revocation } from '../model/index.ts';
 import type { Engine } from '../reconcile/index.ts';
 import { addMetrics } from './metrics.ts';
 import { addEventRoutes } from './routes/events.ts';
@@ -24,6 +24,9 @@ export interface ApiDeps {
   /** allowed_signers lines of the engine's signing key, so that anybody can check mesh/live with plain git. */
   signers: () => Promise<string>;
   createJoinToken: (node: NodeId, ttlMs: number) => Promise<string>;
+  /** Takes a node's keys out of the mesh for ever; gives those that were not out before. */
+  revoke: (node: NodeId, why: string, by: string) => Promise<Revocation[]>;
+  revocations: () => (Revocation & { why: string; by: string })[];
   /** False when the node is not connected. */
   askToRenew: (node: NodeId) => boolean;
 }

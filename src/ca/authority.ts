@@ -1,10 +1,11 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, X509Certificate, type KeyObject } from 'node:crypto';
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ForemeshError, readFileIfExists, writeFileAtomic, type Clock } from '../base/index.ts';
-import type { NodeId } from '../model/index.ts';
+import { ForemeshError, readFileIfExists, writeFileAtomic, type Cancel, type Clock } from '../base/index.ts';
+import type { NodeId, Revocation, RevocationsMessage } from '../model/index.ts';
 import { checkCsr } from './csr.ts';
-import { issueLeaf, issueRoot, type Issuer } from './issue.ts';
+import { issueCrl, issueLeaf, issueRoot, serialOf, type Issuer } from './issue.ts';
+import { openRevocationStore } from './revocations.ts';
 import { createTokenStore, type Hold } from './tokens.ts';
 
 export interface AuthorityOptions {
@@ -38,6 +39,18 @@ export interface Authority {
   renew(node: NodeId, csrPem: string): Promise<NodeCertificate>;
   /** A fresh key and certificate for the engine's listener; the certificate's file also holds the root. Not stored. */
   serverCredentials(hosts: string[]): Promise<{ keyPem: string; certificatePem: string }>;
+  /**
+   * Takes every key of the node that has a valid certificate out of the mesh, for ever, with its unused join tokens; it may come
+   * back with a new token and a new key. Gives the keys that were not revoked before.
+   */
+  revoke(node: NodeId, why: string, by: string): Promise<Revocation[]>;
+  isRevoked(keySha256: string): boolean;
+  /** All revocations so far, with reasons. */
+  revocations(): (Revocation & { why: string; by: string })[];
+  /** For agents: the signed list and the nodes whose SAs have to end; null before the first revocation. */
+  revocationsMessage(): Promise<RevocationsMessage | null>;
+  /** Called after each revocation. */
+  onRevoked(listener: () => void): Cancel;
   /** Nodes that get no certificate until an operator lifts that; the one they have stays valid to its end. */
   holds(): Promise<Hold[]>;
   liftHold(node: NodeId): Promise<void>;
@@ -56,8 +69,16 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   const fingerprint = createHash('sha256').update(new X509Certificate(caPem).raw).digest('hex');
   const tokens = createTokenStore(join(dir, 'tokens.json'), clock);
 
+  const revocations = await openRevocationStore(join(dir, 'revocations.json'), clock);
+  const listeners = new Set<() => void>();
+
   async function certify(node: NodeId, publicKey: KeyObject): Promise<NodeCertificate> {
-    return { certificatePem: await issueLeaf(issuer, publicKey, { kind: 'node', node, mesh }, clock.now(), leafMs), caPem };
+    const keySha256 = keyDigest(publicKey);
+    revocations.refuseRevoked(keySha256);
+    const endsAt = clock.now() + leafMs;
+    const certificatePem = await issueLeaf(issuer, publicKey, { kind: 'node', node, mesh }, clock.now(), leafMs);
+    await revocations.noteIssued({ node, serial: serialOf(certificatePem), keySha256, endsAt });
+    return { certificatePem, caPem };
   }
 
   return {
@@ -67,6 +88,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     async enrol(token, csrPem) {
       // looked at before it is used up: a bad request costs no token, and a used one still reaches `use`, which sees reuse
       const publicKey = await checkCsr(csrPem, await tokens.inspect(token));
+      revocations.refuseRevoked(keyDigest(publicKey));
       return certify(await tokens.use(token, keyDigest(publicKey)), publicKey);
     },
     async renew(node, csrPem) {
@@ -80,6 +102,24 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
       const leaf = await issueLeaf(issuer, publicKey, { kind: 'server', hosts, mesh }, clock.now(), leafMs);
       return { keyPem: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(), certificatePem: `${leaf}${caPem}` };
+    },
+    async revoke(node, why, by) {
+      await tokens.drop(node);
+      const added = await revocations.revoke(node, why, by);
+      if (added.length > 0) for (const listener of listeners) listener();
+      return added.map(({ keySha256, revokedAt }) => ({ node, keySha256, revokedAt }));
+    },
+    isRevoked: (keySha256) => revocations.isRevoked(keySha256),
+    revocations: () => revocations.list(),
+    async revocationsMessage() {
+      const { number, entries } = revocations.crl();
+      if (number === 0) return null;
+      const revoked = revocations.list().map(({ node, keySha256, revokedAt }) => ({ node, keySha256, revokedAt }));
+      return { type: 'revocations', number, crlPem: await issueCrl(issuer, number, entries, clock.now()), revoked };
+    },
+    onRevoked(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
     holds: () => tokens.holds(),
     liftHold: (node) => tokens.lift(node),

@@ -36,6 +36,8 @@ export interface TokenStore {
   inspect(token: string): Promise<NodeId>;
   /** Uses it up for this public key, on disk before it returns. The same key may come again until the token expires. @throws ForemeshError CA_TOKEN_REFUSED */
   use(token: string, publicKeySha256: string): Promise<NodeId>;
+  /** Makes the node's unused tokens worthless. */
+  drop(node: NodeId): Promise<void>;
   isHeld(node: NodeId): Promise<boolean>;
   holds(): Promise<Hold[]>;
   lift(node: NodeId): Promise<void>;
@@ -111,6 +113,12 @@ export function createTokenStore(file: string, clock: Clock): TokenStore {
         const used = { ...record, usedAt: record.usedAt ?? clock.now(), usedBy: publicKeySha256 };
         await save({ ...state, tokens: state.tokens.map((known) => (known === record ? used : known)) });
         return record.node;
+      }),
+    drop: (node) =>
+      inTurn(async () => {
+        const state = await load();
+        const tokens = state.tokens.filter((record) => record.node !== node || record.usedAt !== null);
+        if (tokens.length < state.tokens.length) await save({ ...state, tokens });
       }),
     isHeld: (node) => inTurn(async () => (await load()).held.some((known) => known.node === node)),
     holds: () => inTurn(async () => (await load()).held),

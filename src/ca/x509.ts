@@ -18,6 +18,7 @@ export {
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
-  type Extension,
+  X509CrlGenerator,
+  Extension,
 } from '@peculiar/x509';
 export { webcrypto };

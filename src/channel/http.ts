@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readFile } from 'node:fs/promises';
-import { ForemeshError, messageOf, type Clock, type Log } from '../base/index.ts';
-import type { NodeId } from '../model/index.ts';
+import { ForemeshError, messageOf, type Cancel, type Clock, type Log } from '../base/index.ts';
+import type { NodeId, RevocationsMessage } from '../model/index.ts';
 import { peerOf } from './peer.ts';
 import { createTokenBucket, type TokenBucket } from './token-bucket.ts';
 
@@ -10,6 +10,11 @@ export interface ChannelAuthority {
   caPem: string;
   enrol(token: string, csrPem: string): Promise<{ certificatePem: string; caPem: string }>;
   renew(node: NodeId, csrPem: string): Promise<{ certificatePem: string; caPem: string }>;
+  isRevoked(keySha256: string): boolean;
+  /** Called after each revocation. */
+  onRevoked(listener: () => void): Cancel;
+  /** What agents have to know of revocations; null when there is none. */
+  revocationsMessage(): Promise<RevocationsMessage | null>;
   serverCredentials(hosts: string[]): Promise<{ keyPem: string; certificatePem: string }>;
 }
 
@@ -46,6 +51,7 @@ export function createRequestHandler(deps: RequestDeps): (request: IncomingMessa
     if (route === 'POST /renew') {
       const peer = peerOf(request.socket, clock.now());
       if (!peer) throw new ForemeshError('API_UNAUTHORIZED', { what: 'no valid certificate of a node', fix: 'enrol again with a join token' });
+      if (authority.isRevoked(peer.keySha256)) throw new ForemeshError('CA_KEY_REVOKED', { what: `the key of ${peer.node} was revoked`, fix: 'enrol again with a new join token and a new key' });
       const body = await readBody(request, ['csr']);
       const issued = await authority.renew(peer.node, body['csr']!);
       log.info({ node: peer.node }, 'a certificate was renewed');

@@ -1,5 +1,5 @@
 import { ForemeshError, sortedBy, type Cancel, type Clock, type Log } from '../base/index.ts';
-import type { AgentMessage, EngineMessage, EventMessage, HelloMessage, NodeId, NodeStatus, Sample, SamplesMessage, SignedConfig, StatusMessage } from '../model/index.ts';
+import type { AgentMessage, EngineMessage, EventMessage, HelloMessage, NodeId, NodeStatus, RevocationsMessage, Sample, SamplesMessage, SignedConfig, StatusMessage } from '../model/index.ts';
 
 /** One open way to an agent, whose name the transport has checked. Sending on a closed one does nothing. */
 export interface AgentConnection {
@@ -23,6 +23,8 @@ export interface AgentHub {
   detach(connection: AgentConnection): void;
   /** The whole mesh: newest wins; sent to those connected that do not run it, kept for the others. */
   publish(configs: ReadonlyMap<NodeId, SignedConfig>): void;
+  /** What agents have to know of revoked keys, from now on: sent to all that are connected, and to each that connects. */
+  setRevocations(message: RevocationsMessage | null): void;
   /** Tells a connected node to get a new certificate; false when it is not connected. */
   askToRenew(node: NodeId): boolean;
   /** All nodes that are published or were ever seen, by name. */
@@ -57,6 +59,7 @@ interface Agent {
 export function createAgentHub(deps: AgentHubDeps): AgentHub {
   const { store, clock, log } = deps;
   const agents = new Map<NodeId, Agent>();
+  let revocations: RevocationsMessage | null = null;
   let dropped = 0;
   const listeners = new Set<(node: NodeId, event: EventMessage['event']) => void>();
 
@@ -102,6 +105,7 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
     agent.generation = hello.generation;
     agent.commit = hello.commit;
     log.info({ node: connection.node, version: hello.version, generation: hello.generation }, 'agent connected');
+    if (revocations) connection.send(revocations);
     offer(agent);
   }
 
@@ -154,6 +158,10 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
       log.info({ node: connection.node }, 'agent disconnected');
     },
     publish,
+    setRevocations(message) {
+      revocations = message;
+      if (message) for (const { connection, hasGreeted } of agents.values()) if (hasGreeted) connection?.send(message);
+    },
     askToRenew(node) {
       const agent = agents.get(node);
       if (!agent?.connection || !agent.hasGreeted) return false;

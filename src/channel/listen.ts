@@ -4,12 +4,12 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { WebSocketServer } from 'ws';
+import { WebSocketServer, type WebSocket } from 'ws';
 import { createLog, messageOf, systemClock, type Cancel, type Clock, type Log } from '../base/index.ts';
 import { CHANNEL_PROTOCOL, FRAME_BYTES_MAX } from '../model/index.ts';
 import type { AgentHub } from './hub.ts';
 import { createRequestHandler, type ChannelAuthority } from './http.ts';
-import { peerOf } from './peer.ts';
+import { peerOf, type Peer } from './peer.ts';
 import { serveSession, type ChannelCounters } from './session.ts';
 
 export interface ListenOptions {
@@ -66,6 +66,7 @@ export async function listenChannel(options: ListenOptions): Promise<ChannelList
   );
   server.maxConnections = 5000;
   server.on('tlsClientError', (cause) => log.debug({ error: messageOf(cause) }, 'a TLS handshake failed'));
+  const peers = new Map<WebSocket, Peer>();
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: FRAME_BYTES_MAX,
@@ -73,7 +74,9 @@ export async function listenChannel(options: ListenOptions): Promise<ChannelList
     handleProtocols: (protocols) => (protocols.has(CHANNEL_PROTOCOL) ? CHANNEL_PROTOCOL : false),
   });
   server.on('upgrade', onUpgrade);
+  const cancelRevoked = authority.onRevoked(onRevoked);
   const cancelRenewal = keepCertificateFresh(server, first.cert, secureContext, clock, log);
+  hub.setRevocations(await authority.revocationsMessage());
   await listen(server, options.port, options.address);
 
   function onUpgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
@@ -81,10 +84,26 @@ export async function listenChannel(options: ListenOptions): Promise<ChannelList
     const peer = peerOf(stream as TLSSocket, clock.now());
     if (request.url !== '/channel' || !protocols.includes(CHANNEL_PROTOCOL)) return refuse(stream, '400 Bad Request', 'not a channel of this version');
     if (!peer) return refuse(stream, '401 Unauthorized', 'no valid certificate of a node');
+    if (authority.isRevoked(peer.keySha256)) return refuse(stream, '401 Unauthorized', 'its key was revoked');
     sockets.handleUpgrade(request, stream, head, (socket) => {
       counters.accepted++;
+      peers.set(socket, peer);
+      socket.on('close', () => peers.delete(socket));
       serveSession(socket, peer, { hub, clock, log, counters });
     });
+  }
+
+  /** Whoever is revoked is cut off at once, and before the others are told. */
+  function onRevoked(): void {
+    for (const [socket, peer] of peers) {
+      if (!authority.isRevoked(peer.keySha256)) continue;
+      log.warn({ node: peer.node }, 'its key was revoked; the connection is closed');
+      socket.terminate();
+    }
+    authority
+      .revocationsMessage()
+      .then((message) => hub.setRevocations(message))
+      .catch((cause: unknown) => log.error({ error: messageOf(cause) }, 'agents could not be told of a revocation; they are told when they connect'));
   }
 
   function refuse(stream: Duplex, status: string, why: string): void {
@@ -99,6 +118,7 @@ export async function listenChannel(options: ListenOptions): Promise<ChannelList
     counters: () => ({ ...counters }),
     async close() {
       cancelRenewal();
+      cancelRevoked();
       const closed = new Promise<void>((resolve) => {
         server.close(() => resolve());
       });

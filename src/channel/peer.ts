@@ -1,3 +1,4 @@
+import { createHash, X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Socket } from 'node:net';
 import { isName, nodeId, type NodeId } from '../model/index.ts';
@@ -7,6 +8,8 @@ export interface Peer {
   node: NodeId;
   /** End of the certificate, epoch ms. */
   validUntil: number;
+  /** sha256 of its public key (SPKI, DER), hex. */
+  keySha256: string;
 }
 
 const NODE_URI = /^URI:spiffe:\/\/[a-z0-9.-]+\/node\/([a-z0-9-]+)$/;
@@ -15,10 +18,11 @@ const NODE_URI = /^URI:spiffe:\/\/[a-z0-9.-]+\/node\/([a-z0-9-]+)$/;
 export function peerOf(socket: Socket, now: number): Peer | null {
   const tls = socket as TLSSocket;
   if (!tls.authorized) return null;
-  const { subjectaltname = '', valid_to: validTo } = tls.getPeerCertificate();
+  const { subjectaltname = '', valid_to: validTo, raw } = tls.getPeerCertificate();
   const names = subjectaltname.split(', ');
   const name = names.map((each) => NODE_URI.exec(each)?.[1]).find((each) => each !== undefined);
   const validUntil = Date.parse(validTo ?? '');
   if (names.length !== 2 || name === undefined || !isName(name) || !names.includes(`DNS:${name}`) || !(validUntil > now)) return null;
-  return { node: nodeId(name), validUntil };
+  const keySha256 = createHash('sha256').update(new X509Certificate(raw).publicKey.export({ format: 'der', type: 'spki' })).digest('hex');
+  return { node: nodeId(name), validUntil, keySha256 };
 }

@@ -93,7 +93,25 @@ export interface RenewMessage {
   type: 'renew';
 }
 
-export type EngineMessage = AckMessage | DesiredMessage | ErrorMessage | RenewMessage;
+/** A key that counts no more. */
+export interface Revocation {
+  node: NodeId;
+  /** sha256 of the public key (SPKI, DER), hex. */
+  keySha256: string;
+  revokedAt: number;
+}
+
+/** Sent on connect and on every revocation: what the IKE daemon has to refuse from now on, and whose SAs have to end. */
+export interface RevocationsMessage {
+  type: 'revocations';
+  /** Rises with every revocation; an agent takes no older one. */
+  number: number;
+  /** The CA's list of revoked certificates, signed by it. */
+  crlPem: string;
+  revoked: Revocation[];
+}
+
+export type EngineMessage = AckMessage | DesiredMessage | ErrorMessage | RenewMessage | RevocationsMessage;
 
 /** A frame may not be larger than this, bytes. */
 export const FRAME_BYTES_MAX = 1_048_576;

@@ -4,6 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { buildServer } from '../../src/api/index.ts';
 import { createLog } from '../../src/base/index.ts';
 import { signReview } from '../../src/forge/index.ts';
+import { nodeId } from '../../src/model/index.ts';
 import type { Engine } from '../../src/reconcile/index.ts';
 import { createTestMesh, REVIEWER, START_AT, type TestMesh } from '../reconcile/support.ts';
 import { join } from 'node:path';
@@ -29,6 +30,8 @@ beforeAll(async () => {
     signers: () => Promise.resolve('engine@foremesh ssh-ed25519 AAAA\n'),
     createJoinToken: (node, ttlMs) => Promise.resolve(`${node}.fingerprint.${ttlMs}`),
     askToRenew: (node) => node === 'berlin-gw1',
+    revoke: (node) => Promise.resolve(node === 'berlin-gw1' ? [{ node, keySha256: 'ab'.repeat(32), revokedAt: 0 }] : []),
+    revocations: () => [{ node: nodeId('berlin-gw1'), keySha256: 'ab'.repeat(32), revokedAt: 0, why: 'stolen', by: 'ada' }],
   });
   running = engine.run(cycling.signal);
   await engine.cycle();
@@ -183,6 +186,11 @@ describe('what the engine shows', () => {
     expect(await call('POST', '/v1/nodes/berlin-gw1/renewal')).toMatchObject({ status: 202, body: { node: 'berlin-gw1' } });
     expect(await call('POST', '/v1/nodes/paris-gw1/renewal')).toMatchObject({ status: 503, body: { code: 'CHANNEL_CLOSED' } });
     expect(await call('POST', '/v1/nodes/rome-gw1/renewal')).toMatchObject({ status: 404 });
+    const revoking = { why: 'stolen', by: 'ada' };
+    expect(await call('POST', '/v1/nodes/berlin-gw1/revocation', revoking)).toMatchObject({ status: 200, body: { node: 'berlin-gw1', keys: [{ keySha256: 'ab'.repeat(32) }] } });
+    expect(await call('POST', '/v1/nodes/rome-gw1/revocation', revoking)).toMatchObject({ status: 404 });
+    expect(await call('POST', '/v1/nodes/berlin-gw1/revocation', { why: 'stolen' })).toMatchObject({ status: 400 });
+    expect(await call('GET', '/v1/revocations')).toMatchObject({ status: 200, body: { revocations: [{ node: 'berlin-gw1', by: 'ada', revokedAt: '1970-01-01T00:00:00.000Z' }] } });
     expect(await call('POST', '/v1/join-tokens', { node: 'rome-gw1' })).toMatchObject({ status: 404 });
     expect(await call('POST', '/v1/join-tokens', { node: 'berlin-gw1', for: '1h' })).toMatchObject({ status: 400 });
   });
@@ -228,8 +236,8 @@ describe('the OpenAPI document', () => {
     const paths = document['paths'] as Record<string, Record<string, { responses: Record<string, { content?: Record<string, { schema: object }> }> }>>;
     expect(document['openapi']).toBe('3.1.0');
     expect(Object.keys(paths).sort()).toEqual([
-      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/training', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
-      '/v1/proposals/{id}', '/v1/proposals/{id}/reviews', '/v1/replay/{commit}', '/v1/signers', '/v1/status', '/v1/vetoes', '/v1/vetoes/{fingerprint}',
+      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/training', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/nodes/{node}/revocation', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
+      '/v1/proposals/{id}', '/v1/proposals/{id}/reviews', '/v1/replay/{commit}', '/v1/revocations', '/v1/signers', '/v1/status', '/v1/vetoes', '/v1/vetoes/{fingerprint}',
     ]);
     const components = (document['components'] as { schemas: Record<string, object> }).schemas;
     expect(Object.keys(components).some((name) => name.startsWith('def-'))).toBe(false);

@@ -294,3 +294,27 @@ describe('enrolment over TLS', () => {
     });
   });
 });
+
+describe('a revoked key', () => {
+  it('is cut off at once, the others are told, and it never comes in again', async () => {
+    const [berlin, paris] = [await identity(BERLIN), await identity(PARIS)];
+    const [thief, other] = [dial({ identity: berlin }), dial({ identity: paris })];
+    const heard = texts(other);
+    const closed = closing(thief);
+    expect([await outcome(thief), await outcome(other)]).toEqual(['open', 'open']);
+    for (const [socket, node] of [[thief, BERLIN], [other, PARIS]] as const) socket.send(JSON.stringify({ ...MESSAGES.hello, node }));
+    await soon(() => expect(world.hub.nodes().filter(({ connected }) => connected)).toHaveLength(2));
+    await world.authority.revoke(BERLIN, 'stolen', 'ada');
+    await closed;
+    await soon(() => expect(heard).toContainEqual(expect.objectContaining({ type: 'revocations', number: 1 })));
+    expect(await outcome(dial({ identity: berlin }))).toBe('status 401');
+    expect(other.readyState).toBe(WebSocket.OPEN);
+    await world.restart();
+    expect(await outcome(dial({ identity: berlin }))).toBe('status 401');
+    const again = dial({ identity: paris });
+    const news = texts(again);
+    expect(await outcome(again)).toBe('open');
+    again.send(JSON.stringify({ ...MESSAGES.hello, node: PARIS }));
+    await soon(() => expect(news).toContainEqual(expect.objectContaining({ type: 'revocations', number: 1 })));
+  });
+});

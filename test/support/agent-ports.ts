@@ -109,6 +109,18 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
           note('load-credentials');
           own.credentials = credentials;
         },
+        async loadRevocations(crlPem) {
+          daemon();
+          note(`load-revocations ${crlPem.length > 0}`);
+        },
+        async terminatePeers(identities) {
+          daemon();
+          note(`terminate-peers ${identities.join(',')}`);
+          const tunnels = [...own.sas].filter((tunnel) => identities.includes(own.connections.get(tunnel)?.remoteIdentity ?? ''));
+          for (const tunnel of tunnels) own.sas.delete(tunnel);
+          own.changed();
+          return tunnels.length;
+        },
         async loadConnection(spec) {
           daemon();
           note(`load ${spec.tunnel}`);

@@ -148,6 +148,15 @@ export class SimDaemon {
         requireUp();
         this.#credentials = credentials;
       },
+      // certificates are compared by their CA only here: a revoked node is kept out by its SAs being ended, and may come again
+      loadRevocations: async () => requireUp(),
+      terminatePeers: async (identities) => {
+        requireUp();
+        const tunnels = [...this.#sas.keys()].filter((tunnel) => identities.includes(this.#connections.get(tunnel)?.remoteIdentity ?? ''));
+        for (const tunnel of tunnels) this.#sas.delete(tunnel);
+        this.#notify();
+        return tunnels.length;
+      },
       loadConnection: async (spec) => {
         requireUp();
         this.#connections.set(spec.tunnel, spec);

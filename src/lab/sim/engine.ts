@@ -75,7 +75,7 @@ export async function startSimEngine(options: SimEngineOptions): Promise<SimEngi
     addReview: (id, review) => forge.addReview(id, review),
     signers: () => readFile(signersFile, 'utf8'),
     createJoinToken: (node, ttlMs) => options.authority.createJoinToken(node, ttlMs),
-    askToRenew: (node) => hub.askToRenew(node),
+    askToRenew: (node) => hub.askToRenew(node), revoke: (node, why, by) => options.authority.revoke(node, why, by), revocations: () => options.authority.revocations(),
   });
   return {
     engine,
