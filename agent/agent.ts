@@ -102,7 +102,7 @@ export function createAgent(deps: AgentDeps): Agent {
 
   const failover = ports.failover({ onVerdict, onSwitch: (lanes, number) => reconciler.noteSwitched(lanes, number), onWish: () => reconciler.wake() });
   const reconciler: Reconciler = createReconciler({ ports, clock, log, failover, credentials: () => credentials, onPass, onRepair });
-  const reporter = createReporter({ outbox, dataplane: ports.dataplane, failover, clock, log, send });
+  const reporter = createReporter({ outbox, dataplane: ports.dataplane, ...(ports.host ? { host: ports.host } : {}), failover, clock, log, send });
   const status = createStatusFeed({ clock, current: statusMessage, send });
 
   function onPass(): void {

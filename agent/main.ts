@@ -10,6 +10,7 @@ import { AGENT_VERSION, createAgent } from './agent.ts';
 import { obtainIdentity } from './identity.ts';
 import { startFailoverThread } from './failover/index.ts';
 import type { AgentPorts } from './ports.ts';
+import { createProcHost } from './posture/index.ts';
 import { type AgentSettings, readSettings } from './settings.ts';
 import { listenStatus } from './status-socket.ts';
 import { connectChannel, createRevocationGuard, CREDENTIAL_FILES, createVerifier, openRenewalNote } from './sync/index.ts';
@@ -116,6 +117,7 @@ function createPorts(settings: AgentSettings, driver: DriverName, log: Log) {
   let renewLanes = (): void => undefined;
   return {
     ipsec: createIpsecPort({ socketPath: settings.viciSocket, driver, clock: systemClock, log }),
+    host: createProcHost(),
     dataplane: createDataplanePort({ driver, log, clock: systemClock, management, onInterfacesChanged: () => renewLanes() }),
     failover: (events) => {
       const failover = startFailoverThread({ driver, probePort: settings.probePort, seed: randomBytes(16).toString('hex'), logLevel: settings.logLevel, log, onEnd: die }, events);

@@ -1,6 +1,7 @@
 import type { Cancel } from '../src/base/index.ts';
 import type { ClassId, CryptoSuite, NodeConfig, SiteId, TunnelId } from '../src/model/index.ts';
 import type { StartFailover } from './failover/index.ts';
+import type { HostPort } from './posture/index.ts';
 
 /**
  * What the agent's core needs from the machine it runs on. The real adapters are `agent/vici`, `agent/dataplane` and
@@ -9,6 +10,8 @@ import type { StartFailover } from './failover/index.ts';
 export interface AgentPorts {
   ipsec: IpsecPort;
   dataplane: DataplanePort;
+  /** How busy the machine is; the simulated network has none. */
+  host?: HostPort;
   /** Probes tunnels and switches lanes: in a thread of its own on a gateway, in the same one in the simulated network. */
   failover: StartFailover;
 }
@@ -120,6 +123,8 @@ export interface DataplaneWanted {
 export interface DataplaneCounters {
   offered: { to: SiteId; classId: ClassId; bytes: number; packets: number }[];
   tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number; rxPackets: number; txPackets: number }[];
+  /** Of all other interfaces, by name. */
+  links: { interface: string; rxBytes: number; txBytes: number }[];
   leakPackets: number;
 }
 

@@ -71,20 +71,20 @@ class KernelDataplane implements DataplanePort {
   }
 
   async counters(): Promise<DataplaneCounters> {
-    const [counters, tunnels] = await Promise.all([readCounters(this.#machine), this.tunnelCounters()]);
+    const [counters, traffic] = await Promise.all([readCounters(this.#machine), readTraffic(this.#machine)]);
     return {
       offered: counters.flatMap(({ name, packets, bytes }) => {
         const pair = readOfferedCounter(name);
         return pair ? [{ ...pair, bytes, packets }] : [];
       }),
-      tunnels,
+      tunnels: tunnelsOf(traffic),
+      links: traffic.filter(({ name }) => !isTunnelName(name)).map(({ name, rxBytes, txBytes }) => ({ interface: name, rxBytes, txBytes })),
       leakPackets: counters.find(({ name }) => name === LEAK_COUNTER)?.packets ?? 0,
     };
   }
 
   async tunnelCounters(): Promise<DataplaneCounters['tunnels']> {
-    const traffic = await readTraffic(this.#machine);
-    return sortedBy(traffic.flatMap(({ name, ...counts }) => (isTunnelName(name) ? [{ tunnel: name, ...counts }] : [])), ({ tunnel }) => tunnel);
+    return tunnelsOf(await readTraffic(this.#machine));
   }
 
   onChange(listener: () => void): Cancel {
@@ -135,4 +135,8 @@ class KernelDataplane implements DataplanePort {
     this.#turn = mine.catch(() => undefined); // the caller has the error; the next one only waits for the end
     return mine;
   }
+}
+
+function tunnelsOf(traffic: Awaited<ReturnType<typeof readTraffic>>): DataplaneCounters['tunnels'] {
+  return sortedBy(traffic.flatMap(({ name, ...counts }) => (isTunnelName(name) ? [{ tunnel: name, ...counts }] : [])), ({ tunnel }) => tunnel);
 }

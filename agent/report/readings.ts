@@ -1,6 +1,7 @@
 import { roundTo } from '../../src/base/index.ts';
-import type { ClassId, NodeConfig, PathState, Sample, SiteId, TunnelId } from '../../src/model/index.ts';
+import { type ClassId, type NodeConfig, type PathState, type Sample, type SiteId, type TunnelId, uplinkId } from '../../src/model/index.ts';
 import type { DataplaneCounters } from '../ports.ts';
+import type { HostReading, ProcessReading } from '../posture/index.ts';
 import type { PathWindow } from '../probe/index.ts';
 
 /** The kernel's counters at one instant; two of them make a window. */
@@ -9,6 +10,9 @@ export interface CounterReading {
   readAt: number;
   offered: { to: SiteId; classId: ClassId; bytes: number; packets: number }[];
   tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number }[];
+  /** Absent in what an earlier version kept. */
+  links?: DataplaneCounters['links'];
+  host?: HostReading | null;
 }
 
 export interface PathReading {
@@ -28,16 +32,19 @@ export interface SampleContext {
 /** Two readings further apart tell nothing about when the traffic was. */
 export const WINDOW_MAX_MS = 3_600_000;
 
-export function readingOf(counters: DataplaneCounters, readAt: number): CounterReading {
+export function readingOf(counters: DataplaneCounters, readAt: number, host: HostReading | null = null): CounterReading {
   return {
     readAt,
     offered: counters.offered.map(({ to, classId, bytes, packets }) => ({ to, classId, bytes, packets })),
     tunnels: counters.tunnels.map(({ tunnel, rxBytes, txBytes }) => ({ tunnel, rxBytes, txBytes })),
+    links: counters.links,
+    host,
   };
 }
 
 /**
- * Samples of the window between two readings: traffic per (site, class), bytes per tunnel, and the paths' probes.
+ * Samples of the window between two readings: traffic per (site, class), bytes per tunnel and uplink, the machine's load,
+ * and the paths' probes.
  * A counter below its last value has started again, so all of it is new. Without a last reading, or after a step of
  * the wall clock, only paths are reported.
  */
@@ -45,7 +52,7 @@ export function samplesOf(before: CounterReading | null, now: CounterReading, co
   const { config } = context;
   const windowMs = before ? now.readAt - before.readAt : 0;
   const hasWindow = windowMs > 0 && windowMs <= WINDOW_MAX_MS;
-  return [...(before && hasWindow ? [...trafficSamples(before, now, windowMs, context), ...tunnelSamples(before, now, windowMs, config)] : []), ...pathSamples(now.readAt, context)];
+  return [...(before && hasWindow ? [...trafficSamples(before, now, windowMs, context), ...tunnelSamples(before, now, windowMs, config), ...uplinkSamples(before, now, windowMs, config), ...hostSamples(before, now, windowMs, config)] : []), ...pathSamples(now.readAt, context)];
 }
 
 function trafficSamples(before: CounterReading, now: CounterReading, windowMs: number, { config, isActive }: SampleContext): Sample[] {
@@ -72,6 +79,40 @@ function tunnelSamples(before: CounterReading, now: CounterReading, windowMs: nu
       rxBytes: grown(rxBytes, last.get(tunnel)?.rxBytes),
       txBytes: grown(txBytes, last.get(tunnel)?.txBytes),
     }));
+}
+
+function uplinkSamples(before: CounterReading, now: CounterReading, windowMs: number, { node, uplinks }: NodeConfig): Sample[] {
+  const counterOf = (reading: CounterReading, name: string): DataplaneCounters['links'][number] | undefined => reading.links?.find((link) => link.interface === name);
+  return uplinks.flatMap(({ name, interface: device }): Sample[] => {
+    const [last, counter] = [counterOf(before, device), counterOf(now, device)];
+    if (!last || !counter) return []; // what an interface carried before it was first seen is no rate of this window
+    return [{ kind: 'uplink', sampledAt: now.readAt, windowMs, node, uplink: uplinkId(node, name), rxBytes: grown(counter.rxBytes, last.rxBytes), txBytes: grown(counter.txBytes, last.txBytes) }];
+  });
+}
+
+/** Nothing over a restart of the machine, when its counters began again; of a process, only where it is the same one. */
+function hostSamples(before: CounterReading, now: CounterReading, windowMs: number, { node }: NodeConfig): Sample[] {
+  const [last, host] = [before.host, now.host];
+  if (!last || !host || host.cpuTotalMs <= last.cpuTotalMs) return [];
+  const shareOf = (process: ProcessReading | null, then: ProcessReading | null): number | null =>
+    process && then?.pid === process.pid ? roundTo(Math.max(0, process.cpuMs - then.cpuMs) / windowMs, 4) : null;
+  return [
+    {
+      kind: 'host',
+      sampledAt: now.readAt,
+      windowMs,
+      node,
+      cpuRatio: roundTo(Math.min(1, Math.max(0, host.cpuBusyMs - last.cpuBusyMs) / (host.cpuTotalMs - last.cpuTotalMs)), 4),
+      load: host.load,
+      memoryUsedBytes: host.memoryUsedBytes,
+      memoryTotalBytes: host.memoryTotalBytes,
+      agentCpuRatio: shareOf(host.agent, last.agent) ?? roundTo(host.agent.cpuMs / windowMs, 4),
+      agentRssBytes: host.agent.rssBytes,
+      daemonCpuRatio: shareOf(host.daemon, last.daemon),
+      daemonRssBytes: host.daemon?.rssBytes ?? null,
+      connections: host.connections,
+    },
+  ];
 }
 
 function pathSamples(sampledAt: number, { config, paths, probedMs }: SampleContext): Sample[] {

@@ -2,12 +2,14 @@ import { type Cancel, type Clock, type Log, messageOf } from '../../src/base/ind
 import type { AgentMessage, ClassId, NodeConfig, SiteId, TunnelId } from '../../src/model/index.ts';
 import type { Failover } from '../failover/index.ts';
 import type { DataplanePort } from '../ports.ts';
+import type { HostPort } from '../posture/index.ts';
 import type { Outbox } from './outbox.ts';
 import { type CounterReading, type PathReading, readingOf, samplesOf } from './readings.ts';
 
 export interface ReporterDeps {
   outbox: Outbox;
   dataplane: DataplanePort;
+  host?: HostPort;
   failover: Pick<Failover, 'views' | 'takeWindows'>;
   clock: Clock;
   log: Log;
@@ -78,9 +80,9 @@ export function createReporter(deps: ReporterDeps): Reporter {
 
   async function takeSample(): Promise<void> {
     if (!config || isStopped) return;
-    const counters = await dataplane.counters();
+    const [counters, host] = await Promise.all([dataplane.counters(), deps.host?.read(config.countConnections === true) ?? null]);
     ({ leakPackets } = counters);
-    const reading = readingOf(counters, clock.now());
+    const reading = readingOf(counters, clock.now(), host);
     noteActivity(reading);
     const paths = await takePaths(config);
     const samples = samplesOf(last, reading, { config, paths, probedMs: Math.round(clock.monotonicMs() - probedSinceMs), isActive });

@@ -34,6 +34,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
   protectedPrefixes: prefixes,
   probe: object({ intervalMs: integer(1, 60_000), downAfter: integer(1, 1000), holdDownMs: integer(0, DAY_MS), holdDownMaxMs: integer(0, DAY_MS) }),
   sampleIntervalMs: integer(10, DAY_MS),
+  countConnections: { const: true },
   classes: list(
     object({
       id: name,
@@ -76,7 +77,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
     50_000,
   ),
   allow: list(object({ from: prefixes, to: prefixes }), 50_000),
-});
+}, ['countConnections']);
 
 let validate: ValidateFunction<NodeConfig> | null = null;
 

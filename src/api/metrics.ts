@@ -8,7 +8,7 @@ import type { ApiDeps } from './server.ts';
 const SERIES_MAX = 500;
 
 /** `/metrics` in Prometheus' text format, from a registry of its own. Gauges are read off the engine's view at each scrape. */
-export function addMetrics(server: FastifyInstance, { engine, clock }: ApiDeps): void {
+export function addMetrics(server: FastifyInstance, { engine, clock, channelCounters }: ApiDeps): void {
   const registry = new Registry();
   const registers = [registry];
   const cycleSeconds = new Histogram({ name: 'foremesh_cycle_seconds', help: 'How long cycles took', registers, buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] });
@@ -36,12 +36,20 @@ export function addMetrics(server: FastifyInstance, { engine, clock }: ApiDeps):
   const planAge = gauge('foremesh_node_plan_age_seconds', 'Since what a node runs was signed', ['node']);
   const silence = gauge('foremesh_node_silent_seconds', 'Since a node was last heard of', ['node']);
   const alarms = gauge('foremesh_node_alarms', 'What a person should look at, by node', ['node']);
+  const uplinkMbps = gauge('foremesh_uplink_mbps', 'What went over the interface of an uplink in its last window', ['uplink', 'direction']);
+  const uplinkShare = gauge('foremesh_uplink_utilisation_ratio', 'Of the fuller direction of an uplink', ['uplink']);
+  const cpu = gauge('foremesh_node_cpu_ratio', 'Of all cores of a gateway, 0 to 1', ['node']);
+  const memory = gauge('foremesh_node_memory_bytes', 'Memory of a gateway', ['node', 'kind']);
+  const processCpu = gauge('foremesh_node_process_cpu_ratio', 'Of one core, by the agent and the IKE daemon', ['node', 'process']);
+  const processMemory = gauge('foremesh_node_process_memory_bytes', 'Resident memory of the agent and the IKE daemon', ['node', 'process']);
+  const connections = gauge('foremesh_node_connections', 'Entries of the connection table, where the mesh permits counting them', ['node']);
+  const channel = gauge('foremesh_channel_events', 'Connections accepted and refused, messages refused, agents read more slowly, dead peers, since the start', ['kind']);
   const changes = gauge('foremesh_changes_last_hour', 'Changes applied without a person within the last hour');
   const drift = gauge('foremesh_forecast_drift', 'How much worse recent forecasts were than the back-test, WAPE');
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels, repairs, planAge, silence, alarms]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
@@ -59,9 +67,25 @@ export function addMetrics(server: FastifyInstance, { engine, clock }: ApiDeps):
     proposals.set(view.proposals.length);
     dropped.set(view.metrics.droppedSamples);
     leaks.set(view.metrics.leakPackets);
+    for (const [kind, count] of Object.entries(channelCounters?.() ?? {})) channel.set({ kind }, count);
     for (const { node, ...state } of view.nodes.slice(0, SERIES_MAX)) {
       repairs.set({ node }, state.repairs);
       alarms.set({ node }, state.alarms.length);
+      for (const { uplink, rxMbps, txMbps, utilisation } of state.uplinks) {
+        uplinkMbps.set({ uplink, direction: 'rx' }, rxMbps);
+        uplinkMbps.set({ uplink, direction: 'tx' }, txMbps);
+        uplinkShare.set({ uplink }, utilisation);
+      }
+      if (state.host) {
+        cpu.set({ node }, state.host.cpuRatio);
+        memory.set({ node, kind: 'used' }, state.host.memoryUsedBytes);
+        memory.set({ node, kind: 'total' }, state.host.memoryTotalBytes);
+        processCpu.set({ node, process: 'agent' }, state.host.agentCpuRatio);
+        processMemory.set({ node, process: 'agent' }, state.host.agentRssBytes);
+        if (state.host.daemonCpuRatio !== null) processCpu.set({ node, process: 'ike' }, state.host.daemonCpuRatio);
+        if (state.host.daemonRssBytes !== null) processMemory.set({ node, process: 'ike' }, state.host.daemonRssBytes);
+        if (state.host.connections !== null) connections.set({ node }, state.host.connections);
+      }
       if (state.configSignedAt !== null) planAge.set({ node }, Math.max(0, clock.now() - state.configSignedAt) / 1000);
       if (state.lastSeenAt !== null) silence.set({ node }, Math.max(0, clock.now() - state.lastSeenAt) / 1000);
     }

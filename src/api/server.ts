@@ -27,6 +27,8 @@ export interface ApiDeps {
   /** Takes a node's keys out of the mesh for ever; gives those that were not out before. */
   revoke: (node: NodeId, why: string, by: string) => Promise<Revocation[]>;
   revocations: () => (Revocation & { why: string; by: string })[];
+  /** What the door to the agents counts since its start, by name; absent where there is none. */
+  channelCounters?: () => Record<string, number>;
   /** False when the node is not connected. */
   askToRenew: (node: NodeId) => boolean;
 }

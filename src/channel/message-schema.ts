@@ -7,6 +7,7 @@ const NAME = NAME_PATTERN.slice(1, -1);
 const name: Schema = { type: 'string', maxLength: 40, pattern: NAME_PATTERN };
 const tunnel: Schema = { type: 'string', maxLength: 10, pattern: '^t-[0-9a-f]{8}$' };
 const path: Schema = { type: 'string', maxLength: 170, pattern: `^${NAME}/${NAME}~${NAME}/${NAME}$` };
+const uplink: Schema = { type: 'string', maxLength: 82, pattern: `^${NAME}/${NAME}$` };
 const commit: Schema = { anyOf: [{ type: 'string', maxLength: 40, pattern: '^[0-9a-f]{40}$' }, { type: 'null' }] };
 const count: Schema = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
 const sequence: Schema = { ...count, minimum: 1 };
@@ -21,6 +22,19 @@ const sample = oneOf('kind', {
   traffic: { ...window, from: name, to: name, classId: name, offeredBytes: figure, offeredPackets: figure },
   path: { ...window, peer: name, tunnel, path, state: pathState, latencyMs: ratio, jitterMs: ratio, lossForwardRatio: ratio, lossReverseRatio: ratio },
   tunnel: { ...window, tunnel, rxBytes: figure, txBytes: figure },
+  uplink: { ...window, uplink, rxBytes: figure, txBytes: figure },
+  host: {
+    ...window,
+    cpuRatio: figure,
+    load: figure,
+    memoryUsedBytes: figure,
+    memoryTotalBytes: figure,
+    agentCpuRatio: figure,
+    agentRssBytes: figure,
+    daemonCpuRatio: ratio,
+    daemonRssBytes: ratio,
+    connections: ratio,
+  },
 });
 
 const SCHEMA = oneOf('type', {

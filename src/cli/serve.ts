@@ -88,10 +88,12 @@ async function start(config: ServeConfig, log: Log, signal: AbortSignal, closers
   closers.push(() => engine.close());
 
   const token = await ensureApiToken(stateDir);
-  const server = await buildServer({ engine, clock, log, token, addReview: (id, review) => forge.addReview(id, review), signers: () => readFile(signersFile, 'utf8'), createJoinToken: (node, ttlMs) => authority.createJoinToken(node, ttlMs), askToRenew: (node) => hub.askToRenew(node), revoke: (node, why, by) => authority.revoke(node, why, by), revocations: () => authority.revocations() });
+  let counters = (): Record<string, number> => ({});
+  const server = await buildServer({ engine, channelCounters: () => counters(), clock, log, token, addReview: (id, review) => forge.addReview(id, review), signers: () => readFile(signersFile, 'utf8'), createJoinToken: (node, ttlMs) => authority.createJoinToken(node, ttlMs), askToRenew: (node) => hub.askToRenew(node), revoke: (node, why, by) => authority.revoke(node, why, by), revocations: () => authority.revocations() });
   const api = await listenApi(server, config.api.port === undefined ? { socket: config.api.socket ?? join(stateDir, 'api.sock') } : { port: config.api.port });
   closers.push(() => api.close());
   const channel = await listenChannel({ hub, authority, hosts: config.channel.hosts, address: config.channel.address, port: config.channel.port, signersFile, clock, log });
+  counters = () => ({ ...channel.counters() });
   closers.push(() => channel.close());
   closers.push(watchForge(forgeDir, () => engine.wake('intent'), log));
 

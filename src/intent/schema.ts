@@ -105,7 +105,10 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
         [],
         { default: {} },
       ),
-      telemetry: object('What agents report.', { sampleInterval: field('duration', 'Time between two reports.', '10s') }, [], { default: {} }),
+      telemetry: object(
+        'What agents report.',
+        { sampleInterval: field('duration', 'Time between two reports.', '10s'), connections: flag('Also how many connections each gateway tracks; never whose.', false) },
+        [], { default: {} }),
       autoApply: object(
         'How much may change without a person. The change policy reads these; beyond them a change becomes a proposal.',
         {

@@ -20,7 +20,8 @@ export interface Mesh {
   holdMs: number;
   forecast: ForecastSettings;
   probe: ProbeSettings;
-  telemetry: { sampleIntervalMs: number };
+  /** `connections`: how many each gateway tracks may be counted; never whose. */
+  telemetry: { sampleIntervalMs: number; connections: boolean };
   /** Small changes applied without a person per hour, whatever the forecast says; the policy reads it. */
   autoApply: { tunnelsMax: number; sitesMax: number; trafficShareMax: number; changesPerHourMax: number };
   /** How long a revert vetoes the reverted change, ms. */

@@ -17,6 +17,8 @@ export interface NodeConfig {
   protectedPrefixes: string[];
   probe: ProbeSettings;
   sampleIntervalMs: number;
+  /** How many connections the gateway tracks may be reported; absent: not. */
+  countConnections?: boolean;
   /** In order of priority: the first class that matches a packet is its class. */
   classes: NodeClass[];
   /** All sites of the mesh, for counting per pair. */

@@ -1,4 +1,4 @@
-import type { ClassId, NodeId, PathId, SiteId, TunnelId } from './ids.ts';
+import type { ClassId, NodeId, PathId, SiteId, TunnelId, UplinkId } from './ids.ts';
 
 /** What one node counted for one (pair, class) in one window. Offered: what hosts wanted to send, before any limit. */
 export interface TrafficSample {
@@ -45,7 +45,40 @@ export interface TunnelSample {
   txBytes: number;
 }
 
-export type Sample = TrafficSample | PathSample | TunnelSample;
+/** Counters of the interface of one uplink in one window: everything, also what is not ours. */
+export interface UplinkSample {
+  kind: 'uplink';
+  sampledAt: number;
+  windowMs: number;
+  node: NodeId;
+  uplink: UplinkId;
+  rxBytes: number;
+  txBytes: number;
+}
+
+/** How busy a gateway was in one window. */
+export interface HostSample {
+  kind: 'host';
+  sampledAt: number;
+  windowMs: number;
+  node: NodeId;
+  /** Of all cores, 0…1. */
+  cpuRatio: number;
+  /** Running and waiting tasks, mean of the last minute. */
+  load: number;
+  memoryUsedBytes: number;
+  memoryTotalBytes: number;
+  /** Of one core, so it may be above 1. */
+  agentCpuRatio: number;
+  agentRssBytes: number;
+  /** Of the IKE daemon; null when none was there for the whole window. */
+  daemonCpuRatio: number | null;
+  daemonRssBytes: number | null;
+  /** Entries of the kernel's connection table; null unless the mesh permits counting them. */
+  connections: number | null;
+}
+
+export type Sample = TrafficSample | PathSample | TunnelSample | UplinkSample | HostSample;
 
 /** Quality of a path as both ends see it together: the worse figure of the two counts. */
 export interface PathQuality {

@@ -1,8 +1,11 @@
-import { compareText, type Finding } from '../base/index.ts';
+import { compareText, type Finding, roundTo } from '../base/index.ts';
 import {
   nodesOf,
   peakMbps,
   type Cause,
+  type HostSample,
+  type UplinkId,
+  type UplinkSample,
   type ClassId,
   type LiveTrailers,
   type NodeId,
@@ -57,7 +60,19 @@ export type NodeView = NodeStatus & {
   configSignedAt: number | null;
   /** What a person should look at, in the node's words. */
   alarms: string[];
+  /** How busy the gateway is; null when it does not report. */
+  host: Omit<HostSample, 'kind' | 'node' | 'windowMs'> | null;
+  uplinks: UplinkView[];
 };
+
+/** What went over one uplink in its last window. */
+export interface UplinkView {
+  uplink: UplinkId;
+  rxMbps: number;
+  txMbps: number;
+  /** The fuller direction's share of its capacity, 0…; may pass 1 for a moment. */
+  utilisation: number;
+}
 
 export interface TunnelView {
   tunnel: TunnelId;
@@ -215,10 +230,25 @@ function nodeViews({ deps, state }: CycleContext): NodeView[] {
   const known = new Map(deps.hub.nodes().map((node) => [node.node, node]));
   const wanted = state.main ? nodesOf(state.main.intent).map(({ id }) => id) : [];
   const ids = [...new Set([...wanted, ...known.keys()])].sort(compareText);
+  const now = deps.clock.now();
+  const hosts = new Map(deps.store.hosts(now).map(({ kind: _kind, node, windowMs: _windowMs, ...host }) => [node, host]));
+  const used = new Map(deps.store.uplinks(now).map((sample) => [sample.uplink, sample]));
   return ids.map((id) => {
     const node: NodeStatus = known.get(id) ?? { node: id, connected: false, lastSeenAt: null, generation: 0, commit: null, drift: [] };
     const status = statuses.get(id);
-    return { ...node, leakPackets: status?.leakPackets ?? 0, repairs: status?.repairs ?? 0, configSignedAt: status?.configSignedAt ?? null, alarms: [...(status?.alarms ?? [])], isBehind: state.live !== null && node.generation < state.live.generation };
+    return { ...node, leakPackets: status?.leakPackets ?? 0, repairs: status?.repairs ?? 0, configSignedAt: status?.configSignedAt ?? null, alarms: [...(status?.alarms ?? [])], host: hosts.get(id) ?? null, uplinks: uplinkViews(id, state, used), isBehind: state.live !== null && node.generation < state.live.generation };
+  });
+}
+
+/** The node's uplinks in the intent that report. */
+function uplinkViews(node: NodeId, state: EngineState, used: ReadonlyMap<UplinkId, UplinkSample>): UplinkView[] {
+  const uplinks = state.main ? nodesOf(state.main.intent).find(({ id }) => id === node)?.uplinks ?? [] : [];
+  return uplinks.flatMap(({ id, upMbps, downMbps }) => {
+    const sample = used.get(id);
+    if (!sample) return [];
+    const mbpsOf = (bytes: number): number => roundTo((bytes * 8) / sample.windowMs / 1000, 3);
+    const [rxMbps, txMbps] = [mbpsOf(sample.rxBytes), mbpsOf(sample.txBytes)];
+    return [{ uplink: id, rxMbps, txMbps, utilisation: roundTo(Math.max(rxMbps / downMbps, txMbps / upMbps), 4) }];
   });
 }
 

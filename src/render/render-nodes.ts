@@ -65,6 +65,7 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
     protectedPrefixes: [...mesh.protectedPrefixes].sort(compareText),
     probe: { ...mesh.probe },
     sampleIntervalMs: mesh.telemetry.sampleIntervalMs,
+    ...(mesh.telemetry.connections ? { countConnections: true } : {}),
     classes: [...intent.classes]
       .sort((left, right) => left.priority - right.priority || compareText(left.id, right.id))
       .map(({ id, priority, match, protection }) => ({ id, priority, match, ...(protection === 'duplicate' ? { duplicate: true as const } : {}) })),

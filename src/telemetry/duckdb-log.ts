@@ -5,6 +5,7 @@ import { ForemeshError, messageOf } from '../base/index.ts';
 import type { NodeId, PathId, PathSample, PathState, Sample, TunnelId, TunnelSample } from '../model/index.ts';
 import { migrate, moveOldRows, SLOT_REPORTS_SQL, SLOT_TOTALS_SQL, LAST_USED_SQL, RECENT_PATHS_SQL, RECENT_TUNNELS_SQL } from './duckdb-sql.ts';
 import type { Batch, SampleLog } from './log.ts';
+import { isMomentary, type MomentarySample } from './momentary.ts';
 import { rollUpBounds, type Retention } from './roll-up.ts';
 import type { SlotReport, SlotTotal } from './slots.ts';
 
@@ -39,7 +40,7 @@ class DuckDbLog implements SampleLog {
   async append(batches: readonly Batch[]): Promise<void> {
     await this.#inTransaction(async () => {
       for (const batch of batches) {
-        for (const sample of batch.samples) appendSample(await this.#appender(sample.kind), sample);
+        for (const sample of batch.samples) if (!isMomentary(sample)) appendSample(await this.#appender(sample.kind), sample);
         const appender = await this.#appender('batch');
         appender.appendVarchar(batch.node);
         appender.appendBigInt(BigInt(batch.sequence));
@@ -123,7 +124,7 @@ class DuckDbLog implements SampleLog {
   }
 }
 
-function appendSample(appender: DuckDBAppender, sample: Sample): void {
+function appendSample(appender: DuckDBAppender, sample: Exclude<Sample, MomentarySample>): void {
   appender.appendBigInt(BigInt(Math.round(sample.sampledAt)));
   appender.appendDouble(sample.windowMs);
   appender.appendVarchar(sample.node);

@@ -1,4 +1,4 @@
-import type { NodeId, PathSample, Sample, TrafficSample, TunnelSample } from '../model/index.ts';
+import type { HostSample, NodeId, PathSample, Sample, TrafficSample, TunnelSample } from '../model/index.ts';
 
 /** No window of one pair or tunnel holds more: 10^15 bytes would be 800 Gbit/s for hours. */
 export const SAMPLE_BYTES_MAX = 1e15;
@@ -9,6 +9,9 @@ const LATENCY_MAX_MS = 600_000;
 /** No packet goes through two kernels and two ciphers and back in less; who says so makes it up. */
 export const LATENCY_MIN_MS = 0.01;
 const NAME_LENGTH_MAX = 200;
+const LOAD_MAX = 100_000;
+const CORES_MAX = 4_096;
+const CONNECTIONS_MAX = 1e9;
 
 /**
  * Parts a batch into samples that can be true and the number of those that cannot: figures that are NaN, negative or
@@ -29,6 +32,10 @@ function isPlausible(node: NodeId, sample: Sample, now: number): boolean {
       return isPathPlausible(sample);
     case 'tunnel':
       return isTunnelPlausible(sample);
+    case 'uplink':
+      return uplinksNode(sample.uplink) === node && isBytes(sample.rxBytes) && isBytes(sample.txBytes);
+    case 'host':
+      return isHostPlausible(sample);
     default:
       return false; // a newer agent's kind: not ours to guess
   }
@@ -51,6 +58,23 @@ function isPathPlausible(sample: PathSample): boolean {
 
 function isTunnelPlausible(sample: TunnelSample): boolean {
   return isText(sample.tunnel) && isBytes(sample.rxBytes) && isBytes(sample.txBytes);
+}
+
+function isHostPlausible(sample: HostSample): boolean {
+  const bytes = [sample.memoryUsedBytes, sample.memoryTotalBytes, sample.agentRssBytes];
+  return (
+    isBetween(sample.cpuRatio, 0, 1) &&
+    isBetween(sample.load, 0, LOAD_MAX) &&
+    bytes.every(isBytes) &&
+    isBetween(sample.agentCpuRatio, 0, CORES_MAX) &&
+    isNullOrBetween(sample.daemonCpuRatio, 0, CORES_MAX) &&
+    isNullOrBetween(sample.daemonRssBytes, 0, SAMPLE_BYTES_MAX) &&
+    isNullOrBetween(sample.connections, 0, CONNECTIONS_MAX)
+  );
+}
+
+function uplinksNode(uplink: unknown): string | null {
+  return isText(uplink) ? String(uplink).split('/')[0]! : null;
 }
 
 function isText(value: unknown): boolean {

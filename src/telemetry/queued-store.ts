@@ -1,6 +1,7 @@
 import { ForemeshError, messageOf, systemClock, type Clock } from '../base/index.ts';
-import type { NodeId, NodeStatus, Observation, PathEnds, Sample } from '../model/index.ts';
+import type { HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, UplinkSample } from '../model/index.ts';
 import type { Batch, SampleLog } from './log.ts';
+import { isMomentary } from './momentary.ts';
 import { splitPlausible } from './plausible.ts';
 import { RecentPast } from './recent.ts';
 import { SlotGrid } from './slot-grid.ts';
@@ -70,6 +71,14 @@ class QueuedStore implements TelemetryStore {
     return this.#recent.pathEnds(now);
   }
 
+  uplinks(now: number): UplinkSample[] {
+    return this.#recent.uplinks(now);
+  }
+
+  hosts(now: number): HostSample[] {
+    return this.#recent.hosts(now);
+  }
+
   async observe(query: ObserveQuery, nodes: readonly NodeStatus[]): Promise<Observation> {
     this.#refuseWhenClosed();
     if (!(query.slotMs >= 1) || !(query.slots >= 1) || !Number.isFinite(query.now)) {
@@ -109,7 +118,7 @@ class QueuedStore implements TelemetryStore {
       return true;
     });
     try {
-      if (fresh.length > 0) await this.#log.append(fresh);
+      if (fresh.length > 0) await this.#log.append(fresh.map(({ node, sequence, samples }) => ({ node, sequence, samples: samples.filter((sample) => !isMomentary(sample)) })));
     } catch (cause) {
       const error = cause instanceof ForemeshError ? cause : new ForemeshError('TELEMETRY_FAILED', { what: `samples could not be stored: ${messageOf(cause)}`, fix: 'see that the disk of the state folder has room', cause });
       for (const batch of group) batch.reject(error);

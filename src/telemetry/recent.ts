@@ -1,4 +1,5 @@
-import type { NodeStatus, Observation, PathEnds, PathSample, Sample, TunnelId, TunnelSample } from '../model/index.ts';
+import type { HostSample, NodeStatus, Observation, PathEnds, PathSample, Sample, TunnelId, TunnelSample, UplinkSample } from '../model/index.ts';
+import { isMomentary, MomentaryBook } from './momentary.ts';
 import { PathBook } from './path-quality.ts';
 import type { SlotGrid } from './slot-grid.ts';
 import type { ObserveQuery } from './store.ts';
@@ -12,11 +13,16 @@ const FORGET_AFTER_MS = 30 * 86_400_000;
 export class RecentPast {
   readonly #paths = new PathBook();
   readonly #tunnels = new TunnelBook();
+  readonly #momentary = new MomentaryBook();
   /** Oldest use first. */
   #grids: SlotGrid[] = [];
 
   add(samples: readonly Sample[]): void {
     for (const sample of samples) {
+      if (isMomentary(sample)) {
+        this.#momentary.add(sample);
+        continue;
+      }
       if (sample.kind === 'path') this.#paths.add(sample);
       if (sample.kind === 'tunnel') this.#tunnels.add(sample);
       for (const grid of this.#grids) grid.add(sample);
@@ -57,7 +63,16 @@ export class RecentPast {
     return this.#paths.ends(now);
   }
 
+  uplinks(now: number): UplinkSample[] {
+    return this.#momentary.uplinks(now);
+  }
+
+  hosts(now: number): HostSample[] {
+    return this.#momentary.hosts(now);
+  }
+
   forget(now: number): void {
+    this.#momentary.forget(now - FORGET_AFTER_MS);
     this.#paths.forget(now - FORGET_AFTER_MS);
     this.#tunnels.forget(now - FORGET_AFTER_MS);
   }

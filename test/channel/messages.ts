@@ -22,6 +22,8 @@ export const SAMPLES: Sample[] = [
   TRAFFIC,
   { kind: 'path', sampledAt: 1, windowMs: 1, node: BERLIN, peer: PARIS, tunnel, path, state: 'up', latencyMs: 12.5, jitterMs: null, lossForwardRatio: 0, lossReverseRatio: null },
   { kind: 'tunnel', sampledAt: 1, windowMs: 1, node: BERLIN, tunnel, rxBytes: 1, txBytes: 2 },
+  { kind: 'uplink', sampledAt: 1, windowMs: 1, node: BERLIN, uplink: uplinkId(BERLIN, 'fibre'), rxBytes: 1, txBytes: 2 },
+  { kind: 'host', sampledAt: 1, windowMs: 1, node: BERLIN, cpuRatio: 0.5, load: 1.5, memoryUsedBytes: 1, memoryTotalBytes: 2, agentCpuRatio: 0.1, agentRssBytes: 3, daemonCpuRatio: null, daemonRssBytes: null, connections: null },
 ];
 
 export const MESSAGES = {

@@ -33,6 +33,7 @@ export interface TestMachine {
   wanted: DataplaneWanted | null;
   offered: DataplaneCounters['offered'];
   rxPackets: Map<TunnelId, number>;
+  links: DataplaneCounters['links'];
   credentials: Credentials | null;
   daemonUp: boolean;
   /** Ends the daemon with its SAs and, as with libipsec, the interfaces. */
@@ -200,7 +201,7 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
         },
         noteSwitched: () => undefined,
         async counters() {
-          return { offered: own.offered, tunnels: [...own.rxPackets].map(([tunnel, rxPackets]) => ({ tunnel, rxPackets, rxBytes: rxPackets * 100, txBytes: 0, txPackets: 0 })), leakPackets: 0 };
+          return { offered: own.offered, tunnels: [...own.rxPackets].map(([tunnel, rxPackets]) => ({ tunnel, rxPackets, rxBytes: rxPackets * 100, txBytes: 0, txPackets: 0 })), links: own.links, leakPackets: 0 };
         },
         async tunnelCounters() {
           return [...own.interfaces].map((tunnel) => ({ tunnel, rxPackets: own.rxPackets.get(tunnel) ?? 0, rxBytes: (own.rxPackets.get(tunnel) ?? 0) * 100, txBytes: 0, txPackets: 0 }));
@@ -253,6 +254,7 @@ class Machine implements TestMachine {
   wanted: DataplaneWanted | null = null;
   offered: DataplaneCounters['offered'] = [];
   rxPackets = new Map<TunnelId, number>();
+  links: DataplaneCounters['links'] = [];
   credentials: Credentials | null = null;
   daemonUp = true;
   applyError: Error | null = null;

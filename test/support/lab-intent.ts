@@ -39,7 +39,7 @@ function intentOf(sites: readonly SiteSketch[]): Intent {
       holdMs: 10_000,
       forecast: { slotMs: 5000, slotsPerDay: 48, horizonSlots: 6, provision: 'p90' },
       probe: { intervalMs: 50, downAfter: 3, holdDownMs: 700, holdDownMaxMs: 700 },
-      telemetry: { sampleIntervalMs: 1000 },
+      telemetry: { sampleIntervalMs: 1000, connections: false },
       autoApply: { tunnelsMax: 4, sitesMax: 3, trafficShareMax: 0.3, changesPerHourMax: 60 },
       vetoMs: 86_400_000,
     },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/base/index.ts';
-import type { DemandSeries, TrafficSample } from '../../src/model/index.ts';
+import { type DemandSeries, type HostSample, type Sample, type TrafficSample, uplinkId, type UplinkSample } from '../../src/model/index.ts';
 import { createMemoryStore, openDuckDbStore, type TelemetryStore } from '../../src/telemetry/index.ts';
 import { BERLIN, BERLIN_GW1, BERLIN_GW2, BULK, MADRID, NODE_STATUS, OTHER_TUNNEL, PARIS, PARIS_GW1, PATH, START, traffic, path, tunnel, TUNNEL, VOICE } from './samples.ts';
 
@@ -101,6 +101,20 @@ describe.each(STORES)('the $name store', ({ open }) => {
     await store.append(BERLIN_GW1, 1, [...lies, traffic(at, 7_500_000, { windowMs: SLOT_MS })]);
     expect(store.droppedSamples()).toBe(lies.length);
     expect(await read(1)).toEqual([1]);
+  });
+
+  it('keeps the newest load of uplinks and gateways while it is fresh, and leaves out what cannot be', async () => {
+    const at = START + 10 * SLOT_MS;
+    const fibre = uplinkId(BERLIN_GW1, 'fibre');
+    const uplink = (sampledAt: number, more: Partial<UplinkSample> = {}): UplinkSample => ({ kind: 'uplink', sampledAt, windowMs: 10_000, node: BERLIN_GW1, uplink: fibre, rxBytes: 1, txBytes: 2, ...more });
+    const host: HostSample = { kind: 'host', sampledAt: at, windowMs: 10_000, node: BERLIN_GW1, cpuRatio: 0.5, load: 1, memoryUsedBytes: 1, memoryTotalBytes: 2, agentCpuRatio: 0.1, agentRssBytes: 3, daemonCpuRatio: null, daemonRssBytes: null, connections: null };
+    const lies: Sample[] = [uplink(at, { rxBytes: -1 }), uplink(at, { uplink: uplinkId(PARIS_GW1, 'fibre') }), { ...host, cpuRatio: 1.5 }, { ...host, load: Number.NaN }];
+    await store.append(BERLIN_GW1, 1, [uplink(at, { rxBytes: 7 }), uplink(at - 10_000), host, ...lies]);
+    expect(store.droppedSamples()).toBe(lies.length);
+    expect(store.uplinks(at)).toEqual([uplink(at, { rxBytes: 7 })]);
+    expect(store.hosts(at)).toEqual([host]);
+    expect([store.uplinks(at + 50_001), store.hosts(at + 50_001)]).toEqual([[], []]);
+    expect(await read(1)).toEqual([null]); // they are no report of traffic
   });
 
   it('refuses a batch number that is none', async () => {

@@ -31,6 +31,12 @@ function renderStatus(status: Status): string {
       status.nodes.map((node) => [node.node, node.connected ? 'yes' : colors.red(`no, last seen ${node.lastSeenAt ?? 'never'}`), node.isBehind ? colors.yellow(`${node.generation} behind`) : node.generation, ageOf(node.configSignedAt), node.drift.join('; ') || null, node.repairs === 0 ? null : colors.yellow(`${node.repairs} times`)]),
     ),
     renderTable(
+      ['uplink', 'out Mbit/s', 'in Mbit/s', 'used', 'gateway', 'CPU', 'memory', 'agent', 'IKE daemon'],
+      status.nodes.flatMap(({ uplinks, host, node }) =>
+        uplinks.map(({ uplink, txMbps, rxMbps, utilisation }, index) => [uplink, txMbps.toFixed(2), rxMbps.toFixed(2), percent(utilisation), ...(index > 0 || !host ? [] : hostCells(node, host))]),
+      ),
+    ),
+    renderTable(
       ['tunnel', 'path', 'state', 'IKE / CHILD', 'latency', 'loss', 'Mbit/s', 'why'],
       status.tunnels.map((tunnel) => [
         tunnel.tunnel,
@@ -57,4 +63,13 @@ function ageOf(signedAt: string | null): string | null {
   if (signedAt === null) return null;
   const minutes = Math.max(0, Math.floor((systemClock.now() - Date.parse(signedAt)) / 60_000));
   return minutes >= 2880 ? `${Math.floor(minutes / 1440)} d` : minutes >= 120 ? `${Math.floor(minutes / 60)} h` : `${minutes} min`;
+}
+
+function hostCells(node: string, host: NonNullable<EngineView['nodes'][number]['host']>): (string | null)[] {
+  const share = (ratio: number | null, bytes: number | null): string | null => (ratio === null || bytes === null ? null : `${percent(ratio)}, ${(bytes / 1_048_576).toFixed(0)} MiB`);
+  return [node, percent(host.cpuRatio), percent(host.memoryUsedBytes / Math.max(1, host.memoryTotalBytes)), share(host.agentCpuRatio, host.agentRssBytes), share(host.daemonCpuRatio, host.daemonRssBytes)];
+}
+
+function percent(ratio: number): string {
+  return `${(ratio * 100).toFixed(1)} %`;
 }

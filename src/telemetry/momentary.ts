@@ -1,0 +1,48 @@
+import { sortedBy } from '../base/index.ts';
+import type { HostSample, NodeId, Sample, UplinkId, UplinkSample } from '../model/index.ts';
+
+/** What is of use only while it is fresh: nothing is planned or forecast by it, and monitoring systems keep its history. */
+export type MomentarySample = UplinkSample | HostSample;
+
+export function isMomentary(sample: Sample): sample is MomentarySample {
+  return sample.kind === 'uplink' || sample.kind === 'host';
+}
+
+/** How many window lengths a sample counts after its end, at least so many ms. */
+const FRESH_WINDOWS = 5;
+const FRESH_MIN_MS = 3_000;
+
+/** The newest of each uplink and each node, in memory only. Grows with uplinks, not with time. */
+export class MomentaryBook {
+  readonly #uplinks = new Map<UplinkId, UplinkSample>();
+  readonly #hosts = new Map<NodeId, HostSample>();
+
+  add(sample: MomentarySample): void {
+    if (sample.kind === 'uplink') keepNewest(this.#uplinks, sample.uplink, sample);
+    else keepNewest(this.#hosts, sample.node, sample);
+  }
+
+  /** By uplink; those that are too old are left out. */
+  uplinks(now: number): UplinkSample[] {
+    return sortedBy(fresh(this.#uplinks, now), ({ uplink }) => uplink);
+  }
+
+  /** By node; those that are too old are left out. */
+  hosts(now: number): HostSample[] {
+    return sortedBy(fresh(this.#hosts, now), ({ node }) => node);
+  }
+
+  forget(before: number): void {
+    for (const [uplink, { sampledAt }] of this.#uplinks) if (sampledAt < before) this.#uplinks.delete(uplink);
+    for (const [node, { sampledAt }] of this.#hosts) if (sampledAt < before) this.#hosts.delete(node);
+  }
+}
+
+function keepNewest<Key, Value extends MomentarySample>(map: Map<Key, Value>, key: Key, sample: Value): void {
+  const known = map.get(key);
+  if (!known || known.sampledAt <= sample.sampledAt) map.set(key, sample);
+}
+
+function fresh<Value extends MomentarySample>(map: ReadonlyMap<unknown, Value>, now: number): Value[] {
+  return [...map.values()].filter(({ sampledAt, windowMs }) => sampledAt > now - Math.max(FRESH_MIN_MS, FRESH_WINDOWS * windowMs));
+}
