@@ -12,11 +12,13 @@ import { startFailoverThread } from './failover/index.ts';
 import type { AgentPorts } from './ports.ts';
 import { createProcHost } from './posture/index.ts';
 import { type AgentSettings, readSettings } from './settings.ts';
+import { runSetup, SETUP_COMMANDS } from './setup/index.ts';
 import { listenStatus } from './status-socket.ts';
 import { connectChannel, createRevocationGuard, CREDENTIAL_FILES, createVerifier, openRenewalNote } from './sync/index.ts';
 import { createIpsecPort } from './vici/index.ts';
 
-const USAGE = `usage: node dist/agent/main.js --config FILE [--clear]
+const USAGE = `usage: foremesh agent --config FILE [--clear]
+       foremesh agent install|doctor [--help]
 
 Runs the endpoint agent of one gateway. SIGTERM or SIGINT ends it and leaves forwarding as it is.
   --config FILE   YAML or JSON: node, stateDir, engine, joinTokenFile, viciSocket, probePort, driver, management, logLevel
@@ -30,6 +32,8 @@ process.exit(await main(process.argv.slice(2)));
 /** Resolves with the exit code when the agent has ended. */
 async function main(args: string[]): Promise<number> {
   try {
+    const setup = SETUP_COMMANDS.find((command) => command === args[0]);
+    if (setup) return await runSetup(setup, args.slice(1));
     const { values } = parseArgs({ args, options: { config: { type: 'string' }, clear: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } });
     if (values.help) return said(process.stdout, USAGE, 0);
     if (values.config === undefined) return said(process.stderr, USAGE, 2);

@@ -44,6 +44,12 @@ export const GUEST_PROGRAMS = [
   ['cpio', 'cpio'],
   ['busybox', 'busybox-static'],
 ];
+/** What the tests of units and packages run besides. */
+export const PACKAGING_PROGRAMS = [
+  ['systemd-analyze', 'systemd'],
+  ['dpkg-deb', 'dpkg'],
+  ['setpriv', 'util-linux'],
+];
 const BASE_PROGRAMS = [
   ['git', 'git'],
   ['ssh-keygen', 'openssh-client'],

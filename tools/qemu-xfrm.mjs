@@ -3,10 +3,11 @@
 // Prints a line for each test; --output json prints one JSON value instead; --quick leaves out what holds for any driver. Exit code 0 when all held, 1 when not, 2 when
 // it could not run. Nothing of the host is touched but the cache folder and a folder in /tmp.
 import { spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BootstrapError, ROOT, cacheDir, ensureDependencies, ensureSystemPackages, findOnPath, GUEST_PROGRAMS, LAB_PROGRAMS, say } from './bootstrap.mjs';
+import { importedPackages, packageClosure, targetOf } from './npm-closure.mjs';
 
 /** The package that depends on the newest kernel for virtual machines of this distribution. */
 const KERNEL_PACKAGE = 'linux-image-cloud-amd64';
@@ -119,25 +120,8 @@ function compileTests(target) {
   mkdirSync(standIn, { recursive: true });
   writeFileSync(join(standIn, 'package.json'), '{"name":"vitest","type":"module","exports":"./index.js"}\n');
   writeFileSync(join(standIn, 'index.js'), "export * from '../../test/qemu/vitest-in-guest.js';\n");
-  const wanted = new Set(['@vitest/expect', 'chai']);
-  for (const file of filesIn(target).filter((one) => one.endsWith('.js') && !one.includes('/node_modules/'))) {
-    for (const [, name] of readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?['"]((?:@[\w.-]+\/)?[a-z][\w.-]*)(?:\/[^'"]*)?['"]/g)) wanted.add(name);
-  }
-  wanted.delete('vitest');
-  copyPackages(wanted, target);
-}
-
-/** Packages and what they depend on, from our own node_modules. */
-function copyPackages(names, target) {
-  const todo = [...names];
-  for (const name of todo) {
-    const from = join(ROOT, 'node_modules', name);
-    if (!existsSync(from)) continue; // one of Node's own modules
-    const to = join(target, 'node_modules', name);
-    mkdirSync(dirname(to), { recursive: true });
-    must('cp', ['-rL', from, to]);
-    for (const next of Object.keys(JSON.parse(readFileSync(join(from, 'package.json'), 'utf8')).dependencies ?? {})) if (!todo.includes(next)) todo.push(next);
-  }
+  const names = importedPackages(target).filter((name) => name !== 'vitest');
+  for (const { name, folder: from } of packageClosure(names)) must('cp', ['-rL', from, targetOf(name, join(target, 'node_modules'))]);
 }
 
 /** Programs at their own paths, and the shared libraries that the dynamic linker would load for them. */
@@ -204,10 +188,6 @@ function report(run) {
   if (wantsJson) process.stdout.write(`${JSON.stringify({ schema: 'foremesh/qemu-xfrm/v1', held, kernel: run.kernel, preparedMs: run.preparedMs, bootSeconds: run.bootSeconds, totalMs, tests: run.tests }, null, 2)}\n`);
   else process.stdout.write(`${run.tests.length - failed} passed, ${failed + (run.done ? 0 : 1)} failed on kernel ${run.kernel}: ${(run.preparedMs / 1000).toFixed(1)} s to prepare, ${run.bootSeconds} s to boot, ${(totalMs / 1000).toFixed(1)} s in all\n`);
   return held ? 0 : 1;
-}
-
-function filesIn(path) {
-  return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? filesIn(join(path, entry.name)) : [join(path, entry.name)]));
 }
 
 function symlinkIfFree(target, link) {

@@ -1,5 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { request as httpsRequest } from 'node:https';
+import { connect as connectTcp } from 'node:net';
 import { connect, type DetailedPeerCertificate } from 'node:tls';
 import { ERROR_CODES, ForemeshError, isAddress, messageOf, Waiting, type ErrorCode } from '../../src/base/index.ts';
 
@@ -19,6 +20,8 @@ export interface EngineRequest {
 }
 
 const TIMEOUT_MS = 15_000;
+/** Of a look that a person waits for. */
+const LOOK_TIMEOUT_MS = 4000;
 const ANSWER_BYTES_MAX = 262_144;
 const RETRY_MS = 5000;
 
@@ -119,5 +122,32 @@ function unreachable(engine: EngineAddress, cause: unknown): Waiting {
     what: `no connection to the engine at ${engine.host}:${engine.port}: ${messageOf(cause)}`,
     fix: 'see that the engine runs, that its certificate names this host, and that no firewall is between',
     cause,
+  });
+}
+
+/**
+ * What the engine's clock says, by the Date header of its answer; epoch ms, in steps of 1 s. Without a CA (before
+ * enrolment) only the port is tried, nothing is believed, and the answer is null.
+ * @throws Waiting CHANNEL_CLOSED when it cannot be reached or is somebody else
+ */
+export function readEngineClock(engine: EngineAddress, caPem: string | null): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    if (caPem === null) {
+      const socket = connectTcp({ ...engine, timeout: LOOK_TIMEOUT_MS }, () => {
+        socket.destroy();
+        resolve(null);
+      });
+      socket.on('timeout', () => socket.destroy(new Error('no answer')));
+      socket.on('error', (cause) => reject(unreachable(engine, cause)));
+      return;
+    }
+    const request = httpsRequest({ ...engine, ...serverName(engine.host), agent: false, method: 'GET', path: '/signers', ca: caPem, minVersion: 'TLSv1.3', timeout: LOOK_TIMEOUT_MS }, (response) => {
+      response.resume();
+      const at = Date.parse(response.headers.date ?? '');
+      resolve(Number.isNaN(at) ? null : at);
+    });
+    request.on('timeout', () => request.destroy(new Error('no answer')));
+    request.on('error', (cause) => reject(unreachable(engine, cause)));
+    request.end();
   });
 }

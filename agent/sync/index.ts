@@ -9,4 +9,5 @@ export * from './floor.ts';
 export * from './channel-client.ts';
 export * from './credentials.ts';
 export * from './revocations.ts';
+export { readEngineClock } from './engine-request.ts';
 export * from './verify.ts';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { keepCommandHelper } from '../../base/index.ts';
+import { ForemeshError, keepCommandHelper } from '../../base/index.ts';
 import { ask } from '../engine-client.ts';
 import { endSignal } from '../end-signal.ts';
 import { printResult } from '../output.ts';
@@ -22,17 +22,36 @@ export function addServeCommand(program: Command): void {
 
 /** The agent is a program of its own that shares no code with the engine: started as a process, signals handed on. */
 export function addAgentCommand(program: Command): void {
-  program
+  const agent = program
     .command('agent')
     .description('run the endpoint agent on a gateway')
-    .requiredOption('--config <file>', 'settings, JSON or YAML')
+    .option('--config <file>', 'settings, JSON or YAML')
     .option('--clear', 'take away everything of ours on this gateway, guards last')
-    .action(async ({ config, clear }: { config: string; clear?: boolean }) => {
-      const child = spawn(process.execPath, [join(packageRoot(), 'dist', 'agent', 'main.js'), '--config', config, ...(clear ? ['--clear'] : [])], { stdio: 'inherit' });
-      const signal = endSignal();
-      signal.addEventListener('abort', () => child.kill('SIGTERM'));
-      process.exitCode = await new Promise<number>((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
+    .action(async ({ config, clear }: { config?: string; clear?: boolean }) => {
+      if (config === undefined) throw new ForemeshError('CLI_USAGE', { what: 'which settings?', fix: 'foremesh agent --config FILE, or foremesh agent install' });
+      process.exitCode = await runAgent(['--config', config, ...(clear ? ['--clear'] : [])]);
     });
+  for (const [name, description] of [
+    ['install', 'put on this gateway what the agent needs: user, settings, unit'],
+    ['doctor', 'look at all that the agent needs, and say how to mend it'],
+  ] as const) {
+    agent
+      .command(name)
+      .description(description)
+      .helpOption(false)
+      .allowUnknownOption()
+      .argument('[args...]', 'see --help')
+      .action(async (args: string[]) => {
+        process.exitCode = await runAgent([name, ...args]);
+      });
+  }
+}
+
+async function runAgent(args: readonly string[]): Promise<number> {
+  const child = spawn(process.execPath, [join(packageRoot(), 'dist', 'agent', 'main.js'), ...args], { stdio: 'inherit' });
+  const signal = endSignal();
+  signal.addEventListener('abort', () => child.kill('SIGTERM'));
+  return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
 }
 
 export function addJoinTokenCommand(program: Command): void {
