@@ -1,7 +1,7 @@
 import type { Clock, Log, Rng } from '../../src/base/index.ts';
-import type { PathState, ProbeSettings, Steering, TunnelId } from '../../src/model/index.ts';
+import type { PathState, Steering, TunnelId } from '../../src/model/index.ts';
 import type { LanePort, LaneWanted, ProbePort, TrafficPort } from '../ports.ts';
-import { createProbeSet, type PathWindow, type ProbeView } from '../probe/index.ts';
+import { createProbeSet, type PathSettings, type PathWindow, type ProbeView } from '../probe/index.ts';
 import { healthOf } from './health.ts';
 import { changedLanes, chooseLanes, pointedAs } from './lanes.ts';
 
@@ -22,7 +22,7 @@ export interface FailoverEvents {
   onVerdict(tunnel: TunnelId, from: PathState, to: PathState, lanesSwitched: number): void;
   /** @param number  counts switches of this agent's life from 1 */
   onSwitch(lanes: readonly LaneWanted[], number: number): void;
-  /** A peer's wish for new keys came or went (see `ProbeView.peerRenews`); before lanes are switched for it. */
+  /** A peer's wish for new keys came or went, or a path serves other classes badly than before (see `ProbeView`); before lanes are switched for it. */
   onWish(): void;
 }
 
@@ -32,7 +32,7 @@ export interface FailoverEvents {
  */
 export interface Failover {
   /** Starting one that runs gives it these settings. @throws ForemeshError PROBE_FAILED */
-  startProbe(tunnel: TunnelId, localOverlay: string, remoteOverlay: string, settings: ProbeSettings): Promise<void>;
+  startProbe(tunnel: TunnelId, localOverlay: string, remoteOverlay: string, settings: PathSettings): Promise<void>;
   stopProbe(tunnel: TunnelId): void;
   views(): ReadonlyMap<TunnelId, ProbeView>;
   /** After every `apply`. Lanes that were switched since `switchesKnown` are written again: the apply may have undone them. */
@@ -65,7 +65,7 @@ const NO_LANES: LaneTable = { inForce: [], tunnels: [], adopted: [], lanes: [], 
 /** A fail-over in this very thread. */
 export function createFailover(deps: FailoverDeps): Failover {
   const { events } = deps;
-  const probes = createProbeSet({ port: deps.probes, traffic: deps.traffic, clock: deps.clock, rng: deps.rng, log: deps.log, onChange, onPeer });
+  const probes = createProbeSet({ port: deps.probes, traffic: deps.traffic, clock: deps.clock, rng: deps.rng, log: deps.log, onChange, onWish });
   let renewing: ReadonlySet<TunnelId> = new Set();
   let table = NO_LANES;
   let current: readonly LaneWanted[] = [];
@@ -77,7 +77,7 @@ export function createFailover(deps: FailoverDeps): Failover {
     events.onVerdict(tunnel, from, to, switchLanes(new Set()));
   }
 
-  function onPeer(): void {
+  function onWish(): void {
     events.onWish();
     switchLanes(new Set());
   }
@@ -87,7 +87,7 @@ export function createFailover(deps: FailoverDeps): Failover {
     const views = probes.views();
     const interfaces = new Set(table.tunnels.map(({ tunnel }) => tunnel));
     const adopted = new Set(table.adopted);
-    const next = chooseLanes(table.inForce, (tunnel) => healthOf(tunnel, interfaces, adopted, views, renewing), new Map(current.map((lane) => [lane.mark, lane])));
+    const next = chooseLanes(table.inForce, (tunnel, classes) => healthOf(tunnel, interfaces, adopted, views, renewing, classes), new Map(current.map((lane) => [lane.mark, lane])));
     const changed = changedLanes(current, next);
     const written = next.filter((lane) => changed.includes(lane) || unsure.has(lane.mark));
     if (written.length > 0) {

@@ -1,5 +1,5 @@
 import { compareText } from '../../src/base/index.ts';
-import type { Lane, Steering, TunnelId } from '../../src/model/index.ts';
+import type { ClassId, Lane, Steering, TunnelId } from '../../src/model/index.ts';
 import type { LaneWanted } from '../ports.ts';
 import type { TunnelHealth } from './health.ts';
 
@@ -12,13 +12,13 @@ import type { TunnelHealth } from './health.ts';
  * A second copy goes over the first of the lane's tunnels for copies that is up, else degraded, and is not the active one;
  * while nothing answers it stays where it is, and without a second tunnel it is not sent.
  *
- * @param healthOf  of tunnels as the kernel has, or is about to have, them
+ * @param healthOf  of tunnels as the kernel has, or is about to have, them, for the classes that are to use them
  * @param previous  what each mark points at now
  * @returns sorted by mark, one entry a mark, prefixes sorted
  */
 export function chooseLanes(
   inForce: readonly Steering[],
-  healthOf: (tunnel: TunnelId) => TunnelHealth,
+  healthOf: (tunnel: TunnelId, classes: readonly ClassId[]) => TunnelHealth,
   previous: ReadonlyMap<number, Pick<LaneWanted, 'active' | 'copy'>>,
 ): LaneWanted[] {
   const users = new Map<number, { lane: Lane; steerings: Steering[] }>();
@@ -33,12 +33,14 @@ export function chooseLanes(
     .sort((left, right) => left.lane.mark - right.lane.mark)
     .map(({ lane, steerings }) => {
       const before = previous.get(lane.mark);
-      const active = activeTunnel(lane, siblingTunnels(lane, steerings), healthOf, before?.active ?? null);
+      const classes = steerings.map(({ classId }) => classId);
+      const healthForThem = (tunnel: TunnelId): TunnelHealth => healthOf(tunnel, classes);
+      const active = activeTunnel(lane, siblingTunnels(lane, steerings), healthForThem, before?.active ?? null);
       return {
         mark: lane.mark,
         prefixes: [...new Set(steerings.flatMap((steering) => steering.prefixes))].sort(compareText),
         active,
-        ...(lane.copies ? { copy: copyTunnel(lane.copies, active, healthOf, before?.copy ?? null) } : {}),
+        ...(lane.copies ? { copy: copyTunnel(lane.copies, active, healthForThem, before?.copy ?? null) } : {}),
       };
     });
 }

@@ -1,7 +1,7 @@
-import type { PathState, ProbeSettings, TunnelId } from '../../src/model/index.ts';
+import type { PathState, TunnelId } from '../../src/model/index.ts';
 import type { DriverName } from '../driver.ts';
 import type { LaneWanted } from '../ports.ts';
-import type { PathWindow, ProbeView } from '../probe/index.ts';
+import type { PathSettings, PathWindow, ProbeView } from '../probe/index.ts';
 import type { LaneTable } from './failover.ts';
 
 /** What the thread is given when it starts. */
@@ -15,7 +15,7 @@ export interface WorkerSettings {
 
 /** To the thread. `run` numbers the sessions of this life, so that what is said of an ended one is not taken for the next. */
 export type FailoverOrder =
-  | { kind: 'start-probe'; call: number; run: number; tunnel: TunnelId; localOverlay: string; remoteOverlay: string; settings: ProbeSettings }
+  | { kind: 'start-probe'; call: number; run: number; tunnel: TunnelId; localOverlay: string; remoteOverlay: string; settings: PathSettings }
   | { kind: 'stop-probe'; tunnel: TunnelId }
   | { kind: 'lanes'; table: LaneTable }
   | { kind: 'renew-lanes' }

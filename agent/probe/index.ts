@@ -8,5 +8,6 @@ export * from './damping.ts';
 export * from './packet.ts';
 export * from './probe-set.ts';
 export * from './session.ts';
+export type { SlaLimits } from './sla.ts';
 export * from './udp-socket.ts';
 export type { PathWindow } from './window.ts';

@@ -1,9 +1,9 @@
 import type { Clock, Log, Rng } from '../../src/base/index.ts';
 import { messageOf } from '../../src/base/index.ts';
-import type { PathState, ProbeSettings, TunnelId } from '../../src/model/index.ts';
+import type { ClassId, PathState, TunnelId } from '../../src/model/index.ts';
 import type { ProbePort, ProbeSocket, TrafficPort } from '../ports.ts';
 import type { FallMemory } from './damping.ts';
-import { createProbeSession, type ProbeSession } from './session.ts';
+import { createProbeSession, type PathSettings, type ProbeSession } from './session.ts';
 import type { PathWindow } from './window.ts';
 
 export interface ProbeSetDeps {
@@ -14,8 +14,8 @@ export interface ProbeSetDeps {
   log: Log;
   /** Called synchronously from the timer or packet that changed a verdict. */
   onChange: (tunnel: TunnelId, from: PathState, to: PathState) => void;
-  /** A peer's wish for new keys came or went. */
-  onPeer: () => void;
+  /** A peer's wish for new keys came or went, or a path serves other classes badly than before. */
+  onWish: () => void;
 }
 
 /** What the rest of the agent sees of one tunnel's probes. */
@@ -26,11 +26,13 @@ export interface ProbeView {
   peerInUse: boolean | null;
   /** The peer wants this tunnel's keys made anew, and nothing sent through it meanwhile. */
   peerRenews: boolean;
+  /** Classes whose SLA the path does not keep, though it answers. */
+  violated: readonly ClassId[];
 }
 
 /** One session a tunnel; starting one that runs, or stopping one that does not, does nothing. */
 export interface ProbeSet {
-  start(tunnel: TunnelId, localOverlay: string, remoteOverlay: string, settings: ProbeSettings): Promise<void>;
+  start(tunnel: TunnelId, localOverlay: string, remoteOverlay: string, settings: PathSettings): Promise<void>;
   stop(tunnel: TunnelId): void;
   views(): Map<TunnelId, ProbeView>;
   /** Tells the peers which tunnels carry traffic from here. */
@@ -106,7 +108,7 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
           session: deps.rng.fork(`session ${tunnel} ${started++}`).integer(0xffff_fffe) + 1,
           send: (packet) => send(tunnel, socket, packet),
           onChange: (from, to) => deps.onChange(tunnel, from, to),
-          onPeer: deps.onPeer,
+          onWish: deps.onWish,
         });
         receive = (packet) => session.receive(packet);
         running.set(tunnel, { socket, session, ends });
@@ -116,7 +118,7 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
     },
     stop: end,
     views: () =>
-      new Map([...running].map(([tunnel, { session }]) => [tunnel, { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews() }])),
+      new Map([...running].map(([tunnel, { session }]) => [tunnel, { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews(), violated: session.violated() }])),
     setInUse(tunnels) {
       for (const [tunnel, { session }] of running) session.setInUse(tunnels.has(tunnel));
     },

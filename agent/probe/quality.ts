@@ -86,6 +86,8 @@ export interface LatencyWatch {
   add(rttMs: number, nowMs: number): void;
   /** Probe time-out by RFC 6298: srtt + 4 · rttvar, ms; 0 before the first sample. */
   timeoutMs(): number;
+  /** Median of the last round trips, ms; null before there are enough. */
+  medianMs(): number | null;
   isAlarmed(): boolean;
   isWell(): boolean;
 }
@@ -114,6 +116,7 @@ export function createLatencyWatch(): LatencyWatch {
       }
       lastAtMs = nowMs;
     },
+    medianMs: () => (recent.length === RECENT_COUNT ? medianOf(recent) : null),
     timeoutMs: () => (smoothedMs === null ? 0 : smoothedMs + 4 * variationMs),
     isAlarmed: () => usualMs !== null && medianOf(recent) > usualMs * SLOW_FACTOR + SLOW_MARGIN_MS,
     isWell: () => usualMs === null || medianOf(recent) <= usualMs * WELL_FACTOR + WELL_MARGIN_MS,

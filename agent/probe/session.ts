@@ -1,16 +1,22 @@
 import type { Clock } from '../../src/base/index.ts';
-import type { PathState, ProbeSettings } from '../../src/model/index.ts';
+import type { ClassId, PathState, ProbeSettings } from '../../src/model/index.ts';
 import { createDamping, type FallMemory } from './damping.ts';
 import { createLiveness } from './liveness.ts';
 import { decodeProbe, encodeProbe, type ProbePacket } from './packet.ts';
 import { createPeer } from './peer.ts';
 import { createLatencyWatch, createLossWatch } from './quality.ts';
 import { createScrutiny } from './scrutiny.ts';
+import { createSlaWatch, SLA_LOOK_MS, type SlaLimits } from './sla.ts';
 import { createTrafficMeter } from './traffic-loss.ts';
-import { createWindowMeter, type PathWindow } from './window.ts';
+import { type Count, createWindowMeter, type PathWindow } from './window.ts';
+
+/** How a path is probed, and what the classes that may use it need. */
+export interface PathSettings extends ProbeSettings {
+  classes?: readonly SlaLimits[];
+}
 
 export interface ProbeSessionDeps {
-  settings: ProbeSettings;
+  settings: PathSettings;
   clock: Clock;
   /** Names this life of the session to the peer; another number each time. */
   session: number;
@@ -21,8 +27,8 @@ export interface ProbeSessionDeps {
   traffic?: () => { sent: number; received: number } | null;
   /** Called from the timer or packet that decided, before anything else happens; must not throw or wait. */
   onChange: (from: PathState, to: PathState) => void;
-  /** The peer's wish for new keys came or went. */
-  onPeer?: () => void;
+  /** The peer's wish for new keys came or went, or other classes than before are served badly. */
+  onWish?: () => void;
 }
 
 /** Our end of the conversation about one tunnel. */
@@ -36,8 +42,10 @@ export interface ProbeSession {
   /** Whether the peer wants the tunnel's keys made anew, and so asks not to use it; false when it has not said so lately. */
   peerRenews(): boolean;
   setRenews(renews: boolean): void;
+  /** Classes whose SLA the path does not keep, though it answers. */
+  violated(): readonly ClassId[];
   /** Other intervals and limits from the next beat on; the verdict stays. */
-  retune(settings: ProbeSettings): void;
+  retune(settings: PathSettings): void;
   receive(bytes: Uint8Array): void;
   takeWindow(): PathWindow;
   /** What a session of the same tunnel that comes after this one should know. */
@@ -85,6 +93,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   const liveness = createLiveness(downAfter);
   const damping = createDamping(holdDownMs, holdDownMaxMs, deps.fallen ?? null);
   const scrutiny = createScrutiny();
+  const sla = createSlaWatch(deps.settings.classes ?? []);
   const peer = createPeer(deps.session);
   /** Makes monotonic time one since 1970, as the packet format has it; a step of the wall clock later changes nothing. */
   const epochMs = clock.now() - clock.monotonicMs();
@@ -94,6 +103,9 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   let inUse = false;
   let renews = false;
   let sequence = 0;
+  /** Our probes at the peer, by its last word. */
+  let forward: Count | null = null;
+  let nextSlaMs = clock.monotonicMs() + SLA_LOOK_MS;
   let wellSinceMs: number | null = null;
   let pausedUntilMs = -1;
   let nextRegularMs = clock.monotonicMs();
@@ -114,6 +126,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     } else if (nextExtraMs !== null && nowMs >= nextExtraMs - 0.01) {
       sendProbe(nowMs, false);
     }
+    if (nowMs >= nextSlaMs) lookAtSla(nowMs);
     const isWatched = isSuspect(nowMs);
     if (isWatched) nextRegularMs = Math.min(nextRegularMs, nowMs + intervalMs);
     nextExtraMs = isWatched ? nowMs + intervalMs / SUSPECT_FACTOR : null;
@@ -124,6 +137,13 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     if (closed) return;
     dueMs = Math.min(nextRegularMs, nextExtraMs ?? Number.POSITIVE_INFINITY, liveness.firstDeadlineMs());
     cancelTimer = clock.setTimer(Math.max(0, dueMs - nowMs), onTimer);
+  }
+
+  function lookAtSla(nowMs: number): void {
+    nextSlaMs = nowMs + SLA_LOOK_MS;
+    const { peerSession, peerReceived, peerHighest } = peer.counts();
+    const reverse = peerReceived > 0 ? { session: peerSession, received: peerReceived, highest: peerHighest } : null;
+    if (sla.look({ latencyMs: latency.medianMs(), forward, reverse }, nowMs, holdDownMs)) deps.onWish?.();
   }
 
   function beatMs(nowMs: number): number {
@@ -247,13 +267,14 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     }
     const didRenew = peer.renews(nowMs);
     if (peer.hear(heard, nowMs)) pausedUntilMs = -1; // its next life; what the last one had under way does not count
-    if (peer.renews(nowMs) !== didRenew) deps.onPeer?.();
+    if (peer.renews(nowMs) !== didRenew) deps.onWish?.();
     const counted = peer.counts();
     if (counted.peerReceived > 0) meter.weCounted({ session: counted.peerSession, received: counted.peerReceived, highest: counted.peerHighest });
     if (heard.peerSession === deps.session) {
       if (heard.kind === 'echo') noteEcho(heard, nowMs);
       if (heard.peerReceived > 0) {
-        meter.peerCounted({ session: heard.session, received: heard.peerReceived, highest: heard.peerHighest });
+        forward = { session: heard.session, received: heard.peerReceived, highest: heard.peerHighest };
+        meter.peerCounted(forward);
         liveness.arrived(heard.peerHighest);
       }
     }
@@ -277,7 +298,9 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     meter.roundTrip(Math.max(0, rttMs));
     liveness.arrived(echo.sequence);
     const lost = echo.traffic ? traffic.note(echo.traffic, echo.sentUs / 1000) : null;
-    if (lost) loss.traffic(lost);
+    if (!lost) return;
+    loss.traffic(lost);
+    sla.traffic(lost);
   }
 
   return {
@@ -288,6 +311,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       if (next && !inUse) probeSoon();
       inUse = next;
     },
+    violated: () => sla.violated(),
     peerRenews: () => peer.renews(clock.monotonicMs()),
     setRenews(next) {
       if (next !== renews) probeSoon();
@@ -295,6 +319,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     },
     retune(settings) {
       ({ intervalMs, downAfter, holdDownMs, holdDownMaxMs } = bounded(settings));
+      sla.retune(settings.classes ?? []);
       liveness.retune(downAfter);
       damping.retune(holdDownMs, holdDownMaxMs);
     },

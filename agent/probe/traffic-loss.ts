@@ -10,7 +10,10 @@ const WRAP = 2 ** 32;
 /** Loss of real traffic towards the peer in one window. */
 export interface TrafficLoss {
   sent: number;
+  /** Beyond doubt: without what the slip of reading can feign. */
   lost: number;
+  /** As counted; may be below 0 in one window, and is right over many. */
+  missing: number;
 }
 
 /**
@@ -36,7 +39,7 @@ export function createTrafficMeter(): TrafficMeter {
       const received = (counts.reflectorReceived - base.counts.reflectorReceived + WRAP) % WRAP;
       base = { counts, sentMs };
       if (sent < WINDOW_PACKETS || sent > WRAP / 2 || received > sent + sent / 4 + 10 * SLACK_PACKETS) return null; // a counter began anew
-      return { sent, lost: Math.max(0, sent - received - SLACK_PACKETS) };
+      return { sent, lost: Math.max(0, sent - received - SLACK_PACKETS), missing: sent - received };
     },
     reset() {
       base = null;

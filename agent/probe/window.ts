@@ -8,7 +8,8 @@ export interface PathWindow {
   lossReverseRatio: number | null;
 }
 
-interface Count {
+/** Probes of one session that reached the other end, and the highest sequence among them. */
+export interface Count {
   session: number;
   received: number;
   highest: number;

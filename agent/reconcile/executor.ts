@@ -3,7 +3,7 @@ import type { TunnelId } from '../../src/model/index.ts';
 import type { Failover } from '../failover/index.ts';
 import type { AgentPorts, Credentials, DataplaneWanted, LaneWanted, SaState } from '../ports.ts';
 import { firstMemory, noteObserved, remember, rememberDesired, rememberSwitch, rememberTouch, rememberTry } from './memory.ts';
-import { differences, nextActions } from './next-actions.ts';
+import { differences, nextActions, pathSettingsOf } from './next-actions.ts';
 import { retryDelayMs } from './timing.ts';
 import type { Action, Desired, Memory, Observed } from './types.ts';
 
@@ -188,7 +188,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       case 'terminate-some':
         return ports.ipsec.terminateSome(action.tunnel, action.which);
       case 'start-probe':
-        return failover.startProbe(action.tunnel, action.localOverlay, action.remoteOverlay, desired!.config.probe);
+        return failover.startProbe(action.tunnel, action.localOverlay, action.remoteOverlay, pathSettingsOf(desired!.config));
       case 'stop-probe':
         return failover.stopProbe(action.tunnel);
       case 'terminate':

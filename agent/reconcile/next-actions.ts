@@ -1,7 +1,8 @@
 import { canonicalJson, compareText } from '../../src/base/index.ts';
-import type { NodeTunnel, Steering, TunnelId } from '../../src/model/index.ts';
+import type { ClassId, NodeConfig, NodeTunnel, Steering, TunnelId } from '../../src/model/index.ts';
 import { chooseLanes, healthOf, type TunnelHealth } from '../failover/index.ts';
 import type { DataplaneWanted, TunnelInterface } from '../ports.ts';
+import type { PathSettings } from '../probe/index.ts';
 import { connectionSpecOf, loadedConnectionOf } from './connection-spec.ts';
 import { usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
 import { RENEWAL_POLL_MS, renewalActions } from './renewal.ts';
@@ -53,6 +54,11 @@ function isNarrowed(tunnel: TunnelId, { daemon }: Observed): boolean {
   return daemon?.sas.some((sa) => sa.tunnel === tunnel && sa.childState === 'NARROWED') === true;
 }
 
+/** How a tunnel of this node is probed, and what its classes need of a path. */
+export function pathSettingsOf({ probe, classes }: NodeConfig): PathSettings {
+  return { ...probe, classes: classes.flatMap(({ id, sla }) => (sla ? [{ classId: id, ...sla }] : [])) };
+}
+
 /** The daemon may hold connections of other people; ours are named by tunnel ids. */
 const OURS = /^t-[0-9a-f]{8}$/;
 
@@ -67,7 +73,7 @@ interface Scene {
   old: TunnelId[];
   /** Not wanted, and in the way: a wanted tunnel has their overlay address. */
   conflicting: Set<TunnelId>;
-  health: (tunnel: TunnelId) => TunnelHealth;
+  health: (tunnel: TunnelId, classes?: readonly ClassId[]) => TunnelHealth;
   inForce: Steering[];
   steeringWaits: string[];
 }
@@ -80,7 +86,7 @@ function look(desired: Desired, observed: Observed, memory: Memory, nowMs: numbe
   const conflicting = new Set([...all].filter(isConflicting));
   const working = new Set([...all].filter((tunnel) => !conflicting.has(tunnel)));
   const renewing = new Set(memory.renewal ? [memory.renewal.tunnel] : []);
-  const health = (tunnel: TunnelId): TunnelHealth => healthOf(tunnel, working, memory.adopted, observed.probes, renewing);
+  const health = (tunnel: TunnelId, classes: readonly ClassId[] = []): TunnelHealth => healthOf(tunnel, working, memory.adopted, observed.probes, renewing, classes);
   const choice = chooseSteering(desired, memory, health, nowMs);
   const inDaemon = [...(observed.daemon?.sas.map((sa) => sa.tunnel) ?? []), ...(observed.daemon?.connections ?? [])];
   const old = [...new Set(inDaemon)].filter((tunnel) => OURS.test(tunnel) && !wanted.has(tunnel)).sort(compareText);
@@ -184,7 +190,7 @@ function probes(scene: Scene, wanted: DataplaneWanted): Action[] {
 function probeStarts({ desired, observed, memory, wanted, nowMs }: Scene, tunnels: readonly TunnelId[]): Action[] {
   return [...tunnels].sort(compareText).flatMap((id): Action[] => {
     const tunnel = wanted.get(id) ?? memory.known.get(id)!;
-    const settingsKey = canonicalJson({ probe: desired.config.probe, local: tunnel.local.overlay, remote: tunnel.remote.overlay });
+    const settingsKey = canonicalJson({ probe: pathSettingsOf(desired.config), local: tunnel.local.overlay, remote: tunnel.remote.overlay });
     if (!isDue(memory, 'probe', id, nowMs) || (observed.probes.has(id) && memory.probing.get(id) === settingsKey)) return [];
     return [{ kind: 'start-probe', tunnel: id, localOverlay: tunnel.local.overlay, remoteOverlay: tunnel.remote.overlay, settingsKey }];
   });

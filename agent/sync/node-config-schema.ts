@@ -40,6 +40,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
       id: name,
       priority: integer(0, 1_000_000),
       duplicate: { const: true },
+      sla: object({ latencyMaxMs: { type: 'number', exclusiveMinimum: 0, maximum: DAY_MS }, lossMaxRatio: { type: 'number', minimum: 0, maximum: 1 } }),
       match: list(
         object({
           protocol: choice('tcp', 'udp', 'icmp', 'any'),
@@ -48,7 +49,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
         }),
         200,
       ),
-    }, ['duplicate']),
+    }, ['duplicate', 'sla']),
     64,
   ),
   sites: list(object({ id: name, prefixes }), 5000),

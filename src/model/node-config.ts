@@ -34,6 +34,8 @@ export interface NodeClass {
   id: ClassId;
   priority: number;
   match: TrafficMatch[];
+  /** What it needs of a path: gateways move it off a path that does not keep this. Without: anything that answers will do. */
+  sla?: { latencyMaxMs: number; lossMaxRatio: number };
   /** Other gateways send each of its packets twice: the first to come is passed on. */
   duplicate?: true;
 }

@@ -68,7 +68,7 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
     ...(mesh.telemetry.connections ? { countConnections: true } : {}),
     classes: [...intent.classes]
       .sort((left, right) => left.priority - right.priority || compareText(left.id, right.id))
-      .map(({ id, priority, match, protection }) => ({ id, priority, match, ...(protection === 'duplicate' ? { duplicate: true as const } : {}) })),
+      .map(({ id, priority, match, protection, sla: { latencyMaxMs, lossMaxRatio } }) => ({ id, priority, match, sla: { latencyMaxMs, lossMaxRatio }, ...(protection === 'duplicate' ? { duplicate: true as const } : {}) })),
     sites: index.sites.map(({ id }) => ({ id, prefixes: index.prefixes.get(id)! })),
     tunnels: isServing ? renderTunnels(index, node) : [],
     steering: isServing ? renderSteering(index, site.id) : [],

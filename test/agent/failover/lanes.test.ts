@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { changedLanes, chooseLanes } from '../../../agent/failover/lanes.ts';
-import type { TunnelHealth } from '../../../agent/failover/health.ts';
+import { healthOf, type TunnelHealth } from '../../../agent/failover/health.ts';
 import { classId, siteId, type Steering, type TunnelId } from '../../../src/model/index.ts';
 
 const [A, B, C] = ['t-0000000a', 't-0000000b', 't-0000000c'] as TunnelId[] as [TunnelId, TunnelId, TunnelId];
@@ -41,5 +41,25 @@ describe('lanes that send twice', () => {
     expect(changedLanes([{ ...lane, copy: B }], [{ ...lane, copy: B }])).toEqual([]);
     const once = [{ ...twice[0]!, lanes: [{ mark: 4098, weight: 100, tunnels: [A, B] }] }];
     expect(chooseLanes(once, () => 'up', new Map())).toEqual([{ mark: 4098, prefixes: ['10.2.0.0/24'], active: A }]);
+  });
+});
+
+describe('lanes of a class whose SLA a tunnel does not keep', () => {
+  const [voice, bulk] = [classId('voice'), classId('bulk')];
+  const both: Steering[] = [voice, bulk].map((id, index) => ({ to: siteId('paris'), prefixes: ['10.2.0.0/24'], classId: id, lanes: [{ mark: 4100 + index, weight: 100, tunnels: [A, B] }] }));
+  const view = (violated: (typeof voice)[]) => ({ state: 'up' as const, wasEverUp: true, peerInUse: true, peerRenews: false, violated });
+  const activeOf = (violatedAtA: (typeof voice)[], violatedAtB: (typeof voice)[] = []): (TunnelId | null)[] => {
+    const views = new Map([[A, view(violatedAtA)], [B, view(violatedAtB)]]);
+    return chooseLanes(both, (tunnel, classes) => healthOf(tunnel, new Set([A, B]), null, views, new Set(), classes), new Map()).map(({ active }) => active);
+  };
+
+  it('leave it, and those of other classes stay', () => {
+    expect(activeOf([])).toEqual([A, A]);
+    expect(activeOf([voice])).toEqual([B, A]);
+    expect(activeOf([voice, bulk])).toEqual([B, B]);
+  });
+
+  it('stay where nothing is better', () => {
+    expect(activeOf([voice], [voice])).toEqual([A, A]);
   });
 });

@@ -28,7 +28,7 @@ function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
       observed: {
         daemon: daemon ? { connections, sas: sas.map((sa) => (typeof sa === 'string' ? saOf(sa) : sa)) } : null,
         interfaces,
-        probes: new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, peerRenews: false, ...view }])),
+        probes: new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, violated: [], peerRenews: false, ...view }])),
         rxPackets: new Map(Object.entries(rx) as [TunnelId, number][]),
       },
     };
