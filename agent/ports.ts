@@ -130,6 +130,8 @@ export interface DataplaneCounters {
 
 /** Kernel forwarding. */
 export interface DataplanePort {
+  /** SAs are the kernel's: they go on when the daemon dies, and until it makes new ones. */
+  readonly keepsSas?: boolean;
   /** Makes it so and answers one line for each thing it changed; [] when nothing was to do. Atomic per nft ruleset. */
   apply(wanted: DataplaneWanted): Promise<string[]>;
   /** Lanes were switched by `LanePort`, past this port: an apply under way leaves them so. */

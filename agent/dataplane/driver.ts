@@ -14,6 +14,8 @@ export interface NextHop {
 /** What is different between the ways to make a tunnel an interface. Everything else in this folder is the same for all. */
 export interface TunnelDriver {
   readonly name: DriverName;
+  /** SAs outlive the daemon. */
+  readonly keepsSas: boolean;
   /** The daemon's own device, without which no interface can be made; null when there is none. */
   readonly device: string | null;
   /** What is to be changed to have the tunnel's interface, and the way to its far overlay address; [] when all is there. */

@@ -11,6 +11,7 @@ import type { Observed } from './observe.ts';
  */
 export const libipsecDriver: TunnelDriver = {
   name: 'libipsec',
+  keepsSas: false,
   device: ESP_INTERFACE,
   linkChanges,
   nextHop: ({ tunnel, remoteOverlay }) => ({ interface: tunnel, address: remoteOverlay }),

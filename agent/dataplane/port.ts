@@ -57,6 +57,10 @@ class KernelDataplane implements DataplanePort {
     });
   }
 
+  get keepsSas(): boolean {
+    return this.#driver.keepsSas;
+  }
+
   async apply(wanted: DataplaneWanted): Promise<string[]> {
     checkWanted(wanted);
     const switchesKnown = this.#switches;

@@ -12,6 +12,7 @@ import type { Observed } from './observe.ts';
  */
 export const xfrmDriver: TunnelDriver = {
   name: 'xfrm',
+  keepsSas: true,
   device: null,
   linkChanges,
   nextHop: ({ tunnel }) => ({ interface: tunnel, address: null }),

@@ -2,7 +2,7 @@ import { type Cancel, type Clock, ForemeshError, type Log, messageOf, Waiting } 
 import type { TunnelId } from '../../src/model/index.ts';
 import type { Failover } from '../failover/index.ts';
 import type { AgentPorts, Credentials, DataplaneWanted, LaneWanted, SaState } from '../ports.ts';
-import { firstMemory, noteObserved, remember, rememberDesired, rememberSwitch, rememberTouch, rememberTry } from './memory.ts';
+import { firstMemory, keptTunnels, noteObserved, remember, rememberDesired, rememberSwitch, rememberTouch, rememberTry } from './memory.ts';
 import { differences, nextActions, pathSettingsOf } from './next-actions.ts';
 import { retryDelayMs } from './timing.ts';
 import type { Action, Desired, Memory, Observed } from './types.ts';
@@ -140,7 +140,9 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   async function observe(): Promise<Observed> {
     const counters = await ports.dataplane.tunnelCounters();
     const daemon = await observeDaemon();
-    return { daemon, interfaces: counters.map(({ tunnel }) => tunnel), probes: failover.views(), rxPackets: new Map(counters.map((counter) => [counter.tunnel, counter.rxPackets])) };
+    const interfaces = counters.map(({ tunnel }) => tunnel);
+    const probes = failover.views();
+    return { daemon, interfaces, kept: ports.dataplane.keepsSas === true ? keptTunnels(desired!, interfaces, probes) : [], probes, rxPackets: new Map(counters.map((counter) => [counter.tunnel, counter.rxPackets])) };
   }
 
   async function observeDaemon(): Promise<Observed['daemon']> {

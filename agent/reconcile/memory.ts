@@ -39,25 +39,26 @@ export function rememberDesired(memory: Memory, desired: Desired, nowMs: number)
 /** Takes in what was observed: what is there to adopt, what is absent since when, what drains. */
 export function noteObserved(memory: Memory, desired: Desired, observed: Observed, nowMs: number): Memory {
   const working = workingTunnels(memory, observed);
+  const installed = installedTunnels(memory, observed);
   const wanted = wantedTunnels(desired);
   const used = usedTunnels(memory);
   const exists = new Set<TunnelId>([...(observed.daemon?.sas.map((sa) => sa.tunnel) ?? working), ...observed.interfaces]);
-  const renewal = noteRenewal(memory, desired, observed, working, nowMs);
-  const tries = new Map([...renewal.tries].filter(([key]) => !isSettled(key, working, exists)));
+  const renewal = noteRenewal(memory, desired, observed, installed, nowMs);
+  const tries = new Map([...renewal.tries].filter(([key]) => !isSettled(key, installed, exists)));
   return {
     ...memory,
     ...renewal,
     tries,
     adopted: memory.adopted ?? new Set([...working].filter((tunnel) => observed.interfaces.includes(tunnel))),
     known: new Map([...memory.known].filter(([tunnel]) => wanted.has(tunnel) || exists.has(tunnel) || used.has(tunnel))),
-    absentSinceMs: new Map([...wanted.keys()].filter((tunnel) => !working.has(tunnel)).map((tunnel) => [tunnel, memory.absentSinceMs.get(tunnel) ?? nowMs])),
+    absentSinceMs: new Map([...wanted.keys()].filter((tunnel) => !installed.has(tunnel)).map((tunnel) => [tunnel, memory.absentSinceMs.get(tunnel) ?? nowMs])),
     draining: new Map([...exists].filter((tunnel) => !wanted.has(tunnel) && !used.has(tunnel)).map((tunnel) => [tunnel, drainingOf(memory.draining.get(tunnel), observed.rxPackets.get(tunnel) ?? null, nowMs)])),
   };
 }
 
-function isSettled(key: string, working: ReadonlySet<TunnelId>, exists: ReadonlySet<TunnelId>): boolean {
+function isSettled(key: string, installed: ReadonlySet<TunnelId>, exists: ReadonlySet<TunnelId>): boolean {
   const [kind, tunnel] = key.split(' ') as [TryKind, TunnelId];
-  return (kind === 'initiate' && working.has(tunnel)) || (kind === 'terminate' && !exists.has(tunnel));
+  return (kind === 'initiate' && installed.has(tunnel)) || (kind === 'terminate' && !exists.has(tunnel));
 }
 
 function drainingOf(before: Draining | undefined, rxPackets: number | null, nowMs: number): Draining {
@@ -72,9 +73,20 @@ export function wantedTunnels(desired: Desired): Map<TunnelId, NodeTunnel> {
 }
 
 /** Known tunnels whose CHILD SA is installed; while the daemon does not answer, those that still have an interface. */
-export function workingTunnels(memory: Memory, observed: Observed): Set<TunnelId> {
+export function installedTunnels(memory: Memory, observed: Observed): Set<TunnelId> {
   const found = observed.daemon ? observed.daemon.sas.filter((sa) => sa.childState === 'INSTALLED').map((sa) => sa.tunnel) : observed.interfaces;
   return new Set(found.filter((tunnel) => memory.known.has(tunnel)));
+}
+
+/** Those, and the ones that the kernel goes on with: they carry traffic while their SA is made anew. */
+export function workingTunnels(memory: Memory, observed: Observed): Set<TunnelId> {
+  return new Set([...installedTunnels(memory, observed), ...observed.kept.filter((tunnel) => memory.known.has(tunnel))]);
+}
+
+/** Wanted tunnels with an interface whose probes come back: whatever the daemon lists, packets flow. */
+export function keptTunnels(desired: Desired, interfaces: readonly TunnelId[], probes: Observed['probes']): TunnelId[] {
+  const wanted = wantedTunnels(desired);
+  return interfaces.filter((tunnel) => wanted.has(tunnel) && ['up', 'degraded'].includes(probes.get(tunnel)?.state ?? 'unknown'));
 }
 
 /** The tunnels that the steering in the kernel names. */

@@ -4,7 +4,7 @@ import { chooseLanes, healthOf, type TunnelHealth } from '../failover/index.ts';
 import type { DataplaneWanted, TunnelInterface } from '../ports.ts';
 import type { PathSettings } from '../probe/index.ts';
 import { connectionSpecOf, loadedConnectionOf } from './connection-spec.ts';
-import { usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
+import { installedTunnels, usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
 import { RENEWAL_POLL_MS, renewalActions } from './renewal.ts';
 import { chooseSteering } from './steering.ts';
 import { ABSENT_POLL_MS, ADOPT_MARGIN_MS, DAEMON_POLL_MS, DRAIN_MAX_MS, DRAIN_MS, DRAIN_POLL_MS, HEAL_MS, REAPPLY_MS, RESPONDER_GRACE_MS, STEERING_PATIENCE_MS, TOUCHED_MS, TOUCHED_PAUSE_MS, tryKey, type TryKind } from './timing.ts';
@@ -43,7 +43,7 @@ export function differences(desired: Desired, observed: Observed, memory: Memory
   const scene = look(desired, observed, memory, nowMs);
   return [
     ...(observed.daemon ? [] : ['the IKE daemon does not answer']),
-    ...[...scene.wanted.keys()].filter((tunnel) => !scene.working.has(tunnel)).map((tunnel) => `tunnel ${tunnel} has ${isNarrowed(tunnel, observed) ? 'an SA for its overlay addresses only: the peer runs another driver' : 'no SA'}`),
+    ...[...scene.wanted.keys()].filter((tunnel) => !scene.installed.has(tunnel)).map((tunnel) => `tunnel ${tunnel} has ${isNarrowed(tunnel, observed) ? 'an SA for its overlay addresses only: the peer runs another driver' : 'no SA'}`),
     ...[...scene.wanted.keys()].filter((tunnel) => scene.working.has(tunnel) && !observed.interfaces.includes(tunnel)).map((tunnel) => `tunnel ${tunnel} has no interface`),
     ...scene.steeringWaits,
     ...[...scene.old].map((tunnel) => `tunnel ${tunnel} is not in the config and not gone yet`),
@@ -69,6 +69,8 @@ interface Scene {
   nowMs: number;
   wanted: Map<TunnelId, NodeTunnel>;
   working: Set<TunnelId>;
+  /** Tunnels that the daemon has an SA for. */
+  installed: Set<TunnelId>;
   /** Not wanted, but with an SA or a connection. */
   old: TunnelId[];
   /** Not wanted, and in the way: a wanted tunnel has their overlay address. */
@@ -90,7 +92,7 @@ function look(desired: Desired, observed: Observed, memory: Memory, nowMs: numbe
   const choice = chooseSteering(desired, memory, health, nowMs);
   const inDaemon = [...(observed.daemon?.sas.map((sa) => sa.tunnel) ?? []), ...(observed.daemon?.connections ?? [])];
   const old = [...new Set(inDaemon)].filter((tunnel) => OURS.test(tunnel) && !wanted.has(tunnel)).sort(compareText);
-  return { desired, observed, memory, nowMs, wanted, working, old, conflicting, health, inForce: choice.inForce, steeringWaits: choice.waiting };
+  return { desired, observed, memory, nowMs, wanted, working, installed: installedTunnels(memory, observed), old, conflicting, health, inForce: choice.inForce, steeringWaits: choice.waiting };
 }
 
 function isAdopting(scene: Scene): boolean {
@@ -167,12 +169,12 @@ function connections({ desired, observed, memory, wanted, nowMs }: Scene): Actio
 }
 
 /** The initiating end at once, the other after a grace time, both with growing pauses. */
-function initiations({ observed, memory, wanted, working, nowMs }: Scene): Action[] {
+function initiations({ observed, memory, wanted, installed, nowMs }: Scene): Action[] {
   if (!observed.daemon) return [];
   const { sas } = observed.daemon;
   return [...wanted.values()].flatMap((tunnel): Action[] => {
     const graceOverAtMs = (memory.absentSinceMs.get(tunnel.id) ?? nowMs) + (tunnel.initiator ? 0 : RESPONDER_GRACE_MS);
-    if (working.has(tunnel.id) || nowMs < graceOverAtMs || !isDue(memory, 'initiate', tunnel.id, nowMs) || !isDue(memory, 'load', tunnel.id, nowMs)) return [];
+    if (installed.has(tunnel.id) || nowMs < graceOverAtMs || !isDue(memory, 'initiate', tunnel.id, nowMs) || !isDue(memory, 'load', tunnel.id, nowMs)) return [];
     const sa = sas.find((candidate) => candidate.tunnel === tunnel.id);
     const isChildless = sa?.ikeState === 'ESTABLISHED' && sa.childState === null;
     const tries = memory.tries.get(tryKey('initiate', tunnel.id))?.count ?? 0;
@@ -225,7 +227,7 @@ function isDue(memory: Memory, kind: TryKind, tunnel: TunnelId, nowMs: number): 
 /** When to look again though nothing happens. After any action the next pass comes at once, so there is no wait then. */
 function waits(scene: Scene, actions: readonly Action[]): Action[] {
   if (actions.length > 0) return [];
-  const { memory, nowMs, wanted, working, old, desired } = scene;
+  const { memory, nowMs, wanted, installed, old, desired } = scene;
   const times: { untilMs: number; for: string }[] = [{ untilMs: (memory.applied?.atMs ?? nowMs) + HEAL_MS, for: 'comparison with the kernel' }];
   if (memory.applied && isMissing(memory.applied.wanted, scene.observed)) times.push({ untilMs: memory.applied.atMs + REAPPLY_MS, for: 'interfaces' });
   const touchedMs = touchedDueMs(memory);
@@ -234,8 +236,8 @@ function waits(scene: Scene, actions: readonly Action[]): Action[] {
   for (const { nextAtMs } of memory.tries.values()) if (nextAtMs > nowMs) times.push({ untilMs: nextAtMs, for: 'the next try' });
   for (const tunnel of wanted.values()) {
     const graceOverAtMs = (memory.absentSinceMs.get(tunnel.id) ?? nowMs) + RESPONDER_GRACE_MS;
-    if (!working.has(tunnel.id) && !tunnel.initiator && graceOverAtMs > nowMs) times.push({ untilMs: graceOverAtMs, for: `the peer's exchange for ${tunnel.id}` });
-    else if (!working.has(tunnel.id)) times.push({ untilMs: nowMs + ABSENT_POLL_MS, for: `the SA of ${tunnel.id}` });
+    if (!installed.has(tunnel.id) && !tunnel.initiator && graceOverAtMs > nowMs) times.push({ untilMs: graceOverAtMs, for: `the peer's exchange for ${tunnel.id}` });
+    else if (!installed.has(tunnel.id)) times.push({ untilMs: nowMs + ABSENT_POLL_MS, for: `the SA of ${tunnel.id}` });
   }
   if (old.some((tunnel) => !usedTunnels(memory).has(tunnel))) times.push({ untilMs: nowMs + DRAIN_POLL_MS, for: 'old tunnels to drain' });
   if (memory.renewal) times.push({ untilMs: nowMs + RENEWAL_POLL_MS, for: `new keys of ${memory.renewal.tunnel}` });

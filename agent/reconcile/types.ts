@@ -18,6 +18,8 @@ export interface Observed {
   /** Null while the IKE daemon does not answer. */
   daemon: { connections: readonly TunnelId[]; sas: readonly SaState[] } | null;
   interfaces: readonly TunnelId[];
+  /** Tunnels that the kernel carries though the daemon knows no SA of them: it was killed and started again. They answer. */
+  kept: readonly TunnelId[];
   probes: ReadonlyMap<TunnelId, ProbeView>;
   /** Packets received by tunnel interfaces so far; read only while a tunnel drains. */
   rxPackets: ReadonlyMap<TunnelId, number>;

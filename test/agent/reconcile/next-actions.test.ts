@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { NodeConfig, TunnelId } from '../../../src/model/index.ts';
 import type { SaState } from '../../../agent/ports.ts';
 import type { ProbeView } from '../../../agent/probe/index.ts';
-import { type Action, type Desired, differences, firstMemory, type Memory, nextActions, noteObserved, type Observed, remember, rememberDesired } from '../../../agent/reconcile/index.ts';
+import { type Action, type Desired, differences, firstMemory, keptTunnels, type Memory, nextActions, noteObserved, type Observed, remember, rememberDesired } from '../../../agent/reconcile/index.ts';
 import { laneMark } from '../../support/agent-ports.ts';
 import { berlin, configOf, paris, t1, t2, t3, tunnelOf } from '../../support/node-configs.ts';
 
@@ -15,6 +15,8 @@ interface Machine {
   probes: Record<string, Partial<ProbeView>>;
   rx: Record<string, number>;
   daemon: boolean;
+  /** The kernel's SAs go on without the daemon. */
+  keepsSas: boolean;
 }
 
 /** The agent's memory across passes, without executor and ports: each `pass` gives the list and takes it as done. */
@@ -22,13 +24,15 @@ function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
   let desired: Desired = { config, earlier, credentialsSerial: 1, adoptedAreCurrent: true };
   let memory: Memory = rememberDesired(firstMemory(start), desired, start);
   const read = (machine: Partial<Machine>): { observed: Observed; nowMs: number } => {
-    const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true } = machine;
+    const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true, keepsSas = false } = machine;
+    const views: Observed['probes'] = new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, violated: [], peerRenews: false, ...view }]));
     return {
       nowMs,
       observed: {
         daemon: daemon ? { connections, sas: sas.map((sa) => (typeof sa === 'string' ? saOf(sa) : sa)) } : null,
         interfaces,
-        probes: new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, violated: [], peerRenews: false, ...view }])),
+        kept: keepsSas ? keptTunnels(desired, interfaces, views) : [],
+        probes: views,
         rxPackets: new Map(Object.entries(rx) as [TunnelId, number][]),
       },
     };
@@ -117,6 +121,35 @@ describe('a new certificate', () => {
     expect(story.pass({ nowMs: 20_001, ...at })).toEqual(['wait 21001: tunnels that want new keys']);
     story.pass({ nowMs: 80_001, ...at });
     expect(story.pass({ nowMs: 80_002, ...at })).toEqual([`wait 80052: new keys of ${t1}`]);
+  });
+});
+
+describe('a daemon that was killed and started again', () => {
+  const before = { interfaces: [t1], probes: { [t1]: {} } };
+
+  it('leaves traffic alone where the kernel has the SAs: they are made anew under it', () => {
+    const story = runningOnT1();
+    expect(story.pass({ nowMs: 2_000, ...before, keepsSas: true, daemon: false })).toEqual(['wait 3000: the IKE daemon']);
+    expect(story.pass({ nowMs: 3_000, ...before, keepsSas: true })).toEqual(['load-credentials', `load ${t1}`, `initiate ${t1}`]);
+    expect(story.differences({ nowMs: 3_001, ...before, keepsSas: true, connections: [t1] })).toEqual([`tunnel ${t1} has no SA`]);
+    expect(story.pass({ nowMs: 3_001, ...before, keepsSas: true, connections: [t1] })).toEqual([expect.stringMatching(/^wait \d+: (?:the SA of|the next try)/) as string]);
+    expect(story.pass({ nowMs: 3_100, ...before, keepsSas: true, connections: [t1], sas: [t1] })).toEqual(['wait 30080: comparison with the kernel']);
+  });
+
+  it('takes the interface with it once probes no longer come back', () => {
+    const story = runningOnT1();
+    expect(story.pass({ nowMs: 3_000, interfaces: [t1], probes: { [t1]: { state: 'down' } }, keepsSas: true })).toContain(`apply overlays=10.255.1.1 interfaces= lanes=${m1}→none steering=${m1}`);
+  });
+
+  it('has its interfaces made anew where it did ESP itself', () => {
+    const story = runningOnT1();
+    expect(story.pass({ nowMs: 3_000, ...before })).toContain(`apply overlays=10.255.1.1 interfaces= lanes=${m1}→none steering=${m1}`);
+  });
+
+  it('is no reason to keep a tunnel that is not wanted any more', () => {
+    const story = runningOnT1();
+    story.want(onT2, 2_000);
+    expect(story.pass({ nowMs: 3_000, ...before, keepsSas: true }).find((action) => action.startsWith('apply'))).toMatch(/^apply overlays=\S+ interfaces= /);
   });
 });
 
