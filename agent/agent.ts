@@ -247,6 +247,7 @@ export function createAgent(deps: AgentDeps): Agent {
       status: { node, generation: running?.generation ?? 0, commit: running?.commit ?? null, drift: driftNow() },
       tunnels: tunnelStates().map(({ tunnel, ikeState, childState, pathState }) => ({ tunnel, ikeState, childState, pathState })),
       leakPackets: reporter.leakPackets(),
+      shaped: reporter.shaped(),
       repairs,
       configSignedAt: running?.signedAt ?? null,
       alarms: alarms(),

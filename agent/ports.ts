@@ -125,6 +125,8 @@ export interface DataplaneCounters {
   tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number; rxPackets: number; txPackets: number }[];
   /** Of all other interfaces, by name. */
   links: { interface: string; rxBytes: number; txBytes: number }[];
+  /** What class queues dropped since they were made, by uplink; [] without shaping. */
+  shaped: { uplink: string; classId: ClassId; droppedPackets: number }[];
   leakPackets: number;
 }
 

@@ -5,6 +5,7 @@ import { type Change, ipChange, type Phases } from './commands.ts';
 import { driverOf, type NextHop, type TunnelDriver } from './driver.ts';
 import { addressLabel, COPY_ALIASES, copyAlias, GUARD_METRIC, isTunnelName, markText, RULE_PRIORITY } from './names.ts';
 import type { Observed, ObservedRoute } from './observe.ts';
+import { shapingChanges, shapingRemovals } from './shaping.ts';
 import { buildRuleset, type ManagementTraffic, NO_TABLES, rulesetText } from './ruleset.ts';
 
 /** What is known of our own ruleset beyond the kernel's listing of it. */
@@ -18,6 +19,8 @@ export interface InstalledRuleset {
 /** Everything that makes the kernel as wanted, in order, and what has to wait. */
 export interface DataplaneChanges {
   phases: Phases;
+  /** Class queues, to be set after all else: packets flow without them, so what fails here must not hold anything up. */
+  queues: Change[];
   /** Tunnels whose interface cannot be made because charon's device is not there. */
   waiting: TunnelId[];
 }
@@ -50,17 +53,19 @@ export function planChanges(
       [...forwardingChanges(observed), ...lanAddressChanges(wanted, observed)],
       staleChanges(wanted, observed),
     ],
+    queues: [...shapingChanges(wanted, observed, driver.shaperPlace), ...shapingRemovals(wanted, observed, driver.shaperPlace)],
     waiting: canLink ? [] : wanted.interfaces.map(({ tunnel }) => tunnel),
   };
 }
 
 /** What takes away everything that `planChanges` ever makes: traffic first, guards last. */
-export function clearChanges(observed: Observed, lanInterface: string | null): Phases {
+export function clearChanges(observed: Observed, lanInterface: string | null, driver: TunnelDriver = driverOf('libipsec')): Phases {
   const labelled = observed.addresses.filter(({ interface: name, label }) => label !== '' && label === addressLabel(name) && (name === 'lo' || name === lanInterface));
   return [
     [
       ...ourRules(observed).map(({ mark }) => removeLane(mark, observed)),
       ...copyRoutes(observed).map((route) => ipChange(`copies to ${route.prefix} end`, deleteRoute(route))),
+      ...shapingRemovals(null, observed, driver.shaperPlace),
       ...observed.links.filter(({ name }) => isTunnelName(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
       ...labelled.map(({ interface: name, address }) => ipChange(`address ${address} removed from ${name}`, `addr del ${address} dev ${name}`)),
     ],

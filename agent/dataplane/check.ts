@@ -30,12 +30,18 @@ export function checkWanted(wanted: DataplaneWanted): void {
     check(isName(site.id), 'site', site.id);
     checkPrefixes(site.prefixes, `prefix of site ${site.id}`);
   }
-  for (const { id, match } of config.classes) {
+  for (const { id, match, dscp } of config.classes) {
     check(isName(id), 'class', id);
+    check(dscp === undefined || isWhole(dscp, 63), `new DSCP of class ${id}`, dscp);
     for (const { ports, dscp } of match) {
       for (const range of ports) check(isWhole(range.from, 65_535) && isWhole(range.to, 65_535) && range.from <= range.to, `ports of class ${id}`, range);
       for (const codePoint of dscp) check(isWhole(codePoint, 63), `DSCP of class ${id}`, codePoint);
     }
+  }
+  for (const { uplink, rateKbps, classes } of config.shaping ?? []) {
+    const rates = [rateKbps, ...classes.map((each) => each.rateKbps)];
+    check(rates.every((rate) => isWhole(rate, 1_000_000_000) && rate > 0), `rates of uplink ${uplink}`, rates);
+    check(classes.every(({ priority }) => isWhole(priority, 7)), `queue priorities of uplink ${uplink}`, classes);
   }
   for (const { from, to } of config.allow) {
     checkPrefixes(from, 'allowed prefix');

@@ -4,6 +4,8 @@ export type Command =
   | { do: 'ip'; line: string }
   /** A transaction for `nft -f`. */
   | { do: 'nft'; text: string }
+  /** A line of `tc -batch`, and what to do where the kernel does not know this kind of queue. */
+  | { do: 'tc'; line: string; otherwise: string | null }
   | { do: 'sysctl'; name: string; value: string }
   /** Tells the LAN by gratuitous ARP that the addresses of this interface are here now. */
   | { do: 'announce'; interface: string; mac: string };

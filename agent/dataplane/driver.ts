@@ -3,6 +3,7 @@ import type { DriverName } from '../driver.ts';
 import type { Change } from './commands.ts';
 import { libipsecDriver } from './libipsec-link.ts';
 import type { Observed } from './observe.ts';
+import type { PlaceOf } from './shaping.ts';
 import { xfrmDriver } from './xfrm-link.ts';
 
 /** Where packets of a lane go: through an interface, to a neighbour on it where it has any. */
@@ -21,6 +22,8 @@ export interface TunnelDriver {
   /** What is to be changed to have the tunnel's interface, and the way to its far overlay address; [] when all is there. */
   linkChanges(tunnel: TunnelInterface, observed: Observed): Change[];
   nextHop(tunnel: Pick<TunnelInterface, 'tunnel' | 'remoteOverlay'>): NextHop;
+  /** Where packets of all tunnels over an uplink can be queued by class. */
+  shaperPlace: PlaceOf;
   /** nft lines for packets that come to our overlay addresses: what did not come out of ESP is dropped. */
   inputLines(wanted: DataplaneWanted): string[];
   /** nft lines for packets towards an uplink that come before all others. */

@@ -64,8 +64,17 @@ async function runOne(command: Exclude<Command, { do: 'ip' }>, machine: Machine)
     const result = await machine.run('nft', ['-f', '-'], command.text);
     return result.exitCode === 0 ? [] : [`nft: ${result.stderr.trim().slice(0, 600)}`];
   }
+  if (command.do === 'tc') return runTcLine(command.line, command.otherwise, machine);
   if (command.do === 'sysctl') return setSysctl(command.name, command.value, machine);
   return announce(command.interface, command.mac, machine);
+}
+
+async function runTcLine(line: string, otherwise: string | null, machine: Machine): Promise<string[]> {
+  const result = await machine.run('tc', line.split(' '));
+  if (result.exitCode === 0) return [];
+  if (otherwise !== null && /kind is unknown/.test(result.stderr)) return runTcLine(otherwise, null, machine);
+  if (/^(?:qdisc|class) del /.test(line) && GONE.test(result.stderr)) return [];
+  return [`tc ${line}: ${result.stderr.trim().slice(0, 300)}`];
 }
 
 /**

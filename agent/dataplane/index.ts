@@ -15,5 +15,6 @@ export * from './names.ts';
 export * from './observe.ts';
 export * from './port.ts';
 export * from './ruleset.ts';
+export * from './shaping.ts';
 export * from './traffic-counter.ts';
 export { canMakeXfrmInterface } from './xfrm-link.ts';

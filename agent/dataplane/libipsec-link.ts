@@ -15,12 +15,17 @@ export const libipsecDriver: TunnelDriver = {
   device: ESP_INTERFACE,
   linkChanges,
   nextHop: ({ tunnel, remoteOverlay }) => ({ interface: tunnel, address: remoteOverlay }),
+  // charon sends from its own sockets, which know no classes: the last place where packets can be told is its device
+  shaperPlace: () => ({ device: ESP_INTERFACE, overheadBytes: ESP_OVERHEAD_BYTES }),
   inputLines({ overlayAddresses }) {
     const overlays = [...new Set(overlayAddresses)].sort();
     return overlays.length === 0 ? [] : [`ip daddr { ${overlays.join(', ')} } iifname != { "${ESP_INTERFACE}", "lo" } drop`];
   },
   outputLines: [],
 };
+
+/** Of IP, UDP and ESP with AES-GCM and some padding (see mtu.ts). */
+const ESP_OVERHEAD_BYTES = 64;
 
 /** Both ends derive network id and MACs from the addresses, so nothing needs to be learned or asked for. */
 function linkChanges(wanted: TunnelInterface, observed: Observed): Change[] {

@@ -15,6 +15,8 @@ export interface Observed {
   neighbours: { interface: string; address: string; mac: string }[];
   rules: { priority: number; mark: number; table: string }[];
   routes: ObservedRoute[];
+  /** Queues; null when nobody asked. */
+  shaping: ObservedShaping | null;
   /** Our nft tables; null when there is none. */
   ruleset: ObservedRuleset | null;
 }
@@ -28,6 +30,13 @@ export interface ObservedLink {
   vxlan: { vni: number; local: string; remote: string; port: number; lower: string } | null;
   /** null for anything but an XFRM interface. */
   xfrm: { ifId: number; lower: string } | null;
+}
+
+export interface ObservedShaping {
+  /** `parent` null: the root of its device. `limit` in bytes or packets, as the kind has it. */
+  qdiscs: { device: string; kind: string; handle: string; parent: string | null; limit: number | null }[];
+  /** Of HTB. Rates as `tc` writes them. */
+  classes: { device: string; id: string; rate: string; ceiling: string; priority: number; overheadBytes: number }[];
 }
 
 export interface ObservedRoute {
@@ -47,15 +56,25 @@ export interface ObservedRuleset {
   digest: string;
 }
 
+export interface ObserveOptions {
+  /** Names of settings to read. */
+  sysctls: readonly string[];
+  /** The second nft table too. */
+  withIpTable: boolean;
+  /** Devices whose classes are to be read, besides the queues of all; null: no queues. */
+  shapedDevices: readonly string[] | null;
+}
+
 /**
- * Reads the kernel's state with one `ip` and one `nft` (two where packets are sent twice): starting a program costs more than what it does.
+ * Reads the kernel's state with one `ip` and one `nft` (more where packets are sent twice or queued by class): starting a program costs more than what it does.
  * @throws ForemeshError DATAPLANE_FAILED, TOOL_MISSING
  */
-export async function observe(machine: Machine, sysctls: readonly string[], withIpTable: boolean): Promise<Observed> {
-  const [[links, addresses, neighbours, rules, routes], ruleset, values] = await Promise.all([
+export async function observe(machine: Machine, { sysctls, withIpTable, shapedDevices }: ObserveOptions): Promise<Observed> {
+  const [[links, addresses, neighbours, rules, routes], ruleset, values, shaping] = await Promise.all([
     ipJson<[IpLink, IpAddresses, IpNeighbour, IpRule, IpRoute]>(machine, ['link show', 'addr show', 'neigh show nud permanent', 'rule show', 'route show table all']),
     readRuleset(machine, withIpTable),
     Promise.all(sysctls.map(async (name) => [name, await machine.readSysctl(name)] as const)),
+    shapedDevices === null ? null : readShaping(machine, shapedDevices),
   ]);
   return {
     sysctls: new Map(values),
@@ -66,6 +85,7 @@ export async function observe(machine: Machine, sysctls: readonly string[], with
     neighbours: neighbours.filter(({ dst }) => isIPv4(dst)).map(({ dev, dst, lladdr }) => ({ interface: dev, address: dst, mac: lladdr ?? '' })),
     rules: rules.flatMap(({ priority, fwmark, table }) => (fwmark === undefined ? [] : [{ priority, mark: Number(fwmark), table: table ?? 'main' }])),
     routes: routes.flatMap(readRoute),
+    shaping,
     ruleset,
   };
 }
@@ -117,6 +137,38 @@ async function listTable(machine: Machine, family: 'inet' | 'ip'): Promise<NftOb
   if (result.exitCode === 0) return (JSON.parse(result.stdout.toString('utf8')) as { nftables: NftObject[] }).nftables;
   if (result.stderr.includes('No such file')) return null;
   throw failed('nft list', result.stderr);
+}
+
+async function readShaping(machine: Machine, devices: readonly string[]): Promise<ObservedShaping> {
+  const [qdiscs, ...classes] = await Promise.all([runTc(machine, ['-j', 'qdisc', 'show']), ...devices.map(async (device) => readClasses(device, await runTc(machine, ['class', 'show', 'dev', device])))]);
+  return {
+    qdiscs: (JSON.parse(qdiscs) as TcQdisc[]).map(({ dev = '', kind, handle, parent, options }) => ({ device: dev, kind, handle, parent: parent ?? null, limit: options?.limit ?? null })),
+    classes: classes.flat(),
+  };
+}
+
+/** `class htb fa00:101 parent fa00:100 leaf 8001: prio 0 rate 10Mbit overhead 64 ceil 47500Kbit burst …`: there is no JSON of it. */
+function readClasses(device: string, listing: string): ObservedShaping['classes'] {
+  return listing.split('\n').flatMap((line) => {
+    const words = line.trim().split(' ');
+    const after = (word: string): string => (words.includes(word) ? (words[words.indexOf(word) + 1] ?? '') : '');
+    if (words[1] !== 'htb') return [];
+    return [{ device, id: words[2]!, rate: after('rate'), ceiling: after('ceil'), priority: Number(after('prio') || 0), overheadBytes: Number(after('overhead') || 0) }];
+  });
+}
+
+/** What each queue of a device dropped so far; [] when the device is gone. */
+export async function readDrops(machine: Machine, device: string): Promise<{ device: string; parent: string | null; drops: number }[]> {
+  const text = await runTc(machine, ['-s', '-j', 'qdisc', 'show', 'dev', device]);
+  return text.trim() === '' ? [] : (JSON.parse(text) as TcQdisc[]).map(({ parent, drops }) => ({ device, parent: parent ?? null, drops: drops ?? 0 }));
+}
+
+/** '' for a device that is not there: charon's comes and goes. */
+async function runTc(machine: Machine, args: readonly string[]): Promise<string> {
+  const result = await machine.run('tc', args);
+  if (result.exitCode === 0) return result.stdout.toString('utf8');
+  if (result.stderr.includes('Cannot find device')) return '';
+  throw failed(`tc ${args.join(' ')}`, result.stderr);
 }
 
 /** Our counters, cheaper than the whole table; [] when there is none. */
@@ -189,4 +241,12 @@ interface NftObject {
   chain?: { name: string };
   set?: { name: string };
   counter?: { name: string; packets: number; bytes: number };
+}
+interface TcQdisc {
+  dev?: string;
+  kind: string;
+  handle: string;
+  parent?: string;
+  options?: { limit?: number };
+  drops?: number;
 }

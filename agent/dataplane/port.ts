@@ -1,15 +1,18 @@
-import { type Cancel, type Clock, type Log, sortedBy, systemClock } from '../../src/base/index.ts';
+import { type Cancel, type Clock, type Log, messageOf, sortedBy, systemClock } from '../../src/base/index.ts';
+import type { NodeConfig } from '../../src/model/index.ts';
 import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted } from '../ports.ts';
 import type { DriverName } from '../driver.ts';
 import { clearChanges, type InstalledRuleset, planChanges, sysctlNames } from './changes.ts';
 import { checkWanted } from './check.ts';
+import type { Change } from './commands.ts';
 import { driverOf, type TunnelDriver } from './driver.ts';
 import { execute } from './execute.ts';
 import { KernelWatch } from './kernel-watch.ts';
 import { localMachine, type Machine } from './machine.ts';
 import { isTunnelName, readOfferedCounter } from './names.ts';
-import { observe, readCounters, readRuleset, readTraffic } from './observe.ts';
+import { observe, readCounters, readDrops, readRuleset, readTraffic } from './observe.ts';
 import { buildRuleset, LEAK_COUNTER, type ManagementTraffic, rulesetText } from './ruleset.ts';
+import { readQueues, shapedDevices } from './shaping.ts';
 
 export interface DataplanePortOptions {
   driver: DriverName;
@@ -36,6 +39,7 @@ export function createDataplanePort(options: DataplanePortOptions): DataplanePor
 class KernelDataplane implements DataplanePort {
   readonly #machine: Machine;
   readonly #driver: TunnelDriver;
+  readonly #log: Log;
   readonly #management: readonly ManagementTraffic[];
   readonly #onInterfacesChanged: () => void;
   readonly #watch: KernelWatch;
@@ -46,10 +50,15 @@ class KernelDataplane implements DataplanePort {
   /** Lanes by mark as they were last switched, newer than what the applies that are not done yet were given. */
   readonly #switched = new Map<number, { lane: LaneWanted; number: number }>();
   #switches = 0;
+  /** Queues of an earlier life or config: looked for until an apply took them away. */
+  #mayHaveQueues = true;
+  #queueProblem = '';
+  #config: NodeConfig | null = null;
 
   constructor(options: DataplanePortOptions) {
     this.#machine = options.machine ?? localMachine;
     this.#driver = driverOf(options.driver);
+    this.#log = options.log;
     this.#management = options.management ?? [];
     this.#onInterfacesChanged = options.onInterfacesChanged ?? (() => undefined);
     this.#watch = new KernelWatch(this.#machine, options.clock ?? systemClock, options.log, () => {
@@ -75,8 +84,9 @@ class KernelDataplane implements DataplanePort {
   }
 
   async counters(): Promise<DataplaneCounters> {
-    const [counters, traffic] = await Promise.all([readCounters(this.#machine), readTraffic(this.#machine)]);
+    const [counters, traffic, shaped] = await Promise.all([readCounters(this.#machine), readTraffic(this.#machine), this.#shapedCounters()]);
     return {
+      shaped,
       offered: counters.flatMap(({ name, packets, bytes }) => {
         const pair = readOfferedCounter(name);
         return pair ? [{ ...pair, bytes, packets }] : [];
@@ -85,6 +95,13 @@ class KernelDataplane implements DataplanePort {
       links: traffic.filter(({ name }) => !isTunnelName(name)).map(({ name, rxBytes, txBytes }) => ({ interface: name, rxBytes, txBytes })),
       leakPackets: counters.find(({ name }) => name === LEAK_COUNTER)?.packets ?? 0,
     };
+  }
+
+  async #shapedCounters(): Promise<DataplaneCounters['shaped']> {
+    if (!this.#config?.shaping) return [];
+    const place = this.#driver.shaperPlace;
+    const devices = [...new Set(this.#config.uplinks.map((uplink) => place(uplink.interface).device))];
+    return readQueues(this.#config, place, (await Promise.all(devices.map((device) => readDrops(this.#machine, device)))).flat());
   }
 
   async tunnelCounters(): Promise<DataplaneCounters['tunnels']> {
@@ -102,22 +119,25 @@ class KernelDataplane implements DataplanePort {
 
   async clear(): Promise<void> {
     await this.#inTurn(async () => {
-      const observed = await observe(this.#machine, [], false);
-      await execute(clearChanges(observed, this.#lanInterface), this.#machine);
+      const observed = await observe(this.#machine, { sysctls: [], withIpTable: false, shapedDevices: [] });
+      await execute(clearChanges(observed, this.#lanInterface, this.#driver), this.#machine);
       this.#installed = null;
     });
   }
 
   async #applyNow(wanted: DataplaneWanted): Promise<string[]> {
     this.#lanInterface = wanted.config.lan.interface;
+    if (this.#config?.shaping) this.#mayHaveQueues = true;
     const ruleset = buildRuleset(wanted, this.#management, this.#driver);
     const hasIpTable = ruleset.ipChains.length > 0;
-    const observed = await observe(this.#machine, sysctlNames(wanted, this.#driver), hasIpTable);
-    const { phases, waiting } = planChanges({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) }, observed, this.#installed, this.#management, this.#driver);
+    const observed = await observe(this.#machine, { sysctls: sysctlNames(wanted, this.#driver), withIpTable: hasIpTable, shapedDevices: wanted.config.shaping || this.#mayHaveQueues ? shapedDevices(wanted, this.#driver.shaperPlace) : null });
+    const { phases, queues, waiting } = planChanges({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) }, observed, this.#installed, this.#management, this.#driver);
     const rulesetIsNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'nft'));
     if (rulesetIsNew) this.#installed = null;
     const interfacesAreNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'ip' && /^link (?:add|del) /.test(command.line)));
     const said = await execute(phases, this.#machine);
+    said.push(...(await this.#setQueues(queues)));
+    this.#config = wanted.config;
     if (interfacesAreNew) this.#onInterfacesChanged();
     if (rulesetIsNew) {
       const listed = await readRuleset(this.#machine, hasIpTable);
@@ -125,6 +145,19 @@ class KernelDataplane implements DataplanePort {
       this.#installed = listed ? { text, digest: listed.digest } : null;
     }
     return waiting.length > 0 ? [...said, `waiting for ${this.#driver.device}: ${waiting.join(', ')}`] : said;
+  }
+
+  async #setQueues(queues: readonly Change[]): Promise<string[]> {
+    try {
+      const said = await execute([[...queues]], this.#machine);
+      this.#mayHaveQueues = false;
+      return said;
+    } catch (cause) {
+      const problem = messageOf(cause);
+      if (problem !== this.#queueProblem) this.#log.warn({ error: problem }, 'class queues could not be set; packets go unqueued');
+      this.#queueProblem = problem;
+      return [`waiting for class queues: ${problem}`];
+    }
   }
 
   /** A lane of an apply that was called before the lane was switched. */

@@ -4,6 +4,7 @@ import type { DataplaneWanted } from '../ports.ts';
 import { copyingRules } from './copies.ts';
 import { driverOf, type TunnelDriver } from './driver.ts';
 import { markText, NFT_TABLE, offeredCounter } from './names.ts';
+import { shapingChain } from './shaping.ts';
 import { type Chain, hook, ipv4, matchText, quote, setOf, unique } from './rule-words.ts';
 
 /** Packets to protected destinations that were about to leave in clear text. */
@@ -38,7 +39,7 @@ export const NO_TABLES = `delete table inet ${NFT_TABLE}\ntable ip ${NFT_TABLE} 
  * - `clamp`: TCP segments that fit into the tunnel
  * - `input`: overlay addresses hear what came out of ESP and nothing else
  * - `leaving`: through an uplink goes what the gateway itself sends as IKE, ESP, pings or management, and nothing else
- * - for classes that are sent twice: see `copyingRules`
+ * - for classes that are sent twice: see `copyingRules`; for queues by class: `shapingChain`
  */
 export function buildRuleset(wanted: DataplaneWanted, management: readonly ManagementTraffic[] = [], driver: TunnelDriver = driverOf('libipsec')): Ruleset {
   const { config } = wanted;
@@ -60,6 +61,7 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
       { name: 'forward', lines: [hook('forward', 0, 'drop'), ...(uplinks ? forwardedLeakLines(uplinks, wanted) : []), ...forwardLines(config.lan.interface)] },
       { name: 'clamp', lines: [hook('forward', -150), 'oifname "t-*" tcp flags syn tcp option maxseg size set rt mtu'] },
       { name: 'input', lines: [hook('input', 0), ...driver.inputLines(wanted)] },
+      ...shapingChain(wanted),
       { name: 'leaving', lines: [hook('postrouting', 300), ...(uplinks ? [`oifname ${uplinks} goto uplink_out`] : [])] },
     ],
     ipChains: copying.sending,
@@ -106,10 +108,11 @@ function steeringChains(site: SiteId, wanted: DataplaneWanted): Ruleset['chains'
       if (condition === '') isOpen = false; // everything has a class now; rules after it would never be met
     }
   }
-  const perClass = classes.map(({ id }) => ({
+  const perClass = classes.map(({ id, dscp }) => ({
     name: `c_${site}__${id}`,
     lines: [
       `iifname ${quote(lan.interface)} counter name ${quote(offeredCounter(site, id))}`,
+      ...(dscp === undefined ? [] : [`iifname ${quote(lan.interface)} ip dscp set ${dscp}`]),
       ...laneLines(wanted.steering.find((steering) => steering.to === site && steering.classId === id)?.lanes ?? [], hash32(`lanes/${node}`)),
     ],
   }));

@@ -16,6 +16,8 @@ export const xfrmDriver: TunnelDriver = {
   device: null,
   linkChanges,
   nextHop: ({ tunnel }) => ({ interface: tunnel, address: null }),
+  // an encrypted packet keeps the priority of what is in it
+  shaperPlace: (uplinkInterface) => ({ device: uplinkInterface, overheadBytes: 0 }),
   inputLines,
   // a packet that the device has taken passes once more, towards the uplink, just before it is encrypted
   outputLines: ['rt ipsec exists accept'],

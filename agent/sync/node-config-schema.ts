@@ -15,6 +15,7 @@ const tunnel: Schema = { type: 'string', maxLength: 10, pattern: '^t-[0-9a-f]{8}
 const path: Schema = { type: 'string', maxLength: 170, pattern: `^${NAME}/${NAME}~${NAME}/${NAME}$` };
 const port = integer(0, 65_535);
 const DAY_MS = 86_400_000;
+const rateKbps = integer(1, 1_000_000_000);
 
 const cryptoSuite = object({
   encryption: choice('aes128gcm16', 'aes256gcm16', 'chacha20poly1305', 'aes128cbc', 'aes256cbc', '3des', 'null'),
@@ -41,6 +42,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
       priority: integer(0, 1_000_000),
       duplicate: { const: true },
       sla: object({ latencyMaxMs: { type: 'number', exclusiveMinimum: 0, maximum: DAY_MS }, lossMaxRatio: { type: 'number', minimum: 0, maximum: 1 } }),
+      dscp: integer(0, 63),
       match: list(
         object({
           protocol: choice('tcp', 'udp', 'icmp', 'any'),
@@ -49,9 +51,10 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
         }),
         200,
       ),
-    }, ['duplicate', 'sla']),
+    }, ['duplicate', 'sla', 'dscp']),
     64,
   ),
+  shaping: list(object({ uplink: name, rateKbps, classes: list(object({ id: name, rateKbps, priority: integer(0, 7) }), 64) }), 64),
   sites: list(object({ id: name, prefixes }), 5000),
   tunnels: list(
     object({
@@ -78,7 +81,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
     50_000,
   ),
   allow: list(object({ from: prefixes, to: prefixes }), 50_000),
-}, ['countConnections']);
+}, ['countConnections', 'shaping']);
 
 let validate: ValidateFunction<NodeConfig> | null = null;
 
@@ -106,6 +109,11 @@ function faultOf(config: NodeConfig): string | null {
     const stranger = lanes.flatMap(({ tunnels, copies = [] }) => [...tunnels, ...copies]).find((id) => !known.has(id));
     if (stranger !== undefined) return `/steering towards ${to} names the unknown tunnel ${stranger}`;
   }
+  const unshaped = (config.shaping ?? []).flatMap(({ uplink, classes: shares }) => [
+    ...(config.uplinks.some(({ name: known }) => known === uplink) ? [] : [`the unknown uplink ${uplink}`]),
+    ...shares.filter(({ id }) => !classes.has(id)).map(({ id }) => `the unknown class ${id}`),
+  ]);
+  if (unshaped[0] !== undefined) return `/shaping names ${unshaped[0]}`;
   const range = config.classes.flatMap(({ match }) => match.flatMap(({ ports }) => ports)).find(({ from, to }) => from > to);
   return range ? `/classes has the port range ${range.from}-${range.to}` : null;
 }

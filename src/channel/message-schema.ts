@@ -44,6 +44,7 @@ const SCHEMA = oneOf('type', {
     status: object({ node: name, generation: count, commit, drift: { type: 'array', maxItems: 1000, items: { type: 'string', maxLength: 1000 } } }),
     tunnels: { type: 'array', maxItems: 10_000, items: object({ tunnel, ikeState: stateText, childState: stateText, pathState }) },
     leakPackets: count,
+    shaped: { type: 'array', maxItems: 4096, items: object({ uplink: name, classId: name, droppedPackets: count }) },
     repairs: count,
     configSignedAt: { anyOf: [figure, { type: 'null' }] },
     alarms: { type: 'array', maxItems: ALARMS_MAX, items: { type: 'string', maxLength: 300 } },

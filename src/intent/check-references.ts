@@ -1,5 +1,6 @@
 import { sortedBy, type Finding } from '../base/index.ts';
 import { matchesName } from '../model/index.ts';
+import { checkClasses } from './check-classes.ts';
 import { finding, locationOf, shown } from './check-schema.ts';
 import { ipv4Range, overlappingPairs, rangeContains, type Ipv4Range } from './ipv4.ts';
 import { suggestion } from './nearest.ts';
@@ -18,6 +19,7 @@ export function checkReferences(outline: Outline): { errors: Finding[]; warnings
     ...checkLanAddresses(outline),
     ...checkConnections(outline),
     ...checkOverrides(outline),
+    ...checkClasses(outline),
   ];
   return { errors, warnings: checkDoubts(outline) };
 }

@@ -12,6 +12,7 @@ export interface MeshDocument {
   forecast: { slot: string; slotsPerDay: number; horizonSlots: number; provision: ForecastSettings['provision'] };
   probe: { interval: string; downAfter: number; holdDown: string; holdDownMax: string };
   telemetry: { sampleInterval: string; connections: boolean };
+  shaping: boolean;
   autoApply: { tunnelsMax: number; sitesMax: number; trafficShareMax: string; changesPerHourMax: number };
   vetoFor: string;
 }
@@ -51,6 +52,8 @@ export interface TrafficClassDocument {
   match: { protocol: TrafficMatch['protocol']; ports: (number | string)[]; dscp: number[] }[];
   sla: { latencyMax: string; lossMax: string; jitterMax: string };
   protection: TrafficClass['protection'];
+  share: string;
+  dscp: 'keep' | number;
 }
 
 export interface ConnectionDocument {

@@ -53,6 +53,7 @@ function meshOf(raw: MeshDocument): Mesh {
     forecast: { slotMs: ms(raw.forecast.slot), slotsPerDay: raw.forecast.slotsPerDay, horizonSlots: raw.forecast.horizonSlots, provision: raw.forecast.provision },
     probe: { intervalMs: ms(raw.probe.interval), downAfter: raw.probe.downAfter, holdDownMs: ms(raw.probe.holdDown), holdDownMaxMs: Math.max(ms(raw.probe.holdDown), ms(raw.probe.holdDownMax)) },
     telemetry: { sampleIntervalMs: ms(raw.telemetry.sampleInterval), connections: raw.telemetry.connections },
+    shaping: raw.shaping,
     autoApply: {
       tunnelsMax: raw.autoApply.tunnelsMax,
       sitesMax: raw.autoApply.sitesMax,
@@ -111,7 +112,7 @@ function trafficClassOf(raw: TrafficClassDocument): TrafficClass {
     dscp: [...one.dscp].sort((left, right) => left - right),
   }));
   const sla = { latencyMaxMs: ms(raw.sla.latencyMax), lossMaxRatio: ratio(raw.sla.lossMax), jitterMaxMs: ms(raw.sla.jitterMax) };
-  return { id: classId(raw.name), priority: raw.priority, match, sla, protection: raw.protection };
+  return { id: classId(raw.name), priority: raw.priority, match, sla, protection: raw.protection, shareRatio: ratio(raw.share), dscp: raw.dscp === 'keep' ? null : raw.dscp };
 }
 
 function connectionOf(raw: ConnectionDocument): Connection {

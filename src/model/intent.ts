@@ -22,6 +22,8 @@ export interface Mesh {
   probe: ProbeSettings;
   /** `connections`: how many each gateway tracks may be counted; never whose. */
   telemetry: { sampleIntervalMs: number; connections: boolean };
+  /** Whether gateways queue what they send by class, within what each uplink can send. */
+  shaping: boolean;
   /** Small changes applied without a person per hour, whatever the forecast says; the policy reads it. */
   autoApply: { tunnelsMax: number; sitesMax: number; trafficShareMax: number; changesPerHourMax: number };
   /** How long a revert vetoes the reverted change, ms. */
@@ -97,6 +99,10 @@ export interface TrafficClass {
   sla: { latencyMaxMs: number; lossMaxRatio: number; jitterMaxMs: number };
   /** `backup`: a disjoint second path stands by; `duplicate`: every packet is sent over two disjoint paths, and the far gateway passes on the first of each; `none`. */
   protection: 'none' | 'backup' | 'duplicate';
+  /** Of every uplink's rate, 0…1: what the class gets even when more urgent ones want it all. Only with shaping. */
+  shareRatio: number;
+  /** Code point its packets leave with, 0…63; null keeps the host's. */
+  dscp: number | null;
 }
 
 /** Traffic matches when all given parts match; an empty match is everything. Classes are tried in order of priority. */

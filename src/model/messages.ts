@@ -1,4 +1,4 @@
-import type { NodeId, TunnelId } from './ids.ts';
+import type { ClassId, NodeId, TunnelId } from './ids.ts';
 import type { SignedConfig } from './node-config.ts';
 import type { NodeStatus, PathState, Sample } from './telemetry.ts';
 
@@ -28,6 +28,8 @@ export interface StatusMessage {
   tunnels: TunnelStatus[];
   /** Packets that the anti-leak chain stopped; must stay 0. */
   leakPackets: number;
+  /** What class queues dropped since they were made: demand that hosts offered and nobody received. [] without shaping. */
+  shaped: { uplink: string; classId: ClassId; droppedPackets: number }[];
   /** How often somebody else's changes had to be set right since the agent began. */
   repairs: number;
   /** When what the node runs was signed, epoch ms; null when it runs nothing. */

@@ -21,6 +21,8 @@ export interface NodeConfig {
   countConnections?: boolean;
   /** In order of priority: the first class that matches a packet is its class. */
   classes: NodeClass[];
+  /** How uplinks are divided between classes; absent: whoever comes first goes first. */
+  shaping?: NodeShaping[];
   /** All sites of the mesh, for counting per pair. */
   sites: { id: SiteId; prefixes: string[] }[];
   tunnels: NodeTunnel[];
@@ -38,6 +40,17 @@ export interface NodeClass {
   sla?: { latencyMaxMs: number; lossMaxRatio: number };
   /** Other gateways send each of its packets twice: the first to come is passed on. */
   duplicate?: true;
+  /** Code point its packets leave with; absent: the host's. */
+  dscp?: number;
+}
+
+/** One uplink's queues. */
+export interface NodeShaping {
+  /** Name of the uplink. */
+  uplink: string;
+  rateKbps: number;
+  /** What each class is sure of, in order of priority; what is left goes to the lowest `priority` that wants it. Rates sum to `rateKbps` at most. */
+  classes: { id: ClassId; rateKbps: number; priority: number }[];
 }
 
 export interface NodeTunnel {

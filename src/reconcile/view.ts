@@ -17,6 +17,7 @@ import {
   type PathState,
   type Plan,
   type PlanReport,
+  type StatusMessage,
   type TunnelId,
   type Verdict,
   type Veto,
@@ -54,6 +55,8 @@ export interface EngineView {
 
 export type NodeView = NodeStatus & {
   leakPackets: number;
+  /** What class queues dropped since they were made, by uplink. */
+  shaped: StatusMessage['shaped'];
   repairs: number;
   isBehind: boolean;
   /** When what the node runs was signed; null when it runs nothing or never said. */
@@ -236,7 +239,7 @@ function nodeViews({ deps, state }: CycleContext): NodeView[] {
   return ids.map((id) => {
     const node: NodeStatus = known.get(id) ?? { node: id, connected: false, lastSeenAt: null, generation: 0, commit: null, drift: [] };
     const status = statuses.get(id);
-    return { ...node, leakPackets: status?.leakPackets ?? 0, repairs: status?.repairs ?? 0, configSignedAt: status?.configSignedAt ?? null, alarms: [...(status?.alarms ?? [])], host: hosts.get(id) ?? null, uplinks: uplinkViews(id, state, used), isBehind: state.live !== null && node.generation < state.live.generation };
+    return { ...node, leakPackets: status?.leakPackets ?? 0, shaped: [...(status?.shaped ?? [])], repairs: status?.repairs ?? 0, configSignedAt: status?.configSignedAt ?? null, alarms: [...(status?.alarms ?? [])], host: hosts.get(id) ?? null, uplinks: uplinkViews(id, state, used), isBehind: state.live !== null && node.generation < state.live.generation };
   });
 }
 

@@ -15,6 +15,7 @@ import {
   type Tunnel,
 } from '../model/index.ts';
 import { assignMarks, lanesOf, markedLanes } from './lanes.ts';
+import { shapingOf } from './shaping.ts';
 import { relayedWays, type RelayedWay } from './relays.ts';
 
 /**
@@ -55,6 +56,8 @@ function indexPlan(intent: Intent, plan: Plan): PlanIndex {
 
 function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode, isServing: boolean): NodeConfig {
   const { mesh } = intent;
+  const classes = [...intent.classes].sort((left, right) => left.priority - right.priority || compareText(left.id, right.id));
+  const shaping = shapingOf(mesh, { ...node, uplinks: sortedBy(node.uplinks, (uplink) => uplink.name) }, classes);
   return {
     schema: 'foremesh/node-config/v1',
     node: node.id,
@@ -66,9 +69,15 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
     probe: { ...mesh.probe },
     sampleIntervalMs: mesh.telemetry.sampleIntervalMs,
     ...(mesh.telemetry.connections ? { countConnections: true } : {}),
-    classes: [...intent.classes]
-      .sort((left, right) => left.priority - right.priority || compareText(left.id, right.id))
-      .map(({ id, priority, match, protection, sla: { latencyMaxMs, lossMaxRatio } }) => ({ id, priority, match, sla: { latencyMaxMs, lossMaxRatio }, ...(protection === 'duplicate' ? { duplicate: true as const } : {}) })),
+    classes: classes.map(({ id, priority, match, protection, dscp, sla: { latencyMaxMs, lossMaxRatio } }) => ({
+      id,
+      priority,
+      match,
+      sla: { latencyMaxMs, lossMaxRatio },
+      ...(protection === 'duplicate' ? { duplicate: true as const } : {}),
+      ...(dscp === null ? {} : { dscp }),
+    })),
+    ...(shaping ? { shaping } : {}),
     sites: index.sites.map(({ id }) => ({ id, prefixes: index.prefixes.get(id)! })),
     tunnels: isServing ? renderTunnels(index, node) : [],
     steering: isServing ? renderSteering(index, site.id) : [],

@@ -42,6 +42,7 @@ describe('the example mesh', () => {
       forecast: { slotMs: 900_000, slotsPerDay: 96, horizonSlots: 4, provision: 'p95' },
       probe: { intervalMs: 50, downAfter: 4, holdDownMs: 60_000, holdDownMaxMs: 600_000 },
       telemetry: { sampleIntervalMs: 10_000, connections: false },
+      shaping: false,
       autoApply: { tunnelsMax: 4, sitesMax: 3, trafficShareMax: 0.5, changesPerHourMax: 20 },
       vetoMs: 86_400_000,
     });

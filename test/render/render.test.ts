@@ -83,6 +83,41 @@ describe('renderNodes', () => {
   });
 });
 
+describe('queues by class', () => {
+  const render = (shares: number[], shaping = true): NodeConfig => {
+    const { intent, plan: planned } = limit;
+    const classes = intent.classes.map((each, index) => ({ ...each, shareRatio: shares[index]!, dscp: index === 0 ? 46 : null }));
+    return renderNodes({ ...intent, classes, mesh: { ...intent.mesh, shaping } }, planned).find(({ node }) => node === 'hamburg-gw1')!;
+  };
+
+  it('give each class its share of 95 % of every uplink, and one without a share a hundredth', () => {
+    const config = render([0.3, 0.2, 0]);
+    expect(config.shaping!.map(({ uplink }) => uplink)).toEqual(config.uplinks.map(({ name }) => name));
+    const [dsl] = config.shaping!;
+    const up = limit.intent.sites.flatMap((site) => site.nodes).find(({ id }) => id === 'hamburg-gw1')!.uplinks.find(({ name }) => name === dsl!.uplink)!.upMbps;
+    expect(dsl).toEqual({
+      uplink: 'dsl',
+      rateKbps: up * 950,
+      classes: [
+        { id: 'voice', rateKbps: up * 285, priority: 0 },
+        { id: 'business', rateKbps: up * 190, priority: 1 },
+        { id: 'bulk', rateKbps: up * 9.5, priority: 2 },
+      ],
+    });
+    expect(config.classes.map(({ dscp }) => dscp)).toEqual([46, undefined, undefined]);
+  });
+
+  it('guarantee no more than there is, whatever the shares', () => {
+    for (const shares of [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 0], [0.4, 0.3, 0.3]]) {
+      for (const { rateKbps, classes } of render(shares).shaping!) expect(classes.reduce((sum, each) => sum + each.rateKbps, 0)).toBeLessThanOrEqual(rateKbps);
+    }
+  });
+
+  it('are absent without shaping', () => {
+    expect(render([0.3, 0.2, 0], false)).not.toHaveProperty('shaping');
+  });
+});
+
 describe('relayed packets', () => {
   it('reach their site from every gateway, whatever single tunnel is down, and never go in circles', () => {
     fc.assert(

@@ -201,7 +201,7 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
         },
         noteSwitched: () => undefined,
         async counters() {
-          return { offered: own.offered, tunnels: [...own.rxPackets].map(([tunnel, rxPackets]) => ({ tunnel, rxPackets, rxBytes: rxPackets * 100, txBytes: 0, txPackets: 0 })), links: own.links, leakPackets: 0 };
+          return { offered: own.offered, tunnels: [...own.rxPackets].map(([tunnel, rxPackets]) => ({ tunnel, rxPackets, rxBytes: rxPackets * 100, txBytes: 0, txPackets: 0 })), links: own.links, shaped: [], leakPackets: 0 };
         },
         async tunnelCounters() {
           return [...own.interfaces].map((tunnel) => ({ tunnel, rxPackets: own.rxPackets.get(tunnel) ?? 0, rxBytes: (own.rxPackets.get(tunnel) ?? 0) * 100, txBytes: 0, txPackets: 0 }));

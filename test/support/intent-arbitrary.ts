@@ -109,6 +109,7 @@ export const intentArbitrary: fc.Arbitrary<Intent> = fc
       probe: { intervalMs: 50, downAfter: 4, holdDownMs: 60_000, holdDownMaxMs: 600_000 },
       telemetry: { sampleIntervalMs: 10_000, connections: false },
       autoApply: { tunnelsMax: 4, sitesMax: 3, trafficShareMax: 0.5, changesPerHourMax: 20 },
+      shaping: false,
       vetoMs: 86_400_000,
     },
     sites: sites.map(siteOf),
@@ -118,9 +119,9 @@ export const intentArbitrary: fc.Arbitrary<Intent> = fc
   }));
 
 export const CLASSES: TrafficClass[] = [
-  { id: classId('voice'), priority: 0, match: [{ protocol: 'udp', ports: [{ from: 5000, to: 5099 }], dscp: [] }], sla: { latencyMaxMs: 60, lossMaxRatio: 0.01, jitterMaxMs: 30 }, protection: 'backup' },
-  { id: classId('business'), priority: 1, match: [{ protocol: 'tcp', ports: [], dscp: [] }], sla: { latencyMaxMs: 150, lossMaxRatio: 0.02, jitterMaxMs: 100 }, protection: 'backup' },
-  { id: classId('bulk'), priority: 2, match: [], sla: { latencyMaxMs: 1000, lossMaxRatio: 0.05, jitterMaxMs: 1000 }, protection: 'none' },
+  { id: classId('voice'), priority: 0, match: [{ protocol: 'udp', ports: [{ from: 5000, to: 5099 }], dscp: [] }], sla: { latencyMaxMs: 60, lossMaxRatio: 0.01, jitterMaxMs: 30 }, protection: 'backup', shareRatio: 0, dscp: null },
+  { id: classId('business'), priority: 1, match: [{ protocol: 'tcp', ports: [], dscp: [] }], sla: { latencyMaxMs: 150, lossMaxRatio: 0.02, jitterMaxMs: 100 }, protection: 'backup', shareRatio: 0, dscp: null },
+  { id: classId('bulk'), priority: 2, match: [], sla: { latencyMaxMs: 1000, lossMaxRatio: 0.05, jitterMaxMs: 1000 }, protection: 'none', shareRatio: 0, dscp: null },
 ];
 
 /** Inputs for an intent: a forecast, some observed past and path qualities, no previous plan. */

@@ -41,6 +41,7 @@ function intentOf(sites: readonly SiteSketch[]): Intent {
       probe: { intervalMs: 50, downAfter: 3, holdDownMs: 700, holdDownMaxMs: 700 },
       telemetry: { sampleIntervalMs: 1000, connections: false },
       autoApply: { tunnelsMax: 4, sitesMax: 3, trafficShareMax: 0.3, changesPerHourMax: 60 },
+      shaping: false,
       vetoMs: 86_400_000,
     },
     sites: sites.map((site, index) => ({
@@ -53,7 +54,7 @@ function intentOf(sites: readonly SiteSketch[]): Intent {
       nodes: site.gateways.map((uplinks, gateway) => nodeOf(site.name, index + 1, gateway + 1, uplinks)),
     })),
     classes: [
-      { id: classId('default'), priority: 9, match: [{ protocol: 'any', ports: [], dscp: [] }], sla: { latencyMaxMs: 500, lossMaxRatio: 0.05, jitterMaxMs: 100 }, protection: 'backup' },
+      { id: classId('default'), priority: 9, match: [{ protocol: 'any', ports: [], dscp: [] }], sla: { latencyMaxMs: 500, lossMaxRatio: 0.05, jitterMaxMs: 100 }, protection: 'backup', shareRatio: 0, dscp: null },
     ],
     connections: [
       { name: 'all', between: ['*', '*'], mode: 'auto', minMbps: 0, maxMbps: 0, relays: 'allow', securityProfile: 'strong', backup: 'class', avoid: { regions: [], providers: [], uplinks: [] }, classes: [] },

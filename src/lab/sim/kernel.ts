@@ -152,7 +152,7 @@ export class SimKernel {
     return {
       apply: async (wanted) => this.#apply(wanted),
       noteSwitched: () => undefined, // an apply here takes no time
-      counters: async () => ({ offered: [...this.#offered.values()].map((count) => ({ ...count })), tunnels: tunnels(), links: [], leakPackets: 0 }),
+      counters: async () => ({ offered: [...this.#offered.values()].map((count) => ({ ...count })), tunnels: tunnels(), links: [], shaped: [], leakPackets: 0 }),
       tunnelCounters: async () => tunnels(),
       onChange: (listener) => {
         this.#listeners.add(listener);

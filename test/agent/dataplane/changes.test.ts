@@ -14,6 +14,7 @@ function lines(phases: Phases): string[] {
 function text(command: Command): string {
   if (command.do === 'ip') return command.line;
   if (command.do === 'sysctl') return `${command.name}=${command.value}`;
+  if (command.do === 'tc') return `tc ${command.line}`;
   return command.do === 'nft' ? 'nft' : `announce ${command.interface} ${command.mac}`;
 }
 
@@ -66,7 +67,7 @@ describe('the commands for a node', () => {
 
   it('are none when everything is as wanted', () => {
     const { kernel, installed } = applied(WANTED, bareMachine(), null);
-    expect(planChanges(WANTED, kernel, installed)).toEqual({ phases: [[], [], [], [], [], [], []], waiting: [] });
+    expect(planChanges(WANTED, kernel, installed)).toEqual({ phases: [[], [], [], [], [], [], []], queues: [], waiting: [] });
   });
 
   const is = applied(WANTED, bareMachine(), null);

@@ -74,6 +74,7 @@ export function bareMachine(espIsThere = true): Observed {
     neighbours: [],
     rules: [],
     routes: [{ table: 'main', prefix: '0.0.0.0/0', via: { address: '100.64.1.254', interface: 'isp1' }, metric: 101 }],
+    shaping: { qdiscs: [], classes: [] },
     ruleset: null,
   };
 }
@@ -86,6 +87,7 @@ export function kernelAfter(kernel: Observed, command: Command): Observed {
   if (command.do === 'sysctl') return { ...kernel, sysctls: new Map([...kernel.sysctls, [command.name, command.value]]) };
   if (command.do === 'nft') return { ...kernel, ruleset: rulesetAfter(command.text) };
   if (command.do === 'announce') return kernel;
+  if (command.do === 'tc') return { ...kernel, shaping: afterTc(kernel.shaping!, command.line, command.otherwise) };
   return afterIp(kernel, command.line);
 }
 
@@ -168,5 +170,32 @@ function afterIp(kernel: Observed, line: string): Observed {
       return { ...kernel, neighbours: [...kernel.neighbours.filter((one) => one.address !== name || one.interface !== after('dev')), { interface: after('dev'), address: name, mac: after('lladdr') }] };
     default:
       throw new Error(`not a command of ours: ${line}`);
+  }
+}
+
+/** A kernel without fq_codel. */
+function afterTc(shaping: NonNullable<Observed['shaping']>, line: string, otherwise: string | null): NonNullable<Observed['shaping']> {
+  if (line.includes('fq_codel')) return afterTc(shaping, otherwise!, null);
+  const words = line.split(' ');
+  const after = (word: string): string => (words.includes(word) ? words[words.indexOf(word) + 1]! : '');
+  const device = after('dev');
+  const others = { qdiscs: shaping.qdiscs.filter((one) => one.device !== device), classes: shaping.classes.filter((one) => one.device !== device) };
+  switch (`${words[0]} ${words[1]}`) {
+    case 'qdisc replace': {
+      const parent = words.includes('root') ? null : after('parent');
+      if (parent === null) return { ...others, qdiscs: [...others.qdiscs, { device, kind: 'htb', handle: after('handle'), parent, limit: null }] };
+      const rest = shaping.qdiscs.filter((one) => one.device !== device || one.parent !== parent);
+      return { ...shaping, qdiscs: [...rest, { device, kind: 'bfifo', handle: '8001:', parent, limit: Number(after('limit')) }] };
+    }
+    case 'qdisc del':
+      return others;
+    case 'class replace': {
+      const made = { device, id: after('classid'), rate: after('rate'), ceiling: after('ceil'), priority: Number(after('prio') || 0), overheadBytes: Number(after('overhead')) };
+      return { ...shaping, classes: [...shaping.classes.filter((one) => one.device !== device || one.id !== made.id), made] };
+    }
+    case 'class del':
+      return { qdiscs: shaping.qdiscs.filter((one) => one.parent !== after('classid')), classes: shaping.classes.filter((one) => one.id !== after('classid')) };
+    default:
+      throw new Error(`not a command of ours: tc ${line}`);
   }
 }

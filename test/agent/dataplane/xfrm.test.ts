@@ -43,7 +43,7 @@ describe('a node with XFRM interfaces', () => {
 
   it('needs no device of the daemon, and has nothing to do the second time', () => {
     const { kernel, nft } = madeMachine();
-    expect(planChanges(WANTED, kernel, installedBy(nft), [], xfrm)).toEqual({ phases: [[], [], [], [], [], [], []], waiting: [] });
+    expect(planChanges(WANTED, kernel, installedBy(nft), [], xfrm)).toEqual({ phases: [[], [], [], [], [], [], []], queues: [], waiting: [] });
   });
 
   it.each<[string, (kernel: Observed) => Observed, string[]]>([

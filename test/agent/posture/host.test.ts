@@ -31,7 +31,7 @@ describe('the load of a gateway', () => {
 describe('a sample of it', () => {
   const config = configOf(berlin, [t1], [[t1]]);
   const host = { cpuBusyMs: 1_000, cpuTotalMs: 20_000, load: 1, memoryUsedBytes: 5, memoryTotalBytes: 10, agent: { pid: 1, cpuMs: 500, rssBytes: 70 }, daemon: { pid: 2, cpuMs: 100, rssBytes: 20 }, connections: null };
-  const counters = (bytes: number) => ({ offered: [], tunnels: [], links: [{ interface: 'isp1', rxBytes: bytes, txBytes: 2 * bytes }, { interface: 'lo', rxBytes: 9, txBytes: 9 }], leakPackets: 0 });
+  const counters = (bytes: number) => ({ offered: [], tunnels: [], links: [{ interface: 'isp1', rxBytes: bytes, txBytes: 2 * bytes }, { interface: 'lo', rxBytes: 9, txBytes: 9 }], shaped: [], leakPackets: 0 });
   const samples = (before: CounterReading, now: CounterReading) => samplesOf(before, now, { config, paths: new Map(), probedMs: 10_000, isActive: () => false }).filter(({ kind }) => kind === 'uplink' || kind === 'host');
 
   it('gives shares of the window, and bytes of the uplinks that the config names', () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEDUPLICATED_COUNTER } from '../../../agent/dataplane/index.ts';
 import type { DataplaneWanted, LaneWanted } from '../../../agent/ports.ts';
-import { establish, type Gateway, inside, MARK1, MARK2, type Pair, ping, sendDatagrams, sentPerTunnel, startPair, switchLanes, T1, T2, underlayAt, wantedOf } from './support.ts';
+import { connectionOf, establish, type Gateway, inside, MARK1, MARK2, type Pair, ping, sendDatagrams, sentPerTunnel, startPair, switchLanes, T1, T2, underlayAt, until, wantedOf } from './support.ts';
 
 /** What the rules for classes do to packets between two gateways with real daemons. The steps build on each other. */
 describe('classes between two gateways', () => {
@@ -89,7 +89,48 @@ describe('classes between two gateways', () => {
     expect(await inside(pair.a.namespace, 'nft', 'list', 'tables', 'ip')).toBe('');
     expect(await pair.a.dataplane.apply(wantedOf('a'))).toEqual([]);
   });
+
+  it('a full uplink delays and drops the least urgent class, and nothing of the most urgent; probes go past the queues', async () => {
+    const wanted = oneUplink(pair.a);
+    expect(await pair.a.dataplane.apply(wanted)).toContain('queues of ipsec0 set');
+    expect(await pair.a.dataplane.apply(wanted)).toEqual([]);
+    await inside(pair.b.hostNamespace, 'nft', 'add rule inet watch arrive udp dport 9000 counter name bulk; add rule inet watch arrive udp dport 5008 ip dscp 34 counter name rewritten');
+    const before = await arrived(pair.b);
+    const [, , overlays] = await Promise.all([
+      sendEqualDatagrams(pair.a, '10.92.0.10', 9000, 1000, 1000), // 8 Mbit/s through 2
+      sendEqualDatagrams(pair.a, '10.92.0.10', 5008, 300, 100),
+      inside(pair.a.namespace, 'ping', '-q', '-c', '50', '-i', '0.02', '-W', '1', '-I', connectionOf('a', 1).localOverlay, connectionOf('a', 1).remoteOverlay),
+    ]);
+    expect(overlays).toContain('50 received');
+    const counters = await countersOf(pair.b.hostNamespace, 'watch');
+    expect((await arrived(pair.b)).datagrams - before.datagrams).toBe(300);
+    expect(counters.get('rewritten')).toBe(300);
+    const { shaped } = await pair.a.dataplane.counters();
+    const dropped = new Map(shaped.map(({ classId, droppedPackets }) => [classId as string, droppedPackets]));
+    expect(dropped.get('voice')).toBe(0);
+    expect(dropped.get('bulk')).toBeGreaterThan(200);
+    const expected = 1000 - (dropped.get('bulk') ?? 0); // what was not dropped comes
+    await until(async () => (await countersOf(pair.b.hostNamespace, 'watch')).get('bulk') === expected, 3000);
+  });
+
+  it('other rates are set without making the queues anew, and none are left when they are not wanted', async () => {
+    const drops = async (): Promise<number> => (await pair.a.dataplane.counters()).shaped.reduce((sum, { droppedPackets }) => sum + droppedPackets, 0);
+    const before = await drops();
+    const faster = oneUplink(pair.a, 20_000);
+    expect(await pair.a.dataplane.apply(faster)).toEqual(['queues of ipsec0 set']);
+    expect(await pair.a.dataplane.apply(faster)).toEqual([]);
+    expect(await drops()).toBe(before);
+    await pair.a.dataplane.apply(wantedOf('a'));
+    expect(await inside(pair.a.namespace, 'tc', 'qdisc', 'show', 'dev', 'ipsec0')).not.toContain('htb');
+    expect((await pair.a.dataplane.counters()).shaped).toEqual([]);
+  });
 });
+
+/** Both classes through tunnel 1, with queues at its uplink. */
+function oneUplink(gateway: Gateway, rateKbps = 2000): DataplaneWanted {
+  const wanted = wantedOf(gateway.name, { shaping: { rateKbps, voiceDscp: 34 } });
+  return { ...wanted, lanes: wanted.lanes.map((lane) => ({ ...lane, active: T1 })) };
+}
 
 /** Voice through tunnel 2 and its copies through tunnel 1; bulk, when it is to be sent twice, the other way round. */
 function sentTwice(gateway: Gateway, duplicate: ('voice' | 'bulk')[] = ['voice']): DataplaneWanted {
@@ -105,7 +146,7 @@ function sentTwice(gateway: Gateway, duplicate: ('voice' | 'bulk')[] = ['voice']
 async function watchHost(gateway: Gateway): Promise<void> {
   const chain = 'add chain inet watch arrive { type filter hook input priority 0; }';
   const rules = ['add rule inet watch arrive udp dport 5000-5099 counter name datagrams', 'add rule inet watch arrive ip frag-off & 0x8000 != 0 counter name marked'];
-  await inside(gateway.hostNamespace, 'nft', ['add table inet watch', 'add counter inet watch datagrams', 'add counter inet watch marked', chain, ...rules].join('; '));
+  await inside(gateway.hostNamespace, 'nft', ['add table inet watch', 'add counter inet watch datagrams', 'add counter inet watch marked', 'add counter inet watch bulk', 'add counter inet watch rewritten', chain, ...rules].join('; '));
 }
 
 async function arrived(gateway: Gateway): Promise<{ datagrams: number; withCopyBit: number }> {
@@ -123,8 +164,8 @@ async function countersOf(namespace: string, table: string): Promise<Map<string,
 }
 
 /** From one port and with one content, a millisecond apart; their IP identification is 0, since nothing may fragment them. */
-async function sendEqualDatagrams(from: Gateway, to: string, port: number, count: number): Promise<void> {
-  const script = `const s=require('dgram').createSocket('udp4');let n=0;const go=()=>{s.send('same',${port},'${to}');if(++n<${count})setTimeout(go,1);else setTimeout(()=>s.close(),200)};go()`;
+async function sendEqualDatagrams(from: Gateway, to: string, port: number, count: number, bytes = 4): Promise<void> {
+  const script = `const s=require('dgram').createSocket('udp4');const b=Buffer.alloc(${bytes},'x');let n=0;const go=()=>{s.send(b,${port},'${to}');if(++n<${count})setTimeout(go,1);else setTimeout(()=>s.close(),200)};go()`;
   await inside(from.hostNamespace, process.execPath, '-e', script);
 }
 

@@ -117,6 +117,8 @@ export interface WantedOptions {
   bulkWeights?: [number, number];
   allowDelta?: boolean;
   serving?: boolean;
+  /** Queues by class at the first uplink, of this rate; with this code point voice is sent. */
+  shaping?: { rateKbps: number; voiceDscp: number };
   /** Classes that other gateways send twice. */
   duplicate?: ('voice' | 'bulk')[];
 }
@@ -136,7 +138,7 @@ export function wantedOf(gateway: 'a' | 'b', options: WantedOptions = {}): Datap
     { mark: MARK2, weight: bulkWeights[1] },
   ].filter((lane) => lane.weight > 0);
   return {
-    config: configOf(gateway, allowDelta, serving, options.duplicate ?? []),
+    config: shaped(configOf(gateway, allowDelta, serving, options.duplicate ?? []), options.shaping),
     overlayAddresses: [overlayOf(gateway, 1), overlayOf(gateway, 2)],
     interfaces: tunnels.map((index): TunnelInterface => ({ tunnel: index === 1 ? T1 : T2, localOverlay: overlayOf(gateway, index), remoteOverlay: overlayOf(peer, index), uplink: `isp${index}`, underlay: 'ipv4', esp: [SUITE] })),
     lanes,
@@ -194,6 +196,16 @@ export async function establish(pair: Pair): Promise<void> {
   for (const gateway of [pair.b, pair.a]) for (const index of [1, 2] as const) await gateway.ipsec.loadConnection(connectionOf(gateway.name, index));
   for (const tunnel of [T1, T2]) await pair.a.ipsec.initiate(tunnel);
   for (const gateway of [pair.a, pair.b]) await until(async () => (await gateway.ipsec.listSas()).filter((sa) => sa.childState === 'INSTALLED').length === 2);
+}
+
+function shaped(config: NodeConfig, shaping: WantedOptions['shaping']): NodeConfig {
+  if (!shaping) return config;
+  const { rateKbps, voiceDscp } = shaping;
+  return {
+    ...config,
+    classes: config.classes.map((each) => (each.id === VOICE ? { ...each, dscp: voiceDscp } : each)),
+    shaping: [{ uplink: 'isp1', rateKbps, classes: [VOICE, BULK].map((id, priority) => ({ id, rateKbps: Math.floor(rateKbps / 100), priority })) }],
+  };
 }
 
 function configOf(gateway: 'a' | 'b', allowDelta: boolean, serving: boolean, duplicate: readonly string[]): NodeConfig {

@@ -1,0 +1,36 @@
+import { parseRatio, roundTo, type Finding } from '../base/index.ts';
+import { finding } from './check-schema.ts';
+import { textAt, type Outline } from './outline.ts';
+
+type Documents = Outline['documents'];
+
+/** What shares ask for together, and classes that could not be told any more once their packets are rewritten. */
+export function checkClasses(outline: Outline): Finding[] {
+  const classes = outline.documents.filter((document) => document.kind === 'TrafficClass');
+  const shares = classes.map((document) => ({ document, ratio: parseRatio(textAt(document, '/share')?.text ?? '0%') ?? 0 }));
+  const total = shares.reduce((sum, { ratio }) => sum + ratio, 0);
+  const most = shares.reduce((left, right) => (right.ratio > left.ratio ? right : left), shares[0] ?? { document: null, ratio: 0 });
+  const tooMuch = total > 1 + 1e-9 && most.document ? [finding(most.document.source, '/share', 'INTENT_INVALID', `the shares of all traffic classes sum to ${roundTo(total * 100, 2)} %`, 'lower shares until they sum to 100% at most')] : [];
+  return [...tooMuch, ...classes.flatMap((document) => checkRewriting(document, classes))];
+}
+
+/** The far gateway and relays tell a class by what arrives. */
+function checkRewriting(document: Documents[number], classes: Documents): Finding[] {
+  const { dscp, priority } = document.value as { dscp?: unknown; priority?: unknown };
+  if (typeof dscp !== 'number') return [];
+  const isLost = codePoints(document).some((matched) => matched.length > 0 && !matched.includes(dscp));
+  const lost = isLost ? [finding(document.source, '/dscp', 'INTENT_INVALID', `the class is told by DSCP and rewritten to ${dscp}, which its match does not have: relays and the far gateway would not know it`, 'add the code point to its match, or write keep')] : [];
+  const taker = classes.find((other) => other !== document && Number(other.value['priority']) < Number(priority) && codePoints(other).some((matched) => matched.includes(dscp)));
+  const taken = taker ? [finding(document.source, '/dscp', 'INTENT_INVALID', `packets rewritten to ${dscp} would be taken for class "${textAt(taker, '/name')?.text ?? '?'}" by relays and the far gateway`, 'write a code point that no class before it matches')] : [];
+  return [...lost, ...taken];
+}
+
+/** Of each match; [] for what has another shape, which the schema tells. */
+function codePoints({ value }: Documents[number]): number[][] {
+  const matches: unknown = value['match'];
+  if (!Array.isArray(matches)) return [];
+  return matches.map((match: unknown) => {
+    const dscp = match !== null && typeof match === 'object' && 'dscp' in match ? match.dscp : [];
+    return Array.isArray(dscp) ? dscp.filter((one) => typeof one === 'number') : [];
+  });
+}
