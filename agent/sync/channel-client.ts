@@ -1,6 +1,6 @@
 import { WebSocket, type RawData } from 'ws';
 import { createRng, messageOf, type Cancel, type Clock, type Log } from '../../src/base/index.ts';
-import { CHANNEL_PROTOCOL, FRAME_BYTES_MAX, type AgentMessage, type EngineMessage, type NodeId } from '../../src/model/index.ts';
+import { CHANNEL_PROTOCOL, createSampleEncoder, FRAME_BYTES_MAX, type AgentMessage, type EngineMessage, type NodeId, type PackedSamplesMessage, type SampleEncoder, type SamplesMessage } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
 import { serverName } from './engine-request.ts';
 
@@ -42,6 +42,7 @@ export function connectChannel(options: ChannelOptions): Channel {
   const rng = createRng(options.seed ?? node).fork('channel-reconnect');
   const timers = new Map<string, Cancel>();
   let socket: WebSocket | null = null;
+  let encoder: SampleEncoder | null = null;
   let attempts = 0;
   let openedAtMs = 0;
   let isClosed = false;
@@ -74,6 +75,7 @@ export function connectChannel(options: ChannelOptions): Channel {
     let wasOpen = false;
     next.on('open', () => {
       wasOpen = true;
+      encoder = createSampleEncoder();
       openedAtMs = clock.monotonicMs();
       log.info({ host, port }, 'connected to the engine');
       watch(next);
@@ -123,12 +125,18 @@ export function connectChannel(options: ChannelOptions): Channel {
     if (!isClosed) timers.set(name, clock.setTimer(delayMs, action));
   }
 
+  /** Packed as long as both ends count alike. */
+  function packed({ sequence, samples }: SamplesMessage): SamplesMessage | PackedSamplesMessage {
+    return encoder ? { type: 'packed', sequence, ...encoder.encode(samples) } : { type: 'samples', sequence, samples };
+  }
+
   return {
     send(message) {
       if (!socket || socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > BACKLOG_BYTES_MAX) return false;
-      const text = JSON.stringify(message);
+      const text = JSON.stringify(message.type === 'samples' ? packed(message) : message);
       if (Buffer.byteLength(text) > FRAME_BYTES_MAX) {
         log.error({ type: message.type, bytes: Buffer.byteLength(text) }, 'a message is larger than a frame may be');
+        if (message.type === 'samples') encoder = null; // the engine has not counted along: plain until the next connection
         return false;
       }
       socket.send(text);

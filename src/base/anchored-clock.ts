@@ -22,7 +22,7 @@ export function createAnchoredClock(clock: Clock): AnchoredClock {
   let seenMs = 0;
   const provenNow = (): number => provenAt + clock.monotonicMs() - seenMs;
   return {
-    now: () => Math.max(clock.now(), provenNow()),
+    now: () => Math.max(clock.now(), Math.floor(provenNow())),
     monotonicMs: () => clock.monotonicMs(),
     setTimer: (delayMs, action) => clock.setTimer(delayMs, action),
     anchor(at) {

@@ -6,5 +6,5 @@
 export { createAgentHub, type AgentConnection, type AgentHub, type AgentHubDeps, type SampleSink } from './hub.ts';
 export type { ChannelAuthority } from './http.ts';
 export { listenChannel, type ChannelListener, type ListenOptions } from './listen.ts';
-export { parseAgentMessage } from './message-schema.ts';
+export { createFrameReader, type FrameReader } from './frame-reader.ts';
 export type { ChannelCounters } from './session.ts';

@@ -1,5 +1,5 @@
 import { Ajv, type ValidateFunction } from 'ajv';
-import { ALARMS_MAX, DRIFT_LINES_MAX, NAME_PATTERN, type AgentMessage } from '../model/index.ts';
+import { ALARMS_MAX, DRIFT_LINES_MAX, NAME_PATTERN, type AgentMessage, type PackedSamplesMessage } from '../model/index.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -10,6 +10,7 @@ const path: Schema = { type: 'string', maxLength: 170, pattern: `^${NAME}/${NAME
 const uplink: Schema = { type: 'string', maxLength: 82, pattern: `^${NAME}/${NAME}$` };
 const commit: Schema = { anyOf: [{ type: 'string', maxLength: 40, pattern: '^[0-9a-f]{40}$' }, { type: 'null' }] };
 const count: Schema = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
+const whole: Schema = { type: 'integer', minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER };
 const sequence: Schema = { ...count, minimum: 1 };
 /** Whether a figure is plausible is for the telemetry store to say; here it must only be a number. */
 const figure: Schema = { type: 'number' };
@@ -40,6 +41,11 @@ const sample = oneOf('kind', {
 const SCHEMA = oneOf('type', {
   hello: { node: name, version: { type: 'string', maxLength: 60 }, generation: count, commit },
   samples: { sequence, samples: { type: 'array', maxItems: 10_000, items: sample } },
+  packed: {
+    sequence,
+    define: { type: 'array', maxItems: 10_001, items: { type: 'array', maxItems: 5, items: { type: 'string', maxLength: 170 } } },
+    groups: { type: 'array', maxItems: 1_000, items: object({ at: whole, windowMs: figure, rows: { type: 'array', maxItems: 10_000, items: { type: 'array', minItems: 1, maxItems: 12, items: { anyOf: [whole, { type: 'null' }] } } } }) },
+  },
   status: {
     status: object({ node: name, generation: count, commit, drift: { type: 'array', maxItems: 1000, items: { type: 'string', maxLength: 1000 } } }),
     tunnels: { type: 'array', maxItems: 10_000, items: object({ tunnel, ikeState: stateText, childState: stateText, pathState }) },
@@ -58,17 +64,28 @@ const SCHEMA = oneOf('type', {
   },
 });
 
-let validate: ValidateFunction<AgentMessage> | null = null;
+type Frame = AgentMessage | PackedSamplesMessage;
+type Checked<Form> = { ok: true; message: Form } | { ok: false; what: string };
 
-/** The message of a frame's text, or what is wrong with it, without quoting it. */
-export function parseAgentMessage(text: string): { ok: true; message: AgentMessage } | { ok: false; what: string } {
-  validate ??= new Ajv({ strict: true, ownProperties: true, discriminator: true }).compile<AgentMessage>(SCHEMA);
-  let value: unknown;
+let validate: ValidateFunction<Frame> | null = null;
+
+/** The message of a frame's text, samples as they came, or what is wrong with it, without quoting it. */
+export function parseFrame(text: string): Checked<Frame> {
   try {
-    value = JSON.parse(text);
+    return check(JSON.parse(text) as unknown);
   } catch {
     return { ok: false, what: 'the frame is not JSON' };
   }
+}
+
+/** The same for a value that is no frame's text. */
+export function checkAgentMessage(value: unknown): Checked<AgentMessage> {
+  const checked = check(value);
+  return checked.ok && checked.message.type === 'packed' ? { ok: false, what: 'packed samples' } : (checked as Checked<AgentMessage>);
+}
+
+function check(value: unknown): Checked<Frame> {
+  validate ??= new Ajv({ strict: true, ownProperties: true, discriminator: true }).compile<Frame>(SCHEMA);
   if (validate(value)) return { ok: true, message: value };
   const [error] = validate.errors ?? [];
   return { ok: false, what: `${error?.instancePath || '/'} ${error?.message ?? 'is not acceptable'}` };

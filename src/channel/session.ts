@@ -2,7 +2,7 @@ import type { RawData, WebSocket } from 'ws';
 import { ForemeshError, messageOf, type Cancel, type Clock, type Log } from '../base/index.ts';
 import type { EngineMessage } from '../model/index.ts';
 import type { AgentHub } from './hub.ts';
-import { parseAgentMessage } from './message-schema.ts';
+import { createFrameReader } from './frame-reader.ts';
 import type { Peer } from './peer.ts';
 import { createTokenBucket } from './token-bucket.ts';
 
@@ -41,6 +41,7 @@ export function serveSession(socket: WebSocket, peer: Peer, deps: SessionDeps): 
   const { node } = peer;
   const frames = createTokenBucket(clock, FRAMES_BURST, FRAMES_PER_SECOND);
   const bytes = createTokenBucket(clock, BYTES_BURST, BYTES_PER_SECOND);
+  const reader = createFrameReader();
   const timers = new Map<string, Cancel>();
   let missed = 0;
   let queued = 0;
@@ -66,7 +67,7 @@ export function serveSession(socket: WebSocket, peer: Peer, deps: SessionDeps): 
   function onFrame(data: RawData, isBinary: boolean): void {
     if (!isOpen) return;
     const text = (data as Buffer).toString('utf8');
-    const parsed = isBinary ? { ok: false as const, what: 'the frame is binary' } : parseAgentMessage(text);
+    const parsed = isBinary ? { ok: false as const, what: 'the frame is binary' } : reader.read(text);
     if (!parsed.ok) return refuse(parsed.what);
     missed = 0;
     throttle(Math.max(frames.take(1), bytes.take(text.length)));

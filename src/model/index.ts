@@ -12,4 +12,5 @@ export * from './live-trailers.ts';
 export * from './messages.ts';
 export * from './node-config.ts';
 export * from './plan.ts';
+export * from './sample-coding.ts';
 export * from './telemetry.ts';

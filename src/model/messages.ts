@@ -1,5 +1,6 @@
 import type { ClassId, NodeId, TunnelId } from './ids.ts';
 import type { SignedConfig } from './node-config.ts';
+import type { PackedSamples } from './sample-coding.ts';
 import type { NodeStatus, PathState, Sample } from './telemetry.ts';
 
 /** First frame of an agent; the node's name is taken from its certificate, and this must agree. */
@@ -19,6 +20,12 @@ export interface SamplesMessage {
   type: 'samples';
   sequence: number;
   samples: Sample[];
+}
+
+/** The same as it travels, see sample-coding.ts. */
+export interface PackedSamplesMessage extends PackedSamples {
+  type: 'packed';
+  sequence: number;
 }
 
 /** What the node runs now; only the newest counts, so it needs no outbox. */

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createLog, VirtualClock } from '../../src/base/index.ts';
-import { createAgentHub, parseAgentMessage, type AgentConnection, type AgentHub } from '../../src/channel/index.ts';
+import { createAgentHub, createFrameReader, type AgentConnection, type AgentHub } from '../../src/channel/index.ts';
 import type { EngineMessage, NodeId } from '../../src/model/index.ts';
 import { BERLIN, createSink, MESSAGES, PARIS, signedConfig, TRAFFIC } from './messages.ts';
 
@@ -145,12 +145,12 @@ describe('the agent hub', () => {
 
 describe('a message of an agent', () => {
   it.each(Object.entries(MESSAGES))('of type %s is read as it was sent', (_, message) => {
-    expect(parseAgentMessage(JSON.stringify(message))).toEqual({ ok: true, message });
+    expect(createFrameReader().read(JSON.stringify(message))).toEqual({ ok: true, message });
   });
 
   it('with odd figures is read, since judging them is the store’s part', () => {
     const samples = [{ ...TRAFFIC, offeredBytes: -1 }, { ...TRAFFIC, offeredBytes: 1e20 }];
-    expect(parseAgentMessage(JSON.stringify({ ...MESSAGES.samples, samples }))).toMatchObject({ ok: true });
+    expect(createFrameReader().read(JSON.stringify({ ...MESSAGES.samples, samples }))).toMatchObject({ ok: true });
   });
 
   const bad: [string, unknown][] = [
@@ -175,10 +175,10 @@ describe('a message of an agent', () => {
     ['a long drift line', { ...MESSAGES.status, status: { ...MESSAGES.status.status, drift: ['x'.repeat(1001)] } }],
   ];
   it.each(bad)('is refused with %s', (_, value) => {
-    expect(parseAgentMessage(JSON.stringify(value))).toMatchObject({ ok: false });
+    expect(createFrameReader().read(JSON.stringify(value))).toMatchObject({ ok: false });
   });
 
   it.each(['', '{', '[[[['.repeat(50_000), '{"type":"hello","__proto__":{"node":"x"}}', '\u0000'])('is refused when it is not such JSON', (text) => {
-    expect(parseAgentMessage(text)).toMatchObject({ ok: false });
+    expect(createFrameReader().read(text)).toMatchObject({ ok: false });
   });
 });

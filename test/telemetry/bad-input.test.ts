@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createAgentHub, parseAgentMessage } from '../../src/channel/index.ts';
+import { createAgentHub, createFrameReader } from '../../src/channel/index.ts';
 import { createLog, VirtualClock } from '../../src/base/index.ts';
 import type { AgentMessage, PathSample, Sample } from '../../src/model/index.ts';
 import { createMemoryStore } from '../../src/telemetry/index.ts';
@@ -17,7 +17,7 @@ function startIngest() {
   const acks: number[] = [];
   const receive = hub.attach({ node: BERLIN_GW1, send: (message) => message.type === 'ack' && acks.push(message.sequence), close: () => undefined });
   const feed = async (message: unknown): Promise<string> => {
-    const parsed = parseAgentMessage(typeof message === 'string' ? message : JSON.stringify(message));
+    const parsed = createFrameReader().read(typeof message === 'string' ? message : JSON.stringify(message));
     if (!parsed.ok) return 'refused';
     await receive(parsed.message);
     return 'taken';
