@@ -57,6 +57,7 @@ export function createReporter(deps: ReporterDeps): Reporter {
   let isConnected = false;
   let sentSequence = 0;
   let progressAtMs = 0;
+  let rewinds = 0;
   let pumping: Promise<void> | null = null;
   let isPumpWanted = false;
   let sampling: Promise<unknown> = Promise.resolve();
@@ -118,6 +119,7 @@ export function createReporter(deps: ReporterDeps): Reporter {
   }
 
   function rewind(): void {
+    rewinds++;
     sentSequence = outbox.view().acknowledgedSequence;
     progressAtMs = clock.monotonicMs();
   }
@@ -140,7 +142,9 @@ export function createReporter(deps: ReporterDeps): Reporter {
   async function sendPending(): Promise<void> {
     for (;;) {
       const { acknowledgedSequence } = outbox.view();
+      const rewindsBefore = rewinds;
       const [next] = isConnected && inFlight(acknowledgedSequence) < IN_FLIGHT_MAX ? await outbox.read(Math.max(sentSequence, acknowledgedSequence), 1) : [];
+      if (rewinds !== rewindsBefore) continue; // read for the connection before: what comes before it has to be sent again first
       if (!next || !isConnected) return;
       if (next.sequence <= sentSequence) continue;
       sentSequence = next.sequence;

@@ -17,7 +17,7 @@ export interface SampleSink {
 export interface AgentHub {
   /**
    * Takes a connection, in place of an older one of the same node. Gives what to call with each of its messages, one at a time.
-   * The first must be `hello`. @throws (by the promise) ForemeshError CHANNEL_MESSAGE_INVALID; what the store throws, unacknowledged
+   * The first must be `hello`; after one that fails all others of this connection are ignored. @throws (by the promise) ForemeshError CHANNEL_MESSAGE_INVALID; what the store throws, unacknowledged
    */
   attach(connection: AgentConnection): (message: AgentMessage) => Promise<void>;
   detach(connection: AgentConnection): void;
@@ -82,9 +82,13 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
       former.close();
     }
     let last: Promise<void> = Promise.resolve();
+    let isBroken = false;
     return (message) => {
-      const next = last.then(() => receive(connection, agent, message));
-      last = next.catch(() => undefined); // the transport gets the error of each message
+      // behind one that failed nothing counts: a later batch would be stored, and the failed one taken for known when it comes again
+      const next = last.then(() => (isBroken ? undefined : receive(connection, agent, message)));
+      last = next.catch(() => {
+        isBroken = true; // the transport gets the error
+      });
       return next;
     };
   }

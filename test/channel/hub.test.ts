@@ -43,8 +43,24 @@ describe('the agent hub', () => {
     sink.failures = 1;
     await expect(receive(MESSAGES.samples)).rejects.toThrow('disk full');
     expect(connection.received).toEqual([]);
-    await receive(MESSAGES.samples);
-    expect(connection.received).toEqual([{ type: 'ack', sequence: 1 }]);
+    const next = line(BERLIN);
+    const receiveNext = hub.attach(next);
+    await receiveNext(MESSAGES.hello);
+    await receiveNext(MESSAGES.samples);
+    expect(next.received).toEqual([{ type: 'ack', sequence: 1 }]);
+  });
+
+  it('takes nothing more on a connection whose batch it could not store, so that both come again on the next', async () => {
+    const first = hub.attach(line(BERLIN));
+    await first(MESSAGES.hello);
+    sink.failures = 1;
+    const results = await Promise.allSettled([first({ ...MESSAGES.samples, sequence: 1 }), first({ ...MESSAGES.samples, sequence: 2 })]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+    expect(sink.batches).toEqual([]);
+    const second = hub.attach(line(BERLIN));
+    await second(MESSAGES.hello);
+    for (const sequence of [1, 2]) await second({ ...MESSAGES.samples, sequence });
+    expect(sink.batches.map(({ sequence }) => sequence)).toEqual([1, 2]);
   });
 
   it('handles the messages of one agent in order, however they come in', async () => {
