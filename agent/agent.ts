@@ -2,6 +2,7 @@ import { type Cancel, type Clock, createAnchoredClock, ForemeshError, type Log, 
 import { type AgentMessage, DRIFT_LINES_MAX, type EngineMessage, type NodeId, type PathId, type PathState, type SignedConfig, type StatusMessage, type TunnelId } from '../src/model/index.ts';
 import { join } from 'node:path';
 import type { AgentPorts, Credentials } from './ports.ts';
+import type { StandbySettings, StandbyView } from './standby/index.ts';
 import { createReconciler, type Reconciler } from './reconcile/index.ts';
 import { createFileOutbox, createReporter, type Outbox } from './report/index.ts';
 import { admit, type Candidate, type ConfigStore, createFileConfigStore, NO_STANDING, type RevocationGuard, type Standing, type StoredConfig } from './sync/index.ts';
@@ -67,6 +68,8 @@ export interface AgentRuntime {
   engineSilentMs: number;
   /** What a person should look at; none of it changes forwarding. */
   alarms: string[];
+  /** It owns its site's LAN address. */
+  holdsLan: boolean;
   /** What differs from the config, with the last refused config, if any. */
   drift: string[];
   connected: boolean;
@@ -93,6 +96,7 @@ export function createAgent(deps: AgentDeps): Agent {
   let refusal: string | null = null;
   let credentials = deps.credentials;
   let credentialsSerial = 1;
+  let isLanLost = false;
   let isConnected = false;
   let isStopped = false;
   let repairs = 0;
@@ -100,12 +104,14 @@ export function createAgent(deps: AgentDeps): Agent {
   let cancelRetry: Cancel = () => undefined;
   let receiving: Promise<void> = Promise.resolve();
 
+  const standby = ports.standby(credentials, onLan);
   const failover = ports.failover({ onVerdict, onSwitch: (lanes, number) => reconciler.noteSwitched(lanes, number), onWish: () => reconciler.wake() });
   const reconciler: Reconciler = createReconciler({ ports, clock, log, failover, credentials: () => credentials, onPass, onRepair });
   const reporter = createReporter({ outbox, dataplane: ports.dataplane, ...(ports.host ? { host: ports.host } : {}), failover, clock, log, send });
   const status = createStatusFeed({ clock, current: statusMessage, send });
 
   function onPass(): void {
+    standby.setReach(reachNow());
     if (reconciler.view().isRenewed) deps.renewal?.setDone(credentials);
     status.changed();
   }
@@ -118,6 +124,7 @@ export function createAgent(deps: AgentDeps): Agent {
   function onVerdict(tunnel: TunnelId, from: PathState, to: PathState, lanesSwitched: number): void {
     if (isStopped) return;
     reconciler.wake();
+    standby.setReach(reachNow());
     const isWanted = standing.running?.config.tunnels.some(({ id }) => id === tunnel) === true; // the end of an old tunnel is no news
     if (isWanted && to === 'down' && from !== 'unknown') send({ type: 'event', event: { kind: 'path-down', tunnel, at: clock.now(), lanesSwitched } });
     if (isWanted && to === 'up' && from !== 'degraded') send({ type: 'event', event: { kind: 'path-up', tunnel, at: clock.now(), lanesSwitched } });
@@ -129,6 +136,26 @@ export function createAgent(deps: AgentDeps): Agent {
     repairs++;
     send({ type: 'event', event: { kind: 'drift', at: clock.now(), changes: changes.slice(0, DRIFT_LINES_MAX).map((change) => change.slice(0, 300)) } });
     status.changed();
+  }
+
+  /** The LAN side took the address, gave it up, or lost its LAN. */
+  function onLan({ isLanUp }: StandbyView): void {
+    if (isStopped) return;
+    if (isLanLost === isLanUp) {
+      isLanLost = !isLanUp;
+      log[isLanLost ? 'error' : 'info']({ isLanLost }, 'the LAN of this gateway changed');
+      if (standing.running) setDesired(standing.running);
+    }
+    status.changed();
+  }
+
+  /** Sites that a tunnel leads to now; 1 when there are none to reach. */
+  function reachNow(): number {
+    const steering = standing.running?.config.steering ?? [];
+    if (steering.length === 0) return 1;
+    const views = failover.views();
+    const isUp = (tunnel: TunnelId): boolean => ['up', 'degraded'].includes(views.get(tunnel)?.state ?? 'unknown');
+    return new Set(steering.filter(({ lanes }) => lanes.some(({ tunnels }) => tunnels.some(isUp))).map(({ to }) => to)).size;
   }
 
   async function takeUp(isAgain = false): Promise<void> {
@@ -180,12 +207,13 @@ export function createAgent(deps: AgentDeps): Agent {
     standing = { generation: Math.max(standing.generation, candidate.generation), commit: candidate.generation >= standing.generation ? candidate.commit : standing.commit, running: candidate };
     runningSigned = signed;
     setDesired(candidate);
+    standby.configure(standbySettingsOf(candidate));
     reporter.setConfig(candidate.config);
     log.info({ generation: candidate.generation, commit: candidate.commit, tunnels: candidate.config.tunnels.length }, 'config runs');
   }
 
   function setDesired({ config }: Candidate): void {
-    reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, adoptedAreCurrent: deps.renewal?.isDone(credentials) ?? true });
+    reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, isLanLost, adoptedAreCurrent: deps.renewal?.isDone(credentials) ?? true });
   }
 
   function takeDesired(signed: SignedConfig): Promise<void> {
@@ -291,6 +319,7 @@ export function createAgent(deps: AgentDeps): Agent {
     useCredentials(next) {
       credentials = next;
       credentialsSerial++;
+      standby.useCredentials(next);
       if (standing.running) setDesired(standing.running);
     },
     async stop(options = {}) {
@@ -298,7 +327,8 @@ export function createAgent(deps: AgentDeps): Agent {
       cancelRetry();
       deps.revocations?.stop();
       status.stop();
-      const closing = failover.close(options.abrupt === true ? 0 : RESTART_PAUSE_MS);
+      const pauseMs = options.abrupt === true ? 0 : RESTART_PAUSE_MS;
+      const closing = Promise.all([standby.close(pauseMs), failover.close(pauseMs)]);
       await receiving;
       await reconciler.stop();
       await reporter.stop();
@@ -313,6 +343,7 @@ export function createAgent(deps: AgentDeps): Agent {
         tunnels: tunnelStates().map(({ tunnel, path, pathState, childState }) => ({ tunnel, path, pathState, childState })),
         leakPackets: reporter.leakPackets(),
         repairs,
+        holdsLan: running?.config.lan.shared ? standby.view().holds : running?.config.serving === true,
         configSignedAt: running?.signedAt ?? null,
         engineSilentMs: Math.round(engineSilentMs()),
         alarms: alarms(),
@@ -324,3 +355,8 @@ export function createAgent(deps: AgentDeps): Agent {
   };
 }
 
+/** How the site's gateways share its LAN address; null where there is one only. */
+function standbySettingsOf({ config, generation }: Candidate): StandbySettings | null {
+  const { shared, interface: name, address, prefixes } = config.lan;
+  return shared ? { generation, interface: name, address, prefixes, shared } : null;
+}

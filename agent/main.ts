@@ -13,6 +13,7 @@ import type { AgentPorts } from './ports.ts';
 import { createProcHost } from './posture/index.ts';
 import { type AgentSettings, readSettings } from './settings.ts';
 import { runSetup, SETUP_COMMANDS } from './setup/index.ts';
+import { startStandbyThread } from './standby/index.ts';
 import { listenStatus } from './status-socket.ts';
 import { connectChannel, createRevocationGuard, CREDENTIAL_FILES, createVerifier, openRenewalNote } from './sync/index.ts';
 import { createIpsecPort } from './vici/index.ts';
@@ -21,7 +22,7 @@ const USAGE = `usage: foremesh agent --config FILE [--clear]
        foremesh agent install|doctor [--help]
 
 Runs the endpoint agent of one gateway. SIGTERM or SIGINT ends it and leaves forwarding as it is.
-  --config FILE   YAML or JSON: node, stateDir, engine, joinTokenFile, viciSocket, probePort, driver, management, logLevel
+  --config FILE   YAML or JSON: node, stateDir, engine, joinTokenFile, viciSocket, probePort, heartbeatPort, driver, management, logLevel
   --clear         ends this node's tunnels and takes its rules, routes and interfaces away instead
 `;
 /** A stop that takes longer is cut short: forwarding does not depend on it, ms. */
@@ -50,7 +51,7 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
   keepCommandHelper(0); // ip and nft may wait; packets and probes may not
   const { node, stateDir } = settings;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, repairs: 0, configSignedAt: null, engineSilentMs: 0, alarms: [], drift: ['not joined yet'], connected: false, settled: false });
+  let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, holdsLan: false, repairs: 0, configSignedAt: null, engineSilentMs: 0, alarms: [], drift: ['not joined yet'], connected: false, settled: false });
   const statusSocket = await listenStatus(join(stateDir, 'agent.sock'), () => runtime(), log);
   const ended = endSignal();
   const clock = createAnchoredClock(systemClock);
@@ -128,11 +129,12 @@ function createPorts(settings: AgentSettings, driver: DriverName, log: Log) {
       renewLanes = () => failover.renewLanes();
       return failover;
     },
+    standby: (credentials, onView) => startStandbyThread({ node: settings.node, port: settings.heartbeatPort, log, onEnd: die }, credentials, onView),
   } satisfies AgentPorts;
 
   /** Half an agent is worse than one that is started anew. */
   function die(cause: Error): void {
-    log.fatal({ error: messageOf(cause) }, 'the fail-over thread is gone: the agent ends, forwarding stays as it is');
+    log.fatal({ error: messageOf(cause) }, 'a thread of the agent is gone: the agent ends, forwarding stays as it is');
     process.exit(70);
   }
 }

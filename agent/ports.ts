@@ -2,6 +2,7 @@ import type { Cancel } from '../src/base/index.ts';
 import type { ClassId, CryptoSuite, NodeConfig, SiteId, TunnelId } from '../src/model/index.ts';
 import type { StartFailover } from './failover/index.ts';
 import type { HostPort } from './posture/index.ts';
+import type { StartStandby } from './standby/index.ts';
 
 /**
  * What the agent's core needs from the machine it runs on. The real adapters are `agent/vici`, `agent/dataplane` and
@@ -14,6 +15,8 @@ export interface AgentPorts {
   host?: HostPort;
   /** Probes tunnels and switches lanes: in a thread of its own on a gateway, in the same one in the simulated network. */
   failover: StartFailover;
+  /** Settles with the other gateways of the site whose the LAN address is: in a thread of its own on a gateway that has such. */
+  standby: StartStandby;
 }
 
 /** Our wish for one IKE connection, named by its tunnel. */

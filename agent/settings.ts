@@ -17,6 +17,8 @@ export interface AgentSettings {
   viciSocket: string;
   /** UDP port of probes, inside tunnels; the same on every node. */
   probePort: number;
+  /** UDP port of heartbeats between gateways of one site, on their LAN; the same on every node. */
+  heartbeatPort: number;
   /** `auto`: XFRM when daemon and kernel do it, else libipsec. */
   driver: DriverName | 'auto';
   /** What the gateway itself may send through its uplinks besides IKE, ESP, pings and the channel to the engine. */
@@ -27,11 +29,12 @@ export interface AgentSettings {
 }
 
 const DEFAULT_PROBE_PORT = 8622;
+const DEFAULT_HEARTBEAT_PORT = 8623;
 const DEFAULT_ENGINE_PORT = 8443;
 /** ssh, DNS and time: a gateway that loses these cannot be mended from afar. */
 const DEFAULT_MANAGEMENT = ['tcp/22', 'udp/53', 'tcp/53', 'udp/123'];
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
-const KEYS = ['node', 'stateDir', 'engine', 'engineIdentity', 'viciSocket', 'probePort', 'driver', 'management', 'joinToken', 'joinTokenFile', 'logLevel'];
+const KEYS = ['node', 'stateDir', 'engine', 'engineIdentity', 'viciSocket', 'probePort', 'heartbeatPort', 'driver', 'management', 'joinToken', 'joinTokenFile', 'logLevel'];
 
 /**
  * Reads a YAML or JSON file; paths in it are relative to it.
@@ -72,6 +75,7 @@ export async function parseSettings(text: string, file: string): Promise<AgentSe
     engineIdentity: raw['engineIdentity'] === undefined ? 'engine@foremesh' : need(textOf('engineIdentity'), 'engineIdentity: a text'),
     viciSocket: pathOf(raw['viciSocket'] === undefined ? '/var/run/charon.vici' : need(textOf('viciSocket'), 'viciSocket: a path')),
     probePort: need(readPort(raw['probePort'] ?? DEFAULT_PROBE_PORT), 'probePort: 1 to 65535'),
+    heartbeatPort: need(readPort(raw['heartbeatPort'] ?? DEFAULT_HEARTBEAT_PORT), 'heartbeatPort: 1 to 65535'),
     driver: need(readDriver(raw['driver'] ?? 'libipsec'), 'driver: libipsec, xfrm or auto'),
     management: need(readManagement(raw['management'] ?? DEFAULT_MANAGEMENT), 'management: a list like tcp/22, udp/53'),
     joinToken: token,

@@ -1,5 +1,5 @@
-import { prefixContains } from '../../src/base/index.ts';
-import type { TunnelId } from '../../src/model/index.ts';
+import { addressAt, prefixContains } from '../../src/base/index.ts';
+import type { NodeConfig, TunnelId } from '../../src/model/index.ts';
 import type { DataplaneWanted, LaneWanted } from '../ports.ts';
 import { type Change, ipChange, type Phases } from './commands.ts';
 import { driverOf, type NextHop, type TunnelDriver } from './driver.ts';
@@ -46,7 +46,7 @@ export function planChanges(
   return {
     phases: [
       guardChanges(wanted, observed),
-      [...filterChanges(wanted, observed, driver), ...overlayChanges(wanted, observed)],
+      [...filterChanges(wanted, observed, driver), ...overlayChanges(wanted, observed), ...sharedLanChanges(wanted, observed)],
       links,
       [...lanes.flatMap((lane) => laneRouteChanges(lane, nextHops, fresh, observed)), ...lanes.flatMap((lane) => laneRuleChanges(lane, observed))],
       rulesetChanges(wanted, observed, installed, management, driver),
@@ -67,6 +67,9 @@ export function clearChanges(observed: Observed, lanInterface: string | null, dr
       ...copyRoutes(observed).map((route) => ipChange(`copies to ${route.prefix} end`, deleteRoute(route))),
       ...shapingRemovals(null, observed, driver.shaperPlace),
       ...observed.links.filter(({ name }) => isTunnelName(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
+      ...observed.routes
+        .filter((route) => route.table === 'main' && route.via?.interface === lanInterface && route.metric === LAN_METRIC)
+        .map(({ prefix }) => ipChange(`LAN route ${prefix} removed`, `route del ${prefix} dev ${lanInterface!} metric ${LAN_METRIC}`)),
       ...labelled.map(({ interface: name, address }) => ipChange(`address ${address} removed from ${name}`, `addr del ${address} dev ${name}`)),
     ],
     observed.ruleset ? [{ says: 'nft ruleset removed', commands: [{ do: 'nft', text: NO_TABLES }] }] : [],
@@ -105,7 +108,7 @@ export function nextHopsOf(wanted: DataplaneWanted, driver: TunnelDriver): Map<T
 
 /** Names of the settings that `planChanges` wants to see. */
 export function sysctlNames(wanted: DataplaneWanted, driver: TunnelDriver): string[] {
-  return [FORWARDING, ...filterSysctls(wanted, driver)];
+  return [FORWARDING, ...filterSysctls(wanted, driver), ...(wanted.config.lan.shared ? [arpNotify(wanted.config.lan.interface)] : [])];
 }
 
 const FORWARDING = 'net/ipv4/ip_forward';
@@ -153,7 +156,62 @@ function overlayChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
     .map((overlay) => ipChange(`overlay address ${overlay} added`, `addr add ${overlay}/32 dev lo label ${addressLabel('lo')}`));
 }
 
+/**
+ * What a gateway needs on a LAN whose address it shares: an address of its own, by which the others hear it; the way to
+ * the hosts, which goes with the shared address but must not (what comes out of a tunnel is delivered by whoever gets
+ * it); and a kernel that announces the shared address when `agent/standby` takes it.
+ */
+function sharedLanChanges({ config }: DataplaneWanted, observed: Observed): Change[] {
+  const { interface: name, shared } = config.lan;
+  const own = ownLanAddress(config);
+  if (!shared || own === null) return [];
+  const label = addressLabel(name);
+  const subnet = lanSubnet(config.lan);
+  const hasRoute = observed.routes.some((route) => route.table === 'main' && route.prefix === subnet && route.via?.interface === name && route.metric === LAN_METRIC);
+  return [
+    ...(observed.sysctls.get(arpNotify(name)) === '1' ? [] : [{ says: `${arpNotify(name)} = 1`, commands: [{ do: 'sysctl' as const, name: arpNotify(name), value: '1' }] }]),
+    ...(observed.addresses.some((one) => one.interface === name && one.address === own) ? [] : [ipChange(`own LAN address ${own} added`, `addr add ${own} dev ${name} scope link${label === '' ? '' : ` label ${label}`}`)]),
+    ...(hasRoute ? [] : [ipChange(`LAN ${subnet} is reached without the shared address`, `route replace ${subnet} dev ${name} scope link metric ${LAN_METRIC}`)]),
+  ];
+}
+
+/** What is left of sharing the LAN when there is nobody to share it with any more, or by another address. */
+function staleLanChanges({ config }: DataplaneWanted, observed: Observed): Change[] {
+  const { interface: name, shared } = config.lan;
+  const own = ownLanAddress(config);
+  const subnet = shared ? lanSubnet(config.lan) : null;
+  return [
+    ...observed.addresses
+      .filter((one) => one.interface === name && one.label === addressLabel(name) && prefixContains(SHARED_LAN_PREFIX, `${one.address.split('/')[0]}/32`) && one.address !== own)
+      .map(({ address }) => ipChange(`own LAN address ${address} removed`, `addr del ${address} dev ${name}`)),
+    ...observed.routes
+      .filter((route) => route.table === 'main' && route.via?.interface === name && route.metric === LAN_METRIC && route.prefix !== subnet)
+      .map(({ prefix }) => ipChange(`LAN route ${prefix} removed`, `route del ${prefix} dev ${name} metric ${LAN_METRIC}`)),
+  ];
+}
+
+/** Hosts choose no address in here for themselves (RFC 3927 section 2.1), so plans give it to gateways. */
+const SHARED_LAN_PREFIX = '169.254.255.0/24';
+/** Loses against the route that comes with the shared address, wins against the guards. */
+const LAN_METRIC = 500;
+
+function ownLanAddress({ node, lan }: NodeConfig): string | null {
+  const member = lan.shared?.members.find((one) => one.node === node);
+  return member ? `${member.address}/24` : null;
+}
+
+function lanSubnet(lan: NodeConfig['lan']): string {
+  const address = lanAddressOf(lan);
+  return `${addressAt(address, 0)}/${address.split('/')[1]}`;
+}
+
+function arpNotify(interfaceName: string): string {
+  return `net/ipv4/conf/${interfaceName}/arp_notify`;
+}
+
+/** Of a site with one gateway. Where several share the address, `agent/standby` alone takes and gives it up. */
 function lanAddressChanges({ config }: DataplaneWanted, observed: Observed): Change[] {
+  if (config.lan.shared) return [];
   const { interface: name } = config.lan;
   const address = lanAddressOf(config.lan);
   const isThere = observed.addresses.some((one) => one.interface === name && one.address === address);
@@ -236,6 +294,7 @@ function staleChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
     ...observed.addresses
       .filter(({ interface: name, address, label }) => name === 'lo' && label === addressLabel('lo') && !overlays.has(address))
       .map(({ address }) => ipChange(`overlay address ${address} removed`, `addr del ${address} dev lo`)),
+    ...staleLanChanges(wanted, observed),
     ...guardsOf(observed)
       .filter(({ prefix }) => !guards.has(prefix))
       .map(({ prefix }) => ipChange(`guard of ${prefix} removed`, `route del unreachable ${prefix} metric ${GUARD_METRIC}`)),

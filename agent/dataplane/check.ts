@@ -21,6 +21,8 @@ export function checkWanted(wanted: DataplaneWanted): void {
   check(isInterfaceName(config.lan.interface), 'LAN interface', config.lan.interface);
   check(isAddressWithLength(config.lan.address), 'LAN address', config.lan.address);
   checkPrefixes(config.lan.prefixes, 'LAN prefix');
+  for (const member of config.lan.shared?.members ?? []) check(isAddress(member.address) && !member.address.includes(':'), 'own LAN address', member.address);
+  if (config.lan.shared) check(!config.lan.address.includes(':'), 'shared LAN address', config.lan.address);
   checkPrefixes(config.protectedPrefixes, 'protected prefix');
   for (const uplink of config.uplinks) {
     check(isInterfaceName(uplink.interface), 'uplink interface', uplink.interface);

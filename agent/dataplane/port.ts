@@ -1,4 +1,4 @@
-import { type Cancel, type Clock, type Log, messageOf, sortedBy, systemClock } from '../../src/base/index.ts';
+import { type Cancel, type Clock, type Log, messageOf, sleep, sortedBy, systemClock } from '../../src/base/index.ts';
 import type { NodeConfig } from '../../src/model/index.ts';
 import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted } from '../ports.ts';
 import type { DriverName } from '../driver.ts';
@@ -36,6 +36,12 @@ export function createDataplanePort(options: DataplanePortOptions): DataplanePor
   return new KernelDataplane(options);
 }
 
+/**
+ * Packets that the old rules have marked are routed by the lanes of old: the kernel marks a whole batch before it routes
+ * the first of it, and on a busy machine a batch lies between the two for milliseconds. So old lanes go this much later.
+ */
+const UNDER_WAY_MS = 50;
+
 class KernelDataplane implements DataplanePort {
   readonly #machine: Machine;
   readonly #driver: TunnelDriver;
@@ -54,14 +60,16 @@ class KernelDataplane implements DataplanePort {
   #mayHaveQueues = true;
   #queueProblem = '';
   #config: NodeConfig | null = null;
+  readonly #clock: Clock;
 
   constructor(options: DataplanePortOptions) {
+    this.#clock = options.clock ?? systemClock;
     this.#machine = options.machine ?? localMachine;
     this.#driver = driverOf(options.driver);
     this.#log = options.log;
     this.#management = options.management ?? [];
     this.#onInterfacesChanged = options.onInterfacesChanged ?? (() => undefined);
-    this.#watch = new KernelWatch(this.#machine, options.clock ?? systemClock, options.log, () => {
+    this.#watch = new KernelWatch(this.#machine, this.#clock, options.log, () => {
       for (const listener of this.#listeners) listener();
     });
   }
@@ -135,7 +143,11 @@ class KernelDataplane implements DataplanePort {
     const rulesetIsNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'nft'));
     if (rulesetIsNew) this.#installed = null;
     const interfacesAreNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'ip' && /^link (?:add|del) /.test(command.line)));
-    const said = await execute(phases, this.#machine);
+    const [going = [], ...making] = phases.toReversed();
+    const said = await execute(making.reverse(), this.#machine);
+    if (interfacesAreNew) this.#onInterfacesChanged();
+    if (rulesetIsNew && going.length > 0) await sleep(this.#clock, UNDER_WAY_MS);
+    said.push(...(await execute([going], this.#machine)));
     said.push(...(await this.#setQueues(queues)));
     this.#config = wanted.config;
     if (interfacesAreNew) this.#onInterfacesChanged();

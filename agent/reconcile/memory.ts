@@ -67,9 +67,9 @@ function drainingOf(before: Draining | undefined, rxPackets: number | null, nowM
   return { sinceMs: before.sinceMs, rxPackets, quietSinceMs: isQuiet ? before.quietSinceMs : nowMs };
 }
 
-/** The tunnels that should exist; a node that does not serve its site has none. */
+/** The tunnels that should exist. */
 export function wantedTunnels(desired: Desired): Map<TunnelId, NodeTunnel> {
-  return new Map(desired.config.serving ? desired.config.tunnels.map((tunnel) => [tunnel.id, tunnel]) : []);
+  return new Map(desired.config.tunnels.map((tunnel) => [tunnel.id, tunnel]));
 }
 
 /** Known tunnels whose CHILD SA is installed; while the daemon does not answer, those that still have an interface. */

@@ -43,6 +43,7 @@ export function differences(desired: Desired, observed: Observed, memory: Memory
   const scene = look(desired, observed, memory, nowMs);
   return [
     ...(observed.daemon ? [] : ['the IKE daemon does not answer']),
+    ...(desired.isLanLost ? ['the LAN is lost: another gateway of the site has to carry its traffic'] : []),
     ...[...scene.wanted.keys()].filter((tunnel) => !scene.installed.has(tunnel)).map((tunnel) => `tunnel ${tunnel} has ${isNarrowed(tunnel, observed) ? 'an SA for its overlay addresses only: the peer runs another driver' : 'no SA'}`),
     ...[...scene.wanted.keys()].filter((tunnel) => scene.working.has(tunnel) && !observed.interfaces.includes(tunnel)).map((tunnel) => `tunnel ${tunnel} has no interface`),
     ...scene.steeringWaits,
@@ -184,7 +185,7 @@ function initiations({ observed, memory, wanted, installed, nowMs }: Scene): Act
 }
 
 function probes(scene: Scene, wanted: DataplaneWanted): Action[] {
-  const there = wanted.interfaces.map(({ tunnel }) => tunnel);
+  const there = scene.desired.isLanLost ? [] : wanted.interfaces.map(({ tunnel }) => tunnel);
   const stops = [...scene.observed.probes.keys()].filter((tunnel) => !there.includes(tunnel)).sort(compareText);
   return [...stops.map((tunnel): Action => ({ kind: 'stop-probe', tunnel })), ...probeStarts(scene, there)];
 }

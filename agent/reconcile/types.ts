@@ -11,6 +11,8 @@ export interface Desired {
   credentialsSerial: number;
   /** SAs found at the start were made with the certificate of now. */
   adoptedAreCurrent: boolean;
+  /** What comes out of tunnels cannot be delivered: peers are to take another gateway of the site, so probes are not answered. */
+  isLanLost: boolean;
 }
 
 /** What the node is, read at one instant. */

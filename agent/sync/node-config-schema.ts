@@ -24,13 +24,19 @@ const cryptoSuite = object({
   group: choice('none', 'x25519', 'ecp256', 'ecp384', 'ecp521', 'modp2048', 'modp3072', 'modp1024', 'modp1536', 'modp768'),
 });
 
+const shared = object({
+  preferred: name,
+  members: list(object({ node: name, address }), 16, 2),
+  heartbeat: object({ intervalMs: integer(5, 60_000), missedMax: integer(2, 1000), holdDownMs: integer(0, DAY_MS) }),
+});
+
 /** Every field, nothing else, everything bounded: what leaves here may be put into kernel and daemon as it is. */
 export const NODE_CONFIG_SCHEMA: Schema = object({
   schema: { const: 'foremesh/node-config/v1' },
   node: name,
   site: name,
   serving: { type: 'boolean' },
-  lan: object({ interface: interfaceName, address: hostPrefix, prefixes }),
+  lan: object({ interface: interfaceName, address: hostPrefix, prefixes, shared }, ['shared']),
   uplinks: list(object({ name, interface: interfaceName, address }), 64),
   protectedPrefixes: prefixes,
   probe: object({ intervalMs: integer(1, 60_000), downAfter: integer(1, 1000), holdDownMs: integer(0, DAY_MS), holdDownMaxMs: integer(0, DAY_MS) }),
@@ -100,6 +106,9 @@ function faultOf(config: NodeConfig): string | null {
   const ids = config.tunnels.map(({ id }) => id);
   const known = new Set<string>(ids);
   if (known.size !== ids.length) return '/tunnels holds a tunnel twice';
+  const members = (config.lan.shared?.members ?? []).map(({ node }) => node);
+  if (config.lan.shared && (!members.includes(config.node) || !members.includes(config.lan.shared.preferred))) return '/lan/shared does not name this node, or prefers one that it does not name';
+  if (new Set(members).size !== members.length) return '/lan/shared names a node twice';
   const classes = new Set<string>(config.classes.map(({ id }) => id));
   if (classes.size !== config.classes.length) return '/classes holds a class twice';
   const targets = new Set(config.steering.map(({ to, classId }) => `${to} ${classId}`));

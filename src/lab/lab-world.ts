@@ -8,6 +8,7 @@ import { allEnded, inGroups } from './in-groups.ts';
 import { createMeshRepository, type MeshRepository } from './mesh-repository.ts';
 import type { GatewayLayout } from './net/index.ts';
 import { attachNetwork, type LabNetwork, type NetworkOptions, startNetwork } from './network.ts';
+import { killGateway, reviveGateway, setLanLink } from './gateway-power.ts';
 import { isLabPossible } from './possible.ts';
 import { underlayReport } from './relay/index.ts';
 import { cleanUpAbandoned, findProcess, killMarked } from './run/index.ts';
@@ -147,10 +148,13 @@ function buildWorld(network: LabNetwork, file: WorldFile, engineCommand: EngineC
     inventory: () => Promise.all(layout.gateways.map((gateway) => describeGateway(network, gateway))),
     nodeState: (node) => readNodeRuntime(files(node).agentSocket),
     async kill(what) {
+      if (what.kind === 'node') return killGateway(network, what.node);
       const running = await findProcess(network.id, roleOf(what));
       if (running) await killMarked(running, clock);
     },
+    setLan: (node, isConnected) => setLanLink(network, node, isConnected),
     async restart(what) {
+      if (what.kind === 'node') return reviveGateway(network, what.node, file.detached);
       const running = await findProcess(network.id, roleOf(what));
       if (running) await killMarked(running, clock);
       if (what.kind === 'engine') return ensureEngine(network, engineCommand);

@@ -32,12 +32,16 @@ export interface World {
   inventory(): Promise<{ node: NodeId; where: string; daemon: string; certificate: string }[]>;
   /** What a node itself says it runs, read at the node. */
   nodeState(node: NodeId): Promise<NodeRuntime>;
-  /** Ends an agent or engine at once (SIGKILL) and starts it again. */
-  kill(what: { kind: 'engine' } | { kind: 'agent'; node: NodeId } | { kind: 'daemon'; node: NodeId }): Promise<void>;
-  restart(what: { kind: 'engine' } | { kind: 'agent'; node: NodeId } | { kind: 'daemon'; node: NodeId }): Promise<void>;
+  /** Ends an agent, daemon or engine at once (SIGKILL), or a whole gateway with its links, and starts it again. */
+  kill(what: Killable): Promise<void>;
+  restart(what: Killable): Promise<void>;
+  /** Pulls a gateway's LAN cable, or plugs it in again; its uplinks stay. */
+  setLan(node: NodeId, isConnected: boolean): Promise<void>;
   /** Ends every process and removes every namespace and file; may be called twice. */
   close(): Promise<void>;
 }
+
+export type Killable = { kind: 'engine' } | { kind: 'agent' | 'daemon' | 'node'; node: NodeId };
 
 /** Traffic from a host of one site to a host of another: UDP packets with a sequence number and a send time. */
 export interface SenderSpec {
@@ -118,4 +122,6 @@ export interface NodeRuntime {
   commit: string | null;
   tunnels: { tunnel: TunnelId; path: PathId; pathState: PathState; childState: string | null }[];
   leakPackets: number;
+  /** It owns its site's LAN address. */
+  holdsLan: boolean;
 }

@@ -9,9 +9,10 @@ export interface NodeConfig {
   schema: 'foremesh/node-config/v1';
   node: NodeId;
   site: SiteId;
-  /** Whether this node owns the site's LAN address and carries its traffic. */
+  /** Whether this node is to own the site's LAN address and carry its traffic. Of a site with several, `lan.shared` says how they settle it. */
   serving: boolean;
-  lan: { interface: string; address: string; prefixes: string[] };
+  /** `shared` is there when the site has several gateways. */
+  lan: { interface: string; address: string; prefixes: string[]; shared?: SharedLan };
   uplinks: { name: string; interface: string; address: string }[];
   /** Destinations that may leave through tunnels only. */
   protectedPrefixes: string[];
@@ -51,6 +52,23 @@ export interface NodeShaping {
   rateKbps: number;
   /** What each class is sure of, in order of priority; what is left goes to the lowest `priority` that wants it. Rates sum to `rateKbps` at most. */
   classes: { id: ClassId; rateKbps: number; priority: number }[];
+}
+
+/** One LAN address, several gateways: the same at all of them but for the generation. */
+export interface SharedLan {
+  /** Whose it is while all is well; the one that `serving` is true for. */
+  preferred: NodeId;
+  /** All gateways of the site, this one too, sorted; `address` is theirs alone, for heartbeats over the LAN. */
+  members: { node: NodeId; address: string }[];
+  heartbeat: HeartbeatSettings;
+}
+
+export interface HeartbeatSettings {
+  intervalMs: number;
+  /** Heartbeats missed in a row after which a gateway counts as gone. */
+  missedMax: number;
+  /** How long a gateway that came back must be well before it takes the address again, ms. */
+  holdDownMs: number;
 }
 
 export interface NodeTunnel {

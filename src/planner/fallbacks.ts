@@ -4,15 +4,21 @@ import { avoidRefusals, isUsable, slaRefusal } from './admissibility.ts';
 import { overlapOf } from './backups.ts';
 import type { Board, Placement } from './board.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
+import { standbyWays } from './standbys.ts';
 import type { Hop, Way } from './types.ts';
 import { relayWays } from './ways.ts';
 
 /**
  * The ways a placement falls back to, in order, from its lesser site: its own other routes (a split), then the pair's
  * other tunnels (those within the class's SLA and least shared with the routes first), then other tunnels to the same
- * relay, then, when there is none of these, other relays over tunnels that exist. What was listed before keeps its place among its equals.
+ * relay, then, when there is none of these, other relays over tunnels that exist; last of all the ways through standby
+ * gateways, which answer when the serving one is gone. What was listed before keeps its place among its equals.
  */
 export function fallbacksOf(board: Board, placement: Placement, tunnels: readonly Hop[], listed: Assignment | undefined): Hop[][] {
+  return [...servingFallbacks(board, placement, tunnels, listed), ...standbyWays(board, placement)];
+}
+
+function servingFallbacks(board: Board, placement: Placement, tunnels: readonly Hop[], listed: Assignment | undefined): Hop[][] {
   const { want, choice } = placement;
   const routes = choice.flatMap(({ way }) => way.routes).map((route) => route.hops);
   const siblings = routes.length > 1 ? sortedBy(routes, (hops) => hops.map((hop) => hop.tunnel).join()) : [];

@@ -30,6 +30,7 @@ export class Ledger {
   readonly #network: Network;
   readonly #claimedHops = new Set<Hop>();
   readonly #claimedByPair = new Map<string, Hop[]>();
+  readonly #standbysByPair = new Map<string, Hop[]>();
   readonly #slots = new Map<NodeId, number>();
   /** Usable tunnels of the previous plan that nobody has claimed yet, by node. */
   readonly #standing = new Map<NodeId, number>();
@@ -113,12 +114,25 @@ export class Ledger {
     return (this.#slots.get(node) ?? 0) + (withStanding ? (this.#standing.get(node) ?? 0) : 0);
   }
 
+  /** Tunnels of standby gateways between a pair's sites, by path. No placement uses them. */
+  standbysOf(pair: Pick<Pair, 'key'>): readonly Hop[] {
+    return this.#standbysByPair.get(pair.key) ?? [];
+  }
+
   claim(hop: Hop): void {
+    this.#claimInto(this.#claimedByPair, hop);
+  }
+
+  claimStandby(hop: Hop): void {
+    this.#claimInto(this.#standbysByPair, hop);
+  }
+
+  #claimInto(byPair: Map<string, Hop[]>, hop: Hop): void {
     if (this.isClaimed(hop)) return;
     this.claimed.set(hop.tunnel, hop);
     this.#claimedHops.add(hop);
     const key = pairKey(hop.ends[0].site.id, hop.ends[1].site.id);
-    this.#claimedByPair.set(key, sortedBy([...this.claimedOf({ key }), hop], (each) => each.path));
+    byPair.set(key, sortedBy([...(byPair.get(key) ?? []), hop], (each) => each.path));
     for (const { node } of hop.ends) this.#slots.set(node.id, (this.#slots.get(node.id) ?? 0) + 1);
     if (this.#isStanding.has(hop.tunnel)) this.#stand(hop, -1);
   }

@@ -5,6 +5,7 @@ import {
   tunnelId,
   type Override,
   type PathId,
+  type NodeId,
   type PathQuality,
   type SecurityProfile,
   type Site,
@@ -43,6 +44,14 @@ export interface Network {
   pair(one: SiteId, other: SiteId): Pair | undefined;
   /** All paths between the serving nodes of a pair, by path id, refused ones too. */
   hops(pair: Pair): Hop[];
+  /** The gateways of a site that do not serve it, in order of role and id. */
+  standbyNodes(site: SiteId): SiteNode[];
+  /** All paths between one standby gateway and the serving node at the other end of the pair, by path id, refused ones too. */
+  standbyHops(pair: Pair, standby: SiteNode): Hop[];
+  /** True for a tunnel of the previous plan that could be one of a standby gateway today. */
+  isStandbyTunnel(tunnel: Tunnel): boolean;
+  /** The hop of such a tunnel; undefined when it could not be built now. */
+  standbyHopOf(tunnel: Tunnel): Hop | undefined;
   /** The way that is this one hop of the pair. */
   directWay(pair: Pair, hop: Hop): Way;
   /** Sites that may relay the pair, shortest detour first. */
@@ -68,6 +77,8 @@ export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, Si
   const relaysByPair = new Map<string, Site[]>();
   const cryptoByProfile = new Map<SecurityProfile, string>();
   const hopsByPair = new Map<string, Hop[]>();
+  const standbyHops = new Map<string, Hop[]>();
+  const isStandbyAt = (site: SiteId, node: NodeId): boolean => network.standbyNodes(site).some(({ id }) => id === node);
   const network: Network = {
     inputs,
     now,
@@ -89,9 +100,30 @@ export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, Si
     hops(pair) {
       const known = hopsByPair.get(pair.key);
       if (known) return known;
-      const hops = buildHops(network, pair, quality);
+      const hops = buildHops(network, pair, [serving.get(pair.a.id), serving.get(pair.b.id)], quality);
       hopsByPair.set(pair.key, hops);
       return hops;
+    },
+    standbyNodes: (site) => {
+      const others = serving.has(site) ? (sites.find(({ id }) => id === site)?.nodes ?? []).filter(({ id }) => id !== serving.get(site)!.id) : [];
+      return [...others].sort((left, right) => compareText(left.role, right.role) || compareText(left.id, right.id));
+    },
+    standbyHops(pair, standby) {
+      const key = `${pair.key} ${standby.id}`;
+      const ends: [SiteNode | undefined, SiteNode | undefined] = standby.site === pair.a.id ? [standby, serving.get(pair.b.id)] : [serving.get(pair.a.id), standby];
+      const hops = standbyHops.get(key) ?? buildHops(network, pair, ends, quality);
+      standbyHops.set(key, hops);
+      return hops;
+    },
+    standbyHopOf(tunnel) {
+      const pair = network.pair(tunnel.a.site, tunnel.b.site);
+      const end = [tunnel.a, tunnel.b].find(({ site, node }) => isStandbyAt(site, node));
+      const standby = end && network.standbyNodes(end.site).find(({ id }) => id === end.node);
+      return pair && standby && network.isStandbyTunnel(tunnel) ? network.standbyHops(pair, standby).find((hop) => hop.tunnel === tunnel.id) : undefined;
+    },
+    isStandbyTunnel({ a, b }) {
+      const servesAt = (end: Tunnel['a']): boolean => serving.get(end.site)?.id === end.node;
+      return network.pair(a.site, b.site) !== undefined && ((servesAt(a) && isStandbyAt(b.site, b.node)) || (servesAt(b) && isStandbyAt(a.site, a.node)));
     },
     directWay(pair, hop) {
       const known = directWays.get(hop) ?? directWay(pair, hop);
@@ -152,9 +184,7 @@ function vetoedAdmissions(inputs: PlanInputs): Set<string> {
   return new Set(keys.filter((key) => !admitted.has(key)));
 }
 
-function buildHops(network: Network, pair: Pair, quality: ReadonlyMap<PathId, PathQuality>): Hop[] {
-  const one = network.serving.get(pair.a.id);
-  const other = network.serving.get(pair.b.id);
+function buildHops(network: Network, pair: Pair, [one, other]: readonly [SiteNode | undefined, SiteNode | undefined], quality: ReadonlyMap<PathId, PathQuality>): Hop[] {
   if (!one || !other) return [];
   const crypto = network.cryptoOf(pair.profile);
   const hops = one.uplinks.flatMap((left) =>

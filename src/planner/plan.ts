@@ -12,6 +12,7 @@ import { placeAny, placeDirect } from './placement.ts';
 import { buildReport } from './report.ts';
 import { keepVetoedRemovals, retireTunnels } from './retire.ts';
 import { chooseServingNodes } from './serving.ts';
+import { planStandbys } from './standbys.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
 import type { Want } from './types.ts';
 
@@ -62,7 +63,7 @@ export interface Round {
   notes: Notes;
 }
 
-/** Priority by priority: direct ways, then relays, then backups; then what is left of the old plan; then all other classes. */
+/** Priority by priority: direct ways, then relays, then backups; then what is left of the old plan; then all other classes; then standby gateways. */
 function planRound(inputs: PlanInputs): Round {
   const notes = new Notes();
   const network = buildNetwork(inputs, chooseServingNodes(inputs, notes));
@@ -78,6 +79,7 @@ function planRound(inputs: PlanInputs): Round {
   }
   retireTunnels(board);
   fillClasses(board);
+  planStandbys(board);
   return { plan: assemblePlan(board), board, notes };
 }
 

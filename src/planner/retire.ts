@@ -13,9 +13,12 @@ export function keepVetoedRemovals(board: Board): void {
     const { change } = veto;
     if (change.kind !== 'tunnel-remove' || veto.until <= board.network.now) continue;
     for (const tunnel of board.network.previousTunnels.values()) {
-      const hop = board.network.hopOf(tunnel);
-      if (tunnel.path !== change.path || tunnel.securityProfile !== change.securityProfile || !hop || !isLastResort(hop) || slotRefusal(board, [hop])) continue;
-      board.claim(hop, 'kept');
+      if (tunnel.path !== change.path || tunnel.securityProfile !== change.securityProfile) continue;
+      const standby = board.network.standbyHopOf(tunnel);
+      const hop = standby ?? board.network.hopOf(tunnel);
+      if (!hop || !isLastResort(hop) || slotRefusal(board, [hop])) continue;
+      if (standby) board.ledger.claimStandby(hop);
+      else board.claim(hop, 'kept');
       board.notes.wait(`removal of ${tunnel.path}`, `a person took it back: ${veto.what}`, veto.until);
     }
   }
@@ -24,11 +27,11 @@ export function keepVetoedRemovals(board: Board): void {
 /**
  * Decides about the tunnels of the previous plan that nothing asked for: they stay through the hold time and until
  * they have been idle for the idle time, while both gateways have a slot; else they go, with the reason in the report.
- * A dead path's tunnel stays when the pair has nothing else, so that its probes can tell when it lives again.
+ * Those of standby gateways are decided on after all others (standbys.ts). A dead path's tunnel stays when the pair has nothing else, so that its probes can tell when it lives again.
  */
 export function retireTunnels(board: Board): void {
   const { network, notes } = board;
-  const open = [...network.previousTunnels.values()].filter((tunnel) => !board.ledger.claimed.has(tunnel.id));
+  const open = [...network.previousTunnels.values()].filter((tunnel) => !board.ledger.claimed.has(tunnel.id) && !network.isStandbyTunnel(tunnel));
   const byUse = open.map((tunnel) => ({ tunnel, usedAt: lastUse(board, tunnel) })).sort((left, right) => right.usedAt - left.usedAt || (left.tunnel.id < right.tunnel.id ? -1 : 1));
   for (const { tunnel, usedAt } of byUse) {
     const hop = network.hopOf(tunnel);

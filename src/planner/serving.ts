@@ -46,7 +46,7 @@ function chooseForSite(site: Site, inputs: PlanInputs, drained: ReadonlyMap<Node
 }
 
 /** Not connected and silent for longer than `nodeDeadMs`; a node never heard of is not known to be dead. */
-function isDead(status: NodeStatus | undefined, now: number): boolean {
+export function isDead(status: NodeStatus | undefined, now: number): boolean {
   if (!status || status.connected || status.lastSeenAt === null) return false;
   return now - status.lastSeenAt > PLANNER_SETTINGS.nodeDeadMs;
 }

@@ -11,14 +11,16 @@ export type UnmarkedLane = Omit<Lane, 'mark'>;
 /**
  * Lanes of one assignment as its own gateway sees them: a lane a route, led by the first tunnel of the route, then the
  * first tunnels of the backups in order. Routes that begin with the same tunnel share a lane; what happens after the
- * relay is the relay's choice. Second copies go over the assignment's ways for them first, then over any other.
+ * relay is the relay's choice. Of a site with several gateways each has the lanes that its own tunnels leave; [] without any. Second copies go over the assignment's ways for them first, then over any other.
  */
-export function lanesOf(assignment: Assignment): UnmarkedLane[] {
+export function lanesOf(assignment: Assignment, isOwn: (tunnel: TunnelId) => boolean, isStandby: (tunnel: TunnelId) => boolean): UnmarkedLane[] {
   const lanes = new Map<string, UnmarkedLane>();
   const { routes, backups, copies } = assignment;
   for (const route of routes) {
-    const tunnels = firstTunnels([route.tunnels, ...backups]);
-    const lane = lanes.get(tunnels.join()) ?? { tunnels, weight: 0, ...(copies ? { copies: firstTunnels([...copies, ...backups, ...routes.map((each) => each.tunnels)]) } : {}) };
+    const tunnels = firstTunnels([route.tunnels, ...backups]).filter(isOwn);
+    if (tunnels.length === 0) continue;
+    const second = firstTunnels([...(copies ?? []), ...backups, ...routes.map((each) => each.tunnels)]).filter((tunnel) => isOwn(tunnel) && !isStandby(tunnel));
+    const lane = lanes.get(tunnels.join()) ?? { tunnels, weight: 0, ...(copies && second.length > 0 ? { copies: second } : {}) };
     lane.weight += route.weight;
     lanes.set(tunnels.join(), lane);
   }

@@ -1,4 +1,4 @@
-import { compareText, sortedBy } from '../base/index.ts';
+import { addressAt, compareText, sortedBy } from '../base/index.ts';
 import {
   nodeOfUplink,
   type Assignment,
@@ -13,21 +13,23 @@ import {
   type SiteNode,
   type Steering,
   type Tunnel,
+  type TunnelId,
 } from '../model/index.ts';
 import { assignMarks, lanesOf, markedLanes } from './lanes.ts';
 import { shapingOf } from './shaping.ts';
 import { relayedWays, type RelayedWay } from './relays.ts';
 
 /**
- * What every node of the intent is to run, sorted by node; nodes that do not serve get everything but traffic: no
- * tunnels, no steering, nothing allowed. Tunnels the plan names are expected to exist (see `checkPlan`); a dangling
+ * What every node of the intent is to run, sorted by node. A standby gateway gets the tunnels, the steering over them and
+ * what may be forwarded, as the serving one does, so that each delivers whatever reaches it; which of them owns the LAN
+ * address they settle among themselves (`lan.shared`). Tunnels the plan names are expected to exist (see `checkPlan`); a dangling
  * reference is left out rather than rendered.
  */
 export function renderNodes(intent: Intent, plan: Plan): NodeConfig[] {
   const serving = new Map(plan.servingNodes.map(({ site, node }) => [site, node]));
   const index = indexPlan(intent, plan);
   const nodes = index.sites.flatMap((site) => site.nodes.map((node) => ({ site, node })));
-  return sortedBy(nodes, ({ node }) => node.id).map(({ site, node }) => renderNode(intent, index, site, node, serving.get(site.id) === node.id));
+  return sortedBy(nodes, ({ node }) => node.id).map(({ site, node }) => renderNode(intent, index, site, node, serving.get(site.id)));
 }
 
 /** What every node's config looks up, made once. */
@@ -39,6 +41,8 @@ interface PlanIndex {
   assignments: Map<SiteId, Assignment[]>;
   relayed: Map<SiteId, RelayedWay[]>;
   admitted: Map<SiteId, [SiteId, SiteId][]>;
+  /** Tunnels of gateways that do not serve their site: two copies of a packet must come to the same gateway. */
+  standbys: Set<TunnelId>;
 }
 
 function indexPlan(intent: Intent, plan: Plan): PlanIndex {
@@ -51,19 +55,22 @@ function indexPlan(intent: Intent, plan: Plan): PlanIndex {
     assignments: groupBy(plan.assignments, ({ from }) => [from]),
     relayed: relayedWays(plan),
     admitted: groupBy(plan.admitted, (pair) => pair),
+    standbys: new Set(plan.tunnels.filter(({ a, b }) => [a, b].some((end) => !plan.servingNodes.some(({ site, node }) => site === end.site && node === end.node))).map(({ id }) => id)),
   };
 }
 
-function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode, isServing: boolean): NodeConfig {
+function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode, serving: NodeId | undefined): NodeConfig {
   const { mesh } = intent;
   const classes = [...intent.classes].sort((left, right) => left.priority - right.priority || compareText(left.id, right.id));
   const shaping = shapingOf(mesh, { ...node, uplinks: sortedBy(node.uplinks, (uplink) => uplink.name) }, classes);
+  const tunnels = renderTunnels(index, node);
+  const isInUse = serving === node.id || tunnels.length > 0;
   return {
     schema: 'foremesh/node-config/v1',
     node: node.id,
     site: site.id,
-    serving: isServing,
-    lan: { interface: node.lan.interface, address: node.lan.address, prefixes: index.prefixes.get(site.id)! },
+    serving: serving === node.id,
+    lan: { interface: node.lan.interface, address: node.lan.address, prefixes: index.prefixes.get(site.id)!, ...sharedLan(site, node, serving, mesh.probe) },
     uplinks: sortedBy(node.uplinks, (uplink) => uplink.name).map(({ name, interface: device, address }) => ({ name, interface: device, address })),
     protectedPrefixes: [...mesh.protectedPrefixes].sort(compareText),
     probe: { ...mesh.probe },
@@ -79,11 +86,27 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
     })),
     ...(shaping ? { shaping } : {}),
     sites: index.sites.map(({ id }) => ({ id, prefixes: index.prefixes.get(id)! })),
-    tunnels: isServing ? renderTunnels(index, node) : [],
-    steering: isServing ? renderSteering(index, site.id) : [],
-    allow: isServing ? renderAllow(index, site.id) : [],
+    tunnels,
+    steering: isInUse ? renderSteering(index, site.id, new Set(tunnels.map(({ id }) => id))) : [],
+    allow: isInUse ? renderAllow(index, site.id) : [],
   };
 }
+
+/**
+ * Addresses by which gateways of one site reach each other over their LAN: 169.254.255.0/24, which no host may choose for
+ * itself (RFC 3927 section 2.1), in order of node ids.
+ */
+const SHARED_PREFIX = '169.254.255.0/24';
+
+function sharedLan(site: Site, node: SiteNode, preferred: NodeId | undefined, { intervalMs, downAfter, holdDownMs }: Intent['mesh']['probe']): Pick<NodeConfig['lan'], 'shared'> {
+  const sharing = site.nodes.filter(({ lan }) => lan.address === node.lan.address);
+  if (sharing.length < 2 || preferred === undefined || !sharing.some(({ id }) => id === preferred)) return {};
+  const members = sortedBy(sharing, ({ id }) => id).map(({ id }, index) => ({ node: id, address: addressAt(SHARED_PREFIX, index + 1) }));
+  return { shared: { preferred, members, heartbeat: { intervalMs, missedMax: Math.max(HEARTBEATS_MISSED_MIN, downAfter), holdDownMs } } };
+}
+
+/** One lost packet is no death. */
+const HEARTBEATS_MISSED_MIN = 3;
 
 function renderTunnels(index: PlanIndex, node: SiteNode): NodeTunnel[] {
   return (index.tunnels.get(node.id) ?? []).flatMap((tunnel): NodeTunnel[] => {
@@ -113,16 +136,17 @@ function renderTunnels(index: PlanIndex, node: SiteNode): NodeTunnel[] {
  * Where a site's gateway sends each class for each other site: its own assignments, and, at a relay whose own site may
  * not use a class, the second tunnels of those who are relayed.
  */
-function renderSteering(index: PlanIndex, site: SiteId): Steering[] {
-  const own = (index.assignments.get(site) ?? []).map((assignment) => ({ to: assignment.to, classId: assignment.classId, lanes: lanesOf(assignment) }));
+function renderSteering(index: PlanIndex, site: SiteId, ownTunnels: ReadonlySet<TunnelId>): Steering[] {
+  const isOwn = (tunnel: TunnelId): boolean => ownTunnels.has(tunnel);
+  const own = (index.assignments.get(site) ?? []).map((assignment) => ({ to: assignment.to, classId: assignment.classId, lanes: lanesOf(assignment, isOwn, (tunnel) => index.standbys.has(tunnel)) }));
   const keys = new Set(own.map(({ to, classId }) => `${to} ${classId}`));
   const lent = (index.relayed.get(site) ?? []).flatMap(({ assignment, list }) => {
     const key = `${assignment.to} ${assignment.classId}`;
-    if (keys.has(key)) return [];
+    if (keys.has(key) || !isOwn(list[1]!)) return [];
     keys.add(key);
     return [{ to: assignment.to, classId: assignment.classId, lanes: [{ tunnels: [list[1]!], weight: 100 }] }];
   });
-  const steering = [...own, ...lent].sort((left, right) => compareText(left.to, right.to) || compareText(left.classId, right.classId));
+  const steering = [...own, ...lent].filter(({ lanes }) => lanes.length > 0).sort((left, right) => compareText(left.to, right.to) || compareText(left.classId, right.classId));
   const markOf = assignMarks(steering.flatMap(({ to, lanes }) => lanes.map((lane) => ({ to, ...lane }))));
   return steering.map((entry) => ({ to: entry.to, prefixes: index.prefixes.get(entry.to) ?? [], classId: entry.classId, lanes: markedLanes(entry, markOf) }));
 }

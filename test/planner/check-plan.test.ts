@@ -35,7 +35,9 @@ describe('checkPlan', () => {
     ['a class nobody knows', firstAssignment((assignment) => ({ ...assignment, classId: classId('video') })), /class video is not in the intent/],
     ['a forbidden pair admitted', (plan) => ({ ...plan, admitted: [...plan.admitted, [siteId('azure-weu'), siteId('hamburg')]] }), /although the intent says never/],
     ['two serving nodes of a site', (plan) => ({ ...plan, servingNodes: [...plan.servingNodes, plan.servingNodes.at(-1)!] }), /has two serving nodes/],
-    ['a tunnel at a node that does not serve', (plan) => ({ ...plan, servingNodes: plan.servingNodes.map((entry) => (entry.site === siteId('berlin') ? { ...entry, node: 'berlin-gw2' as typeof entry.node } : entry)) }), /does not serve site berlin/],
+    ['traffic through a gateway that does not serve', (plan) => ({ ...plan, servingNodes: plan.servingNodes.map((entry) => (entry.site === siteId('berlin') ? { ...entry, node: 'berlin-gw2' as typeof entry.node } : entry)) }), /leads through a gateway that does not serve its site/],
+    ['a tunnel between two gateways that do not serve', (plan) => ({ ...plan, servingNodes: plan.servingNodes.filter(({ site }) => site !== siteId('berlin') && site !== siteId('paris')) }), /neither berlin-gw1 nor paris-gw1 serves its site/],
+    ['a standby gateway that is not the last to fall back to', firstAssignmentWith((assignment) => assignment.backups.length > 1, (assignment) => ({ ...assignment, backups: assignment.backups.toReversed() })), /comes after one through a standby gateway/],
     ['lists out of order', (plan) => ({ ...plan, tunnels: plan.tunnels.toReversed() }), /tunnels is not sorted/],
     ['a tunnel twice', (plan) => ({ ...plan, tunnels: plan.tunnels.flatMap((tunnel, index) => (index === 0 ? [tunnel, tunnel] : [tunnel])) }), /tunnels has t-.* twice/],
   ])('finds %s', (_, break_, message) => {
@@ -75,6 +77,14 @@ function firstTunnel(change: (tunnel: Tunnel) => Tunnel): (plan: Plan) => Plan {
 
 function firstAssignment(change: (assignment: Assignment) => Assignment): (plan: Plan) => Plan {
   return (plan) => ({ ...plan, assignments: plan.assignments.map((assignment, index) => (index === 0 ? change(assignment) : assignment)) });
+}
+
+/** Both directions of the first assignment that fits, since the checker compares them. */
+function firstAssignmentWith(fits: (assignment: Assignment) => boolean, change: (assignment: Assignment) => Assignment): (plan: Plan) => Plan {
+  return (plan) => {
+    const found = plan.assignments.find(fits);
+    return { ...plan, assignments: plan.assignments.map((assignment) => (assignment === found ? change(assignment) : assignment)) };
+  };
 }
 
 function mapAssignments(plan: Plan, change: (assignment: Assignment) => Assignment): Plan {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { NodeId, PairId } from '../../src/model/index.ts';
 import type { Engine } from '../../src/reconcile/index.ts';
-import { createTestMesh, exampleFile, HOUR_MS, path, SHOP_TO_PARIS, START_AT, type TestMesh } from './support.ts';
+import { createTestMesh, exampleFile, HOUR_MS, path, SHOP_TO_PARIS, START_AT, type TestMesh, withRoomAtTheShop } from './support.ts';
 
 describe('a cycle', () => {
   let mesh: TestMesh;
@@ -22,7 +22,7 @@ describe('a cycle', () => {
   });
 
   it('commits a small change by itself, and tears it down again when it is idle', async () => {
-    mesh = await createTestMesh();
+    mesh = await createTestMesh(withRoomAtTheShop);
     const engine = await mesh.engine();
     await engine.cycle();
     mesh.demand.set(SHOP_TO_PARIS, 10);
@@ -253,7 +253,7 @@ describe('a person at mesh/live', () => {
   }
 
   it('takes a commit back with git revert, and the engine does not bring it back until the veto ends', async () => {
-    mesh = await createTestMesh();
+    mesh = await createTestMesh(withRoomAtTheShop);
     const engine = await mesh.engine();
     await engine.cycle();
     const before = engine.view().tunnels.map((tunnel) => tunnel.tunnel);
@@ -282,7 +282,7 @@ describe('a person at mesh/live', () => {
   });
 
   it('lifts a veto by a request, and the change comes back', async () => {
-    mesh = await createTestMesh();
+    mesh = await createTestMesh(withRoomAtTheShop);
     const engine = await mesh.engine();
     await engine.cycle();
     mesh.demand.set(SHOP_TO_PARIS, 10);

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { NodeId } from '../../src/model/index.ts';
-import { createTestMesh, exampleFile, HOUR_MS, path, REVIEWER, SHOP_TO_PARIS, START_AT, type TestMesh } from './support.ts';
+import { createTestMesh, exampleFile, HOUR_MS, path, REVIEWER, SHOP_TO_PARIS, START_AT, type TestMesh, withRoomAtTheShop } from './support.ts';
 
 describe('a proposal', () => {
   let mesh: TestMesh;
@@ -136,7 +136,7 @@ describe('a proposal', () => {
   });
 
   it('about the intent waits while small changes under the applied intent go on', async () => {
-    mesh = await createTestMesh((file, text) => (file === 'mesh-config/mesh.yaml' ? text.replace('tunnelsMax: 4', 'tunnelsMax: 1') : text));
+    mesh = await createTestMesh((file, text) => (file === 'mesh-config/mesh.yaml' ? text.replace('tunnelsMax: 4', 'tunnelsMax: 1') : withRoomAtTheShop(file, text)));
     const engine = await mesh.engine();
     await engine.cycle();
     const mesh1 = (await exampleFile('mesh-config/connections.yaml')).replace('between: [berlin, hamburg]\nmode: always', 'between: [berlin, hamburg]\nmode: always\nsecurityProfile: strong');

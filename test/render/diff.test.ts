@@ -100,8 +100,8 @@ describe('diff', () => {
       const stronger = { ...intent, securityProfiles: intent.securityProfiles.map((profile) => (profile.name === 'strong' ? { ...profile, esp: profile.ike } : profile)) };
       const { plan: after } = planFor({ intent: stronger, demands: ['berlin>paris voice 1'], previous: before });
       const changeset = diff(stronger, before, after, null);
-      expect(changeset).toMatchObject({ impact: 'rekey', tunnelsMoved: 2, tunnelsAdded: 0, trafficMovedShare: 0 });
-      expect(changeset.changes.map(({ key }) => key.kind).sort()).toEqual(['tunnel-add', 'tunnel-add', 'tunnel-remove', 'tunnel-remove']);
+      expect(changeset).toMatchObject({ impact: 'rekey', tunnelsMoved: 3, tunnelsAdded: 0, trafficMovedShare: 0 }); // two of the pair, one of the standby gateway
+      expect(changeset.changes.map(({ key }) => key.kind).sort()).toEqual([...Array<string>(3).fill('tunnel-add'), ...Array<string>(3).fill('tunnel-remove')]);
     });
 
     it('is rekey when only the timers change, and that is no tunnel added', () => {
@@ -123,9 +123,11 @@ describe('diff', () => {
       expect(diff(intent, before, after, null).impact).toBe('interrupt');
     });
 
-    it('is interrupt when another gateway takes over a site', () => {
+    it('is reroute when a standby gateway takes over with the tunnels it has, interrupt when it has none', () => {
       const [before, after] = playStory('node-drained');
-      expect(diff(intent, before!.plan, after!.plan, null).impact).toBe('interrupt');
+      expect(diff(intent, before!.plan, after!.plan, null).impact).toBe('reroute');
+      const cold: Plan = { ...before!.plan, tunnels: before!.plan.tunnels.filter(({ a, b }) => a.node !== 'berlin-gw2' && b.node !== 'berlin-gw2') };
+      expect(diff(intent, cold, after!.plan, null).impact).toBe('interrupt');
     });
 
     it('is none for a change of backups alone, whose fingerprint is not that of any route', () => {

@@ -17,9 +17,36 @@ const tunnelOn = (path: string): TunnelId => limit.plan.tunnels.find((tunnel) =>
 const steering = (node: string, to: string, name: string): NodeConfig['steering'][number] => configs.get(nodeId(node))!.steering.find((entry) => entry.to === to && entry.classId === name)!;
 
 describe('renderNodes', () => {
-  it('gives a node that does not serve nothing to carry', () => {
-    expect(configs.get(nodeId('berlin-gw2'))).toMatchObject({ serving: false, tunnels: [], steering: [], allow: [] });
+  it('gives a standby gateway lanes of its own tunnels only, to every site its site has tunnels to', () => {
+    const [active, standby] = [configs.get(nodeId('berlin-gw1'))!, configs.get(nodeId('berlin-gw2'))!];
+    const own = new Set(standby.tunnels.map(({ id }) => id));
+    expect(standby.serving).toBe(false);
+    expect(own.size).toBeGreaterThan(0);
+    expect(standby.steering.flatMap(({ lanes }) => lanes.flatMap(({ tunnels }) => tunnels)).every((id) => own.has(id))).toBe(true);
+    expect(active.steering.flatMap(({ lanes }) => lanes.flatMap(({ tunnels }) => tunnels)).some((id) => own.has(id))).toBe(false);
+    expect(standby.allow).toEqual(active.allow);
     expect(configs.size).toBe(6);
+  });
+
+  it('tells the gateways of a site, and them alone, how to share the LAN address', () => {
+    const shared = configs.get(nodeId('berlin-gw2'))!.lan.shared!;
+    expect(shared).toEqual(configs.get(nodeId('berlin-gw1'))!.lan.shared);
+    expect(shared).toMatchObject({ preferred: 'berlin-gw1', members: [{ node: 'berlin-gw1', address: '169.254.255.1' }, { node: 'berlin-gw2', address: '169.254.255.2' }] });
+    expect(configs.get(nodeId('paris-gw1'))!.lan).not.toHaveProperty('shared');
+  });
+
+  it('gives a gateway without tunnels nothing to carry', () => {
+    const bare = { ...limit.plan, tunnels: limit.plan.tunnels.filter(({ a, b }) => a.node !== 'berlin-gw2' && b.node !== 'berlin-gw2') };
+    expect(renderNodes(limit.intent, bare).find(({ node }) => node === 'berlin-gw2')).toMatchObject({ serving: false, tunnels: [], steering: [], allow: [] });
+  });
+
+  it('has every other site fall back to the standby gateway last', () => {
+    const own = new Set(configs.get(nodeId('berlin-gw2'))!.tunnels.map(({ id }) => id));
+    for (const name of ['paris-gw1', 'aws-fra-gw1']) {
+      for (const { lanes } of configs.get(nodeId(name))!.steering.filter(({ to }) => to === 'berlin')) {
+        for (const { tunnels } of lanes) expect(tunnels.map((id) => own.has(id))).toEqual(tunnels.map((_, index) => index === tunnels.length - 1));
+      }
+    }
   });
 
   it('sends relayed traffic to the relay, and on from there by the second tunnel', () => {

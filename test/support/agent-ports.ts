@@ -103,6 +103,7 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
       close: () => undefined,
     };
     return {
+      standby: () => ({ configure: () => undefined, useCredentials: () => undefined, setReach: () => undefined, view: () => ({ holds: false, isLanUp: true, partners: [] }), close: () => Promise.resolve() }),
       failover: (events) => createFailover({ probes, traffic: { counts: () => null }, lanes, clock, rng: createRng(`${seed} ${node} ${clock.now()}`), log: createLog('failover', 'silent'), events }),
       ipsec: {
         async loadCredentials(credentials) {

@@ -11,10 +11,13 @@ export interface BenchMesh {
   files: SourceFile[];
 }
 
+/** `gateways`: the near site has a second one that stands by. */
+export type BenchMeshKind = 'pair' | 'gateways';
+
 /** Two sites with two uplinks each that share nothing, always connected, with a standby tunnel; suites as shipped. Voice has a backup, control is sent twice. */
-export async function createBenchMesh(sourceDir: string, probe: { intervalMs: number; downAfter: number }): Promise<BenchMesh> {
+export async function createBenchMesh(sourceDir: string, probe: { intervalMs: number; downAfter: number }, kind: BenchMeshKind = 'pair'): Promise<BenchMesh> {
   const shipped = (await readConfigFolder(sourceDir)).filter(({ file }) => file.endsWith('/security.yaml'));
-  const files = [...shipped, { file: 'mesh-config/mesh.yaml', text: meshYaml(probe) }, { file: 'mesh-config/bench.yaml', text: [siteYaml(1, 'near'), siteYaml(2, 'far'), ...CLASSES_YAML, CONNECTION_YAML].join('---\n') }];
+  const files = [...shipped, { file: 'mesh-config/mesh.yaml', text: meshYaml(probe) }, { file: 'mesh-config/bench.yaml', text: [siteYaml(1, 'near', kind === 'gateways' ? [1, 3] : [1]), siteYaml(2, 'far', [2]), ...CLASSES_YAML, CONNECTION_YAML].join('---\n') }];
   const loaded = loadIntent(files, null);
   if (!loaded.ok) throw new FindingsError(loaded.findings);
   return { intent: loaded.value.intent, files: [...files, ...(await readPolicyFolder(sourceDir))] };
@@ -36,7 +39,8 @@ autoApply: { tunnelsMax: 100, sitesMax: 100, trafficShareMax: 100%, changesPerHo
 vetoFor: 1s
 `;
 
-const siteYaml = (number: number, name: string): string => `apiVersion: foremesh/v1
+/** @param hosts  last bytes of the gateways' uplink addresses, the active one's first */
+const siteYaml = (number: number, name: string, hosts: readonly number[]): string => `apiVersion: foremesh/v1
 kind: Site
 name: ${name}
 location: { city: Berlin, country: DE, latitude: 52.5, longitude: ${13 + number} }
@@ -44,12 +48,15 @@ provider: onprem
 region: bench
 prefixes: [10.${number}.0.0/24]
 nodes:
-  - name: ${name}-gw1
+${hosts.map((host, index) => nodeYaml(number, name, index, host)).join('')}`;
+
+const nodeYaml = (site: number, name: string, index: number, host: number): string => `  - name: ${name}-gw${index + 1}
+    role: ${index === 0 ? 'active' : 'standby'}
     tunnelsMax: 16
-    lan: { interface: lan, address: 10.${number}.0.1/24 }
+    lan: { interface: lan, address: 10.${site}.0.1/24 }
     uplinks:
-      - { name: fibre, provider: one, interface: isp1, address: 100.64.1.${number}, up: 50Mbps, down: 50Mbps, riskGroups: [${name}-north] }
-      - { name: cable, provider: other, interface: isp2, address: 100.64.2.${number}, up: 50Mbps, down: 50Mbps, riskGroups: [${name}-south] }
+      - { name: fibre, provider: one, interface: isp1, address: 100.64.1.${host}, up: 50Mbps, down: 50Mbps, riskGroups: [${name}-north] }
+      - { name: cable, provider: other, interface: isp2, address: 100.64.2.${host}, up: 50Mbps, down: 50Mbps, riskGroups: [${name}-south] }
 `;
 
 const CONNECTION_YAML = `apiVersion: foremesh/v1

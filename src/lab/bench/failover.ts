@@ -1,9 +1,10 @@
 import { ForemeshError, messageOf, roundTo } from '../../base/index.ts';
-import { classId, type PathId } from '../../model/index.ts';
+import { classId, nodesOf, type PathId } from '../../model/index.ts';
 import { createLabWorld, type LabWorld } from '../lab-world.ts';
 import type { PathProfile, SenderSpec } from '../world.ts';
-import { createBenchMesh, FAR, NEAR } from './bench-mesh.ts';
+import { type BenchMeshKind, createBenchMesh, FAR, NEAR } from './bench-mesh.ts';
 import { countFalseFailovers } from './false-failovers.ts';
+import { type DeathScenario, GATEWAYS, killOwner, type OwnerDeath } from './gateways.ts';
 import { watchDaemonSwitch } from './daemon-switch.ts';
 import { PLANNED, type PlannedScenario } from './planned.ts';
 import { spreadOf, type Spread } from './statistics.ts';
@@ -69,8 +70,9 @@ const FAULTS = {
   'ike-dpd': { kind: 'fault', profile: { down: true }, direction: 'both', measure: 'gap', lastsMs: 12_000, daemonAlone: true },
 } satisfies Record<string, FaultScenario>;
 
-export type ScenarioName = keyof typeof FAULTS | keyof typeof PLANNED;
-export const FAILOVER_SCENARIOS = [...Object.keys(FAULTS), ...Object.keys(PLANNED)] as ScenarioName[];
+export type ScenarioName = keyof typeof FAULTS | keyof typeof PLANNED | keyof typeof GATEWAYS;
+const SCENARIOS: Record<string, FaultScenario | PlannedScenario | DeathScenario> = { ...FAULTS, ...PLANNED, ...GATEWAYS };
+export const FAILOVER_SCENARIOS = Object.keys(SCENARIOS) as ScenarioName[];
 
 const LOSSES = [0.001, 0.02];
 /** 160 byte packets, as of a call, both ways. */
@@ -92,29 +94,38 @@ interface Trial {
  * @throws ForemeshError LAB_NOT_POSSIBLE, LAB_FAILED
  */
 export async function benchFailover(options: FailoverBenchOptions): Promise<FailoverBenchResult> {
-  const { runs, scenarios, onProgress, signal, probe } = options;
+  const { scenarios, onProgress, signal, probe } = options;
   const result: FailoverBenchResult = { schema: 'foremesh/bench-failover/v1', probe, packetsPerSecond: PACKETS_PER_SECOND, scenarios: {}, falseFailovers: {} };
   for (const lossRatio of options.falseHours > 0 ? LOSSES : []) {
     onProgress(`false fail-overs at ${lossRatio * 100} % loss`);
     result.falseFailovers[String(roundTo(lossRatio * 100, 3))] = await countFalseFailovers({ ...probe, holdDownMs: 1000, holdDownMaxMs: 1000 }, lossRatio, options.falseHours, options.seed, signal);
   }
-  if (scenarios.length === 0) return result;
-  const mesh = await createBenchMesh(options.sourceDir, probe);
+  for (const kind of ['pair', 'gateways'] as const) {
+    const wanted = inOrder(scenarios.filter((name) => name in GATEWAYS === (kind === 'gateways')));
+    if (wanted.length > 0) await benchOn(kind, wanted, options, result);
+  }
+  return result;
+}
+
+/** The scenarios of one mesh, one after the other; their results go into `result`. */
+async function benchOn(kind: BenchMeshKind, scenarios: readonly ScenarioName[], options: FailoverBenchOptions, result: FailoverBenchResult): Promise<void> {
+  const { runs, onProgress, signal, probe } = options;
+  const mesh = await createBenchMesh(options.sourceDir, probe, kind);
   const world = await createLabWorld({ intent: mesh.intent, repository: { files: mesh.files }, opa: options.opa, seed: options.seed, ...(signal ? { signal } : {}) });
   try {
     await waitUntilSettled(world);
-    for (const name of inOrder(scenarios)) {
-      const traffic = 'sentTwice' in (FAULTS[name as keyof typeof FAULTS] ?? {}) ? TWICE : ONCE;
+    for (const name of scenarios) {
+      const traffic = 'sentTwice' in SCENARIOS[name]! ? TWICE : ONCE;
       const streams = await createStreams(world, streamSpecs(traffic));
       const trials: Trial[] = [];
       const broken: string[] = [];
       const clearBefore = (await world.underlay()).clearTextPackets;
-      const scenario = name in PLANNED ? PLANNED[name as keyof typeof PLANNED] : FAULTS[name as keyof typeof FAULTS];
+      const scenario = SCENARIOS[name]!;
       await prepare(world, scenario);
       for (let run = 1; run <= runs; run++) {
         signal?.throwIfAborted();
         try {
-          const trial = await (scenario.kind === 'fault' ? runFault(world, streams, scenario) : runPlanned(world, streams, scenario, run));
+          const trial = await runTrial(world, streams, scenario, run);
           trials.push(trial);
           onProgress(`${name} ${run}/${runs}: ${Math.round(trial.outageMs)} ms, ${trial.lost} lost`);
         } catch (cause) {
@@ -126,15 +137,19 @@ export async function benchFailover(options: FailoverBenchOptions): Promise<Fail
       await streams.stop();
       result.scenarios[name] = summarise(trials, (await world.underlay()).clearTextPackets - clearBefore, broken);
     }
-    return result;
   } finally {
     await world.close();
   }
 }
 
-/** Planned changes first, since they need the engine; what kills agents last. */
+function runTrial(world: LabWorld, streams: Streams, scenario: FaultScenario | PlannedScenario | DeathScenario, run: number): Promise<Trial> {
+  if (scenario.kind === 'fault') return runFault(world, streams, scenario);
+  return scenario.kind === 'death' ? runDeath(world, streams, scenario) : runPlanned(world, streams, scenario, run);
+}
+
+/** Planned changes first, since they need the engine; what kills agents for good last. */
 function inOrder(names: readonly ScenarioName[]): ScenarioName[] {
-  const rank = (name: ScenarioName): number => (name in PLANNED ? 0 : 'daemonAlone' in FAULTS[name as keyof typeof FAULTS] ? 2 : 1);
+  const rank = (name: ScenarioName): number => (SCENARIOS[name]!.kind === 'planned' ? 0 : 'daemonAlone' in SCENARIOS[name]! ? 2 : 1);
   return [...names].sort((left, right) => rank(left) - rank(right));
 }
 
@@ -150,10 +165,10 @@ function specOf(name: string, from: typeof NEAR, to: typeof FAR, traffic: typeof
   return { name, from, to, ...traffic, flows: 4, packetBytes: PACKET_BYTES, rate: { kind: 'constant', mbps: (PACKETS_PER_SECOND * PACKET_BYTES * 8) / 1e6 } };
 }
 
-async function prepare(world: LabWorld, scenario: FaultScenario | PlannedScenario): Promise<void> {
+async function prepare(world: LabWorld, scenario: FaultScenario | PlannedScenario | DeathScenario): Promise<void> {
   if (scenario.kind === 'planned') return;
   await world.kill({ kind: 'engine' });
-  if (scenario.daemonAlone) for (const { node } of world.network.layout.gateways) await world.kill({ kind: 'agent', node });
+  if (scenario.kind === 'fault' && scenario.daemonAlone) for (const { node } of world.network.layout.gateways) await world.kill({ kind: 'agent', node });
 }
 
 async function runFault(world: LabWorld, streams: Streams, scenario: FaultScenario): Promise<Trial> {
@@ -206,12 +221,28 @@ async function runPlanned(world: LabWorld, streams: Streams, scenario: PlannedSc
   return { ...counted, outageMs: counted.longestGapMs };
 }
 
-/** Every agent has nothing left to do and every tunnel is up. */
+/** The gateway that owns the near LAN address dies; it comes back, and has the address again, before the next trial. */
+async function runDeath(world: LabWorld, streams: Streams, scenario: DeathScenario): Promise<Trial> {
+  await waitUntilSettled(world);
+  await streams.reset();
+  await world.pass(300 + 50 * (world.clock.monotonicMs() % 1)); // not in step with heartbeats and probes
+  let death: OwnerDeath | null = null;
+  try {
+    death = await killOwner(world);
+    await world.pass(scenario.lastsMs);
+    const counted = await streams.count();
+    return { ...counted, outageMs: counted.longestGapMs };
+  } finally {
+    await death?.revive();
+  }
+}
+
+/** Every agent has nothing left to do and every tunnel is up; a standby gateway has one, the others two. */
 export async function waitUntilSettled(world: LabWorld): Promise<void> {
   const isSettled = async (): Promise<boolean> => {
-    for (const { node } of world.network.layout.gateways) {
+    for (const { id: node, role } of nodesOf(world.network.intent)) {
       const runtime = await world.nodeState(node).catch(() => null); // an agent that starts has no socket yet
-      if (!runtime?.settled || runtime.tunnels.length < 2 || runtime.tunnels.some(({ pathState }) => pathState !== 'up')) return false;
+      if (!runtime?.settled || runtime.tunnels.length < (role === 'active' && world.network.layout.gateways.length === 2 ? 2 : 1) || runtime.tunnels.some(({ pathState }) => pathState !== 'up')) return false;
     }
     return true;
   };

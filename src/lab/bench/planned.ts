@@ -100,9 +100,10 @@ async function moveAndRevert(world: LabWorld): Promise<void> {
   if (differing !== '') throw new ForemeshError('LAB_FAILED', { what: `the revert did not bring back what was before: ${differing}`, fix: 'see mesh/live' });
 }
 
-async function waitForGeneration(world: LabWorld, generation: number): Promise<void> {
+/** @throws ForemeshError LAB_FAILED when a gateway does not run it and have come to rest in time */
+export async function waitForGeneration(world: LabWorld, generation: number): Promise<void> {
   const applied = await world.until(async () => {
-    for (const node of [NEAR_NODE, FAR_NODE]) {
+    for (const { node } of world.network.layout.gateways) {
       const runtime = await world.nodeState(node);
       if (runtime.generation < generation || !runtime.settled) return false;
     }

@@ -61,9 +61,10 @@ export function pathInWords(path: PathId): string {
     .join(' ~ ');
 }
 
-/** Tunnels between two sites. */
+/** Tunnels between two sites that may carry traffic while all is well: those of standby gateways are not among them. */
 export function tunnelsBetween(plan: Plan, one: SiteId, other: SiteId): Plan['tunnels'] {
-  return plan.tunnels.filter(({ a, b }) => (a.site === one && b.site === other) || (a.site === other && b.site === one));
+  const isServing = ({ site, node }: Plan['tunnels'][number]['a']): boolean => plan.servingNodes.some((serving) => serving.site === site && serving.node === node);
+  return plan.tunnels.filter(({ a, b }) => isServing(a) && isServing(b)).filter(({ a, b }) => (a.site === one && b.site === other) || (a.site === other && b.site === one));
 }
 
 /** The tunnels that carry a class of a pair, heaviest first. */

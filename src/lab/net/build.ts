@@ -9,6 +9,7 @@ import {
   PROVIDER_ROUTER,
   PROVIDER_ROUTER_MAC,
   UNDERLAY_ADDRESS,
+  type UplinkLayout,
   WAN_ADDRESS,
 } from './layout.ts';
 
@@ -71,11 +72,18 @@ function gatewayLines(gateway: GatewayLayout): string[] {
     ...gateway.uplinks.flatMap((uplink) => [
       `addr add ${uplink.address}/32 dev ${uplink.interface}`,
       `link set ${uplink.interface} up`,
-      `neigh add ${PROVIDER_ROUTER} lladdr ${PROVIDER_ROUTER_MAC} dev ${uplink.interface} nud permanent`,
-      `route add default via ${PROVIDER_ROUTER} dev ${uplink.interface} onlink table ${uplink.table}`,
-      `route add default via ${PROVIDER_ROUTER} dev ${uplink.interface} onlink metric ${uplink.table}`,
+      ...uplinkRouteLines(uplink),
       `rule add from ${uplink.address} lookup ${uplink.table} prio ${uplink.table}`,
     ]),
+  ];
+}
+
+/** What goes when an uplink's link goes down, and has to be there again when it comes up. */
+export function uplinkRouteLines(uplink: UplinkLayout): string[] {
+  return [
+    `neigh replace ${PROVIDER_ROUTER} lladdr ${PROVIDER_ROUTER_MAC} dev ${uplink.interface} nud permanent`,
+    `route replace default via ${PROVIDER_ROUTER} dev ${uplink.interface} onlink table ${uplink.table}`,
+    `route replace default via ${PROVIDER_ROUTER} dev ${uplink.interface} onlink metric ${uplink.table}`,
   ];
 }
 

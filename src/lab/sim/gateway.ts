@@ -1,9 +1,11 @@
 import { createFailover } from '../../../agent/failover/index.ts';
+import { createStandby } from '../../../agent/standby/index.ts';
 import type { AgentPorts, ProbePort, SaState } from '../../../agent/ports.ts';
 import { createRng, type Clock, type Log } from '../../base/index.ts';
 import type { NodeConfig, NodeId, SiteId, TunnelId, UplinkId } from '../../model/index.ts';
 import { SimDaemon } from './daemon.ts';
 import { SimKernel, type HostPacket } from './kernel.ts';
+import type { SimLan } from './lan.ts';
 import type { SimWan } from './wan.ts';
 
 /** What the gateways of one simulated mesh know of each other and of the underlay. */
@@ -17,6 +19,8 @@ export interface SimMesh {
   gateways: Map<NodeId, SimGateway>;
   /** Underlay address → uplink, for the whole mesh. */
   addresses: ReadonlyMap<string, UplinkId>;
+  /** By site. */
+  lans: ReadonlyMap<SiteId, SimLan>;
   toHost: (site: SiteId, packet: HostPacket) => void;
 }
 
@@ -26,13 +30,20 @@ export class SimGateway {
   readonly #mesh: SimMesh;
   readonly #daemon: SimDaemon;
   readonly #kernel: SimKernel;
+  readonly #node: NodeId;
+  readonly #lan: SimLan;
   readonly #probeSockets = new Map<TunnelId, (packet: Uint8Array) => void>();
 
   /** Enters itself into the mesh. */
-  constructor(node: NodeId, mesh: SimMesh) {
+  constructor(node: NodeId, site: SiteId, mesh: SimMesh) {
     this.#mesh = mesh;
+    this.#node = node;
+    this.#lan = mesh.lans.get(site)!;
     this.#daemon = new SimDaemon(mesh);
-    this.#kernel = new SimKernel({ daemon: this.#daemon, kernels: mesh.kernels, toHost: mesh.toHost });
+    const toHost = (to: SiteId, packet: HostPacket): void => {
+      if (this.#lan.isConnected(node)) mesh.toHost(to, packet);
+    };
+    this.#kernel = new SimKernel({ daemon: this.#daemon, kernels: mesh.kernels, toHost });
     mesh.daemons.set(node, this.#daemon);
     mesh.kernels.set(node, this.#kernel);
     mesh.gateways.set(node, this);
@@ -41,6 +52,7 @@ export class SimGateway {
       ipsec: this.#daemon.port,
       dataplane: this.#kernel.port,
       failover: (events) => createFailover({ probes, traffic: this.#kernel.trafficPort, lanes: this.#kernel.lanePort, clock: mesh.clock, rng: createRng(`${mesh.seed}/${node}/${mesh.clock.now()}`), log: mesh.log, events }),
+      standby: (credentials, onView) => createStandby({ node, lan: this.#lan.portOf(node, () => this.#kernel.config?.lan.shared !== undefined), clock: mesh.clock, log: mesh.log, credentials, onView }),
     };
   }
 
@@ -48,9 +60,26 @@ export class SimGateway {
     return this.#kernel.config;
   }
 
-  /** True when this node owns its site's LAN address. */
+  /** True when hosts of its site send to it: it owns the LAN address alone, or announced a shared one last. */
   get isServing(): boolean {
-    return this.#kernel.config?.serving ?? false;
+    const config = this.#kernel.config;
+    return config?.lan.shared ? this.#lan.gateway() === this.#node : (config?.serving ?? false);
+  }
+
+  /** The machine is gone, with daemon, kernel and LAN; its agent must have been stopped. */
+  powerOff(): void {
+    this.#daemon.kill();
+    this.#kernel.reset();
+    this.#lan.powerOff(this.#node);
+  }
+
+  powerOn(): void {
+    this.#daemon.start();
+    this.#lan.setConnected(this.#node, true);
+  }
+
+  setLan(isConnected: boolean): void {
+    this.#lan.setConnected(this.#node, isConnected);
   }
 
   listSas(): (SaState & { peer: NodeId })[] {

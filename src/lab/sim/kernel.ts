@@ -68,6 +68,14 @@ export class SimKernel {
     return this.#wanted?.config ?? null;
   }
 
+  /** As after a boot. */
+  reset(): void {
+    this.#wanted = null;
+    this.#interfaces.clear();
+    this.#lanes.clear();
+    this.#allowed.clear();
+  }
+
   /** The daemon's device went, and tunnel interfaces with it; guards stay, so nothing leaves in clear. */
   dropInterfaces(): void {
     this.#interfaces.clear();
@@ -158,11 +166,7 @@ export class SimKernel {
         this.#listeners.add(listener);
         return () => this.#listeners.delete(listener);
       },
-      clear: async () => {
-        this.#wanted = null;
-        this.#interfaces.clear();
-        this.#lanes.clear();
-      },
+      clear: async () => this.reset(),
     };
   }
 

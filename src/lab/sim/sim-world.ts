@@ -15,6 +15,7 @@ import type { PathProfile, PingReport, Sender, World } from '../world.ts';
 import { SIM_ENGINE_IDENTITY, startSimEngine, type SimEngine } from './engine.ts';
 import { SimGateway, type SimMesh } from './gateway.ts';
 import type { HostPacket } from './kernel.ts';
+import { SimLan } from './lan.ts';
 import { SimChannel } from './messages.ts';
 import { SimSender } from './traffic.ts';
 import { SimWan } from './wan.ts';
@@ -125,9 +126,10 @@ class Simulation implements SimWorld {
   async start(): Promise<SimWorld> {
     const { intent } = this.#parts.options;
     const addresses = new Map<string, UplinkId>(nodesOf(intent).flatMap((node) => node.uplinks.map((uplink) => [uplink.address, uplink.id] as const)));
-    const mesh: SimMesh = { clock: this.clock, seed: this.#parts.options.seed, log: this.#parts.log, wan: this.#wan, daemons: new Map(), kernels: new Map(), gateways: this.#gateways, addresses, toHost: (_site, packet) => packet.arrive() };
-    for (const { id } of nodesOf(intent)) {
-      const gateway = new SimGateway(id, mesh);
+    const lans = new Map(intent.sites.map(({ id }) => [id, new SimLan(this.clock)]));
+    const mesh: SimMesh = { clock: this.clock, seed: this.#parts.options.seed, log: this.#parts.log, wan: this.#wan, daemons: new Map(), kernels: new Map(), gateways: this.#gateways, addresses, lans, toHost: (_site, packet) => packet.arrive() };
+    for (const { id, site } of nodesOf(intent)) {
+      const gateway = new SimGateway(id, site, mesh);
       this.#nodes.set(id, {
         node: id,
         gateway,
@@ -251,6 +253,11 @@ class Simulation implements SimWorld {
     node.channel.disconnect();
     await node.agent?.stop({ abrupt: true });
     node.agent = null;
+    if (what.kind === 'node') node.gateway.powerOff();
+  }
+
+  async setLan(node: NodeId, isConnected: boolean): Promise<void> {
+    this.#node(node).gateway.setLan(isConnected);
   }
 
   async restart(what: Parameters<World['restart']>[0]): Promise<void> {
@@ -261,7 +268,10 @@ class Simulation implements SimWorld {
       this.#listen();
       for (const node of this.#nodes.values()) if (node.agent) node.channel.connect(this.#engine.hub, node.agent, AGENT_VERSION);
     } else if (what.kind === 'daemon') this.#node(what.node).gateway.startDaemon();
-    else await this.#startAgent(this.#node(what.node));
+    else {
+      if (what.kind === 'node') this.#node(what.node).gateway.powerOn();
+      await this.#startAgent(this.#node(what.node));
+    }
     await this.#deliverAll();
   }
 

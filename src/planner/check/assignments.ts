@@ -1,5 +1,6 @@
 import type { Assignment, Connection, Intent, Plan, SiteId, Tunnel, TunnelId } from '../../model/index.ts';
 import { fits, ruleFor } from './rules.ts';
+import { isServing } from './tunnels.ts';
 
 /** Routes lead from site to site over tunnels that exist, relays are allowed to relay, weights add up, both directions agree. */
 export function checkAssignments(intent: Intent, plan: Plan): string[] {
@@ -13,6 +14,7 @@ export function checkAssignments(intent: Intent, plan: Plan): string[] {
       ...checkScope(intent, plan, assignment, connection),
       ...checkRoutes(assignment, tunnels),
       ...checkCopies(intent, assignment, tunnels),
+      ...checkStandbys(plan, assignment, tunnels),
       ...checkRelays(intent, assignment, connection, tunnels, byKey),
     ];
     const mirror = byKey.get(`${assignment.to}>${assignment.from} ${assignment.classId}`);
@@ -64,6 +66,23 @@ function checkCopies(intent: Intent, { from, to, classId, routes, copies }: Assi
     if (walk(list, from, tunnels) !== to) problems.push(`copies over ${list.join(', ')} do not lead from ${from} to ${to}`);
     const isApart = routes.some((route) => !uplinksOf(route.tunnels).some((uplink) => uplinksOf(list).includes(uplink)));
     if (!isApart) problems.push(`copies over ${list.join(', ')} share an uplink with every route`);
+  }
+  return problems;
+}
+
+/** Tunnels of standby gateways are for falling back to, after everything else; two tunnels meet at one gateway, not only at one site. */
+function checkStandbys(plan: Plan, { routes, backups }: Assignment, tunnels: ReadonlyMap<string, Tunnel>): string[] {
+  const problems: string[] = [];
+  const usesStandby = (list: readonly string[]): boolean => list.some((id) => [tunnels.get(id)?.a, tunnels.get(id)?.b].some((end) => end !== undefined && !isServing(plan, end)));
+  for (const { tunnels: list } of routes) if (usesStandby(list)) problems.push(`route ${list.join(', ')} leads through a gateway that does not serve its site`);
+  for (const [index, list] of backups.entries()) {
+    if (!usesStandby(list) && backups.slice(0, index).some(usesStandby)) problems.push(`backup ${list.join(', ')} comes after one through a standby gateway`);
+  }
+  for (const list of [...routes.map((route) => route.tunnels), ...backups]) {
+    const [first, second] = list.map((id) => tunnels.get(id));
+    if (!first || !second) continue;
+    const nodes = [first.a.node, first.b.node];
+    if (!nodes.includes(second.a.node) && !nodes.includes(second.b.node)) problems.push(`way ${list.join(', ')} meets at two different gateways`);
   }
   return problems;
 }

@@ -10,7 +10,7 @@ export function checkTunnels(intent: Intent, plan: Plan): string[] {
     return [
       ...checkIdentity(plan, tunnel).map((problem) => `${name}: ${problem}`),
       ...[tunnel.a, tunnel.b].flatMap((end) => checkEnd(intent, plan, end)).map((problem) => `${name}: ${problem}`),
-      ...checkPermission(intent, plan, tunnel).map((problem) => `${name}: ${problem}`),
+      ...[...checkServing(plan, tunnel), ...checkPermission(intent, plan, tunnel)].map((problem) => `${name}: ${problem}`),
     ];
   });
 }
@@ -72,8 +72,18 @@ function checkEnd(intent: Intent, plan: Plan, end: TunnelEnd): string[] {
   const problems: string[] = [];
   if (uplink.address !== end.address) problems.push(`address ${end.address} is not that of uplink ${end.uplink} (${uplink.address})`);
   if (uplink.drain) problems.push(`uplink ${end.uplink} is being drained`);
-  if (!plan.servingNodes.some((serving) => serving.site === end.site && serving.node === end.node)) problems.push(`node ${end.node} does not serve site ${end.site}`);
   return problems;
+}
+
+/** At least one end serves its site: two standby gateways have nothing to say to each other. */
+function checkServing(plan: Plan, { a, b }: Tunnel): string[] {
+  const idle = [a, b].filter((end) => !isServing(plan, end));
+  return idle.length > 1 ? [`neither ${a.node} nor ${b.node} serves its site`] : [];
+}
+
+/** The checker's own reading of who carries a site's traffic. */
+export function isServing(plan: Plan, end: TunnelEnd): boolean {
+  return plan.servingNodes.some((serving) => serving.site === end.site && serving.node === end.node);
 }
 
 function checkPermission(intent: Intent, plan: Plan, tunnel: Tunnel): string[] {

@@ -4,7 +4,7 @@ import { type Change, clearChanges, type Command, type InstalledRuleset, laneLin
 import type { DataplaneWanted, LaneWanted, TunnelInterface } from '../../../agent/ports.ts';
 import { hash32 } from '../../../src/base/index.ts';
 import type { TunnelId } from '../../../src/model/index.ts';
-import { bareMachine, CONFIG, GCM, installedBy, kernelAfter, T1, T2, WANTED } from './support.ts';
+import { bareMachine, CONFIG, GCM, installedBy, kernelAfter, SHARED_LAN, T1, T2, WANTED } from './support.ts';
 
 /** Commands as one reads them, the ruleset's text left out. */
 function lines(phases: Phases): string[] {
@@ -107,6 +107,18 @@ describe('the commands for a node', () => {
     ],
     ['give the LAN address up', { config: { ...CONFIG, serving: false } }, is.kernel, ['addr del 10.1.0.1/24 dev lan']],
     [
+      'make ready to share the LAN address, which stays where it is, and leave it to others',
+      { config: { ...CONFIG, serving: false, lan: SHARED_LAN } },
+      is.kernel,
+      ['net/ipv4/conf/lan/arp_notify=1', 'addr add 169.254.255.1/24 dev lan scope link label lan:fm', 'route replace 10.1.0.0/24 dev lan scope link metric 500'],
+    ],
+    [
+      'end sharing: the own address and the LAN route go, the LAN address is kept by the one that serves',
+      {},
+      applied({ ...WANTED, config: { ...CONFIG, lan: SHARED_LAN } }, is.kernel, is.installed).kernel,
+      ['addr del 169.254.255.1/24 dev lan', 'route del 10.1.0.0/24 dev lan metric 500'],
+    ],
+    [
       'make an interface again that vanished with its routes',
       {},
       without(is.kernel, T1),
@@ -185,9 +197,10 @@ const wanted: fc.Arbitrary<DataplaneWanted> = fc
   .record({
     up: fc.subarray(tunnels),
     serving: fc.boolean(),
+    isShared: fc.boolean(),
     classLanes: fc.array(fc.array(fc.record({ tunnels: fc.shuffledSubarray(tunnels, { minLength: 1 }), weight: fc.integer({ min: 1, max: 100 }), pick: fc.nat(3) }), { maxLength: 3 }), { minLength: 2, maxLength: 2 }),
   })
-  .map(({ up, serving, classLanes }) => {
+  .map(({ up, serving, isShared, classLanes }) => {
     const lanes = new Map<number, LaneWanted>();
     const steering = WANTED.steering.map((one, index) => ({
       ...one,
@@ -198,7 +211,7 @@ const wanted: fc.Arbitrary<DataplaneWanted> = fc
         return { mark, weight: lane.weight };
       }),
     }));
-    return { config: { ...CONFIG, serving }, overlayAddresses: up.map(({ localOverlay }) => localOverlay), interfaces: up, lanes: [...lanes.values()], steering };
+    return { config: { ...CONFIG, serving, ...(isShared ? { lan: SHARED_LAN } : {}) }, overlayAddresses: up.map(({ localOverlay }) => localOverlay), interfaces: up, lanes: [...lanes.values()], steering };
   });
 
 describe('any run of wanted states', () => {

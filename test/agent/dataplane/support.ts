@@ -34,6 +34,19 @@ export const CONFIG: NodeConfig = {
   allow: [{ from: ['10.1.0.0/24'], to: ['10.2.0.0/24'] }],
 };
 
+/** The LAN of a site with two gateways. */
+export const SHARED_LAN: NodeConfig['lan'] = {
+  ...CONFIG.lan,
+  shared: {
+    preferred: nodeId('berlin-gw1'),
+    members: [
+      { node: nodeId('berlin-gw1'), address: '169.254.255.1' },
+      { node: nodeId('berlin-gw2'), address: '169.254.255.2' },
+    ],
+    heartbeat: { intervalMs: 50, missedMax: 3, holdDownMs: 700 },
+  },
+};
+
 /** Two tunnels to paris; voice through the second, bulk over both, 60 to 40. */
 export const WANTED: DataplaneWanted = {
   config: CONFIG,

@@ -21,7 +21,7 @@ interface Machine {
 
 /** The agent's memory across passes, without executor and ports: each `pass` gives the list and takes it as done. */
 function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
-  let desired: Desired = { config, earlier, credentialsSerial: 1, adoptedAreCurrent: true };
+  let desired: Desired = { config, earlier, credentialsSerial: 1, isLanLost: false, adoptedAreCurrent: true };
   let memory: Memory = rememberDesired(firstMemory(start), desired, start);
   const read = (machine: Partial<Machine>): { observed: Observed; nowMs: number } => {
     const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true, keepsSas = false } = machine;
@@ -186,10 +186,14 @@ describe('the first config of a node', () => {
     expect(gaps[2]!).toBeGreaterThan(gaps[0]!);
   });
 
-  it('makes no tunnels on a node that does not serve', () => {
-    const story = scenario(configOf(berlin, [t1], [], { serving: false }));
-    expect(story.pass({})).toEqual(['load-credentials', 'apply overlays= interfaces= lanes= steering=']);
-    expect(story.pass({ nowMs: 1 })).toEqual(['wait 30000: comparison with the kernel']);
+  it('makes the tunnels of a standby gateway as those of a serving one', () => {
+    const story = scenario(configOf(berlin, [t1], [[t1]], { serving: false }));
+    expect(story.pass({})).toEqual([`load-credentials`, expect.stringContaining('apply overlays=10.255.1.1'), `load ${t1}`, `initiate ${t1}`]);
+  });
+
+  it('makes nothing on a node without tunnels', () => {
+    const story = scenario(configOf(berlin, [], [], { serving: false }));
+    expect(story.pass({})[1]).toBe('apply overlays= interfaces= lanes= steering=');
   });
 });
 

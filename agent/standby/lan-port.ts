@@ -1,0 +1,139 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { networkInterfaces } from 'node:os';
+import { type Clock, type Log, prefixContains } from '../../src/base/index.ts';
+import type { LineProgram, Machine } from '../dataplane/machine.ts';
+import { addressLabel } from '../dataplane/names.ts';
+import type { LanLink, LanPort, StandbySettings } from './standby.ts';
+
+export interface KernelLanOptions {
+  /** UDP port of heartbeats, on our own LAN address only. */
+  port: number;
+  machine: Machine;
+  clock: Clock;
+  log: Log;
+}
+
+/** What was written to `ip` shows in the kernel within this, ms. */
+const SETTLE_MS = 300;
+/** Our own address comes with the first `apply`; until then the socket is tried again this often, ms. */
+const BIND_RETRY_MS = 200;
+const ERROR_LOG_MS = 10_000;
+
+/**
+ * The LAN of this network namespace. The shared address is written by a running `ip -batch`, as lanes are, with
+ * gratuitous ARP by the kernel itself: with `arp_notify` (which `apply` sets) it announces all addresses of an interface
+ * whose MAC is set, also to the value it has.
+ */
+export function createKernelLan(options: KernelLanOptions): LanPort {
+  return { open: (settings, own, onPacket) => new KernelLink(options, settings, own, onPacket) };
+}
+
+class KernelLink implements LanLink {
+  readonly #options: KernelLanOptions;
+  readonly #interface: string;
+  readonly #own: string;
+  readonly #shared: string;
+  readonly #onPacket: (packet: Uint8Array) => void;
+  #program: LineProgram | null = null;
+  #socket: Socket | null = null;
+  #isBound = false;
+  #written: { has: boolean; atMs: number } | null = null;
+  #complainedMs = -ERROR_LOG_MS;
+  #isClosed = false;
+
+  constructor(options: KernelLanOptions, settings: StandbySettings, own: string, onPacket: (packet: Uint8Array) => void) {
+    this.#options = options;
+    this.#interface = settings.interface;
+    this.#own = own;
+    this.#shared = withLength(settings);
+    this.#onPacket = onPacket;
+    this.#bind();
+  }
+
+  isUp(): boolean {
+    return this.#addresses().some(({ address }) => address === this.#own); // only interfaces with a carrier are listed
+  }
+
+  hasAddress(): boolean {
+    if (this.#written && this.#options.clock.monotonicMs() - this.#written.atMs < SETTLE_MS) return this.#written.has;
+    return this.#addresses().some(({ cidr }) => cidr === this.#shared);
+  }
+
+  send(to: string, packet: Uint8Array): void {
+    if (this.#isBound) this.#socket?.send(packet, this.#options.port, to, () => undefined); // not heard is what the others make of an error
+  }
+
+  take(leaseMs: number | null, announce: boolean): void {
+    const label = addressLabel(this.#interface);
+    const life = leaseMs === null ? 'forever' : String(Math.ceil(leaseMs / 1000));
+    const lines = [`addr replace ${this.#shared} dev ${this.#interface}${label === '' ? '' : ` label ${label}`} valid_lft ${life} preferred_lft ${life}`];
+    const mac = this.#addresses()[0]?.mac;
+    if (announce && mac !== undefined) lines.push(`link set ${this.#interface} address ${mac}`);
+    this.#write(lines, true);
+  }
+
+  giveUp(): void {
+    this.#write([`addr del ${this.#shared} dev ${this.#interface}`], false);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#socket?.close();
+    this.#socket = null;
+    this.#program?.stop();
+    this.#program = null;
+  }
+
+  #addresses(): { address: string; cidr: string | null; mac: string }[] {
+    const all = networkInterfaces(); // an address with a label is listed under that
+    return [this.#interface, addressLabel(this.#interface)].flatMap((name) => all[name] ?? []);
+  }
+
+  #write(lines: readonly string[], has: boolean): void {
+    this.#written = { has, atMs: this.#options.clock.monotonicMs() };
+    this.#program ??= this.#start();
+    this.#program.write(`${lines.join('\n')}\n`);
+  }
+
+  /** One that was refused a line may remember an interface that was made anew since: the next line goes to another. */
+  #start(): LineProgram {
+    const program = this.#options.machine.start(
+      'ip',
+      ['-force', '-batch', '-'],
+      (line) => {
+        this.#options.log.warn({ line }, 'the LAN address was not changed as wanted');
+        if (this.#program === program) this.#program = null;
+        program.stop();
+      },
+      () => {
+        if (this.#program === program) this.#program = null;
+      },
+    );
+    return program;
+  }
+
+  #bind(): void {
+    if (this.#isClosed) return;
+    const socket = createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) });
+    this.#socket = socket;
+    socket.on('message', (packet) => this.#onPacket(packet));
+    socket.on('error', (cause) => {
+      this.#isBound = false;
+      const nowMs = this.#options.clock.monotonicMs();
+      if (nowMs - this.#complainedMs >= ERROR_LOG_MS) this.#options.log.warn({ error: cause.message, address: this.#own }, 'no heartbeats on the LAN yet');
+      this.#complainedMs = nowMs;
+      socket.close();
+      this.#options.clock.setTimer(BIND_RETRY_MS, () => this.#bind());
+    });
+    socket.bind({ port: this.#options.port, address: this.#own }, () => {
+      this.#isBound = true;
+    });
+  }
+}
+
+/** The shared address with the length of the LAN prefix that it lies in, when it does not say. */
+function withLength({ address, prefixes }: StandbySettings): string {
+  if (address.includes('/')) return address;
+  const prefix = prefixes.find((one) => !one.includes(':') && prefixContains(one, `${address}/32`));
+  return `${address}/${prefix?.split('/')[1] ?? '32'}`;
+}

@@ -1,0 +1,21 @@
+import type { NodeId } from '../../src/model/index.ts';
+import type { Credentials } from '../ports.ts';
+import type { StandbySettings, StandbyView } from './standby.ts';
+
+/** What the thread is given when it starts. */
+export interface StandbyWorkerSettings {
+  node: NodeId;
+  port: number;
+  credentials: Credentials;
+}
+
+export type StandbyOrder =
+  | { kind: 'configure'; settings: StandbySettings | null }
+  | { kind: 'credentials'; credentials: Credentials }
+  | { kind: 'reach'; sites: number }
+  | { kind: 'close'; pauseMs: number };
+
+export type StandbyNews =
+  | { kind: 'view'; view: StandbyView }
+  | { kind: 'closed' }
+  | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; fields: object; message: string };
