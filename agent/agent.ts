@@ -5,7 +5,7 @@ import type { AgentPorts, Credentials } from './ports.ts';
 import type { StandbySettings, StandbyView } from './standby/index.ts';
 import { createReconciler, type Reconciler } from './reconcile/index.ts';
 import { createFileOutbox, createReporter, type Outbox } from './report/index.ts';
-import { admit, type Candidate, type ConfigStore, createFileConfigStore, NO_STANDING, type RevocationGuard, type Standing, type StoredConfig } from './sync/index.ts';
+import { admit, type Candidate, type ConfigStore, createFileConfigStore, NO_STANDING, type PpkKeeper, type RevocationGuard, type Standing, type StoredConfig } from './sync/index.ts';
 import { alarmsOf } from './alarms.ts';
 import { createStatusFeed } from './status-feed.ts';
 
@@ -27,6 +27,8 @@ export interface AgentDeps {
   renewal?: RenewalNote;
   /** Keeps revoked nodes out; in force before the first tunnel is. */
   revocations?: RevocationGuard;
+  /** Post-quantum keys with peers; without it, tunnels that need one wait. */
+  ppks?: PpkKeeper;
   /** Gets a new certificate now, though the present one is not half over; the engine may ask for it. */
   renewCertificate?: () => void;
 }
@@ -213,7 +215,8 @@ export function createAgent(deps: AgentDeps): Agent {
   }
 
   function setDesired({ config }: Candidate): void {
-    reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, isLanLost, adoptedAreCurrent: deps.renewal?.isDone(credentials) ?? true });
+    reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, isLanLost, adoptedAreCurrent: deps.renewal?.isDone(credentials) ?? true, ppks: new Map(deps.ppks?.keys()) });
+    deps.ppks?.want(config.tunnels.filter(({ postQuantum }) => postQuantum === 'ppk').map(({ peer }) => peer));
   }
 
   function takeDesired(signed: SignedConfig): Promise<void> {
@@ -295,6 +298,10 @@ export function createAgent(deps: AgentDeps): Agent {
     async start() {
       await reporter.start();
       await deps.revocations?.start();
+      await deps.ppks?.start();
+      deps.ppks?.onChange(() => {
+        if (standing.running && !isStopped) setDesired(standing.running);
+      });
       await takeUp();
       status.start();
     },
@@ -326,6 +333,7 @@ export function createAgent(deps: AgentDeps): Agent {
       isStopped = true;
       cancelRetry();
       deps.revocations?.stop();
+      deps.ppks?.stop();
       status.stop();
       const pauseMs = options.abrupt === true ? 0 : RESTART_PAUSE_MS;
       const closing = Promise.all([standby.close(pauseMs), failover.close(pauseMs)]);

@@ -15,7 +15,7 @@ import { type AgentSettings, readSettings } from './settings.ts';
 import { runSetup, SETUP_COMMANDS } from './setup/index.ts';
 import { startStandbyThread } from './standby/index.ts';
 import { listenStatus } from './status-socket.ts';
-import { connectChannel, createRevocationGuard, CREDENTIAL_FILES, createVerifier, openRenewalNote } from './sync/index.ts';
+import { connectChannel, createPpkKeeper, createRevocationGuard, CREDENTIAL_FILES, createVerifier, fetchPpk, openRenewalNote } from './sync/index.ts';
 import { createIpsecPort } from './vici/index.ts';
 
 const USAGE = `usage: foremesh agent --config FILE [--clear]
@@ -62,6 +62,7 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
   if (driver === 'ended') return statusSocket.close();
 
   const ports = createPorts(settings, driver, log);
+  const ppks = createPpkKeeper({ stateDir, node, fetch: (peer) => fetchPpk({ engine: settings.engine, credentials: identity.current(), peer }), clock: systemClock, log });
   const agent = createAgent({
     node,
     stateDir,
@@ -71,7 +72,8 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
     credentials: identity.current(),
     verify: createVerifier({ node, allowedSignersFile: join(stateDir, CREDENTIAL_FILES.signers), signerIdentity: settings.engineIdentity }),
     send: (message) => void channel.send(message),
-    revocations: createRevocationGuard({ stateDir, ipsec: ports.ipsec, caPem: () => identity.current().caPem, clock: systemClock, log }),
+    ppks,
+    revocations: createRevocationGuard({ stateDir, ipsec: ports.ipsec, caPem: () => identity.current().caPem, onRevoked: (nodes) => ppks.forget(nodes), clock: systemClock, log }),
     renewal: await openRenewalNote(stateDir, log),
     renewCertificate: () => identity.renewNow(),
   });

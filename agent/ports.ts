@@ -19,6 +19,14 @@ export interface AgentPorts {
   standby: StartStandby;
 }
 
+/** A post-quantum pre-shared key (RFC 8784). */
+export interface Ppk {
+  /** As IKE names it. */
+  id: string;
+  /** 32 bytes, base64; not logged. */
+  secret: string;
+}
+
 /** Our wish for one IKE connection, named by its tunnel. */
 export interface ConnectionSpec {
   tunnel: TunnelId;
@@ -32,8 +40,11 @@ export interface ConnectionSpec {
   remoteOverlay: string;
   ike: CryptoSuite[];
   esp: CryptoSuite[];
+  /** After which this end renews keys, exactly: the schedule has chosen it. */
   ikeRekeyMs: number;
   espRekeyMs: number;
+  /** Mixed into the keys; without it no exchange succeeds. Null: not asked for. */
+  ppk: Ppk | null;
 }
 
 /** One IKE SA as the daemon lists it, with its installed child. */

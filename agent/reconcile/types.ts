@@ -1,5 +1,5 @@
-import type { ClassId, NodeConfig, NodeTunnel, SiteId, Steering, TunnelId } from '../../src/model/index.ts';
-import type { ConnectionSpec, DataplaneWanted, SaState } from '../ports.ts';
+import type { ClassId, NodeConfig, NodeId, NodeTunnel, SiteId, Steering, TunnelId } from '../../src/model/index.ts';
+import type { Ppk, ConnectionSpec, DataplaneWanted, SaState } from '../ports.ts';
 import type { ProbeView } from '../probe/index.ts';
 
 /** What the node should be. */
@@ -13,6 +13,8 @@ export interface Desired {
   adoptedAreCurrent: boolean;
   /** What comes out of tunnels cannot be delivered: peers are to take another gateway of the site, so probes are not answered. */
   isLanLost: boolean;
+  /** Post-quantum keys by peer. */
+  ppks: ReadonlyMap<NodeId, Ppk>;
 }
 
 /** What the node is, read at one instant. */

@@ -6,6 +6,7 @@ import { cryptoProvider, Name, Pkcs10CertificateRequestGenerator, SubjectAlterna
 import { ForemeshError, messageOf, readFileIfExists, writeFileAtomic, type Clock, type Log } from '../../src/base/index.ts';
 import type { NodeId } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
+import { SEAL_FILE } from './ppk.ts';
 import { findServerCa, requestEngine, type EngineAddress } from './engine-request.ts';
 
 cryptoProvider.set(webcrypto);
@@ -17,7 +18,7 @@ export const CREDENTIAL_FILES = { key: 'node.key', certificate: 'node.crt', ca: 
 
 export interface EnrolOptions {
   engine: EngineAddress;
-  /** `<node>.<sha256 of the CA certificate>.<secret>`; not logged. */
+  /** `<node>.<sha256 of the CA certificate>.<secret>.<seal>`; not logged. The seal stays here. */
   token: string;
   node: NodeId;
   stateDir: string;
@@ -61,18 +62,19 @@ export async function createCsr(privateKeyPem: string, node: NodeId): Promise<st
  */
 export async function enrol(options: EnrolOptions): Promise<Credentials> {
   const { engine, node, stateDir } = options;
-  const fingerprint = /^(?<node>[a-z0-9-]{1,40})\.(?<fingerprint>[0-9a-f]{64})\.[A-Za-z0-9_-]{20,100}$/.exec(options.token.trim())?.groups;
-  if (fingerprint?.['node'] !== node) {
+  const parts = /^(?<sent>(?<node>[a-z0-9-]{1,40})\.(?<fingerprint>[0-9a-f]{64})\.[A-Za-z0-9_-]{20,100})(?:\.(?<seal>[A-Za-z0-9_-]{43}))?$/.exec(options.token.trim())?.groups;
+  if (parts?.['node'] !== node) {
     throw new ForemeshError('CA_TOKEN_REFUSED', { what: `this is not a join token for ${node}`, fix: `make one: foremesh join-token ${node}` });
   }
   const privateKeyPem = await ensureNodeKey(stateDir);
-  const caPem = await findServerCa(engine, fingerprint['fingerprint']!);
-  const body = { token: options.token.trim(), csr: await createCsr(privateKeyPem, node) };
+  const caPem = await findServerCa(engine, parts['fingerprint']!);
+  const body = { token: parts['sent']!, csr: await createCsr(privateKeyPem, node) };
   const certificatePem = readIssued(await requestEngine(engine, { method: 'POST', path: '/enrol', caPem, body }));
   checkIssued(certificatePem, caPem, privateKeyPem, node);
   const signers = await requestEngine(engine, { method: 'GET', path: '/signers', caPem });
   await writeFileAtomic(join(stateDir, CREDENTIAL_FILES.ca), caPem);
   await writeFileAtomic(join(stateDir, CREDENTIAL_FILES.signers), signers);
+  if (parts['seal'] !== undefined) await writeFileAtomic(join(stateDir, SEAL_FILE), `${parts['seal']}\n`, 0o600);
   await writeFileAtomic(join(stateDir, CREDENTIAL_FILES.certificate), certificatePem);
   return { caPem, certificatePem, privateKeyPem };
 }
@@ -102,6 +104,12 @@ export async function renewIfDue(options: { engine: EngineAddress; node: NodeId;
   checkIssued(certificatePem, credentials.caPem, credentials.privateKeyPem, node);
   await writeFileAtomic(join(stateDir, CREDENTIAL_FILES.certificate), certificatePem);
   return { ...credentials, certificatePem };
+}
+
+/** The engine's answer to the wish for the post-quantum key with a peer: closed with this node's seal. Throws as `enrol`. */
+export function fetchPpk(options: { engine: EngineAddress; credentials: Credentials; peer: NodeId }): Promise<string> {
+  const { engine, credentials, peer } = options;
+  return requestEngine(engine, { method: 'POST', path: '/ppk', caPem: credentials.caPem, body: { peer }, client: credentials });
 }
 
 /** Fetches the engine's signers again, over TLS that only our CA can vouch for, and keeps them. True when they changed. */

@@ -8,6 +8,8 @@ const WITH_OWN_INTEGRITY = new Set(['aes128gcm16', 'aes256gcm16', 'chacha20poly1
 /** Nothing wider than this is a site: 10.0.0.0/8 and fc00::/7 are the widest private ranges. */
 const WIDEST_IPV4_BITS = 8;
 const WIDEST_IPV6_BITS = 7;
+/** What is protected is unreachable but through tunnels: wider than this is not a network of ours but the internet. */
+const WIDEST_PROTECTED_BITS = 4;
 
 /**
  * What a node refuses to run whoever signed it, one line each; [] when the config may run. An engine in wrong hands can
@@ -16,7 +18,7 @@ const WIDEST_IPV6_BITS = 7;
  * @param current  what runs now, null on a fresh node
  */
 export function floorBreaches(next: NodeConfig, current: NodeConfig | null): string[] {
-  return [...cryptoBreaches(next), ...widthBreaches(next), ...guardBreaches(next, current), ...siteBreaches(next, current)];
+  return [...cryptoBreaches(next), ...widthBreaches(next), ...endBreaches(next), ...guardBreaches(next, current), ...siteBreaches(next, current)];
 }
 
 function cryptoBreaches(next: NodeConfig): string[] {
@@ -45,34 +47,48 @@ function widthBreaches(next: NodeConfig): string[] {
     ]),
     ...next.steering.map((steering): [string, readonly string[]] => [`route to ${steering.to}`, steering.prefixes]),
     ...next.sites.map((site): [string, readonly string[]] => [`site ${site.id}`, site.prefixes]),
+    ['the site’s own network', next.lan.prefixes],
   ];
   return [...new Set(named.flatMap(([what, prefixes]) => prefixes.filter(isTooWide).map((prefix) => `${what} ${prefix} is wider than any site`)))];
 }
 
 function isTooWide(prefix: string): boolean {
-  const bits = Number(prefix.slice(prefix.indexOf('/') + 1));
-  return !isPrefix(prefix) || bits < (prefix.includes(':') ? WIDEST_IPV6_BITS : WIDEST_IPV4_BITS);
+  return !isPrefix(prefix) || lengthOf(prefix) < (prefix.includes(':') ? WIDEST_IPV6_BITS : WIDEST_IPV4_BITS);
+}
+
+function lengthOf(prefix: string): number {
+  return Number(prefix.slice(prefix.indexOf('/') + 1));
 }
 
 /** Protected prefixes may grow, never shrink; and what is routed into tunnels must be protected when they fail. */
 function guardBreaches(next: NodeConfig, current: NodeConfig | null): string[] {
   if (next.protectedPrefixes.length === 0) return ['no prefix is protected from leaving in clear text'];
   if (!next.protectedPrefixes.every(isPrefix)) return ['a protected prefix is not a prefix'];
+  const vast = next.protectedPrefixes.filter((prefix) => lengthOf(prefix) < WIDEST_PROTECTED_BITS);
   const lost = (current?.protectedPrefixes ?? []).filter((prefix) => !prefixContains(next.protectedPrefixes, prefix));
   const bare = next.steering.flatMap((steering) => steering.prefixes).filter((prefix) => isPrefix(prefix) && !prefixContains(next.protectedPrefixes, prefix));
   return [
+    ...vast.map((prefix) => `protected prefix ${prefix} would cut the gateway off from everything, its engine and its operators too`),
     ...lost.map((prefix) => `protected prefix ${prefix} would no longer be protected`),
     ...[...new Set(bare)].map((prefix) => `${prefix} is routed into tunnels but not protected`),
   ];
 }
 
+/** A tunnel that began elsewhere would go out by a way that the clear-text guard does not watch. */
+function endBreaches(next: NodeConfig): string[] {
+  const strays = next.tunnels.filter(({ local }) => !next.uplinks.some((uplink) => uplink.address === local.address && uplink.interface === local.interface));
+  return strays.map(({ id, local }) => `tunnel ${id} would start at ${local.address} on ${local.interface}, which is no uplink of this node`);
+}
+
 function siteBreaches(next: NodeConfig, current: NodeConfig | null): string[] {
   if (next.uplinks.length === 0) return ['the node would have no uplink'];
+  if (next.uplinks.some((uplink) => uplink.interface === next.lan.interface)) return ['the LAN would lie on an uplink'];
   if (next.lan.prefixes.length === 0 || !next.lan.prefixes.every(isPrefix)) return ['the site would have no network of its own'];
   if (!current) return [];
   return [
     ...(current.site === next.site ? [] : [`the node would move from site ${current.site} to ${next.site}`]),
     ...(prefixesOverlap(current.lan.prefixes, next.lan.prefixes) ? [] : [`the site's own network ${current.lan.prefixes.join(', ')} would be gone`]),
     ...(current.uplinks.some((uplink) => next.uplinks.some((other) => other.address === uplink.address)) ? [] : ['every uplink address would change at once']),
+    ...(current.uplinks.some((uplink) => next.uplinks.some((other) => other.interface === uplink.interface)) ? [] : ['every uplink would be another interface at once']),
   ];
 }

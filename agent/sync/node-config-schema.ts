@@ -74,7 +74,8 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
       esp: list(cryptoSuite, 16, 1),
       ikeRekeyMs: integer(1000, 90 * DAY_MS),
       espRekeyMs: integer(1000, 90 * DAY_MS),
-    }),
+      postQuantum: choice('ppk'),
+    }, ['postQuantum']),
     10_000,
   ),
   steering: list(

@@ -12,6 +12,8 @@ export interface RevocationGuardDeps {
   stateDir: string;
   ipsec: Pick<IpsecPort, 'loadRevocations' | 'terminatePeers'>;
   caPem: () => string;
+  /** Nodes that were revoked just now. */
+  onRevoked?: (nodes: readonly NodeId[]) => Promise<void>;
   clock: Clock;
   log: Log;
 }
@@ -77,6 +79,7 @@ export function createRevocationGuard(deps: RevocationGuardDeps): RevocationGuar
     } catch (cause) {
       log.error({ error: messageOf(cause) }, 'the list of revocations could not be kept; it holds until this agent ends'); // in force all the same
     }
+    await deps.onRevoked?.([...due]);
     await enforce();
   }
 

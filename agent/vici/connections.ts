@@ -5,6 +5,8 @@ import { espProposals, ikeProposals } from './suites.ts';
 
 /** How often a silent peer is asked whether it still lives. Only tidies up: probes decide on fail-over. */
 const DPD_DELAY_SECONDS = 5;
+/** Keys that nobody renewed live on for this many rekey times more, for the other end to do it. */
+const OVERDUE_FACTOR = 2;
 
 /**
  * The `load-conn` message of a tunnel: one IKE SA with one CHILD SA, both named by the tunnel.
@@ -13,9 +15,10 @@ const DPD_DELAY_SECONDS = 5;
  * - `unique never`: several tunnels between the same two nodes live side by side
  * - `encap`: libipsec needs UDP; the kernel does it where a NAT is found, and else sends ESP itself, which goes on when
  *   the daemon dies, whose socket UDP would need; `mobike no`: a tunnel belongs to its path
- * - no reauthentication: new credentials come with a new tunnel or at rekey, without a gap
+ * - no reauthentication: new credentials come with a second IKE SA (see reconcile/renewal.ts), without a gap
+ * - rekeys come at the time that was asked for and not at random before it: schedules keep tunnels apart
  * - the daemon starts nothing by itself (`start_action none`) and retries for ever what we started (`keyingtries 0`)
- * @param edition  0…29: makes an otherwise equal connection another one, by so many seconds of the IKE SA's rekey time:
+ * @param edition  0…29: makes an otherwise equal connection another one, by so many seconds of its last grace:
  *   the daemon puts a new child into an IKE SA that it has for an equal connection, and refuses it there as a duplicate
  */
 export function connectionMessage(spec: ConnectionSpec, credentials: Credentials, edition = 0, driver: DriverName = 'libipsec'): ViciMessage {
@@ -31,8 +34,11 @@ export function connectionMessage(spec: ConnectionSpec, credentials: Credentials
       keyingtries: '0',
       send_cert: 'always',
       dpd_delay: `${DPD_DELAY_SECONDS}s`,
-      rekey_time: seconds(spec.ikeRekeyMs + 1000 * edition),
+      rekey_time: seconds(spec.ikeRekeyMs),
+      rand_time: '0s',
+      over_time: seconds(spec.ikeRekeyMs * OVERDUE_FACTOR + 1000 * edition),
       reauth_time: '0s',
+      ...(spec.ppk ? { ppk_id: spec.ppk.id, ppk_required: 'yes' } : {}),
       local: { auth: 'pubkey', id: spec.localIdentity, certs: [credentials.certificatePem] },
       remote: { auth: 'pubkey', id: spec.remoteIdentity, cacerts: [credentials.caPem] },
       children: {
@@ -41,6 +47,8 @@ export function connectionMessage(spec: ConnectionSpec, credentials: Credentials
           ...selectors(spec, driver),
           esp_proposals: espProposals(spec.esp),
           rekey_time: seconds(spec.espRekeyMs),
+          rand_time: '0s',
+          life_time: seconds(spec.espRekeyMs * (1 + OVERDUE_FACTOR)),
           dpd_action: 'clear',
           close_action: 'none',
           start_action: 'none',

@@ -106,6 +106,7 @@ class StrongswanPort implements ViciIpsecPort {
     if (!this.#credentials) {
       throw new ForemeshError('VICI_FAILED', { what: `connection ${spec.tunnel} has no credentials`, fix: 'call loadCredentials first' });
     }
+    if (spec.ppk) await this.#client.request('load-shared', { id: spec.ppk.id, type: 'PPK', data: Buffer.from(spec.ppk.secret, 'base64'), owners: [spec.ppk.id] });
     await this.#client.request('load-conn', this.#messageOf(spec, this.#credentials));
     this.#specs.set(spec.tunnel, spec);
   }

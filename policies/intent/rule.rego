@@ -144,13 +144,13 @@ findings contains finding(rego.metadata.rule(), profile_field(profile, part, ind
 
 # METADATA
 # title: No promise of post-quantum protection that nothing keeps
-# description: This version's agents cannot negotiate ML-KEM or PPK, so asking for it would give tunnels without it.
+# description: strongSwan 5.9, which agents run with, has no ML-KEM (RFC 9370 needs version 6), so tunnels of such a profile could not come up. A pre-shared key (ppk) works.
 # custom:
 #   code: INTENT_POST_QUANTUM_UNAVAILABLE
 #   severity: error
-findings contains finding(rego.metadata.rule(), {"kind": "SecurityProfile", "name": profile.name, "field": "postQuantum"}, message, "write postQuantum: off until agents support it") if {
+findings contains finding(rego.metadata.rule(), {"kind": "SecurityProfile", "name": profile.name, "field": "postQuantum"}, message, "write postQuantum: ppk, or off") if {
 	some profile in input.intent.securityProfiles
-	profile.postQuantum != "off"
+	not profile.postQuantum in {"off", "ppk"}
 	message := sprintf("security profile \"%s\" asks for postQuantum \"%s\", which agents of this version cannot negotiate", [profile.name, profile.postQuantum])
 }
 

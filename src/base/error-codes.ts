@@ -22,6 +22,7 @@ export const ERROR_CODES = {
   API_UNREACHABLE: unavailable,
   CA_CSR_REFUSED: input,
   CA_KEY_REVOKED: { httpStatus: 403, exitCode: 1 },
+  CA_PPK_UNAVAILABLE: refused,
   CA_TOKEN_REFUSED: { httpStatus: 403, exitCode: 1 },
   CHANNEL_BUSY: { httpStatus: 429, exitCode: 2 },
   CHANNEL_CLOSED: unavailable,

@@ -5,6 +5,7 @@ import { ForemeshError, readFileIfExists, writeFileAtomic, type Cancel, type Clo
 import type { NodeId, Revocation, RevocationsMessage } from '../model/index.ts';
 import { checkCsr } from './csr.ts';
 import { issueCrl, issueLeaf, issueRoot, serialOf, type Issuer } from './issue.ts';
+import { createPpkStore, type SealedPpk } from './ppk.ts';
 import { openRevocationStore } from './revocations.ts';
 import { createTokenStore, type Hold } from './tokens.ts';
 
@@ -28,7 +29,10 @@ export interface Authority {
   caPem: string;
   /** sha256 of the root certificate, hex. */
   fingerprint: string;
-  /** A one-time token `<node>.<fingerprint>.<secret>` (256 bit), valid for 1 s … 15 min. Kept as a hash only. */
+  /**
+   * A one-time token `<node>.<fingerprint>.<secret>.<seal>` (256 bit each), valid for 1 s … 15 min. The secret is kept as a hash only;
+   * the seal never goes over the wire: it closes the node's post-quantum keys.
+   */
   createJoinToken(node: NodeId, ttlMs: number): Promise<string>;
   /**
    * Uses a token up, on disk, and then signs. A token that comes again with another key is refused and its node held; with the
@@ -44,6 +48,8 @@ export interface Authority {
    * back with a new token and a new key. Gives the keys that were not revoked before.
    */
   revoke(node: NodeId, why: string, by: string): Promise<Revocation[]>;
+  /** The post-quantum key of two nodes, closed for the first. @throws ForemeshError CA_PPK_UNAVAILABLE */
+  ppk(node: NodeId, peer: NodeId): Promise<SealedPpk>;
   isRevoked(keySha256: string): boolean;
   /** All revocations so far, with reasons. */
   revocations(): (Revocation & { why: string; by: string })[];
@@ -70,6 +76,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   const tokens = createTokenStore(join(dir, 'tokens.json'), clock);
 
   const revocations = await openRevocationStore(join(dir, 'revocations.json'), clock);
+  const ppks = createPpkStore(join(dir, 'ppks.json'), clock);
   const listeners = new Set<() => void>();
 
   async function certify(node: NodeId, publicKey: KeyObject): Promise<NodeCertificate> {
@@ -84,12 +91,19 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   return {
     caPem,
     fingerprint,
-    createJoinToken: (node, ttlMs) => tokens.create(node, fingerprint, ttlMs),
-    async enrol(token, csrPem) {
+    async createJoinToken(node, ttlMs) {
+      const token = await tokens.create(node, fingerprint, ttlMs);
+      return `${token}.${await ppks.createSeal(node, sha256(token), ttlMs)}`;
+    },
+    ppk: (node, peer) => ppks.keyFor(node, peer),
+    async enrol(given, csrPem) {
+      const token = given.split('.').slice(0, 3).join('.');
       // looked at before it is used up: a bad request costs no token, and a used one still reaches `use`, which sees reuse
       const publicKey = await checkCsr(csrPem, await tokens.inspect(token));
       revocations.refuseRevoked(keyDigest(publicKey));
-      return certify(await tokens.use(token, keyDigest(publicKey)), publicKey);
+      const node = await tokens.use(token, keyDigest(publicKey));
+      await ppks.takeSeal(sha256(token));
+      return certify(node, publicKey);
     },
     async renew(node, csrPem) {
       const publicKey = await checkCsr(csrPem, node);
@@ -105,6 +119,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     },
     async revoke(node, why, by) {
       await tokens.drop(node);
+      await ppks.forget(node);
       const added = await revocations.revoke(node, why, by);
       if (added.length > 0) for (const listener of listeners) listener();
       return added.map(({ keySha256, revokedAt }) => ({ node, keySha256, revokedAt }));
@@ -124,6 +139,10 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     holds: () => tokens.holds(),
     liftHold: (node) => tokens.lift(node),
   };
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 function keyDigest(publicKey: KeyObject): string {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { ForemeshError, messageOf, type Cancel, type Clock, type Log } from '../base/index.ts';
-import type { NodeId, RevocationsMessage } from '../model/index.ts';
+import { isName, nodeId, type NodeId, type RevocationsMessage } from '../model/index.ts';
 import { peerOf } from './peer.ts';
 import { createTokenBucket, type TokenBucket } from './token-bucket.ts';
 
@@ -10,6 +10,8 @@ export interface ChannelAuthority {
   caPem: string;
   enrol(token: string, csrPem: string): Promise<{ certificatePem: string; caPem: string }>;
   renew(node: NodeId, csrPem: string): Promise<{ certificatePem: string; caPem: string }>;
+  /** The post-quantum key of two nodes, closed for the first. */
+  ppk(node: NodeId, peer: NodeId): Promise<{ id: string; sealed: string }>;
   isRevoked(keySha256: string): boolean;
   /** Called after each revocation. */
   onRevoked(listener: () => void): Cancel;
@@ -31,7 +33,7 @@ const ENROL_PER_SECOND = 0.5;
 const ADDRESSES_MAX = 10_000;
 
 /**
- * Answers `POST /enrol {token, csr}`, `POST /renew {csr}` (with the node's certificate) and `GET /signers`.
+ * Answers `POST /enrol {token, csr}`, `GET /signers` and, with the node's certificate, `POST /renew {csr}` and `POST /ppk {peer}`.
  * Errors are `{code, what, fix}` with the code's status; nothing of a token or request is quoted or logged.
  */
 export function createRequestHandler(deps: RequestDeps): (request: IncomingMessage, response: ServerResponse) => void {
@@ -57,7 +59,14 @@ export function createRequestHandler(deps: RequestDeps): (request: IncomingMessa
       log.info({ node: peer.node }, 'a certificate was renewed');
       return { type: 'application/json', body: JSON.stringify(issued) };
     }
-    throw new ForemeshError('API_NOT_FOUND', { what: 'no such route', fix: 'agents use /enrol, /renew, /signers and /channel' });
+    if (route === 'POST /ppk') {
+      const peer = peerOf(request.socket, clock.now());
+      if (!peer || authority.isRevoked(peer.keySha256)) throw new ForemeshError('API_UNAUTHORIZED', { what: 'no valid certificate of a node', fix: 'enrol again with a join token' });
+      const body = await readBody(request, ['peer']);
+      if (!isName(body['peer']!)) throw new ForemeshError('API_REQUEST_INVALID', { what: 'peer is no name of a node', fix: 'send the name of the peer' });
+      return { type: 'application/json', body: JSON.stringify(await authority.ppk(peer.node, nodeId(body['peer']!))) };
+    }
+    throw new ForemeshError('API_NOT_FOUND', { what: 'no such route', fix: 'agents use /enrol, /renew, /ppk, /signers and /channel' });
   }
 
   function limit(address: string): void {

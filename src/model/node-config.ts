@@ -83,6 +83,8 @@ export interface NodeTunnel {
   esp: CryptoSuite[];
   ikeRekeyMs: number;
   espRekeyMs: number;
+  /** `ppk`: a post-quantum pre-shared key of the two nodes is mixed in (RFC 8784), and required. */
+  postQuantum?: 'ppk';
 }
 
 /** Where packets of one class to one site go. */

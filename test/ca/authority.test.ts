@@ -28,6 +28,9 @@ async function csrOf(node = BERLIN): Promise<string> {
   return (await createNodeKey()).csrPem(node);
 }
 
+/** A token without its seal, as an agent sends it. */
+const bare = (token: string): string => token.split('.').slice(0, 3).join('.');
+
 describe('a certificate of a node', () => {
   it('is what the contract says', async () => {
     const key = await createNodeKey();
@@ -104,9 +107,9 @@ describe('a join token', () => {
   });
 
   const wrong: [string, (token: string) => string][] = [
-    ['unknown', (token) => `${token.slice(0, -1)}${token.endsWith('A') ? 'B' : 'A'}`],
+    ['unknown', (token) => `${bare(token).slice(0, -1)}${bare(token).endsWith('A') ? 'B' : 'A'}`],
     ['for another node', (token) => token.replace('berlin', 'paris')],
-    ['torn', (token) => token.slice(0, -5)],
+    ['torn', (token) => bare(token).slice(0, -5)],
     ['empty', () => ''],
     ['huge', () => 'x'.repeat(100_000)],
   ];

@@ -46,7 +46,7 @@ export function configOf(node: typeof berlin, tunnels: readonly TunnelId[], lane
     site: own.id,
     serving: true,
     lan: { interface: 'lan', address: isBerlin ? '10.1.0.1/24' : '10.2.0.1/24', prefixes: own.prefixes },
-    uplinks: [{ name: 'up1', interface: 'isp1', address: isBerlin ? '100.64.1.1' : '100.64.1.2' }],
+    uplinks: [1, 2, 3].map((index) => ({ name: `up${index}`, interface: `isp${index}`, address: `100.64.${index}.${isBerlin ? 1 : 2}` })),
     protectedPrefixes: ['10.0.0.0/8'],
     probe: { intervalMs: 50, downAfter: 3, holdDownMs: 1_000, holdDownMaxMs: 1_000 },
     sampleIntervalMs: 5_000,

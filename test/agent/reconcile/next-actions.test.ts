@@ -21,7 +21,7 @@ interface Machine {
 
 /** The agent's memory across passes, without executor and ports: each `pass` gives the list and takes it as done. */
 function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
-  let desired: Desired = { config, earlier, credentialsSerial: 1, isLanLost: false, adoptedAreCurrent: true };
+  let desired: Desired = { config, earlier, credentialsSerial: 1, isLanLost: false, adoptedAreCurrent: true, ppks: new Map() };
   let memory: Memory = rememberDesired(firstMemory(start), desired, start);
   const read = (machine: Partial<Machine>): { observed: Observed; nowMs: number } => {
     const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true, keepsSas = false } = machine;

@@ -205,7 +205,7 @@ describe('the IPsec port', () => {
     cleanUps.push(() => port.close());
     await port.loadCredentials(credentials);
     const suite = { encryption: 'aes128gcm16', integrity: 'none', prf: 'prfsha256', group: 'x25519' } as const;
-    await port.loadConnection({ tunnel: 't-00000001' as TunnelId, initiator: true, localAddress: '192.0.2.1', remoteAddress: '192.0.2.2', localIdentity: 'a', remoteIdentity: 'b', localOverlay: '172.30.0.0', remoteOverlay: '172.30.0.1', ike: [suite], esp: [suite], ikeRekeyMs: 1000, espRekeyMs: 1000 });
+    await port.loadConnection({ tunnel: 't-00000001' as TunnelId, initiator: true, localAddress: '192.0.2.1', remoteAddress: '192.0.2.2', localIdentity: 'a', remoteIdentity: 'b', localOverlay: '172.30.0.0', remoteOverlay: '172.30.0.1', ike: [suite], esp: [suite], ikeRekeyMs: 1000, espRekeyMs: 1000, ppk: null });
     server.received.length = 0;
     await port.loadCredentials({ ...credentials, certificatePem: 'CERT2', privateKeyPem: 'KEY2' });
     expect(server.received.map((packet) => packet.name)).toEqual(['load-cert', 'load-key', 'load-conn', 'unload-key']);

@@ -38,6 +38,7 @@ const SPEC: ConnectionSpec = {
   esp: [strong],
   ikeRekeyMs: 14_400_000,
   espRekeyMs: 3_600_000,
+  ppk: null,
 };
 const CREDENTIALS = { caPem: 'CA', certificatePem: 'CERT', privateKeyPem: 'SECRET' };
 
@@ -58,6 +59,8 @@ describe('the connection of a tunnel', () => {
         send_cert: 'always',
         dpd_delay: '5s',
         rekey_time: '14400s',
+        rand_time: '0s',
+        over_time: '28800s',
         reauth_time: '0s',
         local: { auth: 'pubkey', id: 'berlin-gw1', certs: ['CERT'] },
         remote: { auth: 'pubkey', id: 'paris-gw1', cacerts: ['CA'] },
@@ -68,6 +71,8 @@ describe('the connection of a tunnel', () => {
             remote_ts: ['172.30.0.1/32'],
             esp_proposals: ['aes256gcm16-ecp384'],
             rekey_time: '3600s',
+            rand_time: '0s',
+            life_time: '10800s',
             dpd_action: 'clear',
             close_action: 'none',
             start_action: 'none',
@@ -76,6 +81,12 @@ describe('the connection of a tunnel', () => {
       },
     });
     expect(JSON.stringify(message)).not.toContain('SECRET');
+  });
+
+  it('requires the post-quantum key where there is one, and names it without its secret', () => {
+    const message = connectionMessage({ ...SPEC, ppk: { id: 'foremesh-ppk-7', secret: 'U0VDUkVU' } }, CREDENTIALS);
+    expect(sectionAt(message, SPEC.tunnel)).toMatchObject({ ppk_id: 'foremesh-ppk-7', ppk_required: 'yes' });
+    expect(JSON.stringify(message)).not.toContain('U0VDUkVU');
   });
 
   it('takes any address with XFRM, and belongs to the interface of its id', () => {

@@ -107,6 +107,7 @@ export function connectionOf(gateway: 'a' | 'b', index: 1 | 2): ConnectionSpec {
     esp: [{ ...SUITE, prf: 'none' }],
     ikeRekeyMs: 14_400_000,
     espRekeyMs: 3_600_000,
+    ppk: null,
   };
 }
 
