@@ -3,6 +3,7 @@ import { type AgentMessage, DRIFT_LINES_MAX, type EngineMessage, type NodeId, ty
 import { join } from 'node:path';
 import type { AgentPorts, Credentials } from './ports.ts';
 import type { StandbySettings, StandbyView } from './standby/index.ts';
+import { createLanTarget } from './lan-target.ts';
 import { createReconciler, type Reconciler } from './reconcile/index.ts';
 import { createFileOutbox, createReporter, type Outbox } from './report/index.ts';
 import { admit, type Candidate, type ConfigStore, createFileConfigStore, NO_STANDING, type PpkKeeper, type RevocationGuard, type Standing, type StoredConfig } from './sync/index.ts';
@@ -112,6 +113,8 @@ export function createAgent(deps: AgentDeps): Agent {
   const reporter = createReporter({ outbox, dataplane: ports.dataplane, ...(ports.host ? { host: ports.host } : {}), failover, clock, log, send });
   const status = createStatusFeed({ clock, current: statusMessage, send });
 
+  const lanTarget = ports.ping ? createLanTarget({ ping: ports.ping, clock, log, onChange: onLanTarget }) : null;
+
   function onPass(): void {
     standby.setReach(reachNow());
     if (reconciler.view().isRenewed) deps.renewal?.setDone(credentials);
@@ -151,8 +154,16 @@ export function createAgent(deps: AgentDeps): Agent {
     status.changed();
   }
 
-  /** Sites that a tunnel leads to now; 1 when there are none to reach. */
+  /** What peers send here would reach nobody, and hosts cannot reach us: another gateway of the site should have both. */
+  function onLanTarget(isDead: boolean): void {
+    failover.setLame(isDead);
+    standby.setReach(reachNow());
+    status.changed();
+  }
+
+  /** Sites that a tunnel leads to now; 1 when there are none to reach, 0 when the LAN behind this gateway is dead. */
   function reachNow(): number {
+    if (lanTarget?.isDead() === true) return 0;
     const steering = standing.running?.config.steering ?? [];
     if (steering.length === 0) return 1;
     const views = failover.views();
@@ -210,6 +221,7 @@ export function createAgent(deps: AgentDeps): Agent {
     runningSigned = signed;
     setDesired(candidate);
     standby.configure(standbySettingsOf(candidate));
+    lanTarget?.watch(candidate.config.lan.target ?? null);
     reporter.setConfig(candidate.config);
     log.info({ generation: candidate.generation, commit: candidate.commit, tunnels: candidate.config.tunnels.length }, 'config runs');
   }
@@ -287,7 +299,7 @@ export function createAgent(deps: AgentDeps): Agent {
 
   function alarms(): string[] {
     const configSignedAt = standing.running?.signedAt ?? null;
-    return alarmsOf({ engineSilentMs: engineSilentMs(), configSignedAt, clockBehindMs: clock.behindMs(), leakPackets: reporter.leakPackets(), droppedBatches: outbox.view().droppedBatches, sampleError: reporter.lastError() });
+    return alarmsOf({ engineSilentMs: engineSilentMs(), configSignedAt, clockBehindMs: clock.behindMs(), leakPackets: reporter.leakPackets(), droppedBatches: outbox.view().droppedBatches, sampleError: reporter.lastError(), deadLanTarget: lanTarget?.isDead() === true ? (standing.running?.config.lan.target ?? null) : null });
   }
 
   function engineSilentMs(): number {
@@ -336,6 +348,7 @@ export function createAgent(deps: AgentDeps): Agent {
       deps.ppks?.stop();
       status.stop();
       const pauseMs = options.abrupt === true ? 0 : RESTART_PAUSE_MS;
+      lanTarget?.stop();
       const closing = Promise.all([standby.close(pauseMs), failover.close(pauseMs)]);
       await receiving;
       await reconciler.stop();

@@ -11,6 +11,8 @@ export interface Condition {
   droppedBatches: number;
   /** Why the last sample could not be kept; '' when it was. */
   sampleError: string;
+  /** What the config names behind this gateway and does not answer; null: all is well. */
+  deadLanTarget: string | null;
 }
 
 const ENGINE_SILENT_MS = 3_600_000;
@@ -19,13 +21,14 @@ const HOUR_MS = 3_600_000;
 
 /** What a person should look at though the node goes on, a line each. None of it changes forwarding. */
 export function alarmsOf(condition: Condition): string[] {
-  const { engineSilentMs, configSignedAt, clockBehindMs, leakPackets, droppedBatches, sampleError } = condition;
+  const { engineSilentMs, configSignedAt, clockBehindMs, leakPackets, droppedBatches, sampleError, deadLanTarget } = condition;
   const plan = configSignedAt === null ? 'no plan' : `the plan of ${new Date(configSignedAt).toISOString()}`;
   return [
     ...(engineSilentMs >= ENGINE_SILENT_MS ? [`no engine for ${Math.floor(engineSilentMs / HOUR_MS)} h: the node goes on with ${plan}`] : []),
     ...(clockBehindMs >= CLOCK_BEHIND_MS ? [`the clock is ${Math.floor(clockBehindMs / 60_000)} min behind the newest signature that was seen: set it, or peers' certificates look not yet valid`] : []),
     ...(leakPackets > 0 ? [`${leakPackets} packets to protected networks were about to leave in clear text and were stopped: somebody took the guard routes away`] : []),
     ...(droppedBatches > 0 ? [`${droppedBatches} batches of samples were lost: the outbox was full or its disk bad`] : []),
+    ...(deadLanTarget === null ? [] : [`${deadLanTarget} behind this gateway does not answer: look at the LAN, or name another target`]),
     ...(sampleError === '' ? [] : [`samples cannot be kept: ${sampleError}`]),
   ]
     .map((text) => text.slice(0, 300))

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createAnchoredClock, createLog, ForemeshError, keepCommandHelper, type Log, messageOf, systemClock } from '../src/base/index.ts';
-import { createDataplanePort, localMachine } from './dataplane/index.ts';
+import { createDataplanePort, createPinger, localMachine } from './dataplane/index.ts';
 import { type DriverName, isTunnelId } from './driver.ts';
 import { resolveDriver } from './driver-choice.ts';
 import { AGENT_VERSION, createAgent } from './agent.ts';
@@ -125,6 +125,7 @@ function createPorts(settings: AgentSettings, driver: DriverName, log: Log) {
   return {
     ipsec: createIpsecPort({ socketPath: settings.viciSocket, driver, clock: systemClock, log }),
     host: createProcHost(),
+    ping: createPinger(localMachine, systemClock),
     dataplane: createDataplanePort({ driver, log, clock: systemClock, management, onInterfacesChanged: () => renewLanes() }),
     failover: (events) => {
       const failover = startFailoverThread({ driver, probePort: settings.probePort, seed: randomBytes(16).toString('hex'), logLevel: settings.logLevel, log, onEnd: die }, events);

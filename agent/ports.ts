@@ -9,6 +9,8 @@ import type { StartStandby } from './standby/index.ts';
  * `agent/probe`; the simulated network has its own behind the same ports, and one contract test runs against both.
  */
 export interface AgentPorts {
+  /** Pings an address about five times a second until it is cancelled; `onReply` for each answer. Left out: LAN targets are not looked at. */
+  ping?: (address: string, onReply: () => void) => Cancel;
   ipsec: IpsecPort;
   dataplane: DataplanePort;
   /** How busy the machine is; the simulated network has none. */

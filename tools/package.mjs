@@ -19,7 +19,7 @@ Architecture: all
 Maintainer: Foremesh <maintainers@foremesh.example>
 Section: net
 Priority: optional
-Depends: nodejs (>= 20.19), charon-systemd | strongswan-charon, libstrongswan-standard-plugins, iproute2, nftables, adduser | systemd
+Depends: nodejs (>= 20.19), iputils-ping, charon-systemd | strongswan-charon, libstrongswan-standard-plugins, iproute2, nftables, adduser | systemd
 Recommends: conntrack, libcharon-extra-plugins
 Homepage: https://foremesh.example
 Description: endpoint agent of an IPsec mesh

@@ -13,6 +13,7 @@ export * from './machine.ts';
 export * from './mtu.ts';
 export * from './names.ts';
 export * from './observe.ts';
+export * from './ping.ts';
 export * from './port.ts';
 export * from './ruleset.ts';
 export * from './shaping.ts';

@@ -39,6 +39,8 @@ export interface Failover {
   setLanes(table: LaneTable): void;
   /** Tells peers that these tunnels' keys are to be made anew, and leaves the tunnels where others are up. */
   setRenews(tunnels: readonly TunnelId[]): void;
+  /** Tells peers that what they send here reaches nobody, so that they use another gateway of the site where there is one. */
+  setLame(lame: boolean): void;
   /** Interfaces were made anew: whoever writes routes must not use what it remembers of the old ones. */
   renewLanes(): void;
   /** Of each of these, what its probes measured since it was last asked. */
@@ -122,6 +124,7 @@ export function createFailover(deps: FailoverDeps): Failover {
       probes.setRenews(renewing);
       if (!isSame) switchLanes(new Set());
     },
+    setLame: (lame) => probes.setLame(lame),
     renewLanes: () => deps.lanes.renew(),
     takeWindows: (tunnels) => Promise.resolve(new Map(tunnels.flatMap((tunnel) => [[tunnel, probes.takeWindow(tunnel)] as const]).filter((entry): entry is [TunnelId, PathWindow] => entry[1] !== null))),
     close(pauseMs) {

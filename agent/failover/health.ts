@@ -25,7 +25,7 @@ export function healthOf(
   if (!interfaces.has(tunnel)) return 'absent';
   const probe = probes.get(tunnel);
   if (probe?.state === 'up' || probe?.state === 'degraded') {
-    if (probe.peerRenews || renewing.has(tunnel)) return 'leaving';
+    if (probe.peerRenews || probe.peerLame || renewing.has(tunnel)) return 'leaving';
     return classes.some((classId) => probe.violated.includes(classId)) ? 'degraded' : probe.state;
   }
   return probe?.wasEverUp === true || adopted?.has(tunnel) === true ? 'stale' : 'absent';

@@ -18,6 +18,7 @@ export type FailoverOrder =
   | { kind: 'start-probe'; call: number; run: number; tunnel: TunnelId; localOverlay: string; remoteOverlay: string; settings: PathSettings }
   | { kind: 'stop-probe'; tunnel: TunnelId }
   | { kind: 'lanes'; table: LaneTable }
+  | { kind: 'lame'; lame: boolean }
   | { kind: 'renew-lanes' }
   | { kind: 'renews'; tunnels: readonly TunnelId[] }
   | { kind: 'windows'; call: number; tunnels: readonly TunnelId[] }

@@ -93,6 +93,7 @@ export function startFailoverThread(options: FailoverThreadOptions, events: Fail
     views: () => views,
     setLanes: (table) => order({ kind: 'lanes', table }),
     setRenews: (tunnels) => order({ kind: 'renews', tunnels }),
+    setLame: (lame) => order({ kind: 'lame', lame }),
     renewLanes: () => order({ kind: 'renew-lanes' }),
     takeWindows: async (tunnels) => (isClosed ? null : await ask((call) => ({ kind: 'windows', call, tunnels }))) ?? new Map(),
     async close(pauseMs) {

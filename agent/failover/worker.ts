@@ -50,6 +50,8 @@ port.on('message', (order: FailoverOrder) => {
       return failover.setLanes(order.table);
     case 'renews':
       return failover.setRenews(order.tunnels);
+    case 'lame':
+      return failover.setLame(order.lame);
     case 'renew-lanes':
       return failover.renewLanes();
     case 'windows':

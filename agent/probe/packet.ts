@@ -10,6 +10,8 @@ export interface ProbePacket {
   degraded: boolean;
   /** The sender wants this tunnel's keys made anew and asks to use another one meanwhile. */
   renews: boolean;
+  /** The sender's LAN is dead: what it gets through this tunnel reaches nobody. */
+  lame: boolean;
   /** Chosen anew by every start of a session, so that counters of different lives are never compared. */
   session: number;
   sequence: number;
@@ -58,6 +60,7 @@ const BROKEN = 2;
 const DEGRADED = 4;
 const COUNTS = 8;
 const RENEWS = 16;
+const LAME = 32;
 const VERSION = 2;
 const DIRECT_MEASUREMENT = 5;
 const PRIVATE_USE = 252;
@@ -90,7 +93,7 @@ export function encodeProbe(packet: ProbePacket): Uint8Array {
   setTlv(view, 60, PRIVATE_USE, 24, isEcho);
   view.setUint8(64, VERSION);
   view.setUint8(65, KINDS.indexOf(packet.kind));
-  view.setUint8(66, (packet.inUse ? IN_USE : 0) | (packet.broken ? BROKEN : 0) | (packet.degraded ? DEGRADED : 0) | (packet.traffic ? COUNTS : 0) | (packet.renews ? RENEWS : 0));
+  view.setUint8(66, (packet.inUse ? IN_USE : 0) | (packet.broken ? BROKEN : 0) | (packet.degraded ? DEGRADED : 0) | (packet.traffic ? COUNTS : 0) | (packet.renews ? RENEWS : 0) | (packet.lame ? LAME : 0));
   view.setUint32(68, packet.session);
   view.setUint32(72, packet.peerSession);
   view.setUint32(76, packet.peerReceived);
@@ -113,6 +116,7 @@ export function decodeProbe(bytes: Uint8Array): ProbePacket | null {
     broken: (flags & BROKEN) !== 0,
     degraded: (flags & DEGRADED) !== 0,
     renews: (flags & RENEWS) !== 0,
+    lame: (flags & LAME) !== 0,
     session: view.getUint32(68),
     sequence: view.getUint32(isEcho ? 24 : 0),
     sentUs: getNtp(view, isEcho ? 28 : 4),

@@ -15,6 +15,8 @@ export interface Peer {
   isDegraded(nowMs: number): boolean;
   /** It wants the tunnel's keys made anew. */
   renews(nowMs: number): boolean;
+  /** Its LAN is dead. */
+  isLame(nowMs: number): boolean;
   counts(): Pick<ProbePacket, 'peerSession' | 'peerReceived' | 'peerHighest'>;
 }
 
@@ -24,7 +26,7 @@ export function createPeer(ourSession: number): Peer {
   let received = 0;
   let highest = 0;
   let heardAtMs = Number.NEGATIVE_INFINITY;
-  let words = { inUse: false, broken: false, degraded: false, renews: false, knowsUs: false, heardHighest: 0 };
+  let words = { inUse: false, broken: false, degraded: false, renews: false, lame: false, knowsUs: false, heardHighest: 0 };
   return {
     hear(packet, nowMs) {
       const isOther = packet.session !== session;
@@ -32,12 +34,13 @@ export function createPeer(ourSession: number): Peer {
       const counts = packet.kind === 'probe' && !(packet.sequence + 10_000 < highest);
       if (counts) [received, highest] = [received + 1, Math.max(highest, packet.sequence)];
       heardAtMs = nowMs;
-      words = { inUse: packet.inUse, broken: packet.broken, degraded: packet.degraded, renews: packet.renews, knowsUs: packet.peerSession === ourSession, heardHighest: packet.peerHighest };
+      words = { inUse: packet.inUse, broken: packet.broken, degraded: packet.degraded, renews: packet.renews, lame: packet.lame, knowsUs: packet.peerSession === ourSession, heardHighest: packet.peerHighest };
       return isOther;
     },
     inUse: (nowMs) => (nowMs - heardAtMs <= FRESH_MS ? words.inUse : null),
     isBroken: (ourSequence, downAfter) => words.broken && words.knowsUs && ourSequence - words.heardHighest >= downAfter - 1,
     isDegraded: (nowMs) => words.degraded && words.knowsUs && nowMs - heardAtMs <= FRESH_MS,
+    isLame: (nowMs) => words.lame && nowMs - heardAtMs <= FRESH_MS,
     renews: (nowMs) => words.renews && nowMs - heardAtMs <= FRESH_MS,
     counts: () => ({ peerSession: session, peerReceived: received, peerHighest: highest }),
   };

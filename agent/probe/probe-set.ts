@@ -26,6 +26,8 @@ export interface ProbeView {
   peerInUse: boolean | null;
   /** The peer wants this tunnel's keys made anew, and nothing sent through it meanwhile. */
   peerRenews: boolean;
+  /** The peer's LAN is dead: what is sent there reaches nobody. */
+  peerLame: boolean;
   /** Classes whose SLA the path does not keep, though it answers. */
   violated: readonly ClassId[];
 }
@@ -39,6 +41,8 @@ export interface ProbeSet {
   setInUse(tunnels: ReadonlySet<TunnelId>): void;
   /** Tells the peers which tunnels' keys are to be made anew. */
   setRenews(tunnels: ReadonlySet<TunnelId>): void;
+  /** Tells all peers whether our LAN is dead. */
+  setLame(lame: boolean): void;
   takeWindow(tunnel: TunnelId): PathWindow | null;
   /** Asks all peers for patience (0: tells them nothing), then ends all sessions. */
   close(pauseMs: number): void;
@@ -57,6 +61,7 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
   const running = new Map<TunnelId, Running>();
   const opening = new Set<TunnelId>();
   let started = 0;
+  let lame = false;
   let closed = false;
   const reported = new Set<TunnelId>();
   /** Of paths that were down when their session ended. */
@@ -111,6 +116,7 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
           onWish: deps.onWish,
         });
         receive = (packet) => session.receive(packet);
+        session.setLame(lame);
         running.set(tunnel, { socket, session, ends });
       } finally {
         opening.delete(tunnel);
@@ -118,12 +124,16 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
     },
     stop: end,
     views: () =>
-      new Map([...running].map(([tunnel, { session }]) => [tunnel, { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews(), violated: session.violated() }])),
+      new Map([...running].map(([tunnel, { session }]) => [tunnel, { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews(), peerLame: session.peerLame(), violated: session.violated() }])),
     setInUse(tunnels) {
       for (const [tunnel, { session }] of running) session.setInUse(tunnels.has(tunnel));
     },
     setRenews(tunnels) {
       for (const [tunnel, { session }] of running) session.setRenews(tunnels.has(tunnel));
+    },
+    setLame(next) {
+      lame = next;
+      for (const { session } of running.values()) session.setLame(next);
     },
     takeWindow: (tunnel) => running.get(tunnel)?.session.takeWindow() ?? null,
     close(pauseMs) {

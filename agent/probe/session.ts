@@ -27,7 +27,7 @@ export interface ProbeSessionDeps {
   traffic?: () => { sent: number; received: number } | null;
   /** Called from the timer or packet that decided, before anything else happens; must not throw or wait. */
   onChange: (from: PathState, to: PathState) => void;
-  /** The peer's wish for new keys came or went, or other classes than before are served badly. */
+  /** The peer's wish for new keys or word on its LAN came or went, or other classes than before are served badly. */
   onWish?: () => void;
 }
 
@@ -42,6 +42,9 @@ export interface ProbeSession {
   /** Whether the peer wants the tunnel's keys made anew, and so asks not to use it; false when it has not said so lately. */
   peerRenews(): boolean;
   setRenews(renews: boolean): void;
+  /** Whether the peer says that its LAN is dead; false when it has not said so lately. */
+  peerLame(): boolean;
+  setLame(lame: boolean): void;
   /** Classes whose SLA the path does not keep, though it answers. */
   violated(): readonly ClassId[];
   /** Other intervals and limits from the next beat on; the verdict stays. */
@@ -102,6 +105,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   let state: PathState = everUp ? 'down' : 'unknown';
   let inUse = false;
   let renews = false;
+  let lame = false;
   let sequence = 0;
   /** Our probes at the peer, by its last word. */
   let forward: Count | null = null;
@@ -176,6 +180,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       broken: everUp && liveness.isSilent(),
       degraded: isBrown(),
       renews,
+      lame,
       session: deps.session,
       sequence: 0,
       sentUs: nowUs,
@@ -265,9 +270,9 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       pausedUntilMs = nowMs + Math.min(heard.pauseMs, PAUSE_MAX_MS);
       return;
     }
-    const didRenew = peer.renews(nowMs);
+    const before = [peer.renews(nowMs), peer.isLame(nowMs)].join();
     if (peer.hear(heard, nowMs)) pausedUntilMs = -1; // its next life; what the last one had under way does not count
-    if (peer.renews(nowMs) !== didRenew) deps.onWish?.();
+    if ([peer.renews(nowMs), peer.isLame(nowMs)].join() !== before) deps.onWish?.();
     const counted = peer.counts();
     if (counted.peerReceived > 0) meter.weCounted({ session: counted.peerSession, received: counted.peerReceived, highest: counted.peerHighest });
     if (heard.peerSession === deps.session) {
@@ -312,6 +317,11 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       inUse = next;
     },
     violated: () => sla.violated(),
+    peerLame: () => peer.isLame(clock.monotonicMs()),
+    setLame(next) {
+      if (next !== lame) probeSoon();
+      lame = next;
+    },
     peerRenews: () => peer.renews(clock.monotonicMs()),
     setRenews(next) {
       if (next !== renews) probeSoon();

@@ -32,7 +32,7 @@ export interface NodeDocument {
   role: NodeRole;
   tunnelsMax: number;
   crypto: string;
-  lan: { interface: string; address: string };
+  lan: { interface: string; address: string; target?: string };
   uplinks: {
     name: string;
     provider: string;

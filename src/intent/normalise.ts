@@ -97,7 +97,7 @@ function nodeOf(raw: NodeDocument, site: string): SiteNode {
     role: raw.role,
     tunnelsMax: raw.tunnelsMax,
     cryptoMbps: mbps(raw.crypto),
-    lan: { interface: raw.lan.interface, address: raw.lan.address },
+    lan: { interface: raw.lan.interface, address: raw.lan.address, ...(raw.lan.target === undefined ? {} : { target: raw.lan.target }) },
     uplinks: sortedBy(uplinks, (uplink) => uplink.id),
   };
 }

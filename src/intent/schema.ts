@@ -52,6 +52,7 @@ const node = object(
       {
         interface: field('interface', 'The Linux interface of the LAN.', 'lan'),
         address: field('hostPrefix', 'The gateway address of the LAN. Nodes of one site share it; the serving one owns it.'),
+        target: field('address', 'Something behind the gateway that answers pings: when it falls silent, peers are asked to use another gateway of the site.'),
       },
       ['address'],
     ),

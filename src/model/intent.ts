@@ -71,7 +71,7 @@ export interface SiteNode {
   tunnelsMax: number;
   /** All traffic it can en- or decrypt, Mbit/s. */
   cryptoMbps: number;
-  lan: { interface: string; address: string };
+  lan: { interface: string; address: string; /** Answers pings while the LAN behind the gateway is alive. */ target?: string };
   uplinks: Uplink[];
 }
 

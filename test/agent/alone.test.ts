@@ -120,7 +120,7 @@ describe('a wall clock that somebody sets', () => {
 });
 
 describe('alarms of a node', () => {
-  const well: Condition = { engineSilentMs: 0, configSignedAt: 0, clockBehindMs: 0, leakPackets: 0, droppedBatches: 0, sampleError: '' };
+  const well: Condition = { engineSilentMs: 0, configSignedAt: 0, clockBehindMs: 0, leakPackets: 0, droppedBatches: 0, sampleError: '', deadLanTarget: null };
   it.each<[string, Partial<Condition>, RegExp | null]>([
     ['nothing is wrong', {}, null],
     ['the engine is away for less than an hour', { engineSilentMs: HOUR_MS - 1 }, null],

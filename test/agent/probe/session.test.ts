@@ -129,6 +129,17 @@ describe('a probe session', () => {
     expect(link.verdicts.map(({ end, to }) => `${end} ${to}`)).toEqual(['a up']);
   });
 
+  it('hears within an interval that the peer’s LAN is dead, and that it lives again, also on a tunnel that nobody uses', async () => {
+    const { clock, link } = await runningLink();
+    for (const end of [link.a, link.b]) end.setInUse(false);
+    await clock.advance(1_000);
+    for (const lame of [true, false]) {
+      link.a.setLame(lame);
+      await clock.advance(settings.intervalMs + 20);
+      expect([link.b.peerLame(), link.a.peerLame()]).toEqual([lame, false]);
+    }
+  });
+
   it('keeps its verdict while a peer that said so restarts', async () => {
     const { clock, link } = await runningLink();
     link.b.pausePeer(10_000);
@@ -275,7 +286,7 @@ describe('the flap budget', () => {
 describe('the probe packet', () => {
   it('is a STAMP test packet: what a reflector of another make would look at is where RFC 8762 and RFC 8972 have it', () => {
     const echo = encodeProbe({
-      kind: 'echo', inUse: true, broken: false, degraded: false, renews: false, session: 0x12345678, sequence: 7, sentUs: 1_767_225_600_250_000, answeredUs: 1_767_225_600_500_000,
+      kind: 'echo', inUse: true, broken: false, degraded: false, renews: false, lame: false, session: 0x12345678, sequence: 7, sentUs: 1_767_225_600_250_000, answeredUs: 1_767_225_600_500_000,
       traffic: { senderSent: 1, reflectorReceived: 2, reflectorSent: 3 }, peerSession: 5, peerReceived: 6, peerHighest: 7, pauseMs: 0,
     });
     const hex = Buffer.from(echo).toString('hex');
@@ -293,6 +304,7 @@ describe('the probe packet', () => {
       inUse: fc.boolean(),
       broken: fc.boolean(),
       renews: fc.boolean(),
+      lame: fc.boolean(),
       degraded: fc.boolean(),
       session: u32,
       sequence: u32,
