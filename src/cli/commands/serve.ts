@@ -21,15 +21,17 @@ export function addServeCommand(program: Command): void {
 }
 
 /** The agent is a program of its own that shares no code with the engine: started as a process, signals handed on. */
-export function addAgentCommand(program: Command): void {
+export function addAgentCommand(program: Command, run: (args: readonly string[]) => Promise<number> = runAgent): void {
+  program.enablePositionalOptions(); // what follows a command is that command's, also two levels down
   const agent = program
     .command('agent')
     .description('run the endpoint agent on a gateway')
+    .enablePositionalOptions()
     .option('--config <file>', 'settings, JSON or YAML')
     .option('--clear', 'take away everything of ours on this gateway, guards last')
     .action(async ({ config, clear }: { config?: string; clear?: boolean }) => {
       if (config === undefined) throw new ForemeshError('CLI_USAGE', { what: 'which settings?', fix: 'foremesh agent --config FILE, or foremesh agent install' });
-      process.exitCode = await runAgent(['--config', config, ...(clear ? ['--clear'] : [])]);
+      process.exitCode = await run(['--config', config, ...(clear ? ['--clear'] : [])]);
     });
   for (const [name, description] of [
     ['install', 'put on this gateway what the agent needs: user, settings, unit'],
@@ -40,9 +42,10 @@ export function addAgentCommand(program: Command): void {
       .description(description)
       .helpOption(false)
       .allowUnknownOption()
+      .passThroughOptions()
       .argument('[args...]', 'see --help')
       .action(async (args: string[]) => {
-        process.exitCode = await runAgent([name, ...args]);
+        process.exitCode = await run([name, ...args]);
       });
   }
 }
