@@ -5,6 +5,8 @@ import type { WorldSa } from './world.ts';
 
 /** An SA with what a throughput run needs: the overlay addresses that its child carries, and the underlay's. */
 export interface ListedTunnel extends WorldSa {
+  /** The daemon's number of the IKE SA. */
+  ikeId: number;
   localAddress: string;
   remoteAddress: string;
   localOverlay: string | null;
@@ -55,6 +57,7 @@ function readTunnel(name: string, ike: ViciMessage): ListedTunnel {
     espSuite: child ? suiteOf(child) : '',
     packetsIn: child ? numberAt(child, 'packets-in') : 0,
     packetsOut: child ? numberAt(child, 'packets-out') : 0,
+    ikeId: numberAt(ike, 'uniqueid'),
     localAddress: textAt(ike, 'local-host') ?? '',
     remoteAddress: textAt(ike, 'remote-host') ?? '',
     localOverlay: addressOf(child, 'local-ts'),

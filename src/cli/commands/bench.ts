@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { keepCommandHelper, parseDurationMs } from '../../base/index.ts';
-import { benchFailover, benchSoak, FAILOVER_SCENARIOS, type FailoverBenchResult, type ScenarioName, SOAK_VICTIMS, type SoakResult, type SoakVictim } from '../../lab/index.ts';
+import { benchAgent, type AgentBenchResult, benchFailover, benchSoak, FAILOVER_SCENARIOS, type FailoverBenchResult, type ScenarioName, SOAK_VICTIMS, type SoakResult, type SoakVictim } from '../../lab/index.ts';
 import { findOpa } from '../../policy/index.ts';
 import { endSignal } from '../end-signal.ts';
 import { packageRoot } from '../package-root.ts';
@@ -53,6 +53,7 @@ export function addBenchCommand(program: Command): void {
       process.exit(Object.values(result.scenarios).some(({ broken }) => broken.length > 0) ? 1 : 0);
     });
   addSoak(bench);
+  addAgent(bench);
 }
 
 function addSoak(bench: Command): void {
@@ -69,6 +70,33 @@ function addSoak(bench: Command): void {
       printResult(options.output, { ...result }, () => renderSoak(result));
       process.exit(Object.values(result.victims).some(({ broken, clearTextPackets }) => broken.length > 0 || clearTextPackets > 0) ? 1 : 0);
     });
+}
+
+function addAgent(bench: Command): void {
+  bench
+    .command('agent')
+    .description('how soon many tunnels between two gateways are up from cold, what an agent costs then, and what its restart tears down (Linux, root)')
+    .option('--tunnels <n>', 'between the two, half of them backups', count, 500)
+    .option('--interval <duration>', 'between probes', duration, 50)
+    .option('--down-after <n>', 'missed probes', count, 4)
+    .option('--load-for <duration>', 'how long the load is measured', duration, 10_000)
+    .addOption(outputOption())
+    .action(async (options: CommonOptions & { tunnels: number; interval: number; downAfter: number; loadFor: number }) => {
+      keepCommandHelper();
+      if (options.tunnels < 2 || options.tunnels > 4096) throw new InvalidArgumentError('2 to 4096 tunnels are possible');
+      const result = await benchAgent({ tunnels: options.tunnels, probe: { intervalMs: options.interval, downAfter: options.downAfter }, loadMs: options.loadFor, onProgress: tell, signal: endSignal() });
+      printResult(options.output, { ...result }, () => renderAgent(result));
+      process.exit(0);
+    });
+}
+
+function renderAgent({ tunnels, probe, installedMs, upMs, adoptedMs, tornDown, agent }: AgentBenchResult): string {
+  return [
+    `${tunnels} tunnels, probes every ${probe.intervalMs} ms`,
+    `from cold: all SAs after ${installedMs} ms, all paths up after ${upMs} ms`,
+    `agent: ${agent.rssMb} MB resident, ${agent.cpuPercent} % of a core`,
+    `agent restarted: all paths up again after ${adoptedMs} ms, ${tornDown} SAs torn down\n`,
+  ].join('\n');
 }
 
 function renderSoak({ victims }: SoakResult): string {
