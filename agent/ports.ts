@@ -124,6 +124,14 @@ export interface TunnelInterface {
   esp: readonly Pick<CryptoSuite, 'encryption' | 'integrity'>[];
 }
 
+/** One of the lanes that the flows of a class to a site are split over. */
+export interface SteeringLane {
+  mark: number;
+  weight: number;
+  /** Stays the same while weight and fall-backs change, so that flows stay too: the lane's first tunnel. Default: the mark. */
+  key?: string;
+}
+
 /** The whole wanted state of nftables, addresses, interfaces, rules and routes of one node. */
 export interface DataplaneWanted {
   config: NodeConfig;
@@ -133,7 +141,7 @@ export interface DataplaneWanted {
   interfaces: TunnelInterface[];
   lanes: LaneWanted[];
   /** Per (site, class) the marks in use; may lag behind `config.steering` while a new tunnel is not ready. */
-  steering: { to: SiteId; classId: ClassId; prefixes: string[]; lanes: { mark: number; weight: number }[] }[];
+  steering: { to: SiteId; classId: ClassId; prefixes: string[]; lanes: SteeringLane[] }[];
 }
 
 export interface DataplaneCounters {

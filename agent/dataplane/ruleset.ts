@@ -1,6 +1,7 @@
 import { hash32 } from '../../src/base/index.ts';
 import type { NodeConfig, SiteId } from '../../src/model/index.ts';
-import type { DataplaneWanted } from '../ports.ts';
+import type { DataplaneWanted, SteeringLane } from '../ports.ts';
+import { assignBuckets } from './buckets.ts';
 import { copyingRules } from './copies.ts';
 import { driverOf, type TunnelDriver } from './driver.ts';
 import { markText, NFT_TABLE, offeredCounter } from './names.ts';
@@ -125,22 +126,26 @@ function steeringChains(site: SiteId, wanted: DataplaneWanted): Ruleset['chains'
  * would jump) and differs from node to node (else a relay would split what is already one half of a split again in the
  * same place).
  */
-function laneLines(lanes: readonly { mark: number; weight: number }[], seed: number): string[] {
+function laneLines(lanes: readonly SteeringLane[], seed: number): string[] {
   const used = lanes.filter((lane) => lane.weight > 0);
   const [only] = used;
   if (only === undefined) return [];
   if (used.length === 1) return [`meta mark set ${markText(only.mark)}`];
-  let start = 0;
-  const ranges = used.map(({ mark, weight }) => {
-    const first = start;
-    start += weight;
-    return `${weight === 1 ? first : `${first}-${start - 1}`} : ${markText(mark)}`;
-  });
-  const choose = (fields: string): string => `meta mark set jhash ${fields} mod ${start} seed ${markText(seed === 0 ? 1 : seed)} map ${setOf(ranges)}`;
+  const buckets = assignBuckets(used.map(({ mark, weight, key }) => ({ key: key ?? String(mark), weight }))).map((index) => used[index]!.mark);
+  const choose = (fields: string): string => `meta mark set jhash ${fields} mod ${buckets.length} seed ${markText(seed === 0 ? 1 : seed)} map ${setOf(rangesOf(buckets))}`;
   return [
     `meta l4proto { tcp, udp, sctp } ip frag-off & 0x3fff == 0 ${choose('ip saddr . ip daddr . th sport . th dport')} return`,
     choose('ip saddr . ip daddr'),
   ];
+}
+
+/** `0-4 : 0x1001`: neighbouring buckets of one mark together. */
+function rangesOf(buckets: readonly number[]): string[] {
+  const starts = buckets.flatMap((mark, bucket) => (bucket === 0 || buckets[bucket - 1] !== mark ? [bucket] : []));
+  return starts.map((start, index) => {
+    const end = (starts[index + 1] ?? buckets.length) - 1;
+    return `${start === end ? start : `${start}-${end}`} : ${markText(buckets[start]!)}`;
+  });
 }
 
 function allowLines(allow: NodeConfig['allow']): string[] {

@@ -125,7 +125,7 @@ function dataplaneWanted(scene: Scene): DataplaneWanted {
     overlayAddresses: [...overlays].sort(compareText),
     interfaces: present.map(interfaceOf),
     lanes: chooseLanes(scene.inForce, scene.health, previous),
-    steering: scene.inForce.map(({ to, classId, prefixes, lanes }) => ({ to, classId, prefixes, lanes: lanes.map(({ mark, weight }) => ({ mark, weight })) })),
+    steering: scene.inForce.map(({ to, classId, prefixes, lanes }) => ({ to, classId, prefixes, lanes: lanes.map(({ mark, weight, tunnels: [key] }) => ({ mark, weight, ...(key === undefined ? {} : { key }) })) })),
   };
 }
 

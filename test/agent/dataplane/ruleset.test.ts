@@ -58,8 +58,8 @@ describe('the ruleset', () => {
       	}
       	chain c_paris__bulk {
       		iifname "lan" counter name "o_paris__bulk"
-      		meta l4proto { tcp, udp, sctp } ip frag-off & 0x3fff == 0 meta mark set jhash ip saddr . ip daddr . th sport . th dport mod 100 seed 0xe0f1e39a map { 0-59 : 0x3e9, 60-99 : 0x3ea } return
-      		meta mark set jhash ip saddr . ip daddr mod 100 seed 0xe0f1e39a map { 0-59 : 0x3e9, 60-99 : 0x3ea }
+      		meta l4proto { tcp, udp, sctp } ip frag-off & 0x3fff == 0 meta mark set jhash ip saddr . ip daddr . th sport . th dport mod 100 seed 0xe0f1e39a map { 0-1 : 0x3ea, 2-6 : 0x3e9, 7 : 0x3ea, 8-13 : 0x3e9, 14 : 0x3ea, 15 : 0x3e9, 16-17 : 0x3ea, 18-20 : 0x3e9, 21 : 0x3ea, 22 : 0x3e9, 23 : 0x3ea, 24 : 0x3e9, 25 : 0x3ea, 26 : 0x3e9, 27 : 0x3ea, 28-30 : 0x3e9, 31 : 0x3ea, 32 : 0x3e9, 33 : 0x3ea, 34-35 : 0x3e9, 36 : 0x3ea, 37-40 : 0x3e9, 41-44 : 0x3ea, 45 : 0x3e9, 46 : 0x3ea, 47-51 : 0x3e9, 52 : 0x3ea, 53-55 : 0x3e9, 56-60 : 0x3ea, 61 : 0x3e9, 62 : 0x3ea, 63-64 : 0x3e9, 65 : 0x3ea, 66-67 : 0x3e9, 68-72 : 0x3ea, 73-77 : 0x3e9, 78 : 0x3ea, 79 : 0x3e9, 80 : 0x3ea, 81-85 : 0x3e9, 86-88 : 0x3ea, 89-91 : 0x3e9, 92 : 0x3ea, 93-94 : 0x3e9, 95 : 0x3ea, 96 : 0x3e9, 97-98 : 0x3ea, 99 : 0x3e9 } return
+      		meta mark set jhash ip saddr . ip daddr mod 100 seed 0xe0f1e39a map { 0-1 : 0x3ea, 2-6 : 0x3e9, 7 : 0x3ea, 8-13 : 0x3e9, 14 : 0x3ea, 15 : 0x3e9, 16-17 : 0x3ea, 18-20 : 0x3e9, 21 : 0x3ea, 22 : 0x3e9, 23 : 0x3ea, 24 : 0x3e9, 25 : 0x3ea, 26 : 0x3e9, 27 : 0x3ea, 28-30 : 0x3e9, 31 : 0x3ea, 32 : 0x3e9, 33 : 0x3ea, 34-35 : 0x3e9, 36 : 0x3ea, 37-40 : 0x3e9, 41-44 : 0x3ea, 45 : 0x3e9, 46 : 0x3ea, 47-51 : 0x3e9, 52 : 0x3ea, 53-55 : 0x3e9, 56-60 : 0x3ea, 61 : 0x3e9, 62 : 0x3ea, 63-64 : 0x3e9, 65 : 0x3ea, 66-67 : 0x3e9, 68-72 : 0x3ea, 73-77 : 0x3e9, 78 : 0x3ea, 79 : 0x3e9, 80 : 0x3ea, 81-85 : 0x3e9, 86-88 : 0x3ea, 89-91 : 0x3e9, 92 : 0x3ea, 93-94 : 0x3e9, 95 : 0x3ea, 96 : 0x3e9, 97-98 : 0x3ea, 99 : 0x3e9 }
       	}
       	chain to_paris {
       		udp dport { 5000-5099, 6000 } ip dscp { 46 } goto c_paris__voice
@@ -129,7 +129,10 @@ describe('the ruleset', () => {
   it('chooses lanes by weight, with the same choice for the same node and another for another', () => {
     const lines = chain(WANTED, 'c_paris__bulk');
     expect(lines).toHaveLength(3);
-    expect(lines[2]).toMatch(/^meta mark set jhash ip saddr \. ip daddr mod 100 seed 0x[0-9a-f]+ map \{ 0-59 : 0x3e9, 60-99 : 0x3ea \}$/);
+    expect(lines[2]).toMatch(/^meta mark set jhash ip saddr \. ip daddr mod 100 seed 0x[0-9a-f]+ map \{ .* \}$/);
+    const shares = [...lines[2]!.matchAll(/(\d+)(?:-(\d+))? : (0x\w+)/g)].map(([, from, to, mark]) => ({ mark, size: Number(to ?? from) - Number(from) + 1 }));
+    const sizeOf = (mark: string): number => shares.filter((share) => share.mark === mark).reduce((sum, { size }) => sum + size, 0);
+    expect([sizeOf('0x3e9'), sizeOf('0x3ea')]).toEqual([60, 40]);
     expect(chain({ ...WANTED }, 'c_paris__bulk')).toEqual(lines);
     const elsewhere = { ...WANTED, config: { ...CONFIG, node: 'rome-gw1' as NodeConfig['node'] } };
     expect(chain(elsewhere, 'c_paris__bulk')).not.toEqual(lines);
