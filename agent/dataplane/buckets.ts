@@ -39,7 +39,7 @@ function matched(lanes: readonly BucketLane[], order: readonly number[]): number
     kept.splice(kept.indexOf(least), 1);
     open.push(least);
   }
-  const buckets = new Array<number>(total).fill(0);
+  const buckets = Array.from({ length: total }, () => 0);
   for (const [lane, kept] of held) for (const bucket of kept) buckets[bucket] = lane;
   return buckets;
 }

@@ -35,7 +35,9 @@ export function checkWanted(wanted: DataplaneWanted): void {
   for (const { id, match, dscp } of config.classes) {
     check(isName(id), 'class', id);
     check(dscp === undefined || isWhole(dscp, 63), `new DSCP of class ${id}`, dscp);
-    for (const { ports, dscp } of match) {
+    for (const { ports, dscp, prefixes, fwmark } of match) {
+      checkPrefixes(prefixes ?? [], `prefix of class ${id}`);
+      check(fwmark === undefined || isWhole(fwmark, 0xffff_ffff), `mark of class ${id}`, fwmark);
       for (const range of ports) check(isWhole(range.from, 65_535) && isWhole(range.to, 65_535) && range.from <= range.to, `ports of class ${id}`, range);
       for (const codePoint of dscp) check(isWhole(codePoint, 63), `DSCP of class ${id}`, codePoint);
     }

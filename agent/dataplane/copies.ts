@@ -74,7 +74,7 @@ function arrivingLines(classes: DataplaneWanted['config']['classes']): string[] 
   const last = classes.findLastIndex(({ duplicate }) => duplicate);
   const lines: string[] = [];
   for (const { match, duplicate } of classes.slice(0, last + 1)) {
-    for (const condition of match.map(matchText)) {
+    for (const condition of match.map((one) => matchText(one))) {
       lines.push(`${condition}${duplicate ? 'goto once' : 'return'}`);
       if (condition === '') return lines;
     }

@@ -1,5 +1,6 @@
 import { prefixContains } from '../../src/base/index.ts';
 import type { TrafficMatch } from '../../src/model/index.ts';
+import { markText } from './names.ts';
 
 /** A chain of nft; the first line of a base chain is its hook. */
 export interface Chain {
@@ -11,14 +12,19 @@ export function hook(name: 'prerouting' | 'input' | 'forward' | 'output' | 'post
   return `type filter hook ${name} priority ${priority}; policy ${policy};`;
 }
 
-/** The condition of a match with a space behind it, '' for everything. */
-export function matchText({ protocol, ports, dscp }: TrafficMatch): string {
+/**
+ * The condition of a match with a space behind it, '' for everything.
+ * @param marks  what a packet's mark may be for a match by mark: the one that it came with, or later its lane's
+ */
+export function matchText({ protocol, ports, dscp, prefixes, fwmark }: TrafficMatch, marks?: readonly number[]): string {
   const portSet = ports.length > 0 && protocol !== 'icmp' ? setOf(ports.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`))) : null;
   const parts: string[] = [];
   if (portSet && protocol === 'any') parts.push(`meta l4proto { tcp, udp } th dport ${portSet}`);
   else if (portSet) parts.push(`${protocol} dport ${portSet}`);
   else if (protocol !== 'any') parts.push(`meta l4proto ${protocol}`);
   if (dscp.length > 0) parts.push(`ip dscp ${setOf(dscp.map(String))}`);
+  if (prefixes) parts.push(`ip daddr ${setOf(ipv4(prefixes))}`);
+  if (fwmark !== undefined) parts.push(`meta mark ${setOf((marks ?? [fwmark]).map(markText))}`);
   return parts.map((part) => `${part} `).join('');
 }
 

@@ -104,7 +104,7 @@ function steeringChains(site: SiteId, wanted: DataplaneWanted): Ruleset['chains'
   const classify: string[] = [];
   let isOpen = true;
   for (const { id, match } of classes) {
-    for (const condition of match.map(matchText)) {
+    for (const condition of match.map((one) => matchText(one))) {
       if (isOpen) classify.push(`${condition}goto c_${site}__${id}`);
       if (condition === '') isOpen = false; // everything has a class now; rules after it would never be met
     }

@@ -57,7 +57,7 @@ export function shapedDevices(wanted: DataplaneWanted, placeOf: PlaceOf): string
 }
 
 /** Gives each forwarded packet that enters a tunnel the queue of its class at the tunnel's uplink; what the gateway itself sends, such as probes, has no lane's mark. */
-export function shapingChain({ config, interfaces }: DataplaneWanted): Chain[] {
+export function shapingChain({ config, interfaces, steering }: DataplaneWanted): Chain[] {
   const { shaping = [] } = config;
   const uplinkOf = new Map(config.tunnels.map((tunnel) => [tunnel.id, config.uplinks.find((uplink) => uplink.interface === tunnel.local.interface)?.name]));
   const lines = config.classes.flatMap(({ id, match }) => {
@@ -66,7 +66,10 @@ export function shapingChain({ config, interfaces }: DataplaneWanted): Chain[] {
       const leaf = shaping[index]?.classes.findIndex((one) => one.id === id) ?? -1;
       return leaf < 0 ? [] : [`${quote(tunnel)} : ${SHAPER}:${leafOf(index, leaf)}`];
     });
-    return queues.length === 0 ? [] : match.map((one) => `oifname "t-*" meta mark != 0 ${matchText(one)}meta priority set meta oifname map ${setOf(queues)} accept`);
+    if (queues.length === 0) return [];
+    const laneMarks = [...new Set(steering.filter(({ classId }) => classId === id).flatMap(({ lanes }) => lanes.map(({ mark }) => mark)))].sort((left, right) => left - right);
+    const seen = match.filter(({ fwmark }) => fwmark === undefined || laneMarks.length > 0); // a class by mark has lanes of its own
+    return seen.map((one) => `oifname "t-*" meta mark != 0 ${matchText(one, laneMarks)}meta priority set meta oifname map ${setOf(queues)} accept`);
   });
   return lines.length === 0 ? [] : [{ name: 'shape', lines: [hook('postrouting', 0), ...lines] }];
 }

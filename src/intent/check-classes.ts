@@ -11,7 +11,7 @@ export function checkClasses(outline: Outline): Finding[] {
   const total = shares.reduce((sum, { ratio }) => sum + ratio, 0);
   const most = shares.reduce((left, right) => (right.ratio > left.ratio ? right : left), shares[0] ?? { document: null, ratio: 0 });
   const tooMuch = total > 1 + 1e-9 && most.document ? [finding(most.document.source, '/share', 'INTENT_INVALID', `the shares of all traffic classes sum to ${roundTo(total * 100, 2)} %`, 'lower shares until they sum to 100% at most')] : [];
-  return [...tooMuch, ...classes.flatMap((document) => checkRewriting(document, classes))];
+  return [...tooMuch, ...classes.flatMap((document) => [...checkRewriting(document, classes), ...checkMarks(document)])];
 }
 
 /** The far gateway and relays tell a class by what arrives. */
@@ -32,5 +32,15 @@ function codePoints({ value }: Documents[number]): number[][] {
   return matches.map((match: unknown) => {
     const dscp = match !== null && typeof match === 'object' && 'dscp' in match ? match.dscp : [];
     return Array.isArray(dscp) ? dscp.filter((one) => typeof one === 'number') : [];
+  });
+}
+
+/** A mark does not travel, and the far gateway has to know what is sent twice. */
+function checkMarks({ source, value }: Documents[number]): Finding[] {
+  const matches: unknown = value['match'];
+  if (value['protection'] !== 'duplicate' || !Array.isArray(matches)) return [];
+  return matches.flatMap((match: unknown, index) => {
+    const hasMark = match !== null && typeof match === 'object' && 'fwmark' in match;
+    return hasMark ? [finding(source, `/match/${index}/fwmark`, 'INTENT_INVALID', 'a class that is sent twice is told by a mark, which the far gateway does not see', 'match by ports, prefixes or DSCP, or write protection: backup')] : [];
   });
 }

@@ -49,7 +49,7 @@ export interface NodeDocument {
 export interface TrafficClassDocument {
   name: string;
   priority: number;
-  match: { protocol: TrafficMatch['protocol']; ports: (number | string)[]; dscp: number[] }[];
+  match: { protocol: TrafficMatch['protocol']; ports: (number | string)[]; dscp: number[]; prefixes: string[]; fwmark?: number }[];
   sla: { latencyMax: string; lossMax: string; jitterMax: string };
   protection: TrafficClass['protection'];
   share: string;

@@ -110,6 +110,8 @@ function trafficClassOf(raw: TrafficClassDocument): TrafficClass {
       return { from: from!, to: to! };
     }),
     dscp: [...one.dscp].sort((left, right) => left - right),
+    ...(one.prefixes.length > 0 ? { prefixes: sorted(one.prefixes) } : {}),
+    ...(one.fwmark === undefined ? {} : { fwmark: one.fwmark }),
   }));
   const sla = { latencyMaxMs: ms(raw.sla.latencyMax), lossMaxRatio: ratio(raw.sla.lossMax), jitterMaxMs: ms(raw.sla.jitterMax) };
   return { id: classId(raw.name), priority: raw.priority, match, sla, protection: raw.protection, shareRatio: ratio(raw.share), dscp: raw.dscp === 'keep' ? null : raw.dscp };

@@ -67,6 +67,8 @@ const match = object(
     protocol: choice(['tcp', 'udp', 'icmp', 'any'], 'The transport protocol.', 'any'),
     ports: list({ $ref: '#/$defs/portRange' }, 'Destination ports; empty means any.', 64, { default: [] }),
     dscp: list(integer(0, 63, 'A DSCP code point.'), 'DSCP code points; empty means any.', 64, { default: [] }),
+    prefixes: list({ $ref: '#/$defs/prefix' }, 'Destinations; empty means any.', 256, { default: [] }),
+    fwmark: integer(1, 4_294_967_295, 'The packet mark that something else on the gateway has set before our rules look, such as nDPI. Relays and the far gateway do not see it.'),
   },
   [],
 );

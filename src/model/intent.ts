@@ -112,6 +112,10 @@ export interface TrafficMatch {
   ports: { from: number; to: number }[];
   /** DSCP code points, empty: any. */
   dscp: number[];
+  /** Destinations; absent: any. */
+  prefixes?: string[];
+  /** The packet mark that something else on the first gateway has set; absent: any. Relays and the far gateway do not see it. */
+  fwmark?: number;
 }
 
 export type ConnectionMode = 'always' | 'auto' | 'never';

@@ -1,5 +1,5 @@
 import { compareText, hash32 } from '../base/index.ts';
-import type { Assignment, Lane, SiteId, TunnelId } from '../model/index.ts';
+import type { Assignment, ClassId, Lane, SiteId, TunnelId } from '../model/index.ts';
 
 /** Marks are 0x1000 … 0x1000 + 2^28 - 1: clear of the marks and routing tables that machines commonly use. */
 const MARK_BASE = 0x1000;
@@ -54,12 +54,14 @@ export interface LaneContent {
   to: SiteId;
   tunnels: readonly TunnelId[];
   copies?: readonly TunnelId[];
+  /** Of a class that is told by a mark on the first gateway: its lanes are its own, so that it can still be told later. */
+  own?: ClassId;
 }
 
-export function markedLanes(assignment: { to: SiteId; lanes: readonly UnmarkedLane[] }, markOf: ReturnType<typeof assignMarks>): Lane[] {
-  return assignment.lanes.map((lane) => ({ mark: markOf({ to: assignment.to, ...lane }), weight: lane.weight, tunnels: lane.tunnels, ...(lane.copies ? { copies: lane.copies } : {}) }));
+export function markedLanes(assignment: { to: SiteId; lanes: readonly UnmarkedLane[]; own?: ClassId }, markOf: ReturnType<typeof assignMarks>): Lane[] {
+  return assignment.lanes.map((lane) => ({ mark: markOf({ to: assignment.to, ...lane, ...(assignment.own ? { own: assignment.own } : {}) }), weight: lane.weight, tunnels: lane.tunnels, ...(lane.copies ? { copies: lane.copies } : {}) }));
 }
 
-function contentOf({ to, tunnels, copies }: LaneContent): string {
-  return [to, ...tunnels, ...(copies ? ['twice', ...copies] : [])].join(' ');
+function contentOf({ to, tunnels, copies, own }: LaneContent): string {
+  return [to, ...tunnels, ...(copies ? ['twice', ...copies] : []), ...(own ? ['class', own] : [])].join(' ');
 }

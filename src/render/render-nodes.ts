@@ -2,6 +2,7 @@ import { addressAt, compareText, sortedBy } from '../base/index.ts';
 import {
   nodeOfUplink,
   type Assignment,
+  type ClassId,
   type Intent,
   type NodeConfig,
   type NodeId,
@@ -87,7 +88,7 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
     ...(shaping ? { shaping } : {}),
     sites: index.sites.map(({ id }) => ({ id, prefixes: index.prefixes.get(id)! })),
     tunnels,
-    steering: isInUse ? renderSteering(index, site.id, new Set(tunnels.map(({ id }) => id))) : [],
+    steering: isInUse ? renderSteering(index, site.id, new Set(tunnels.map(({ id }) => id)), new Set(classes.filter(({ match }) => match.some(({ fwmark }) => fwmark !== undefined)).map(({ id }) => id))) : [],
     allow: isInUse ? renderAllow(index, site.id) : [],
   };
 }
@@ -136,8 +137,9 @@ function renderTunnels(index: PlanIndex, node: SiteNode): NodeTunnel[] {
 /**
  * Where a site's gateway sends each class for each other site: its own assignments, and, at a relay whose own site may
  * not use a class, the second tunnels of those who are relayed.
+ * @param marked  classes that are told by a packet mark, which their lanes' marks replace
  */
-function renderSteering(index: PlanIndex, site: SiteId, ownTunnels: ReadonlySet<TunnelId>): Steering[] {
+function renderSteering(index: PlanIndex, site: SiteId, ownTunnels: ReadonlySet<TunnelId>, marked: ReadonlySet<ClassId>): Steering[] {
   const isOwn = (tunnel: TunnelId): boolean => ownTunnels.has(tunnel);
   const own = (index.assignments.get(site) ?? []).map((assignment) => ({ to: assignment.to, classId: assignment.classId, lanes: lanesOf(assignment, isOwn, (tunnel) => index.standbys.has(tunnel)) }));
   const keys = new Set(own.map(({ to, classId }) => `${to} ${classId}`));
@@ -148,8 +150,9 @@ function renderSteering(index: PlanIndex, site: SiteId, ownTunnels: ReadonlySet<
     return [{ to: assignment.to, classId: assignment.classId, lanes: [{ tunnels: [list[1]!], weight: 100 }] }];
   });
   const steering = [...own, ...lent].filter(({ lanes }) => lanes.length > 0).sort((left, right) => compareText(left.to, right.to) || compareText(left.classId, right.classId));
-  const markOf = assignMarks(steering.flatMap(({ to, lanes }) => lanes.map((lane) => ({ to, ...lane }))));
-  return steering.map((entry) => ({ to: entry.to, prefixes: index.prefixes.get(entry.to) ?? [], classId: entry.classId, lanes: markedLanes(entry, markOf) }));
+  const ownOf = (classId: ClassId): { own?: ClassId } => (marked.has(classId) ? { own: classId } : {});
+  const markOf = assignMarks(steering.flatMap(({ to, classId, lanes }) => lanes.map((lane) => ({ to, ...lane, ...ownOf(classId) }))));
+  return steering.map((entry) => ({ to: entry.to, prefixes: index.prefixes.get(entry.to) ?? [], classId: entry.classId, lanes: markedLanes({ ...entry, ...ownOf(entry.classId) }, markOf) }));
 }
 
 /** Pairs this gateway forwards: its own site's admitted ones, and those it relays, as route or as backup. */

@@ -26,6 +26,7 @@ describe('traffic classes', () => {
     ['a code point beyond 63', ['dscp: 64', ''], '5:7 dscp is 64'],
     ['a code point in words', ['dscp: ef', ''], '5:7 dscp is "ef"'],
     ['a rewrite that loses what the class is told by', ['match: [{ dscp: [34] }]\ndscp: 46', ''], '6:7 the class is told by DSCP and rewritten to 46'],
+    ['a mark to be told by, when it is sent twice', ['match: [{ ports: [1] }, { fwmark: 7 }]\nprotection: duplicate', ''], '5:35 a class that is sent twice is told by a mark'],
     ['a rewrite that makes it another class', ['match: [{ dscp: [46] }]', 'match: [{ ports: [80] }]\ndscp: 46', ''], '12:7 packets rewritten to 46 would be taken for class "a"'],
   ])('may not have %s', (_case, classes, finding) => {
     expect(findingsOn(...classes).join('\n')).toContain(finding);

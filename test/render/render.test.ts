@@ -183,6 +183,18 @@ describe('lane marks', () => {
   });
 });
 
+describe('classes that are told by a mark', () => {
+  it('have lanes of their own, and others keep theirs', () => {
+    const { intent, plan: planned } = limit;
+    const classes = intent.classes.map((each) => (each.id === 'business' ? { ...each, match: [{ ...each.match[0]!, fwmark: 7 }] } : each));
+    const marked = renderNodes({ ...intent, classes }, planned).find(({ node }) => node === 'hamburg-gw1')!;
+    const marksOf = (config: NodeConfig, business: boolean): number[] => config.steering.filter(({ classId }) => (classId === 'business') === business).flatMap(({ lanes }) => lanes.map(({ mark }) => mark));
+    const before = configs.get(nodeId('hamburg-gw1'))!;
+    expect(marksOf(marked, false)).toEqual(marksOf(before, false));
+    expect(marksOf(marked, true).some((mark) => marksOf(marked, false).includes(mark))).toBe(false);
+  });
+});
+
 describe('files', () => {
   it('are the same for the same plan, and the plan reads back as it was', () => {
     fc.assert(

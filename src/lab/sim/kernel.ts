@@ -1,5 +1,5 @@
 import type { DataplanePort, DataplaneWanted, LanePort, LaneWanted, TrafficPort } from '../../../agent/ports.ts';
-import { canonicalJson, hash32 } from '../../base/index.ts';
+import { canonicalJson, hash32, prefixesOverlap } from '../../base/index.ts';
 import type { ClassId, NodeConfig, NodeId, SiteId, TrafficMatch, TunnelId } from '../../model/index.ts';
 import { ESP_OVERHEAD_BYTES, type SimDaemon } from './daemon.ts';
 
@@ -197,13 +197,16 @@ export class SimKernel {
 }
 
 function classOf(config: NodeConfig, packet: HostPacket): ClassId | null {
-  return config.classes.find((entry) => entry.match.some((match) => matches(match, packet)))?.id ?? null;
+  const prefixes = config.sites.find(({ id }) => id === packet.to)?.prefixes ?? [];
+  return config.classes.find((entry) => entry.match.some((match) => matches(match, packet, prefixes)))?.id ?? null;
 }
 
-function matches(match: TrafficMatch, packet: HostPacket): boolean {
+/** @param prefixes  of the site it goes to; a packet here has no address */
+function matches(match: TrafficMatch, packet: HostPacket, prefixes: readonly string[]): boolean {
   if (match.protocol !== 'any' && match.protocol !== packet.protocol) return false;
   if (match.ports.length > 0 && !match.ports.some(({ from, to }) => packet.port >= from && packet.port <= to)) return false;
-  return match.dscp.length === 0;
+  if (match.prefixes && !prefixesOverlap(match.prefixes, prefixes)) return false;
+  return match.dscp.length === 0 && match.fwmark === undefined;
 }
 
 /** Packets of one flow stay on one lane; weights are shares of the flows. */

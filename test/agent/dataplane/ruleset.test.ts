@@ -148,6 +148,8 @@ describe('the ruleset', () => {
     ['ports of any protocol', { protocol: 'any', ports: [{ from: 53, to: 53 }], dscp: [] }, 'meta l4proto { tcp, udp } th dport { 53 } goto c_paris__x'],
     ['a range of ports', { protocol: 'tcp', ports: [{ from: 80, to: 89 }], dscp: [] }, 'tcp dport { 80-89 } goto c_paris__x'],
     ['DSCP', { protocol: 'any', ports: [], dscp: [46, 34] }, 'ip dscp { 46, 34 } goto c_paris__x'],
+    ['destinations', { protocol: 'udp', ports: [], dscp: [], prefixes: ['10.2.0.0/25', '10.2.0.128/26'] }, 'meta l4proto udp ip daddr { 10.2.0.0/25, 10.2.0.128/26 } goto c_paris__x'],
+    ['a mark of somebody else', { protocol: 'any', ports: [], dscp: [], fwmark: 16 }, 'meta mark { 0x10 } goto c_paris__x'],
     ['icmp, which has no ports', { protocol: 'icmp', ports: [{ from: 1, to: 2 }], dscp: [] }, 'meta l4proto icmp goto c_paris__x'],
   ])('tells a class by %s', (_case, match, line) => {
     const wanted = { ...WANTED, config: { ...CONFIG, classes: [{ id: classId('x'), priority: 0, match: [match] }] }, steering: [] };

@@ -83,6 +83,14 @@ describe('queues by class', () => {
     expect(shapingChain(WANTED)).toEqual([]);
   });
 
+  it('know a class by mark by the lanes it was given, for the mark is gone', () => {
+    const [voice, bulk] = CONFIG.classes;
+    const byMark = { ...voice!, match: [{ protocol: 'any' as const, ports: [], dscp: [], fwmark: 16 }] };
+    const wanted = { ...shaped(), config: { ...shaped().config, classes: [byMark, bulk!] } };
+    expect(shapingChain(wanted)[0]!.lines[1]).toMatch(/^oifname "t-\*" meta mark != 0 meta mark \{ 0x3ea \} meta priority set /); // 1002, voice's lane
+    expect(shapingChain({ ...wanted, steering: [] })[0]!.lines).toHaveLength(2); // without lanes nothing of it is sent
+  });
+
   it('DSCP is rewritten where a packet comes from a host, and nowhere else', () => {
     const [voice, bulk] = CONFIG.classes;
     const rewriting = { ...WANTED, config: { ...CONFIG, classes: [{ ...voice!, dscp: 46 }, bulk!] } };

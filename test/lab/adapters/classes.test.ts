@@ -90,6 +90,20 @@ describe('classes between two gateways', () => {
     expect(await pair.a.dataplane.apply(wantedOf('a'))).toEqual([]);
   });
 
+  it('a class is told by destination and by a mark that something else has set', async () => {
+    const wanted = wantedOf('a');
+    const [voice, bulk] = wanted.config.classes;
+    const byMark = { ...voice!, match: [{ protocol: 'any' as const, ports: [], dscp: [], prefixes: ['10.92.0.0/25'], fwmark: 7 }] };
+    await pair.a.dataplane.apply({ ...wanted, config: { ...wanted.config, classes: [byMark, bulk!] } });
+    const before = await sentPerTunnel(pair.a);
+    await sendDatagrams(pair.a, '10.92.0.10', 5004, 10);
+    expect(await sentPerTunnel(pair.a)).toEqual([before[0] + 10, before[1]]);
+    await inside(pair.a.namespace, 'nft', 'add table inet other; add chain inet other label { type filter hook prerouting priority -200; }; add rule inet other label udp dport 5004 meta mark set 7');
+    await sendDatagrams(pair.a, '10.92.0.10', 5004, 10);
+    await inside(pair.a.namespace, 'nft', 'delete table inet other');
+    expect(await sentPerTunnel(pair.a)).toEqual([before[0] + 10, before[1] + 10]);
+  });
+
   it('a full uplink delays and drops the least urgent class, and nothing of the most urgent; probes go past the queues', async () => {
     const wanted = oneUplink(pair.a);
     expect(await pair.a.dataplane.apply(wanted)).toContain('queues of ipsec0 set');
