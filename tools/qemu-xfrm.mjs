@@ -19,7 +19,7 @@ const PROGRAMS = ['bash', 'ip', 'bridge', 'tc', 'nft', 'conntrack', 'ping', 'arp
 /** As Debian has them: `/bin` is `/usr/bin`. */
 const SYSTEM_FOLDERS = ['bin', 'sbin', 'lib', 'lib64'];
 const ENTRY = 'test/qemu/guest-main.ts';
-const LIMIT_MS = 300_000;
+const LIMIT_MS = 900_000;
 const MEMORY_MB = 1024;
 
 const INIT = `#!/bin/bash
