@@ -89,7 +89,7 @@ function buildPackage(out) {
   copy('packaging/foremesh-agent.service', 'usr/lib/systemd/system/foremesh-agent.service');
   copy('packaging/sysusers.d/foremesh.conf', 'usr/lib/sysusers.d/foremesh.conf');
   copy('packaging/strongswan.d/foremesh.conf', 'etc/strongswan.d/foremesh.conf');
-  put('usr/bin/foremesh-agent', `#!/bin/sh\nexec node /${LIBRARY}/dist/agent/main.js "$@"\n`, 0o755);
+  put('usr/bin/foremesh-agent', `#!/bin/sh\nexec node --max-semi-space-size=2 --optimize-for-size /${LIBRARY}/dist/agent/main.js "$@"\n`, 0o755);
   for (const name of DOCS) copy(`docs/${name}`, `usr/share/doc/foremesh-agent/${name}`);
   copy('CHANGELOG.md', 'usr/share/doc/foremesh-agent/CHANGELOG.md');
   put('usr/share/doc/foremesh-agent/copyright', copyrightOf(packages));

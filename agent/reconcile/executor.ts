@@ -1,4 +1,4 @@
-import { type Cancel, type Clock, ForemeshError, type Log, messageOf, Waiting } from '../../src/base/index.ts';
+import { type Cancel, type Clock, ForemeshError, type Log, messageOf, sleep, Waiting } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
 import type { Failover } from '../failover/index.ts';
 import type { AgentPorts, Credentials, DataplaneWanted, LaneWanted, SaState } from '../ports.ts';
@@ -42,6 +42,9 @@ export interface ReconcilerView {
 /** Passes in a row without rest after which something undoes what we do; then one a second. */
 const RESTLESS_PASSES = 60;
 const RESTLESS_PAUSE_MS = 1_000;
+/** A pass that took this long is followed by a rest as long, up to a bound, ms. */
+const LONG_PASS_MS = 100;
+const REST_MAX_MS = 300;
 
 export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const { ports, clock, log, failover } = deps;
@@ -75,14 +78,21 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       while (shouldRun()) {
         isWoken = false;
         cancelTimer();
+        const beganMs = clock.monotonicMs();
         const untilMs = await onePass();
         deps.onPass();
         if (untilMs === 'again') isWoken = true;
-        else if (!isWoken && !isStopped) cancelTimer = clock.setTimer(Math.max(0, untilMs - clock.monotonicMs()), wake);
+        if (shouldRun()) await rest(clock.monotonicMs() - beganMs);
+        else if (untilMs !== 'again' && !isStopped) cancelTimer = clock.setTimer(Math.max(0, untilMs - clock.monotonicMs()), wake);
       }
     } finally {
       isRunning = false; // in the same turn as the last look at isWoken, so no wake is lost
     }
+  }
+
+  /** While hundreds of tunnels come up each event wakes a pass over all of them: no more than half of the time goes into passes. */
+  async function rest(tookMs: number): Promise<void> {
+    if (tookMs >= LONG_PASS_MS) await sleep(clock, Math.min(tookMs, REST_MAX_MS));
   }
 
   function shouldRun(): boolean {

@@ -16,6 +16,7 @@ export interface StandbyThreadOptions {
 
 /** Its heap holds a few packets, MB. */
 const HEAP_MAX_MB = 32;
+const YOUNG_MAX_MB = 4;
 
 /**
  * The LAN side in a thread of its own, so that however long the agent's own thread is busy, heartbeats are sent and the
@@ -35,7 +36,7 @@ export function startStandbyThread(options: StandbyThreadOptions, first: Credent
 
   function start(): Worker {
     const workerData: StandbyWorkerSettings = { node, port, credentials };
-    const begun = new Worker(new URL('./worker.js', import.meta.url), { workerData, resourceLimits: { maxOldGenerationSizeMb: HEAP_MAX_MB } });
+    const begun = new Worker(new URL('./worker.js', import.meta.url), { workerData, resourceLimits: { maxOldGenerationSizeMb: HEAP_MAX_MB, maxYoungGenerationSizeMb: YOUNG_MAX_MB } });
     begun.on('message', (news: StandbyNews) => {
       if (news.kind === 'log') return log[news.level](news.fields, news.message);
       if (news.kind === 'closed') return closed();

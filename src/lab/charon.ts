@@ -147,6 +147,11 @@ export function strongswanConf(options: { socketPath: string; logFile: string; d
     kernel-libipsec {
       allow_peer_ts = no
     }
+    # hundreds of addresses at once are hundreds of events; one that is lost is an address that the daemon does not know
+    kernel-netlink {
+      receive_buffer_size = 4194304
+      force_receive_buffer_size = yes
+    }
   }
 }
 `;

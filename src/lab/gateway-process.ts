@@ -7,7 +7,7 @@ import type { NodeId } from '../model/index.ts';
 import { startCharon } from './charon.ts';
 import type { GatewayLayout } from './net/index.ts';
 import type { LabNetwork } from './network.ts';
-import { programFile } from './programs.ts';
+import { AGENT_NODE_FLAGS, programFile } from './programs.ts';
 import { findProcess, isAlive, markOf, recordProcess } from './run/index.ts';
 import { daemonVersion } from './sas.ts';
 import type { NodeRuntime } from './world.ts';
@@ -82,7 +82,7 @@ export async function ensureAgent(network: LabNetwork, node: NodeId): Promise<vo
   const running = await findProcess(network.id, role);
   if (running && isAlive(running)) return;
   const { agentConfig } = gatewayFiles(network, node);
-  await network.spawn(role, gatewayOf(network, node).namespace, process.execPath, [await programFile('agent'), '--config', agentConfig], -10);
+  await network.spawn(role, gatewayOf(network, node).namespace, process.execPath, [...AGENT_NODE_FLAGS, await programFile('agent'), '--config', agentConfig], -10);
 }
 
 export async function writeAgentConfig(file: string, config: AgentConfigFile): Promise<void> {
