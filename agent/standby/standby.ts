@@ -171,7 +171,7 @@ export function createStandby(deps: StandbyDeps): Standby {
   function sendAll(pauseMs: number): void {
     if (!settings || !link) return;
     sentAtMs = clock.monotonicMs();
-    const state: MemberState = { node, generation: settings.generation, preferred: settings.shared.preferred, holds: standing.holds, reach };
+    const state: MemberState = { node, generation: settings.generation, preferred: settings.shared.preferred, holds: standing.holds, isInterim: standing.isInterim, reach };
     for (const partner of partners) {
       const isKnown = partner.heard !== null && clock.monotonicMs() < partner.heard.untilMs && partner.sessions.length === 1;
       if (!isKnown) link.send(partner.address, hello);
@@ -249,10 +249,10 @@ const PAUSE_MAX_MS = 60_000;
 
 function readState(body: unknown, node: NodeId): (MemberState & { pauseMs: number }) | null {
   if (typeof body !== 'object' || body === null) return null;
-  const { generation, preferred, holds, reach, pauseMs } = body as Record<string, unknown>;
+  const { generation, preferred, holds, isInterim, reach, pauseMs } = body as Record<string, unknown>;
   const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-  if (!isCount(generation) || !isCount(reach) || !isCount(pauseMs) || typeof holds !== 'boolean' || typeof preferred !== 'string') return null;
-  return { node, generation, preferred: preferred as NodeId, holds, reach, pauseMs: Math.min(pauseMs, PAUSE_MAX_MS) };
+  if (!isCount(generation) || !isCount(reach) || !isCount(pauseMs) || typeof holds !== 'boolean' || typeof isInterim !== 'boolean' || typeof preferred !== 'string') return null;
+  return { node, generation, preferred: preferred as NodeId, holds, isInterim, reach, pauseMs: Math.min(pauseMs, PAUSE_MAX_MS) };
 }
 
 function linkKey({ interface: name, address, shared }: StandbySettings, node: NodeId): string {

@@ -40,6 +40,14 @@ describe('whose the LAN address is', () => {
     expect(whenTaken(GW1, { self: { reach: 2 }, heard: [stateOf(GW2, { holds: true })] })).toBeNull();
   });
 
+  it('comes to the preferred one after one silence, when the owner has it only because it was the first to begin', () => {
+    expect(whenTaken(GW1, { heard: [stateOf(GW2, { holds: true, isInterim: true })] })).toBe(SILENCE_MS);
+    const alone = decide(decide({ ...firstStanding(false), lanSinceMs: 0 }, sceneOf(GW2, 10_000, {})), sceneOf(GW2, 10_000 + SILENCE_MS, {}));
+    expect([alone.holds, alone.isInterim]).toEqual([true, true]);
+    const knowing = decide({ ...firstStanding(false), lanSinceMs: 0, knowsPreferred: true }, sceneOf(GW2, 10_000, {}));
+    expect(decide(knowing, sceneOf(GW2, 10_000 + SILENCE_MS, {})).isInterim).toBe(false);
+  });
+
   it('moves at once when a newer config says so and both are well', () => {
     const before: Standing = { ...firstStanding(false), lanSinceMs: 0, wellSinceMs: 0 };
     const owner = stateOf(GW1, { holds: true, generation: 7 });
@@ -47,7 +55,9 @@ describe('whose the LAN address is', () => {
     expect(decide(before, sceneOf(GW2, 60_000, { self: { generation: 8, preferred: GW2 }, heard: [owner] })).holds).toBe(true);
   });
 
-  it('is taken from an owner whose tunnels are all gone, after two silences', () => {
+  it('is taken from an owner whose tunnels are all gone, or that reaches fewer sites, after two silences', () => {
+    expect(whenTaken(GW2, { heard: [stateOf(GW1, { holds: true, reach: 2 })] })).toBe(2 * SILENCE_MS);
+    expect(whenTaken(GW2, { self: { reach: 2 }, heard: [stateOf(GW1, { holds: true, reach: 2 })] })).toBeNull();
     expect(whenTaken(GW2, { heard: [stateOf(GW1, { holds: true, reach: 0 })] })).toBe(2 * SILENCE_MS);
     expect(whenTaken(GW2, { self: { reach: 0 }, heard: [stateOf(GW1, { holds: true, reach: 0 })] })).toBeNull();
   });
@@ -187,7 +197,7 @@ class Site {
     gateway.standing = decide(gateway.standing, { nowMs: this.#nowMs, self: { node: self, generation, preferred, reach }, isLanUp: gateway.isPlugged, heard: [...gateway.heard.values()], heartbeat: HEARTBEAT });
     if (this.#nowMs < gateway.nextBeatMs && gateway.standing.holds === before) return;
     gateway.nextBeatMs = this.#nowMs + HEARTBEAT.intervalMs;
-    const state: MemberState = { node: self, generation, preferred, reach, holds: gateway.standing.holds };
+    const state: MemberState = { node: self, generation, preferred, reach, holds: gateway.standing.holds, isInterim: gateway.standing.isInterim };
     for (const to of this.#gateways) if (to !== gateway && this.#areJoined(gateway, to)) this.#inFlight.push({ from: gateway, to, state });
   }
 
@@ -201,7 +211,7 @@ class Site {
 }
 
 function stateOf(name: NodeId, given: Partial<MemberState> = {}): MemberState {
-  return { node: name, generation: 1, preferred: GW1, holds: false, reach: 3, ...given };
+  return { node: name, generation: 1, preferred: GW1, holds: false, isInterim: false, reach: 3, ...given };
 }
 
 interface SceneText {
