@@ -30,7 +30,7 @@ cycle: 5s
 overlayPrefix: 172.30.0.0/16
 protectedPrefixes: [10.0.0.0/8, 172.30.0.0/16]
 utilisationMax: 80%
-idleTimeout: 10s
+idleTimeout: 1h
 hold: 1s
 forecast: { slot: 1m, slotsPerDay: 1440, horizonSlots: 4, provision: p95 }
 probe: { interval: ${intervalMs}ms, downAfter: ${downAfter}, holdDown: 1s, holdDownMax: 1s }
