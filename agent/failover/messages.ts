@@ -3,6 +3,7 @@ import type { DriverName } from '../driver.ts';
 import type { LaneWanted } from '../ports.ts';
 import type { PathSettings, PathWindow, ProbeView } from '../probe/index.ts';
 import type { LaneTable } from './failover.ts';
+import type { LogNews } from '../worker-thread.ts';
 
 /** What the thread is given when it starts. */
 export interface WorkerSettings {
@@ -32,7 +33,7 @@ export type FailoverNews =
   | { kind: 'switch'; lanes: readonly LaneWanted[]; number: number }
   | { kind: 'answer'; call: number; value: ReadonlyMap<TunnelId, PathWindow> | null }
   | { kind: 'failure'; call: number; code: string; what: string; fix: string }
-  | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; fields: object; message: string };
+  | LogNews;
 
 export interface RunView {
   tunnel: TunnelId;

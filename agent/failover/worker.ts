@@ -1,6 +1,5 @@
-import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
-import { canonicalJson, createRng, ForemeshError, type Log, messageOf, systemClock } from '../../src/base/index.ts';
+import { canonicalJson, createRng, ForemeshError, messageOf, systemClock } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
 import { createLaneWriter } from '../dataplane/lane-writer.ts';
 import { localMachine } from '../dataplane/machine.ts';
@@ -9,6 +8,7 @@ import type { PathWindow } from '../probe/index.ts';
 import { createUdpProbePort } from '../probe/udp-socket.ts';
 import { createFailover } from './failover.ts';
 import type { FailoverNews, FailoverOrder, RunView, WorkerSettings } from './messages.ts';
+import { raisePriority, relayedLog } from '../worker-thread.ts';
 
 /** The thread's side: sockets, timers and the route writer live here, and nothing else does. */
 
@@ -17,11 +17,11 @@ const NICE = -12;
 /** What changes without a verdict (the peer's word on what it uses) is told this often, ms. */
 const VIEWS_MS = 100;
 
-raisePriority();
+raisePriority(NICE);
 const port = parentPort!;
 const settings = workerData as WorkerSettings;
 const tell = (news: FailoverNews): void => port.postMessage(news);
-const log = relayedLog();
+const log = relayedLog(tell);
 const runs = new Map<TunnelId, number>();
 let told = '';
 const failover = createFailover({
@@ -85,21 +85,4 @@ function watchViews(): void {
   if (text !== told) tell({ kind: 'views', views });
   told = text;
   systemClock.setTimer(VIEWS_MS, watchViews);
-}
-
-/** One stream of log lines a process: this thread's go through the agent's own log. */
-function relayedLog(): Log {
-  const say =
-    (level: 'debug' | 'info' | 'warn' | 'error') =>
-    (first: object | string, message?: string): void =>
-      tell({ kind: 'log', level, fields: typeof first === 'string' ? {} : first, message: message ?? (typeof first === 'string' ? first : '') });
-  return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') } as unknown as Log;
-}
-
-function raisePriority(): void {
-  try {
-    setPriority(NICE); // on Linux of this thread alone
-  } catch {
-    // not allowed to: it works as urgently as the rest of the agent
-  }
 }

@@ -1,6 +1,7 @@
 import type { NodeId } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
 import type { StandbySettings, StandbyView } from './standby.ts';
+import type { LogNews } from '../worker-thread.ts';
 
 /** What the thread is given when it starts. */
 export interface StandbyWorkerSettings {
@@ -18,4 +19,4 @@ export type StandbyOrder =
 export type StandbyNews =
   | { kind: 'view'; view: StandbyView }
   | { kind: 'closed' }
-  | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; fields: object; message: string };
+  | LogNews;
