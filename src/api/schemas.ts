@@ -51,7 +51,7 @@ const path = Type.String({ minLength: 3, maxLength: 200, pattern: '^[a-z0-9-]+/[
 export const OverrideBody = Type.Object(
   {
     what: Type.Union([
-      Type.Object({ kind: Type.Literal('pin-path'), pair: Type.String({ maxLength: 100, pattern: '^[a-z0-9-]+>[a-z0-9-]+$' }), path }, closed),
+      Type.Object({ kind: Type.Literal('pin-path'), pair: Type.String({ maxLength: 100, pattern: '^[a-z0-9-]+>[a-z0-9-]+$' }), path, classId: Type.Optional(Type.Unsafe<string>({ ...name, description: 'only this traffic class of the pair' })) }, closed),
       Type.Object({ kind: Type.Literal('avoid-path'), path }, closed),
       Type.Object({ kind: Type.Literal('drain-node'), node: name }, closed),
     ]),

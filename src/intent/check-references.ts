@@ -125,9 +125,11 @@ function checkOverrides(outline: Outline): Finding[] {
     .flatMap((document) => {
       const node = textAt(document, '/what/drainNode');
       const until = textAt(document, '/until');
+      const pinned = textAt(document, '/what/pinPath/class');
       return [
         ...textsAt(document, '/what/pinPath/between').flatMap((spot) => unknown(spot, 'site', namesOf(outline, 'Site'))),
         ...[...textsAt(document, '/what/pinPath/over'), ...textsAt(document, '/what/avoidPath/over')].flatMap((spot) => unknown(spot, 'uplink', uplinkNames(outline))),
+        ...(pinned ? unknown(pinned, 'traffic class', namesOf(outline, 'TrafficClass')) : []),
         ...(node ? unknown(node, 'node', nodes) : []),
         ...(until && Number.isNaN(Date.parse(until.text)) ? [at(until, 'INTENT_SCHEMA', `until is ${shown(until.text)}, which is no day of the calendar`, "write for example '2026-11-22T18:00:00Z'")] : []),
       ];

@@ -83,7 +83,7 @@ export interface SecurityProfileDocument {
 export interface OverrideDocument {
   name: string;
   what: {
-    pinPath?: { between: [string, string]; over: [string, string] };
+    pinPath?: { between: [string, string]; over: [string, string]; class?: string };
     avoidPath?: { over: [string, string] };
     drainNode?: string;
   };

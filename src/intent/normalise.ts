@@ -150,7 +150,7 @@ function overrideOf(raw: OverrideDocument): Override {
   const path = (over: readonly [string, string]) => pathId(over[0] as UplinkId, over[1] as UplinkId);
   const { pinPath, avoidPath, drainNode } = raw.what;
   const what = (): Override['what'] => {
-    if (pinPath) return { kind: 'pin-path', pair: pairId(siteId(pinPath.between[0]), siteId(pinPath.between[1])), path: path(pinPath.over) };
+    if (pinPath) return { kind: 'pin-path', pair: pairId(siteId(pinPath.between[0]), siteId(pinPath.between[1])), path: path(pinPath.over), ...(pinPath.class === undefined ? {} : { classId: classId(pinPath.class) }) };
     if (avoidPath) return { kind: 'avoid-path', path: path(avoidPath.over) };
     return { kind: 'drain-node', node: nodeId(drainNode!) };
   };

@@ -235,6 +235,7 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
             {
               between: list({ $ref: '#/$defs/name' }, 'From site, to site.', 2, { minItems: 2 }),
               over: list({ $ref: '#/$defs/uplinkName' }, 'The uplinks at the two ends of the path.', 2, { minItems: 2 }),
+              class: field('name', 'Only this traffic class of the pair; absent means all. A pin of a class wins against one of the whole pair.'),
             },
             ['between', 'over'],
           ),

@@ -50,11 +50,19 @@ export interface Assignment {
 /** A person's temporary order to the planner. */
 export interface Override {
   id: string;
-  what: { kind: 'pin-path'; pair: PairId; path: PathId } | { kind: 'avoid-path'; path: PathId } | { kind: 'drain-node'; node: NodeId };
+  what: PathPin | { kind: 'avoid-path'; path: PathId } | { kind: 'drain-node'; node: NodeId };
   /** Epoch ms; it has no effect from then on. */
   until: number;
   why: string;
   by: string;
+}
+
+/** A pair's traffic over this path; of one class where `classId` is there, which wins against a pin of the whole pair. */
+export interface PathPin {
+  kind: 'pin-path';
+  pair: PairId;
+  path: PathId;
+  classId?: ClassId;
 }
 
 /** A reverted change that must not come back. */

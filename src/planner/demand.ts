@@ -1,5 +1,5 @@
 import { compareText } from '../base/index.ts';
-import { pathId, uplinksOfPath, type Assignment, type DemandForecast, type DemandSeries, type PathId, type SiteId, type TunnelId } from '../model/index.ts';
+import { pathId, sitesOfPair, uplinksOfPath, type Assignment, type ClassId, type DemandForecast, type DemandSeries, type Override, type PathId, type PathPin, type SiteId, type TunnelId } from '../model/index.ts';
 import { pairKey, type Network } from './network.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
 import type { DirectionDemand, Pair, Want } from './types.ts';
@@ -13,14 +13,14 @@ const NO_DEMAND: DirectionDemand = { plannedMbps: 0, overMaxMbps: 0, p50Mbps: 0,
  */
 export function buildWants(network: Network): Want[] {
   const source = indexDemands(network);
-  const released = releasedPairs(network);
+  const before = network.inputs.previous.overrides;
   const wants: Want[] = [];
   for (const pair of network.pairs.values()) {
     const forward = directionDemands(network, source, pair, pair.a.id, pair.b.id);
     const backward = directionDemands(network, source, pair, pair.b.id, pair.a.id);
-    const pin = pinOf(network, pair);
     for (const [index, trafficClass] of pair.classes.entries()) {
       const key = `${pair.key}|${trafficClass.id}`;
+      const pin = pinOf(network.overrides, pair, trafficClass.id);
       const there = forward[index]!;
       const back = backward[index]!;
       const isActive = [there.plannedMbps, there.recentMbps, back.plannedMbps, back.recentMbps].some((mbps) => mbps >= PLANNER_SETTINGS.demandFloorMbps);
@@ -36,7 +36,7 @@ export function buildWants(network: Network): Want[] {
         base,
         protect: trafficClass.protection !== 'none' && pair.connection.backup === 'class' && (isActive || always),
         pinned: pin,
-        released: pin === null && released.has(pair.key),
+        released: pin === null && pinOf(before, pair, trafficClass.id) !== null,
         previous: source.previous.get(key) ?? null,
         vetoed: source.vetoed.get(key) ?? [],
       });
@@ -164,20 +164,18 @@ function vetoedRoutes(network: Network): DemandSource['vetoed'] {
   return vetoed;
 }
 
-function pinOf(network: Network, pair: Pair): Want['pinned'] {
-  for (const { id, what } of network.overrides) {
-    if (what.kind !== 'pin-path') continue;
-    const [one, other] = what.pair.split('>') as [SiteId, SiteId];
-    const [left, right] = uplinksOfPath(what.path);
-    if (pairKey(one, other) === pair.key && left && right) return { path: pathId(left, right), override: id };
-  }
-  return null;
+/** The pin of a class of a pair: one of that class before one of the whole pair, of two alike the first by id. */
+function pinOf(pins: readonly Override[], pair: Pair, classId: ClassId): Want['pinned'] {
+  const here = pins.filter(({ what }) => what.kind === 'pin-path' && isPinOf(what, pair, classId));
+  const chosen = here.find(({ what }) => what.kind === 'pin-path' && what.classId !== undefined) ?? here[0];
+  if (chosen?.what.kind !== 'pin-path') return null;
+  const [left, right] = uplinksOfPath(chosen.what.path);
+  return left && right ? { path: pathId(left, right), override: chosen.id, isOfClass: chosen.what.classId !== undefined } : null;
 }
 
-/** Pairs that the previous plan had pinned. */
-function releasedPairs(network: Network): Set<string> {
-  const pins = network.inputs.previous.overrides.flatMap(({ what }) => (what.kind === 'pin-path' ? [what.pair.split('>') as [SiteId, SiteId]] : []));
-  return new Set(pins.map(([one, other]) => pairKey(one, other)));
+function isPinOf({ pair: pinned, classId: only }: PathPin, pair: Pair, classId: ClassId): boolean {
+  const [one, other] = sitesOfPair(pinned);
+  return pairKey(one, other) === pair.key && (only === undefined || only === classId);
 }
 
 function rankOf(want: Want): number[] {

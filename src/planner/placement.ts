@@ -104,13 +104,14 @@ function currentOf(board: Board, want: Want, options: Options): Choice {
 function placePinned(board: Board, want: Want): boolean {
   const { path, override } = want.pinned!;
   const hop = board.network.hops(want.pair).find((each) => each.path === path);
-  const what = `override ${override}: pin ${want.pair.key} to ${path}`;
+  const pinned = want.pinned!.isOfClass ? nameOfWant(want) : want.pair.key;
+  const what = `override ${override}: pin ${pinned} to ${path}`;
   const refusal = !hop ? 'it is no path between the serving nodes of the pair' : isPinnable(hop) ? slotRefusal(board, [hop]) : hop.refusals.map((each) => each.reason).join('; ');
   if (!hop || refusal) {
     board.notes.wait(what, refusal ?? '', null);
     return false;
   }
-  board.commit(want, [{ way: board.network.directWay(want.pair, hop), weight: 100 }], `override ${override} pins ${want.pair.key} to this path`);
+  board.commit(want, [{ way: board.network.directWay(want.pair, hop), weight: 100 }], `override ${override} pins ${pinned} to this path`);
   reportRest(board, want);
   return true;
 }

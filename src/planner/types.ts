@@ -118,7 +118,7 @@ export interface Want {
   base: boolean;
   /** Wants a disjoint second way. */
   protect: boolean;
-  pinned: { path: PathId; override: string } | null;
+  pinned: { path: PathId; override: string; isOfClass: boolean } | null;
   /** A pin ended since the previous plan: what carried the want is no reason to go on with it. */
   released: boolean;
   /** What carried it in the previous plan: way keys with weights; null when nothing did. */

@@ -1,5 +1,5 @@
 import { digest, ForemeshError, sortedBy } from '../base/index.ts';
-import { findUplink, isAdmitted, nodesOf, sitesOfPair, uplinksOfPath, type Intent, type Override, type Plan, type Veto } from '../model/index.ts';
+import { connectionFor, findUplink, isAdmitted, nodesOf, sitesOfPair, uplinksOfPath, type ClassId, type Intent, type Override, type Plan, type Veto } from '../model/index.ts';
 
 /** A person's wish to change the overrides or vetoes on mesh/live. */
 export type Request = { kind: 'set'; override: Override } | { kind: 'clear'; id: string } | { kind: 'lift'; fingerprint: string };
@@ -80,6 +80,9 @@ function unknownName(what: Override['what'], intent: Intent): string | null {
   if (what.kind === 'pin-path') {
     const [from, to] = sitesOfPair(what.pair);
     if (!from || !to || !isAdmitted(intent, from, to)) return `the intent admits no pair "${what.pair}"`;
+    const allowed = connectionFor(intent, from, to)?.classes ?? [];
+    const mayUse = (id: ClassId): boolean => intent.classes.some((known) => known.id === id) && (allowed.length === 0 || allowed.includes(id));
+    if (what.classId !== undefined && !mayUse(what.classId)) return `pair "${what.pair}" has no traffic class "${what.classId}"`;
   }
   return null;
 }

@@ -34,7 +34,7 @@ const changeKey = {
 };
 const order = {
   anyOf: [
-    object({ kind: { const: 'pin-path' }, pair, path }),
+    object({ kind: { const: 'pin-path' }, pair, path, classId: name }, ['classId']),
     object({ kind: { const: 'avoid-path' }, path }),
     object({ kind: { const: 'drain-node' }, node: name }),
   ],

@@ -124,6 +124,8 @@ describe('bad input', () => {
     ['a number as text', { by: 5 }],
     ['a path out of a folder', { what: { kind: 'avoid-path', path: '../../etc/passwd' } }],
     ['a node that is not there', { what: { kind: 'drain-node', node: 'rome-gw1' } }],
+    ['a class that the pair does not have', { what: { kind: 'pin-path', pair: 'berlin>paris', path: PATH, classId: 'gossip' } }],
+    ['a class of a drain', { what: { kind: 'drain-node', node: 'berlin-gw1', classId: 'voice' } }],
     ['markup as a node', { what: { kind: 'drain-node', node: '<img onerror=alert(1)>' } }],
   ])('an override with %s is refused', async (_what, part) => {
     expect(await call('POST', '/v1/overrides', override(part))).toMatchObject({ status: 400, body: { code: 'API_REQUEST_INVALID' } });

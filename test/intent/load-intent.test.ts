@@ -150,10 +150,10 @@ describe('the result', () => {
   });
 
   it('has the overrides of the files, in our units', () => {
-    const text = `apiVersion: foremesh/v1\nkind: Override\nname: works\nwhat: { pinPath: { between: [berlin, paris], over: [paris-gw1/cable, berlin-gw1/fibre] } }\nuntil: '2026-11-22T18:00:00Z'\nwhy: road works\nby: ada@example.org\n`;
+    const text = `apiVersion: foremesh/v1\nkind: Override\nname: works\nwhat: { pinPath: { between: [berlin, paris], over: [paris-gw1/cable, berlin-gw1/fibre], class: voice } }\nuntil: '2026-11-22T18:00:00Z'\nwhy: road works\nby: ada@example.org\n`;
     const result = loadIntent([...example, { file: 'mesh-config/overrides.yaml', text }], null);
     expect(result.ok && result.value.overrides).toEqual([
-      { id: 'works', what: { kind: 'pin-path', pair: 'berlin>paris', path: 'berlin-gw1/fibre~paris-gw1/cable' }, until: Date.UTC(2026, 10, 22, 18), why: 'road works', by: 'ada@example.org' },
+      { id: 'works', what: { kind: 'pin-path', pair: 'berlin>paris', path: 'berlin-gw1/fibre~paris-gw1/cable', classId: 'voice' }, until: Date.UTC(2026, 10, 22, 18), why: 'road works', by: 'ada@example.org' },
     ]);
   });
 

@@ -122,6 +122,26 @@ describe('orders of people', () => {
     expect(planned.overrides).toEqual([pin]);
   });
 
+  it('a pin of one class leaves the others of the pair, and wins against a pin of the pair', () => {
+    const demands = ['berlin>paris voice 1' as const, 'berlin>paris bulk 1' as const];
+    const before = planFor({ demands }).plan;
+    const free = routesOf(before, 'berlin>paris', 'voice').split(' ')[0]!;
+    const other = free === FIBRE_PATH ? CABLE_PATH : FIBRE_PATH;
+    const ofVoice: Override = { ...pin, id: 'o2', what: { kind: 'pin-path', pair: pairId(siteId('berlin'), siteId('paris')), path: other, classId: classId('voice') } };
+    const { plan: planned } = planFor({ demands, previous: before, overrides: [ofVoice] });
+    for (const pair of ['berlin>paris', 'paris>berlin']) expect(routesOf(planned, pair, 'voice')).toBe(`${other} 100`);
+    expect(routesOf(planned, 'berlin>paris', 'bulk')).toBe(routesOf(before, 'berlin>paris', 'bulk'));
+    const reasons = planFor({ demands, overrides: [ofVoice] }).report.tunnels.map(({ reason }) => reason);
+    expect(reasons).toContain('override o2 pins voice berlin–paris to this path');
+
+    const both = planFor({ demands, previous: before, overrides: [{ ...pin, what: { ...pin.what, path: free } as Override['what'] }, ofVoice] }).plan;
+    expect(routesOf(both, 'berlin>paris', 'voice')).toBe(`${other} 100`);
+    for (const name of ['business', 'bulk']) expect(routesOf(both, 'berlin>paris', name)).toBe(`${free} 100`);
+
+    const after = planFor({ demands, previous: planned, overrides: [ofVoice], now: NOW + HOUR }).plan;
+    expect(routesOf(after, 'berlin>paris', 'voice')).toBe(routesOf(before, 'berlin>paris', 'voice'));
+  });
+
   it('an expired order is neither obeyed nor kept', () => {
     const { plan: planned } = planFor({ demands: ['berlin>paris voice 1'], overrides: [{ ...pin, until: NOW }] });
     expect(routesOf(planned, 'berlin>paris', 'voice')).toBe(`${CABLE_PATH} 100`);

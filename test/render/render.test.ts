@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { canonicalJson } from '../../src/base/index.ts';
-import { nodeId, type NodeConfig, type Plan, type TunnelId } from '../../src/model/index.ts';
+import { classId, nodeId, type NodeConfig, type Plan, type TunnelId } from '../../src/model/index.ts';
 import { plan } from '../../src/planner/index.ts';
 import { parsePlan, renderFiles, renderNodes } from '../../src/render/index.ts';
 import { assignMarks } from '../../src/render/lanes.ts';
@@ -269,6 +269,7 @@ describe('parsePlan', () => {
       ...planned,
       overrides: [
         { id: 'o1', what: { kind: 'pin-path', pair: 'berlin>paris' as never, path: planned.tunnels[0]!.path }, until: 1, why: 'x: y #z', by: 'alice@example.com' },
+        { id: 'o4', what: { kind: 'pin-path', pair: 'berlin>paris' as never, path: planned.tunnels[0]!.path, classId: classId('voice') }, until: 1, why: 'x', by: 'alice' },
         { id: 'o2', what: { kind: 'avoid-path', path: planned.tunnels[0]!.path }, until: 1, why: '', by: 'bob' },
         { id: 'o3', what: { kind: 'drain-node', node: nodeId('berlin-gw1') }, until: 1, why: 'ümläut', by: 'bob' },
       ],

@@ -10,6 +10,7 @@ interface SetOptions extends EngineOptions {
   for: string;
   why: string;
   by: string;
+  class?: string;
 }
 
 interface RequestAnswer {
@@ -20,18 +21,19 @@ interface RequestAnswer {
   override: { id: string; until: string } | null;
 }
 
-type What = { kind: 'pin-path'; pair: string; path: string } | { kind: 'avoid-path'; path: string } | { kind: 'drain-node'; node: string };
+type What = { kind: 'pin-path'; pair: string; path: string; classId?: string } | { kind: 'avoid-path'; path: string } | { kind: 'drain-node'; node: string };
 
 export function addOverrideCommand(program: Command): void {
   const override = program.command('override').description('an administrator’s hand, for at most a day; each becomes a commit');
   const set = override
     .command('set')
-    .description('pin PAIR PATH: the pair runs over this path; avoid PATH: nothing does; drain NODE: the site’s other node serves')
+    .description('pin PAIR PATH [--class NAME]: the pair, or one class of it, runs over this path; avoid PATH: nothing does; drain NODE: the site’s other node serves')
     .argument('<kind>', 'pin, avoid or drain')
     .argument('<target>', 'berlin>paris for pin, a path for avoid, a node for drain')
-    .argument('[path]', 'for pin: uplink~uplink');
+    .argument('[path]', 'for pin: uplink~uplink')
+    .option('--class <name>', 'for pin: only this traffic class of the pair');
   withEngine<SetOptions>(withReason(set), async (client, options, [kind, target, path]) => {
-    await setOverride(client, options, whatOf(kind ?? '', target ?? '', path ?? ''));
+    await setOverride(client, options, whatOf(kind ?? '', target ?? '', path ?? '', options.class));
   });
   withEngine(override.command('list').description('overrides in force'), async (client, options) => {
     const { overrides } = await ask<{ overrides: { id: string; what: What; until: string; why: string; by: string }[] }>(client, 'GET', '/v1/overrides');
@@ -74,8 +76,9 @@ async function setOverride(client: Parameters<typeof ask>[0], options: SetOption
   printResult(options.output, { ...answer }, () => renderRequest(answer, `override ${answer.override?.id ?? ''} until ${answer.override?.until ?? '-'}`));
 }
 
-function whatOf(kind: string, target: string, path: string): What {
-  if (kind === 'pin' && path !== '') return { kind: 'pin-path', pair: target, path };
+function whatOf(kind: string, target: string, path: string, classId: string | undefined): What {
+  if (kind === 'pin' && path !== '') return { kind: 'pin-path', pair: target, path, ...(classId === undefined ? {} : { classId }) };
+  if (classId !== undefined) throw new ForemeshError('CLI_USAGE', { what: '--class goes with pin only', fix: 'pin PAIR PATH --class NAME' });
   if (kind === 'avoid') return { kind: 'avoid-path', path: target };
   if (kind === 'drain') return { kind: 'drain-node', node: target };
   throw new ForemeshError('CLI_USAGE', { what: `"${kind}" is not an override with these arguments`, fix: 'pin PAIR PATH, avoid PATH, or drain NODE' });
