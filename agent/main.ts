@@ -1,22 +1,17 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createAnchoredClock, createLog, ForemeshError, keepCommandHelper, type Log, messageOf, systemClock } from '../src/base/index.ts';
-import { createDataplanePort, createPinger, localMachine } from './dataplane/index.ts';
-import { type DriverName, isTunnelId } from './driver.ts';
+import { localMachine } from './dataplane/index.ts';
+import { isTunnelId } from './driver.ts';
 import { resolveDriver } from './driver-choice.ts';
 import { AGENT_VERSION, createAgent } from './agent.ts';
 import { obtainIdentity } from './identity.ts';
-import { startFailoverThread } from './failover/index.ts';
-import type { AgentPorts } from './ports.ts';
-import { createProcHost } from './posture/index.ts';
+import { createMachinePorts } from './machine-ports.ts';
 import { type AgentSettings, readSettings } from './settings.ts';
 import { runSetup, SETUP_COMMANDS } from './setup/index.ts';
-import { startStandbyThread } from './standby/index.ts';
 import { listenStatus } from './status-socket.ts';
 import { connectChannel, createPpkKeeper, createRevocationGuard, CREDENTIAL_FILES, createVerifier, fetchPpk, openRenewalNote } from './sync/index.ts';
-import { createIpsecPort } from './vici/index.ts';
 
 const USAGE = `usage: foremesh agent --config FILE [--clear]
        foremesh agent install|doctor [--help]
@@ -61,7 +56,7 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
   const driver = await Promise.race([resolveDriver(settings.driver, { ...settings, machine: localMachine, clock: systemClock, log }), ended]);
   if (driver === 'ended') return statusSocket.close();
 
-  const ports = createPorts(settings, driver, log);
+  const ports = createMachinePorts(settings, driver, log);
   const ppks = createPpkKeeper({ stateDir, node, fetch: (peer) => fetchPpk({ engine: settings.engine, credentials: identity.current(), peer }), clock: systemClock, log });
   const agent = createAgent({
     node,
@@ -108,7 +103,7 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
 async function clear(settings: AgentSettings, log: Log): Promise<void> {
   await mkdir(settings.stateDir, { recursive: true, mode: 0o700 });
   const statusSocket = await listenStatus(join(settings.stateDir, 'agent.sock'), () => ({ clearing: true }), log); // refused while an agent runs
-  const { ipsec, dataplane } = createPorts(settings, 'libipsec', log); // what there is goes, whichever driver made it
+  const { ipsec, dataplane } = createMachinePorts(settings, 'libipsec', log); // what there is goes, whichever driver made it
   try {
     for (const { tunnel } of (await ipsec.listSas()).filter((sa) => isTunnelId(sa.tunnel))) await ipsec.terminate(tunnel);
     for (const tunnel of (await ipsec.listConnections()).filter(isTunnelId)) await ipsec.unloadConnection(tunnel);
@@ -117,29 +112,6 @@ async function clear(settings: AgentSettings, log: Log): Promise<void> {
   }
   await dataplane.clear();
   await Promise.all([ipsec.close(), statusSocket.close()]);
-}
-
-function createPorts(settings: AgentSettings, driver: DriverName, log: Log) {
-  const management = [...settings.management, { protocol: 'tcp' as const, port: settings.engine.port }];
-  let renewLanes = (): void => undefined;
-  return {
-    ipsec: createIpsecPort({ socketPath: settings.viciSocket, driver, clock: systemClock, log }),
-    host: createProcHost(),
-    ping: createPinger(localMachine, systemClock),
-    dataplane: createDataplanePort({ driver, log, clock: systemClock, management, onInterfacesChanged: () => renewLanes() }),
-    failover: (events) => {
-      const failover = startFailoverThread({ driver, probePort: settings.probePort, seed: randomBytes(16).toString('hex'), logLevel: settings.logLevel, log, onEnd: die }, events);
-      renewLanes = () => failover.renewLanes();
-      return failover;
-    },
-    standby: (credentials, onView) => startStandbyThread({ node: settings.node, port: settings.heartbeatPort, log, onEnd: die }, credentials, onView),
-  } satisfies AgentPorts;
-
-  /** Half an agent is worse than one that is started anew. */
-  function die(cause: Error): void {
-    log.fatal({ error: messageOf(cause) }, 'a thread of the agent is gone: the agent ends, forwarding stays as it is');
-    process.exit(70);
-  }
 }
 
 function endSignal(): Promise<'ended'> {
