@@ -23,7 +23,7 @@ const LIST_END = 6;
 
 /**
  * The bytes of a message, in the order of its members.
- * @throws ForemeshError VICI_PROTOCOL when a name is empty or over 255 bytes, a value over 65 535, or sections over 32 deep
+ * @throws ForemeshError VICI_PROTOCOL when a name has over 255 bytes, a value over 65 535, or sections are over 32 deep
  */
 export function encodeMessage(message: ViciMessage): Buffer {
   const parts: Buffer[] = [];
@@ -32,7 +32,7 @@ export function encodeMessage(message: ViciMessage): Buffer {
 }
 
 /**
- * The message in `bytes`. A value comes as text when its bytes are UTF-8, else as bytes. A name that occurs twice in
+ * The message in `bytes`. A name may be empty: `get-counters` tells so what is counted of all connections. A value comes as text when its bytes are UTF-8, else as bytes. A name that occurs twice in
  * one section keeps its last value. The sections have no prototype, so any name is safe to look up.
  * @throws ForemeshError VICI_PROTOCOL when the bytes are not a whole message
  */
@@ -119,7 +119,7 @@ function element(type: number): Buffer {
 
 export function encodeName(name: string): Buffer {
   const bytes = Buffer.from(name, 'utf8');
-  if (bytes.length === 0 || bytes.length > KEY_BYTES_MAX) throw malformed(`a name has ${bytes.length} bytes, 1 to ${KEY_BYTES_MAX} are possible`);
+  if (bytes.length > KEY_BYTES_MAX) throw malformed(`a name has ${bytes.length} bytes, ${KEY_BYTES_MAX} are possible`);
   return Buffer.concat([Buffer.of(bytes.length), bytes]);
 }
 
@@ -172,7 +172,7 @@ class Reader {
 
   name(): string {
     const bytes = this.#take(this.byte());
-    if (bytes.length === 0 || !isUtf8(bytes)) throw malformed('a name is empty or not text');
+    if (!isUtf8(bytes)) throw malformed('a name is not text');
     return bytes.toString('utf8');
   }
 

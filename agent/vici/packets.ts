@@ -18,6 +18,7 @@ const HEADER_BYTES = 4;
 
 /** The bytes of a packet with its length in front. @throws ForemeshError VICI_PROTOCOL when it is too long */
 export function encodePacket(packet: Packet): Buffer {
+  if (packet.name === '') throw malformed('a command or event has no name');
   const name = packet.name === null ? Buffer.alloc(0) : encodeName(packet.name);
   const body = Buffer.concat([Buffer.of(TYPES.indexOf(packet.type)), name, encodeMessage(packet.message)]);
   if (body.length > PACKET_BYTES_MAX) throw malformed(`a packet has ${body.length} bytes, ${PACKET_BYTES_MAX} are possible`);
