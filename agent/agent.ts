@@ -100,6 +100,7 @@ export function createAgent(deps: AgentDeps): Agent {
   let credentials = deps.credentials;
   let credentialsSerial = 1;
   let isLanLost = false;
+  let isUnheard = false;
   let isConnected = false;
   let isStopped = false;
   let repairs = 0;
@@ -113,7 +114,7 @@ export function createAgent(deps: AgentDeps): Agent {
   const reporter = createReporter({ outbox, dataplane: ports.dataplane, ...(ports.host ? { host: ports.host } : {}), failover, clock, log, send });
   const status = createStatusFeed({ clock, current: statusMessage, send });
 
-  const lanTarget = ports.ping ? createLanTarget({ ping: ports.ping, clock, log, onChange: onLanTarget }) : null;
+  const lanTarget = ports.ping ? createLanTarget({ ping: ports.ping, clock, log, onChange: onLame }) : null;
 
   function onPass(): void {
     standby.setReach(reachNow());
@@ -144,8 +145,13 @@ export function createAgent(deps: AgentDeps): Agent {
   }
 
   /** The LAN side took the address, gave it up, or lost its LAN. */
-  function onLan({ isLanUp }: StandbyView): void {
+  function onLan({ isLanUp, ...view }: StandbyView): void {
     if (isStopped) return;
+    if (isUnheard !== view.isUnheard) {
+      isUnheard = view.isUnheard;
+      log[isUnheard ? 'error' : 'info']({ isUnheard }, 'whether the other gateways of the site hear this one changed');
+      onLame();
+    }
     if (isLanLost === isLanUp) {
       isLanLost = !isLanUp;
       log[isLanLost ? 'error' : 'info']({ isLanLost }, 'the LAN of this gateway changed');
@@ -154,16 +160,20 @@ export function createAgent(deps: AgentDeps): Agent {
     status.changed();
   }
 
-  /** What peers send here would reach nobody, and hosts cannot reach us: another gateway of the site should have both. */
-  function onLanTarget(isDead: boolean): void {
-    failover.setLame(isDead);
+  /** What peers send here may reach nobody, and hosts may not reach us: another gateway of the site should have both. */
+  function onLame(): void {
+    failover.setLame(isLame());
     standby.setReach(reachNow());
     status.changed();
   }
 
-  /** Sites that a tunnel leads to now; 1 when there are none to reach, 0 when the LAN behind this gateway is dead. */
+  function isLame(): boolean {
+    return isUnheard || lanTarget?.isDead() === true;
+  }
+
+  /** Sites that a tunnel leads to now; 1 when there are none to reach, 0 when the LAN behind this gateway is dead, or does not hear it. */
   function reachNow(): number {
-    if (lanTarget?.isDead() === true) return 0;
+    if (isLame()) return 0;
     const steering = standing.running?.config.steering ?? [];
     if (steering.length === 0) return 1;
     const views = failover.views();
@@ -220,10 +230,16 @@ export function createAgent(deps: AgentDeps): Agent {
     standing = { generation: Math.max(standing.generation, candidate.generation), commit: candidate.generation >= standing.generation ? candidate.commit : standing.commit, running: candidate };
     runningSigned = signed;
     setDesired(candidate);
+    tellRevoked(candidate);
     standby.configure(standbySettingsOf(candidate));
     lanTarget?.watch(candidate.config.lan.target ?? null);
     reporter.setConfig(candidate.config);
     log.info({ generation: candidate.generation, commit: candidate.commit, tunnels: candidate.config.tunnels.length }, 'config runs');
+  }
+
+  /** Another gateway of the site whose key was revoked must not win its address. */
+  function tellRevoked({ config }: Candidate): void {
+    standby.setRevoked(deps.revocations?.keysOf(config.lan.shared?.members.map((member) => member.node) ?? []) ?? []);
   }
 
   function setDesired({ config }: Candidate): void {
@@ -320,7 +336,10 @@ export function createAgent(deps: AgentDeps): Agent {
     async receive(message) {
       if (isStopped) return;
       if (message.type === 'error') log.warn({ code: message.code, reason: message.message }, 'the engine reports an error');
-      if (message.type === 'revocations') await deps.revocations?.receive(message);
+      if (message.type === 'revocations') {
+        await deps.revocations?.receive(message);
+        if (standing.running) tellRevoked(standing.running);
+      }
       if (message.type === 'renew') deps.renewCertificate?.();
       if (message.type === 'ack') await reporter.acknowledged(message.sequence);
       if (message.type === 'desired') await takeDesired(message.config);
@@ -379,5 +398,5 @@ export function createAgent(deps: AgentDeps): Agent {
 /** How the site's gateways share its LAN address; null where there is one only. */
 function standbySettingsOf({ config, generation }: Candidate): StandbySettings | null {
   const { shared, interface: name, address, prefixes } = config.lan;
-  return shared ? { generation, interface: name, address, prefixes, shared } : null;
+  return shared ? { generation, interface: name, address, prefixes, shared, holdDownMaxMs: config.probe.holdDownMaxMs } : null;
 }

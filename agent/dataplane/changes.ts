@@ -59,8 +59,9 @@ export function planChanges(
 }
 
 /** What takes away everything that `planChanges` ever makes: traffic first, guards last. */
-export function clearChanges(observed: Observed, lanInterface: string | null, driver: TunnelDriver = driverOf('libipsec')): Phases {
-  const labelled = observed.addresses.filter(({ interface: name, label }) => label !== '' && label === addressLabel(name) && (name === 'lo' || name === lanInterface));
+export function clearChanges(observed: Observed, driver: TunnelDriver = driverOf('libipsec')): Phases {
+  const ours = observed.addresses.filter(isOurs);
+  const lans = new Set(ours.map(({ interface: name }) => name).filter((name) => name !== 'lo')); // who clears need not know the config
   return [
     [
       ...ourRules(observed).map(({ mark }) => removeLane(mark, observed)),
@@ -68,13 +69,19 @@ export function clearChanges(observed: Observed, lanInterface: string | null, dr
       ...shapingRemovals(null, observed, driver.shaperPlace),
       ...observed.links.filter(({ name }) => isTunnelName(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
       ...observed.routes
-        .filter((route) => route.table === 'main' && route.via?.interface === lanInterface && route.metric === LAN_METRIC)
-        .map(({ prefix }) => ipChange(`LAN route ${prefix} removed`, `route del ${prefix} dev ${lanInterface!} metric ${LAN_METRIC}`)),
-      ...labelled.map(({ interface: name, address }) => ipChange(`address ${address} removed from ${name}`, `addr del ${address} dev ${name}`)),
+        .filter((route) => route.table === 'main' && route.via && lans.has(route.via.interface) && route.metric === LAN_METRIC)
+        .map(({ prefix, via }) => ipChange(`LAN route ${prefix} removed`, `route del ${prefix} dev ${via!.interface} metric ${LAN_METRIC}`)),
+      ...ours.map(({ interface: name, address }) => ipChange(`address ${address} removed from ${name}`, `addr del ${address} dev ${name}`)),
     ],
     observed.ruleset ? [{ says: 'nft ruleset removed', commands: [{ do: 'nft', text: NO_TABLES }] }] : [],
     guardsOf(observed).map(({ prefix }) => ipChange(`guard of ${prefix} removed`, `route del unreachable ${prefix} metric ${GUARD_METRIC}`)),
   ];
+}
+
+/** By its label; where the name of the interface leaves no room for one, gateways' own addresses can be told all the same. */
+function isOurs({ interface: name, address, label }: Observed['addresses'][number]): boolean {
+  const ourLabel = addressLabel(name);
+  return ourLabel === '' ? prefixContains(SHARED_LAN_PREFIX, `${address.split('/')[0]}/32`) : label === ourLabel;
 }
 
 /** Where tunnels lead, by id. */

@@ -52,7 +52,6 @@ class KernelDataplane implements DataplanePort {
   readonly #listeners = new Set<() => void>();
   #turn: Promise<unknown> = Promise.resolve();
   #installed: InstalledRuleset | null = null;
-  #lanInterface: string | null = null;
   /** Lanes by mark as they were last switched, newer than what the applies that are not done yet were given. */
   readonly #switched = new Map<number, { lane: LaneWanted; number: number }>();
   #switches = 0;
@@ -128,13 +127,12 @@ class KernelDataplane implements DataplanePort {
   async clear(): Promise<void> {
     await this.#inTurn(async () => {
       const observed = await observe(this.#machine, { sysctls: [], withIpTable: false, shapedDevices: [] });
-      await execute(clearChanges(observed, this.#lanInterface, this.#driver), this.#machine);
+      await execute(clearChanges(observed, this.#driver), this.#machine);
       this.#installed = null;
     });
   }
 
   async #applyNow(wanted: DataplaneWanted): Promise<string[]> {
-    this.#lanInterface = wanted.config.lan.interface;
     if (this.#config?.shaping) this.#mayHaveQueues = true;
     const ruleset = buildRuleset(wanted, this.#management, this.#driver);
     const hasIpTable = ruleset.ipChains.length > 0;

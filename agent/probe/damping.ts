@@ -7,6 +7,8 @@ export interface FallMemory {
   atMs: number;
 }
 
+export const NO_FALLS: FallMemory = { falls: 0, atMs: 0 };
+
 /**
  * Exponential damping of returns (the idea of RFC 2439): a path that fell once returns after `holdDownMs` of good figures,
  * and each further fall doubles that, up to `holdDownMaxMs`; falls are forgotten with a half-life of half an hour.
@@ -21,18 +23,29 @@ export interface Damping {
   retune(holdDownMs: number, holdDownMaxMs: number): void;
 }
 
+/** One fall more. */
+export function fallAgain(memory: FallMemory, nowMs: number): FallMemory {
+  return { falls: fallsAt(memory, nowMs) + 1, atMs: nowMs };
+}
+
+/** How long who fell so often must do well before it returns, ms. */
+export function holdMsAfter(memory: FallMemory, nowMs: number, { holdDownMs, holdDownMaxMs }: { holdDownMs: number; holdDownMaxMs: number }): number {
+  const exponent = Math.max(0, Math.round(fallsAt(memory, nowMs)) - 1);
+  return Math.max(holdDownMs, Math.min(holdDownMaxMs, holdDownMs * 2 ** Math.min(exponent, 30)));
+}
+
+function fallsAt({ falls, atMs }: FallMemory, nowMs: number): number {
+  return falls * 0.5 ** (Math.max(0, nowMs - atMs) / HALF_LIFE_MS);
+}
+
 export function createDamping(firstHoldDownMs: number, firstHoldDownMaxMs: number, from: FallMemory | null): Damping {
   let [holdDownMs, holdDownMaxMs] = [firstHoldDownMs, firstHoldDownMaxMs];
-  let memory: FallMemory = from ?? { falls: 0, atMs: 0 };
-  const fallsAt = (nowMs: number): number => memory.falls * 0.5 ** (Math.max(0, nowMs - memory.atMs) / HALF_LIFE_MS);
+  let memory: FallMemory = from ?? NO_FALLS;
   return {
     fell(nowMs) {
-      memory = { falls: fallsAt(nowMs) + 1, atMs: nowMs };
+      memory = fallAgain(memory, nowMs);
     },
-    holdMs(nowMs) {
-      const exponent = Math.max(0, Math.round(fallsAt(nowMs)) - 1);
-      return Math.max(holdDownMs, Math.min(holdDownMaxMs, holdDownMs * 2 ** Math.min(exponent, 30)));
-    },
+    holdMs: (nowMs) => holdMsAfter(memory, nowMs, { holdDownMs, holdDownMaxMs }),
     memory: () => memory,
     retune(nextMs, nextMaxMs) {
       [holdDownMs, holdDownMaxMs] = [nextMs, nextMaxMs];

@@ -13,6 +13,7 @@ export interface StandbyWorkerSettings {
 export type StandbyOrder =
   | { kind: 'configure'; settings: StandbySettings | null }
   | { kind: 'credentials'; credentials: Credentials }
+  | { kind: 'revoked'; keysSha256: readonly string[] }
   | { kind: 'reach'; sites: number }
   | { kind: 'close'; pauseMs: number };
 

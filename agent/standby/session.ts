@@ -1,4 +1,4 @@
-import { createHmac, createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync, sign, timingSafeEqual, verify, X509Certificate, type KeyObject } from 'node:crypto';
+import { createHash, createHmac, createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync, sign, timingSafeEqual, verify, X509Certificate, type KeyObject } from 'node:crypto';
 import type { NodeId } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
 
@@ -18,6 +18,8 @@ export interface LanIdentity {
 export interface Session {
   peerKey: Buffer;
   secret: Buffer;
+  /** Digest of the certified key that signed the peer's hello, as lists of revocations have it: sha256 of SPKI in DER, hex. */
+  keySha256: string;
   /** Of the last heartbeat that was accepted: later ones have greater numbers. */
   lastNumber: number;
 }
@@ -59,8 +61,14 @@ export function peekHello(packet: Uint8Array): Buffer | null {
   return isOfType(bytes, HELLO) && bytes.length > HEAD_BYTES + KEY_BYTES + 2 ? Buffer.from(bytes.subarray(HEAD_BYTES, HEAD_BYTES + KEY_BYTES)) : null;
 }
 
-/** Who sent a hello: the node that our CA certified for the signing key; null when it is not to be believed. Costs about 0.3 ms. */
-export function verifyHello(packet: Uint8Array, caPem: string, now: number): NodeId | null {
+/** Who sent a hello: a node, and the digest of its certified key. */
+export interface Sender {
+  node: NodeId;
+  keySha256: string;
+}
+
+/** Who sent a hello: the node that our CA certified for the signing key; null when it is not to be believed, or the key was revoked. Costs about 0.3 ms. */
+export function verifyHello(packet: Uint8Array, caPem: string, now: number, revoked: ReadonlySet<string>): Sender | null {
   const bytes = Buffer.from(packet.buffer, packet.byteOffset, packet.length);
   const certificateAt = HEAD_BYTES + KEY_BYTES + 2;
   const signedBytes = certificateAt + bytes.readUInt16BE(certificateAt - 2);
@@ -70,17 +78,19 @@ export function verifyHello(packet: Uint8Array, caPem: string, now: number): Nod
     const isOurs = authorities(caPem).some((authority) => certificate.checkIssued(authority) && certificate.verify(authority.publicKey));
     const isInTime = now >= Date.parse(certificate.validFrom) && now <= Date.parse(certificate.validTo) + EXPIRED_GRACE_MS;
     if (!isOurs || !isInTime || !verify('sha256', bytes.subarray(0, signedBytes), certificate.publicKey, bytes.subarray(signedBytes))) return null;
-    return nodeOf(certificate);
+    const node = nodeOf(certificate);
+    const keySha256 = createHash('sha256').update(certificate.publicKey.export({ format: 'der', type: 'spki' })).digest('hex');
+    return node === null || revoked.has(keySha256) ? null : { node, keySha256 };
   } catch {
     return null; // bytes that are no certificate are no gateway
   }
 }
 
-export function openSession(identity: LanIdentity, peer: NodeId, peerKey: Buffer): Session {
+export function openSession(identity: LanIdentity, { node: peer, keySha256 }: Sender, peerKey: Buffer): Session {
   const publicKey = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, peerKey]), format: 'der', type: 'spki' });
   const shared = diffieHellman({ privateKey: identity.privateKey, publicKey });
   const ends = [`${identity.node} ${identity.publicKey.toString('hex')}`, `${peer} ${peerKey.toString('hex')}`].sort().join(' ');
-  return { peerKey, secret: Buffer.from(hkdfSync('sha256', shared, 'foremesh lan', ends, 32)), lastNumber: -1 };
+  return { peerKey, keySha256, secret: Buffer.from(hkdfSync('sha256', shared, 'foremesh lan', ends, 32)), lastNumber: -1 };
 }
 
 /** `magic version type | number | JSON | seal`. The sender's key is in the seal: what was sent does not come back as received. */

@@ -1,7 +1,7 @@
 import type { Cancel, Clock, Log } from '../../src/base/index.ts';
 import type { NodeId, SharedLan } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
-import { decide, firstStanding, silenceMaxMs, type Heard, type MemberState, type Standing } from './election.ts';
+import { decide, firstStanding, holdDownOf, isUnheard, noteHeard, silenceMaxMs, type Heard, type MemberState, type Scene, type Standing } from './election.ts';
 import { createLanIdentity, encodeHeartbeat, encodeHello, openHeartbeat, openSession, peekHello, verifyHello, type Session } from './session.ts';
 
 /** What the LAN side of a gateway runs by. */
@@ -12,6 +12,8 @@ export interface StandbySettings {
   address: string;
   prefixes: string[];
   shared: SharedLan;
+  /** The hold-down time of the address doubles with each further fall, up to this, ms. */
+  holdDownMaxMs: number;
 }
 
 /** The LAN as a gateway sees it; the simulated network has its own behind this. */
@@ -36,15 +38,21 @@ export interface StandbyView {
   holds: boolean;
   /** False: this gateway has lost its LAN, so that what reaches it through tunnels cannot be delivered. */
   isLanUp: boolean;
+  /** Others are heard on the LAN, but none of them hears this gateway: its own words reach nobody, and its packets may not either. */
+  isUnheard: boolean;
   /** Other gateways of the site that are heard. */
   partners: NodeId[];
 }
+
+export const NO_LAN_SHARED: StandbyView = { holds: false, isLanUp: true, isUnheard: false, partners: [] };
 
 /** The LAN side of one gateway of several. */
 export interface Standby {
   /** Null: this gateway shares its address with nobody (any more). */
   configure(settings: StandbySettings | null): void;
   useCredentials(credentials: Credentials): void;
+  /** Keys of nodes that count no more, as lists of revocations have them; whoever has one of these is not heard from now on. */
+  setRevoked(keysSha256: readonly string[]): void;
   /** Sites that a tunnel of ours leads to now. */
   setReach(sites: number): void;
   view(): StandbyView;
@@ -90,7 +98,8 @@ export function createStandby(deps: StandbyDeps): Standby {
   let hello = encodeHello(identity, credentials);
   let reach = 0;
   let number = 0;
-  let told: StandbyView = { holds: false, isLanUp: true, partners: [] };
+  let revoked: ReadonlySet<string> = new Set();
+  let told = NO_LAN_SHARED;
   let cancelTick: Cancel = () => undefined;
   let tickDueMs = 0;
   let sentAtMs = 0;
@@ -119,7 +128,7 @@ export function createStandby(deps: StandbyDeps): Standby {
     cancelTick();
     link?.close();
     [settings, link, partners, standing] = [null, null, [], firstStanding(false)];
-    tell({ holds: false, isLanUp: true, partners: [] });
+    tell(NO_LAN_SHARED);
   }
 
   function tick(): void {
@@ -128,7 +137,13 @@ export function createStandby(deps: StandbyDeps): Standby {
     const nowMs = clock.monotonicMs();
     const lateMs = nowMs - tickDueMs;
     // who stood still himself has heard nobody meanwhile, and judges nobody by that time
-    if (lateMs > intervalMs) for (const partner of partners) if (partner.heard) partner.heard = { ...partner.heard, untilMs: partner.heard.untilMs + lateMs };
+    if (lateMs > intervalMs) {
+      for (const partner of partners) {
+        if (!partner.heard) continue;
+        const { untilMs, deafSinceMs } = partner.heard;
+        partner.heard = { ...partner.heard, untilMs: untilMs + lateMs, deafSinceMs: deafSinceMs === null ? null : deafSinceMs + lateMs };
+      }
+    }
     evaluate();
     if (nowMs - sentAtMs >= intervalMs * 0.9) sendAll(0);
     tickDueMs = nowMs + intervalMs / 2;
@@ -137,12 +152,12 @@ export function createStandby(deps: StandbyDeps): Standby {
 
   function evaluate(): void {
     if (!settings || !link) return;
-    const { shared, generation } = settings;
+    const { generation } = settings;
     const nowMs = clock.monotonicMs();
     const isLanUp = link.isUp();
-    const heard = partners.flatMap((partner) => partner.heard ?? []);
+    const scene = sceneOf(settings, nowMs, isLanUp);
     const before = standing;
-    standing = decide(before, { nowMs, self: { node, generation, preferred: shared.preferred, reach }, isLanUp, heard, heartbeat: shared.heartbeat });
+    standing = decide(before, scene);
     const alive = partners.filter((partner) => partner.heard !== null && nowMs < partner.heard.untilMs);
     const ousted = alive.some((partner) => partner.heard!.state.holds);
     if (standing.holds !== before.holds) log.info({ holds: standing.holds, partners: alive.map((partner) => partner.node), reach, generation }, standing.holds ? 'the LAN address is ours' : 'the LAN address is given up');
@@ -152,9 +167,14 @@ export function createStandby(deps: StandbyDeps): Standby {
     wasContested = standing.holds && ousted;
     if (standing.holds !== before.holds) sendAll(0);
     wasLanUp ||= isLanUp;
-    tell({ holds: standing.holds, isLanUp: isLanUp || !wasLanUp, partners: alive.map((partner) => partner.node) });
+    tell({ holds: standing.holds, isLanUp: isLanUp || !wasLanUp, isUnheard: isUnheard(scene), partners: alive.map((partner) => partner.node) });
   }
   let wasContested = false;
+
+  function sceneOf({ shared, generation, holdDownMaxMs }: StandbySettings, nowMs: number, isLanUp: boolean): Scene {
+    const heard = partners.flatMap((partner) => partner.heard ?? []);
+    return { nowMs, self: { node, generation, preferred: shared.preferred, reach }, isLanUp, heard, heartbeat: shared.heartbeat, holdDownMaxMs };
+  }
 
   function keepKernel(holds: boolean, held: boolean, isPartnerAlive: boolean, nowMs: number): void {
     if (!link) return;
@@ -171,7 +191,9 @@ export function createStandby(deps: StandbyDeps): Standby {
   function sendAll(pauseMs: number): void {
     if (!settings || !link) return;
     sentAtMs = clock.monotonicMs();
-    const state: MemberState = { node, generation: settings.generation, preferred: settings.shared.preferred, holds: standing.holds, isInterim: standing.isInterim, reach };
+    const scene = sceneOf(settings, sentAtMs, true);
+    const hears = scene.heard.filter(({ untilMs }) => scene.nowMs < untilMs).map(({ state }) => state.node);
+    const state: MemberState = { ...scene.self, holds: standing.holds, isInterim: standing.isInterim, hears, holdDownMs: holdDownOf(standing, scene) };
     for (const partner of partners) {
       const isKnown = partner.heard !== null && clock.monotonicMs() < partner.heard.untilMs && partner.sessions.length === 1;
       if (!isKnown) link.send(partner.address, hello);
@@ -190,11 +212,11 @@ export function createStandby(deps: StandbyDeps): Standby {
     const nowMs = clock.monotonicMs();
     if (partners.some(({ sessions }) => sessions.some(({ peerKey }) => peerKey.equals(key))) || nowMs - helloCheckedMs < HELLO_CHECK_MS) return;
     helloCheckedMs = nowMs;
-    const sender = verifyHello(packet, credentials.caPem, clock.now());
-    const partner = partners.find((one) => one.node === sender);
-    if (!partner) return;
+    const sender = verifyHello(packet, credentials.caPem, clock.now(), revoked);
+    const partner = partners.find((one) => one.node === sender?.node);
+    if (!sender || !partner) return;
     // the newest beside the one in use; a third replaces the second, which nothing has sealed yet
-    partner.sessions = [...partner.sessions.slice(0, 1), openSession(identity, partner.node, key)];
+    partner.sessions = [...partner.sessions.slice(0, 1), openSession(identity, sender, key)];
     link?.send(partner.address, hello);
   }
 
@@ -206,8 +228,8 @@ export function createStandby(deps: StandbyDeps): Standby {
       if (!state) return true;
       session.lastNumber = opened.number;
       if (partner.sessions.indexOf(session) === partner.sessions.length - 1) partner.sessions = [session];
-      const untilMs = clock.monotonicMs() + Math.max(silenceMaxMs(settings!.shared.heartbeat), state.pauseMs);
-      partner.heard = { state, untilMs };
+      const nowMs = clock.monotonicMs();
+      partner.heard = noteHeard(partner.heard, state, { self: node, nowMs, untilMs: nowMs + Math.max(silenceMaxMs(settings!.shared.heartbeat), state.pauseMs) });
       evaluate();
       return true;
     }
@@ -215,7 +237,7 @@ export function createStandby(deps: StandbyDeps): Standby {
   }
 
   function tell(view: StandbyView): void {
-    const isSame = view.holds === told.holds && view.isLanUp === told.isLanUp && view.partners.join() === told.partners.join();
+    const isSame = view.holds === told.holds && view.isLanUp === told.isLanUp && view.isUnheard === told.isUnheard && view.partners.join() === told.partners.join();
     told = view;
     if (!isSame) deps.onView(view);
   }
@@ -225,6 +247,14 @@ export function createStandby(deps: StandbyDeps): Standby {
     useCredentials(next) {
       credentials = next;
       hello = encodeHello(identity, next);
+    },
+    setRevoked(keys) {
+      revoked = new Set(keys);
+      for (const partner of partners) {
+        const counting = partner.sessions.filter(({ keySha256 }) => !revoked.has(keySha256));
+        if (counting.length < partner.sessions.length) [partner.sessions, partner.heard] = [counting, null];
+      }
+      evaluate();
     },
     setReach(sites) {
       reach = sites;
@@ -247,12 +277,20 @@ export function createStandby(deps: StandbyDeps): Standby {
 /** Longest wait that a partner may ask for, ms. */
 const PAUSE_MAX_MS = 60_000;
 
+/** Longest hold-down time that a partner may ask for, ms. */
+const HOLD_DOWN_MAX_MS = 86_400_000;
+
+function isNames(value: unknown): value is NodeId[] | null {
+  return value === null || (Array.isArray(value) && value.every((name) => typeof name === 'string'));
+}
+
 function readState(body: unknown, node: NodeId): (MemberState & { pauseMs: number }) | null {
   if (typeof body !== 'object' || body === null) return null;
-  const { generation, preferred, holds, isInterim, reach, pauseMs } = body as Record<string, unknown>;
+  const { generation, preferred, holds, isInterim, reach, pauseMs, hears = null, holdDownMs = 0 } = body as Record<string, unknown>; // the last two are not said by older agents
   const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  if (!isNames(hears) || !isCount(holdDownMs)) return null;
   if (!isCount(generation) || !isCount(reach) || !isCount(pauseMs) || typeof holds !== 'boolean' || typeof isInterim !== 'boolean' || typeof preferred !== 'string') return null;
-  return { node, generation, preferred: preferred as NodeId, holds, isInterim, reach, pauseMs: Math.min(pauseMs, PAUSE_MAX_MS) };
+  return { node, generation, preferred: preferred as NodeId, holds, isInterim, reach, hears, holdDownMs: Math.min(holdDownMs, HOLD_DOWN_MAX_MS), pauseMs: Math.min(pauseMs, PAUSE_MAX_MS) };
 }
 
 function linkKey({ interface: name, address, shared }: StandbySettings, node: NodeId): string {

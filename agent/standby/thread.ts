@@ -3,7 +3,7 @@ import type { Log } from '../../src/base/index.ts';
 import type { NodeId } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
 import type { StandbyNews, StandbyOrder, StandbyWorkerSettings } from './messages.ts';
-import type { Standby, StandbyView } from './standby.ts';
+import { NO_LAN_SHARED, type Standby, type StandbyView } from './standby.ts';
 
 export interface StandbyThreadOptions {
   node: NodeId;
@@ -27,8 +27,9 @@ export function startStandbyThread(options: StandbyThreadOptions, first: Credent
   const { node, port, log, onEnd } = options;
   let credentials = first;
   let worker: Worker | null = null;
-  let view: StandbyView = { holds: false, isLanUp: true, partners: [] };
+  let view = NO_LAN_SHARED;
   let reach = 0;
+  let revoked: readonly string[] = [];
   let isClosed = false;
   let closed = (): void => undefined;
 
@@ -57,12 +58,17 @@ export function startStandbyThread(options: StandbyThreadOptions, first: Credent
     configure(settings) {
       if (!worker && settings === null) return;
       worker ??= start();
+      order({ kind: 'revoked', keysSha256: revoked });
       order({ kind: 'configure', settings });
       order({ kind: 'reach', sites: reach });
     },
     useCredentials(next) {
       credentials = next;
       order({ kind: 'credentials', credentials });
+    },
+    setRevoked(keysSha256) {
+      revoked = keysSha256;
+      order({ kind: 'revoked', keysSha256 });
     },
     setReach(sites) {
       if (sites === reach) return;

@@ -31,6 +31,8 @@ port.on('message', (order: StandbyOrder) => {
       return standby.configure(order.settings);
     case 'credentials':
       return standby.useCredentials(order.credentials);
+    case 'revoked':
+      return standby.setRevoked(order.keysSha256);
     case 'reach':
       return standby.setReach(order.sites);
     case 'close':

@@ -24,6 +24,8 @@ export interface RevocationGuard {
   start(): Promise<void>;
   /** A list from the engine: kept on disk, given to the daemon, and SAs with nodes that are new on it ended. One that is older or not signed by our CA is refused. */
   receive(message: RevocationsMessage): Promise<void>;
+  /** Revoked keys of these nodes, sha256 of SPKI in DER, hex. */
+  keysOf(nodes: readonly NodeId[]): string[];
   stop(): void;
 }
 
@@ -95,6 +97,7 @@ export function createRevocationGuard(deps: RevocationGuardDeps): RevocationGuar
       await queue(enforce);
     },
     receive: (message) => queue(() => take(message)),
+    keysOf: (nodes) => (kept?.message.revoked ?? []).filter(({ node }) => nodes.includes(node)).map(({ keySha256 }) => keySha256),
     stop() {
       isStopped = true;
       cancelRetry();

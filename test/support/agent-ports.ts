@@ -1,6 +1,7 @@
 import { createLog, createRng, ForemeshError, type Rng, type VirtualClock } from '../../src/base/index.ts';
 import type { NodeId, Steering, TunnelId } from '../../src/model/index.ts';
 import { createFailover } from '../../agent/failover/index.ts';
+import { NO_LAN_SHARED } from '../../agent/standby/index.ts';
 import type { AgentPorts, ConnectionSpec, Credentials, DataplaneCounters, DataplaneWanted, LanePort, LaneWanted, ProbePort } from '../../agent/ports.ts';
 
 export interface TestPath {
@@ -103,7 +104,7 @@ export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
       close: () => undefined,
     };
     return {
-      standby: () => ({ configure: () => undefined, useCredentials: () => undefined, setReach: () => undefined, view: () => ({ holds: false, isLanUp: true, partners: [] }), close: () => Promise.resolve() }),
+      standby: () => ({ configure: () => undefined, useCredentials: () => undefined, setRevoked: () => undefined, setReach: () => undefined, view: () => NO_LAN_SHARED, close: () => Promise.resolve() }),
       failover: (events) => createFailover({ probes, traffic: { counts: () => null }, lanes, clock, rng: createRng(`${seed} ${node} ${clock.now()}`), log: createLog('failover', 'silent'), events }),
       ipsec: {
         async loadCredentials(credentials) {

@@ -7,6 +7,8 @@ const DELAY_MS = 0.2;
 
 interface Member {
   isConnected: boolean;
+  /** What it sends to other gateways is lost, though it hears them. */
+  isMute: boolean;
   own: string | null;
   onPacket: (packet: Uint8Array) => void;
   hasAddress: boolean;
@@ -39,6 +41,10 @@ export class SimLan {
 
   setConnected(node: NodeId, isConnected: boolean): void {
     this.#member(node).isConnected = isConnected;
+  }
+
+  setMute(node: NodeId, isMute: boolean): void {
+    this.#member(node).isMute = isMute;
   }
 
   /** As a machine without power: off the LAN, and all its addresses forgotten. */
@@ -76,7 +82,7 @@ export class SimLan {
     const copy = Uint8Array.from(packet);
     this.#clock.setTimer(DELAY_MS, () => {
       const target = [...this.#members.values()].find((member) => member.own === to);
-      if (from.isConnected && target?.isConnected) target.onPacket(copy);
+      if (from.isConnected && !from.isMute && target?.isConnected) target.onPacket(copy);
     });
   }
 
@@ -102,5 +108,5 @@ export class SimLan {
 }
 
 function newMember(): Member {
-  return { isConnected: true, own: null, onPacket: () => undefined, hasAddress: false, cancelLease: () => undefined };
+  return { isConnected: true, isMute: false, own: null, onPacket: () => undefined, hasAddress: false, cancelLease: () => undefined };
 }

@@ -87,7 +87,7 @@ describe('the commands for a node', () => {
     expect(lines(planChanges({ ...twice, lanes: [{ ...lane1, copy: null }, lane2] }, made.kernel, made.installed).phases)).toEqual(['route replace unreachable 240.0.3.233/32']);
     expect(lines(planChanges(twice, without(made.kernel, T2), made.installed).phases)).toContain('route replace 240.0.3.233/32 via 172.30.0.3 dev t-00000002 onlink');
     expect(lines(planChanges(WANTED, made.kernel, made.installed).phases)).toEqual(['nft', 'route del 240.0.3.233/32', 'route del unreachable 240.0.0.0/4 metric 9999']);
-    expect(lines(clearChanges(made.kernel, 'lan'))).toContain('route del 240.0.3.233/32');
+    expect(lines(clearChanges(made.kernel))).toContain('route del 240.0.3.233/32');
   });
 
   it.each<[string, Partial<DataplaneWanted>, Observed, string[]]>([
@@ -160,8 +160,17 @@ describe('the commands for a node', () => {
     expect(lines(planChanges(mixed, bareMachine(), null).phases).filter((line) => line.includes('fd00'))).toEqual([]);
   });
 
+  it('take away what is on the LAN interface too, for a process that knows no config: addresses, ways to the hosts, and nothing of others', () => {
+    const made = applied({ ...WANTED, config: { ...CONFIG, lan: SHARED_LAN } }, bareMachine(), null).kernel;
+    const others = [{ interface: 'lan', address: '10.1.0.77/24', label: 'lan' }, { interface: 'isp1', address: '100.64.1.1/32', label: 'isp1' }];
+    const owned = { ...made, addresses: [...made.addresses, { interface: 'lan', address: '10.1.0.1/24', label: 'lan:fm' }, ...others] };
+    const cleared = clearChanges(owned).flat().flatMap((change) => change.commands).reduce(kernelAfter, owned);
+    expect(cleared.addresses.filter(({ interface: name }) => name !== 'lo')).toEqual(others);
+    expect(cleared.routes.filter(({ via }) => via?.interface === 'lan')).toEqual([]);
+  });
+
   it('take everything away again, guards last', () => {
-    const phases = clearChanges(is.kernel, 'lan');
+    const phases = clearChanges(is.kernel);
     const cleared = phases.flat().flatMap((change) => change.commands).reduce(kernelAfter, is.kernel);
     const bare = bareMachine();
     expect({ ...cleared, sysctls: bare.sysctls }).toEqual(bare);

@@ -53,7 +53,7 @@ describe('queues by class', () => {
     expect(lessOf([{ ...fibre!, classes: fibre!.classes.slice(0, 1) }, dsl!])).toEqual(['class del dev ipsec0 classid fa00:102']);
     expect(lessOf([fibre!])).toEqual(['class del dev ipsec0 classid fa00:201', 'class del dev ipsec0 classid fa00:202', 'class del dev ipsec0 classid fa00:200']);
     expect(tc(WANTED, made.kernel).lines).toEqual(['qdisc del dev ipsec0 root']);
-    const cleared = clearChanges(made.kernel, 'lan').flat().flatMap((change) => change.commands);
+    const cleared = clearChanges(made.kernel).flat().flatMap((change) => change.commands);
     expect(cleared.filter((command) => command.do === 'tc')).toEqual([{ do: 'tc', line: 'qdisc del dev ipsec0 root', otherwise: null }]);
   });
 

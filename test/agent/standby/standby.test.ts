@@ -1,3 +1,4 @@
+import { createHash, X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createStandby, silenceMaxMs, type Standby, type StandbySettings } from '../../../agent/standby/index.ts';
 import type { Credentials } from '../../../agent/ports.ts';
@@ -27,7 +28,7 @@ describe('two gateways of one site', () => {
     const site = await startSite();
     expect(site.lan.owners()).toEqual([GW1]);
     expect(site.lan.gateway()).toBe(GW1);
-    expect(site.standbys.get(GW2)!.view()).toEqual({ holds: false, isLanUp: true, partners: [GW1] });
+    expect(site.standbys.get(GW2)!.view()).toEqual({ holds: false, isLanUp: true, isUnheard: false, partners: [GW1] });
   });
 
   it('have the other one take over when the owner is gone, within the silence and two looks', async () => {
@@ -122,6 +123,42 @@ describe('two gateways of one site', () => {
     expect(site.standbys.get(GW2)!.view()).toMatchObject({ holds: true, partners: [] });
   });
 
+  it('hear a gateway no more whose key was revoked, and one that comes back with it is no partner', async () => {
+    const site = await startSite();
+    site.standbys.get(GW2)!.setRevoked([keyOf(credentials.get(GW1)!)]);
+    await site.clock.advance(SILENCE_MS + 2 * HEARTBEAT.intervalMs);
+    expect(site.standbys.get(GW2)!.view()).toMatchObject({ holds: true, partners: [] });
+    await site.die(GW1);
+    site.lan.setConnected(GW1, true);
+    site.start(GW1);
+    await site.clock.advance(5_000);
+    expect(site.standbys.get(GW2)!.view()).toMatchObject({ holds: true, partners: [] });
+    expect(site.lan.owners()).toContain(GW2);
+  });
+
+  it('hear one that was certified anew after its key was revoked', async () => {
+    const site = await startSite();
+    site.standbys.get(GW2)!.setRevoked([keyOf(stranger)]);
+    await site.clock.advance(1_000);
+    expect(site.standbys.get(GW2)!.view()).toMatchObject({ holds: false, partners: [GW1] });
+  });
+
+  it('leave the address to the one that hears nobody when the LAN is broken one way, and the other says that it is not heard', async () => {
+    const site = await startSite();
+    site.lan.setMute(GW1, true);
+    await site.clock.advance(3 * SILENCE_MS);
+    expect(site.lan.owners()).toEqual([GW2]);
+    expect(site.standbys.get(GW1)!.view()).toMatchObject({ holds: false, isUnheard: true, partners: [GW2] });
+    await site.clock.advance(10_000);
+    expect(site.lan.owners()).toEqual([GW2]);
+    site.lan.setMute(GW1, false);
+    await site.clock.advance(HEARTBEAT.holdDownMs / 2);
+    expect(site.lan.owners()).toEqual([GW2]); // it has to be well first
+    expect(site.standbys.get(GW1)!.view()).toMatchObject({ isUnheard: false });
+    await site.clock.advance(HEARTBEAT.holdDownMs);
+    expect(site.lan.owners()).toEqual([GW1]);
+  });
+
   it('are not moved by a flood of packets that are none of theirs', async () => {
     const site = await startSite();
     const flood = site.lan.portOf(nodeId('flood'), () => true).open(settingsOf(1, GW1), '169.254.255.9', () => undefined);
@@ -168,7 +205,11 @@ describe('two gateways of one site', () => {
 });
 
 function settingsOf(generation: number, preferred: NodeId): StandbySettings {
-  return { generation, interface: 'lan', address: '10.1.0.1/24', prefixes: ['10.1.0.0/24'], shared: { preferred, members: [...OWN].map(([node, address]) => ({ node, address })), heartbeat: HEARTBEAT } };
+  return { generation, interface: 'lan', address: '10.1.0.1/24', prefixes: ['10.1.0.0/24'], shared: { preferred, members: [...OWN].map(([node, address]) => ({ node, address })), heartbeat: HEARTBEAT }, holdDownMaxMs: 8_000 };
+}
+
+function keyOf({ certificatePem }: Credentials): string {
+  return createHash('sha256').update(new X509Certificate(certificatePem).publicKey.export({ format: 'der', type: 'spki' })).digest('hex');
 }
 
 async function certify(nodes: readonly NodeId[]): Promise<Map<NodeId, Credentials>> {
