@@ -249,7 +249,7 @@ describe('any run of wanted states', () => {
       }),
       { numRuns: 200 },
     );
-  });
+  }, 240_000); // most of a minute on an idle machine
 });
 
 /** The lanes that packets are sent to by a ruleset. */
