@@ -3,6 +3,7 @@ import { type AgentMessage, DRIFT_LINES_MAX, type EngineMessage, type NodeId, ty
 import { join } from 'node:path';
 import type { AgentPorts, Credentials } from './ports.ts';
 import type { StandbySettings, StandbyView } from './standby/index.ts';
+import { createNameLearner } from './names/index.ts';
 import { createLanTarget } from './lan-target.ts';
 import { createReconciler, type Reconciler } from './reconcile/index.ts';
 import { createFileOutbox, createReporter, type Outbox } from './report/index.ts';
@@ -114,6 +115,7 @@ export function createAgent(deps: AgentDeps): Agent {
   const reporter = createReporter({ outbox, dataplane: ports.dataplane, ...(ports.host ? { host: ports.host } : {}), failover, clock, log, send });
   const status = createStatusFeed({ clock, current: statusMessage, send });
 
+  const names = ports.names ? createNameLearner({ port: ports.names, clock, log }) : null;
   const lanTarget = ports.ping ? createLanTarget({ ping: ports.ping, clock, log, onChange: onLame }) : null;
 
   function onPass(): void {
@@ -233,6 +235,7 @@ export function createAgent(deps: AgentDeps): Agent {
     tellRevoked(candidate);
     standby.configure(standbySettingsOf(candidate));
     lanTarget?.watch(candidate.config.lan.target ?? null);
+    names?.setConfig(candidate.config);
     reporter.setConfig(candidate.config);
     log.info({ generation: candidate.generation, commit: candidate.commit, tunnels: candidate.config.tunnels.length }, 'config runs');
   }
@@ -368,6 +371,7 @@ export function createAgent(deps: AgentDeps): Agent {
       status.stop();
       const pauseMs = options.abrupt === true ? 0 : RESTART_PAUSE_MS;
       lanTarget?.stop();
+      await names?.stop();
       const closing = Promise.all([standby.close(pauseMs), failover.close(pauseMs)]);
       await receiving;
       await reconciler.stop();

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Log, messageOf, systemClock } from '../src/base/index.ts';
-import { createDataplanePort, createPinger, localMachine } from './dataplane/index.ts';
+import { createDataplanePort, createNamePort, createPinger, localMachine } from './dataplane/index.ts';
 import type { DriverName } from './driver.ts';
 import { startFailoverThread } from './failover/index.ts';
 import type { AgentPorts } from './ports.ts';
@@ -17,6 +17,7 @@ export function createMachinePorts(settings: AgentSettings, driver: DriverName, 
     ipsec: createIpsecPort({ socketPath: settings.viciSocket, driver, clock: systemClock, log }),
     host: createProcHost(),
     ping: createPinger(localMachine, systemClock),
+    names: createNamePort(localMachine),
     dataplane: createDataplanePort({ driver, log, clock: systemClock, management, onInterfacesChanged: () => renewLanes() }),
     failover: (events) => {
       const failover = startFailoverThread({ driver, probePort: settings.probePort, seed: randomBytes(16).toString('hex'), logLevel: settings.logLevel, log, onEnd: die }, events);

@@ -15,10 +15,40 @@ export interface AgentPorts {
   dataplane: DataplanePort;
   /** How busy the machine is; the simulated network has none. */
   host?: HostPort;
+  /** Answers of name servers to hosts; left out: classes are not told by name. */
+  names?: NamePort;
   /** Probes tunnels and switches lanes: in a thread of its own on a gateway, in the same one in the simulated network. */
   failover: StartFailover;
   /** Settles with the other gateways of the site whose the LAN address is: in a thread of its own on a gateway that has such. */
   standby: StartStandby;
+}
+
+/** An address of a class that is told by host name. */
+export interface LearnedAddress {
+  classId: ClassId;
+  /** Index of the match in its class. */
+  match: number;
+  address: string;
+  /** From now on. */
+  ttlSeconds: number;
+}
+
+/** What resolvers answer to hosts, on its way to them. */
+export interface NamePort {
+  /** Has answers of these come here for a few seconds from now, or ends it; hosts get them themselves when this is not called again. */
+  divert(resolvers: readonly string[], isWanted: boolean): Promise<void>;
+  /** Packets to these addresses belong to their classes from now on, or no more. All at once or, when it throws, none. */
+  learn(learned: readonly LearnedAddress[], forgotten: readonly Omit<LearnedAddress, 'ttlSeconds'>[]): Promise<void>;
+  /** Where answers are to come to on this node; null: nowhere, nothing is to be learned. */
+  addressOf(config: NodeConfig): string | null;
+  /** Hears answers. @throws Error while the address is not there or a port is taken */
+  listen(address: string, resolvers: readonly string[], onAnswer: (answer: ResolverAnswer) => void): Promise<Cancel>;
+}
+
+export interface ResolverAnswer {
+  message: Uint8Array;
+  /** Sends it on to the host that it is for, as the resolver's. Once. */
+  pass(): void;
 }
 
 /** A post-quantum pre-shared key (RFC 8784). */

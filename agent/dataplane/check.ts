@@ -32,6 +32,7 @@ export function checkWanted(wanted: DataplaneWanted): void {
     check(isName(site.id), 'site', site.id);
     checkPrefixes(site.prefixes, `prefix of site ${site.id}`);
   }
+  for (const resolver of config.resolvers ?? []) check(isIpv4(resolver), 'resolver', resolver);
   for (const { id, match, dscp } of config.classes) {
     check(isName(id), 'class', id);
     check(dscp === undefined || isWhole(dscp, 63), `new DSCP of class ${id}`, dscp);

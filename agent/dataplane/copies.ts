@@ -1,6 +1,6 @@
 import type { DataplaneWanted } from '../ports.ts';
 import { copyAlias, markText } from './names.ts';
-import { type Chain, hook, ipv4, matchText, quote, setOf } from './rule-words.ts';
+import { type Chain, conditionsOf, hook, ipv4, quote, setOf } from './rule-words.ts';
 
 /** Second copies that came after the first and were dropped. */
 export const DEDUPLICATED_COUNTER = 'deduplicated';
@@ -73,8 +73,8 @@ function passOnce(partners: string, mine: string): string[] {
 function arrivingLines(classes: DataplaneWanted['config']['classes']): string[] {
   const last = classes.findLastIndex(({ duplicate }) => duplicate);
   const lines: string[] = [];
-  for (const { match, duplicate } of classes.slice(0, last + 1)) {
-    for (const condition of match.map((one) => matchText(one))) {
+  for (const { id, match, duplicate } of classes.slice(0, last + 1)) {
+    for (const condition of match.flatMap((one, index) => conditionsOf(id, index, one))) {
       lines.push(`${condition}${duplicate ? 'goto once' : 'return'}`);
       if (condition === '') return lines;
     }

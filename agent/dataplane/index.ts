@@ -3,6 +3,7 @@
 // Start reading at port.ts (the order of things), then changes.ts (wanted and observed to commands), ruleset.ts (nft), machine.ts (the edge).
 // changes, ruleset, check, mtu and names are pure; a driver (driver.ts) is one file: libipsec-link.ts, xfrm-link.ts.
 // Others import from this file only.
+export * from './answers.ts';
 export * from './buckets.ts';
 export * from './changes.ts';
 export * from './check.ts';

@@ -71,8 +71,12 @@ export class KernelWatch {
   }
 }
 
-/** Neighbours come and go on a LAN all the time; those of tunnels are ours and permanent. */
+/**
+ * Neighbours come and go on a LAN all the time; those of tunnels are ours and permanent. What sets hold is not looked at
+ * by an apply, and who learned what from answers is no news; every line of substance comes with a generation.
+ */
 export function isOfInterest(line: string): boolean {
+  if (/^(?:add|delete) element inet foremesh /.test(line) || line.startsWith('# new generation ')) return false;
   if (!line.startsWith('[NEIGH]')) return line.trim() !== '';
   return isTunnelName(/ dev (\S+)/.exec(line)?.[1] ?? '');
 }

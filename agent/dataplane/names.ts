@@ -58,6 +58,18 @@ export function readOfferedCounter(name: string): { to: SiteId; classId: ClassId
   return match ? { to: match[1] as SiteId, classId: match[2] as ClassId } : null;
 }
 
+/** Answers of the first resolver come to this UDP port, those of the next to the next. */
+const ANSWER_PORT = 8624;
+
+export function answerPort(index: number): number {
+  return ANSWER_PORT + index;
+}
+
+/** Sets of a match by host name: addresses that answers gave, and of these what packets went to lately. */
+export function nameSets(classId: ClassId, match: number): { learned: string; used: string } {
+  return { learned: `n_${classId}__${match}`, used: `u_${classId}__${match}` };
+}
+
 /** Marks an address as ours, so that it can be told from one that a person added; '' where the name would get too long. */
 export function addressLabel(interfaceName: string): string {
   const label = `${interfaceName}:fm`;

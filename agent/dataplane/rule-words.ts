@@ -1,6 +1,6 @@
 import { prefixContains } from '../../src/base/index.ts';
-import type { TrafficMatch } from '../../src/model/index.ts';
-import { markText } from './names.ts';
+import type { ClassId, TrafficMatch } from '../../src/model/index.ts';
+import { markText, nameSets } from './names.ts';
 
 /** A chain of nft; the first line of a base chain is its hook. */
 export interface Chain {
@@ -26,6 +26,18 @@ export function matchText({ protocol, ports, dscp, prefixes, fwmark }: TrafficMa
   if (prefixes) parts.push(`ip daddr ${setOf(ipv4(prefixes))}`);
   if (fwmark !== undefined) parts.push(`meta mark ${setOf((marks ?? [fwmark]).map(markText))}`);
   return parts.map((part) => `${part} `).join('');
+}
+
+/**
+ * The conditions of which one has to hold: two for a match by host name, else one. An address counts while its answer
+ * holds, and beyond that while packets go to it, so that no flow changes its class half-way.
+ * @param touch  whether the packet is to keep its address in use
+ */
+export function conditionsOf(classId: ClassId, index: number, match: TrafficMatch, { marks, touch = false }: { marks?: readonly number[]; touch?: boolean } = {}): string[] {
+  const text = matchText(match, marks);
+  if (!match.names) return [text];
+  const { learned, used } = nameSets(classId, index);
+  return [learned, used].map((set) => `${text}ip daddr @${set} ${touch ? `update @${used} { ip daddr } ` : ''}`);
 }
 
 /** The IPv4 ones of these, without those that lie inside another: a set refuses overlapping elements. */

@@ -6,7 +6,8 @@ import { copyingRules } from './copies.ts';
 import { driverOf, type TunnelDriver } from './driver.ts';
 import { markText, NFT_TABLE, offeredCounter } from './names.ts';
 import { shapingChain } from './shaping.ts';
-import { type Chain, hook, ipv4, matchText, quote, setOf, unique } from './rule-words.ts';
+import { answerRules } from './answers.ts';
+import { type Chain, conditionsOf, hook, ipv4, quote, setOf, unique } from './rule-words.ts';
 
 /** Packets to protected destinations that were about to leave in clear text. */
 export const LEAK_COUNTER = 'leak';
@@ -40,7 +41,7 @@ export const NO_TABLES = `delete table inet ${NFT_TABLE}\ntable ip ${NFT_TABLE} 
  * - `clamp`: TCP segments that fit into the tunnel
  * - `input`: overlay addresses hear what came out of ESP and nothing else
  * - `leaving`: through an uplink goes what the gateway itself sends as IKE, ESP, pings or management, and nothing else
- * - for classes that are sent twice: see `copyingRules`; for queues by class: `shapingChain`
+ * - for classes that are sent twice: see `copyingRules`; that are told by host name: `answerRules`; for queues by class: `shapingChain`
  */
 export function buildRuleset(wanted: DataplaneWanted, management: readonly ManagementTraffic[] = [], driver: TunnelDriver = driverOf('libipsec')): Ruleset {
   const { config } = wanted;
@@ -48,11 +49,12 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
   const uplinks = config.uplinks.length > 0 ? setOf(config.uplinks.map((uplink) => quote(uplink.interface))) : null;
   const steered = remoteSites.flatMap((site) => steeringChains(site.id, wanted));
   const copying = copyingRules(wanted);
+  const answers = answerRules(config);
   const byDestination = remoteSites.flatMap((site) => ipv4(site.prefixes).map((prefix) => `${prefix} : jump to_${site.id}`));
 
   return {
     counters: [LEAK_COUNTER, REFUSED_COUNTER, ...remoteSites.flatMap((site) => config.classes.map(({ id }) => offeredCounter(site.id, id))), ...copying.counters],
-    sets: copying.sets,
+    sets: [...copying.sets, ...answers.sets],
     chains: [
       ...copying.receiving,
       ...steered,
@@ -63,6 +65,7 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
       { name: 'clamp', lines: [hook('forward', -150), 'oifname "t-*" tcp flags syn tcp option maxseg size set rt mtu'] },
       { name: 'input', lines: [hook('input', 0), ...driver.inputLines(wanted)] },
       ...shapingChain(wanted),
+      ...answers.chains,
       { name: 'leaving', lines: [hook('postrouting', 300), ...(uplinks ? [`oifname ${uplinks} goto uplink_out`] : [])] },
     ],
     ipChains: copying.sending,
@@ -104,7 +107,7 @@ function steeringChains(site: SiteId, wanted: DataplaneWanted): Ruleset['chains'
   const classify: string[] = [];
   let isOpen = true;
   for (const { id, match } of classes) {
-    for (const condition of match.map((one) => matchText(one))) {
+    for (const condition of match.flatMap((one, index) => conditionsOf(id, index, one, { touch: true }))) {
       if (isOpen) classify.push(`${condition}goto c_${site}__${id}`);
       if (condition === '') isOpen = false; // everything has a class now; rules after it would never be met
     }

@@ -2,7 +2,7 @@ import type { NodeShaping } from '../../src/model/index.ts';
 import type { DataplaneCounters, DataplaneWanted } from '../ports.ts';
 import type { Change } from './commands.ts';
 import type { Observed, ObservedShaping } from './observe.ts';
-import { type Chain, hook, matchText, quote, setOf } from './rule-words.ts';
+import { type Chain, conditionsOf, hook, quote, setOf } from './rule-words.ts';
 
 /** Our root queue's handle, by which it is known as ours, and which packets are given as the first half of their priority. */
 export const SHAPER = 'fa00';
@@ -68,8 +68,8 @@ export function shapingChain({ config, interfaces, steering }: DataplaneWanted):
     });
     if (queues.length === 0) return [];
     const laneMarks = [...new Set(steering.filter(({ classId }) => classId === id).flatMap(({ lanes }) => lanes.map(({ mark }) => mark)))].sort((left, right) => left - right);
-    const seen = match.filter(({ fwmark }) => fwmark === undefined || laneMarks.length > 0); // a class by mark has lanes of its own
-    return seen.map((one) => `oifname "t-*" meta mark != 0 ${matchText(one, laneMarks)}meta priority set meta oifname map ${setOf(queues)} accept`);
+    const conditions = match.flatMap((one, index) => (one.fwmark === undefined || laneMarks.length > 0 ? conditionsOf(id, index, one, { marks: laneMarks }) : [])); // a class by mark has lanes of its own
+    return conditions.map((condition) => `oifname "t-*" meta mark != 0 ${condition}meta priority set meta oifname map ${setOf(queues)} accept`);
   });
   return lines.length === 0 ? [] : [{ name: 'shape', lines: [hook('postrouting', 0), ...lines] }];
 }

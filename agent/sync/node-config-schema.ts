@@ -1,6 +1,6 @@
 import { Ajv, type ValidateFunction } from 'ajv';
 import { isAddress, isPrefix } from '../../src/base/index.ts';
-import { NAME_PATTERN, type NodeConfig } from '../../src/model/index.ts';
+import { HOST_NAME_PATTERN, NAME_PATTERN, type NodeConfig } from '../../src/model/index.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -56,12 +56,14 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
           dscp: list(integer(0, 63), 64),
           prefixes,
           fwmark: integer(1, 0xffff_ffff),
-        }, ['prefixes', 'fwmark']),
+          names: list({ type: 'string', maxLength: 253, pattern: HOST_NAME_PATTERN }, 64, 1),
+        }, ['prefixes', 'fwmark', 'names']),
         200,
       ),
     }, ['duplicate', 'sla', 'dscp']),
     64,
   ),
+  resolvers: list(address, 4, 1),
   shaping: list(object({ uplink: name, rateKbps, classes: list(object({ id: name, rateKbps, priority: integer(0, 7) }), 64) }), 64),
   sites: list(object({ id: name, prefixes }), 5000),
   tunnels: list(
@@ -90,7 +92,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
     50_000,
   ),
   allow: list(object({ from: prefixes, to: prefixes }), 50_000),
-}, ['countConnections', 'shaping']);
+}, ['countConnections', 'resolvers', 'shaping']);
 
 let validate: ValidateFunction<NodeConfig> | null = null;
 

@@ -11,7 +11,7 @@ export function checkClasses(outline: Outline): Finding[] {
   const total = shares.reduce((sum, { ratio }) => sum + ratio, 0);
   const most = shares.reduce((left, right) => (right.ratio > left.ratio ? right : left), shares[0] ?? { document: null, ratio: 0 });
   const tooMuch = total > 1 + 1e-9 && most.document ? [finding(most.document.source, '/share', 'INTENT_INVALID', `the shares of all traffic classes sum to ${roundTo(total * 100, 2)} %`, 'lower shares until they sum to 100% at most')] : [];
-  return [...tooMuch, ...classes.flatMap((document) => [...checkRewriting(document, classes), ...checkMarks(document)])];
+  return [...tooMuch, ...classes.flatMap((document) => [...checkRewriting(document, classes), ...checkLocal(document), ...checkNames(document)])];
 }
 
 /** The far gateway and relays tell a class by what arrives. */
@@ -35,12 +35,36 @@ function codePoints({ value }: Documents[number]): number[][] {
   });
 }
 
-/** A mark does not travel, and the far gateway has to know what is sent twice. */
-function checkMarks({ source, value }: Documents[number]): Finding[] {
+/** What only the first gateway knows: the far one has to know what is sent twice. */
+const LOCAL_MATCHES = [
+  { key: 'fwmark', what: 'a mark, which the far gateway does not see' },
+  { key: 'names', what: 'host names, which the far gateway does not know' },
+];
+
+function checkLocal({ source, value }: Documents[number]): Finding[] {
   const matches: unknown = value['match'];
   if (value['protection'] !== 'duplicate' || !Array.isArray(matches)) return [];
   return matches.flatMap((match: unknown, index) => {
-    const hasMark = match !== null && typeof match === 'object' && 'fwmark' in match;
-    return hasMark ? [finding(source, `/match/${index}/fwmark`, 'INTENT_INVALID', 'a class that is sent twice is told by a mark, which the far gateway does not see', 'match by ports, prefixes or DSCP, or write protection: backup')] : [];
+    const found = LOCAL_MATCHES.filter(({ key }) => match !== null && typeof match === 'object' && hasContent((match as Record<string, unknown>)[key]));
+    return found.map(({ key, what }) => finding(source, `/match/${index}/${key}`, 'INTENT_INVALID', `a class that is sent twice is told by ${what}`, 'match by ports, prefixes or DSCP, or write protection: backup'));
   });
+}
+
+function hasContent(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : value !== undefined;
+}
+
+const NAMES_MAX = 64;
+
+/** All matches of a class together, so that a gateway's rules and sets stay few. */
+function checkNames({ source, value }: Documents[number]): Finding[] {
+  const matches: unknown = value['match'];
+  if (!Array.isArray(matches)) return [];
+  const counts = matches.map((match: unknown) => {
+    const names = match !== null && typeof match === 'object' && 'names' in match ? match.names : [];
+    return Array.isArray(names) ? names.length : 0;
+  });
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  if (total <= NAMES_MAX) return [];
+  return [finding(source, `/match/${counts.findLastIndex((count) => count > 0)}/names`, 'INTENT_INVALID', `the class has ${total} host names`, `write at most ${NAMES_MAX}; *.example.org means every name below example.org`)];
 }

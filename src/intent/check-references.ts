@@ -19,6 +19,7 @@ export function checkReferences(outline: Outline): { errors: Finding[]; warnings
     ...checkLanAddresses(outline),
     ...checkConnections(outline),
     ...checkOverrides(outline),
+    ...checkResolvers(outline),
     ...checkClasses(outline),
   ];
   return { errors, warnings: checkDoubts(outline) };
@@ -136,6 +137,27 @@ function checkOverrides(outline: Outline): Finding[] {
     });
 }
 
+/** Gateways see only answers that pass them: out of a tunnel, or from a resolver of their own. */
+function checkResolvers(outline: Outline): Finding[] {
+  return outline.sites.flatMap((site) => {
+    const lanAddresses = site.nodes.flatMap((node) => node.lanAddress?.text.split('/')[0] ?? []);
+    const others = outline.sites.filter((other) => other !== site).flatMap((other) => other.prefixes.flatMap((spot) => ranged(spot, other.name.text)));
+    return textsAt(site.name.document, '/resolvers').flatMap((spot) => {
+      const range = ipv4Range(`${spot.text}/32`);
+      if (!range || lanAddresses.includes(spot.text) || others.some((prefix) => rangeContains(prefix.range, range))) return [];
+      return [at(spot, 'INTENT_INVALID', `the gateways of site "${site.name.text}" do not see what resolver ${spot.text} answers`, `name one of another site, or the gateway itself${lanAddresses[0] === undefined ? '' : ` (${lanAddresses[0]})`}`)];
+    });
+  });
+}
+
+function unlearned(outline: Outline): Finding[] {
+  if (outline.documents.some((document) => document.kind === 'Site' && textsAt(document, '/resolvers').length > 0)) return [];
+  return outline.documents
+    .filter((document) => document.kind === 'TrafficClass')
+    .flatMap((document) => [document.value['match']].flat().flatMap((_match, index) => textsAt(document, `/match/${index}/names`)).slice(0, 1))
+    .map((spot) => at(spot, 'INTENT_INVALID', 'the class is told by host name, and no site says which resolvers its hosts ask', 'write resolvers into the documents of sites'));
+}
+
 /** Things that are allowed and most likely not meant. */
 function checkDoubts(outline: Outline): Finding[] {
   const sites = namesOf(outline, 'Site');
@@ -153,7 +175,7 @@ function checkDoubts(outline: Outline): Finding[] {
       byPriority.set(priority, textAt(document, '/name')?.text ?? '?');
       return other === undefined ? [] : [finding(document.source, '/priority', 'INTENT_INVALID', `traffic class "${other}" has the same priority`, 'give each class its own priority, so that their order is yours')];
     });
-  return [...idle, ...ties, ...unprotected(outline)].map((doubt) => ({ ...doubt, severity: 'warning' as const }));
+  return [...idle, ...ties, ...unlearned(outline), ...unprotected(outline)].map((doubt) => ({ ...doubt, severity: 'warning' as const }));
 }
 
 function unprotected(outline: Outline): Finding[] {

@@ -23,6 +23,7 @@ export interface SiteDocument {
   provider: Provider;
   region: string;
   prefixes: string[];
+  resolvers: string[];
   relay: boolean;
   nodes: NodeDocument[];
 }
@@ -49,7 +50,7 @@ export interface NodeDocument {
 export interface TrafficClassDocument {
   name: string;
   priority: number;
-  match: { protocol: TrafficMatch['protocol']; ports: (number | string)[]; dscp: number[]; prefixes: string[]; fwmark?: number }[];
+  match: { protocol: TrafficMatch['protocol']; ports: (number | string)[]; dscp: number[]; prefixes: string[]; fwmark?: number; names: string[] }[];
   sla: { latencyMax: string; lossMax: string; jitterMax: string };
   protection: TrafficClass['protection'];
   share: string;

@@ -72,6 +72,7 @@ function siteOf(raw: SiteDocument): Site {
     provider: raw.provider,
     region: raw.region,
     prefixes: sorted(raw.prefixes),
+    ...(raw.resolvers.length > 0 ? { resolvers: sorted([...new Set(raw.resolvers)]) } : {}),
     relay: raw.relay,
     nodes: sortedBy(raw.nodes.map((node) => nodeOf(node, raw.name)), (node) => node.id),
   };
@@ -112,6 +113,7 @@ function trafficClassOf(raw: TrafficClassDocument): TrafficClass {
     dscp: [...one.dscp].sort((left, right) => left - right),
     ...(one.prefixes.length > 0 ? { prefixes: sorted(one.prefixes) } : {}),
     ...(one.fwmark === undefined ? {} : { fwmark: one.fwmark }),
+    ...(one.names.length > 0 ? { names: sorted([...new Set(one.names)]) } : {}),
   }));
   const sla = { latencyMaxMs: ms(raw.sla.latencyMax), lossMaxRatio: ratio(raw.sla.lossMax), jitterMaxMs: ms(raw.sla.jitterMax) };
   return { id: classId(raw.name), priority: raw.priority, match, sla, protection: raw.protection, shareRatio: ratio(raw.share), dscp: raw.dscp === 'keep' ? null : raw.dscp };

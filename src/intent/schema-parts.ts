@@ -1,4 +1,4 @@
-import { NAME_PATTERN } from '../model/index.ts';
+import { HOST_NAME_PATTERN, NAME_PATTERN } from '../model/index.ts';
 
 /** A JSON Schema (2020-12) as data. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
@@ -82,6 +82,15 @@ export const VALUE_TYPES = {
     pattern: '^[0-9]{1,3}(?:\\.[0-9]{1,3}){3}/[0-9]{1,2}$',
     format: 'foremesh-host-prefix',
     examples: ['10.1.0.1/24'],
+  },
+  hostName: {
+    title: 'Host name',
+    description: 'A host name in lower case, with at least one dot; *. in front means every name below it, not the name itself.',
+    type: 'string',
+    minLength: 3,
+    maxLength: 253,
+    pattern: HOST_NAME_PATTERN,
+    examples: ['git.example.org', '*.teams.example'],
   },
   interface: {
     title: 'Interface name',

@@ -69,6 +69,7 @@ const match = object(
     dscp: list(integer(0, 63, 'A DSCP code point.'), 'DSCP code points; empty means any.', 64, { default: [] }),
     prefixes: list({ $ref: '#/$defs/prefix' }, 'Destinations; empty means any.', 256, { default: [] }),
     fwmark: integer(1, 4_294_967_295, 'The packet mark that something else on the gateway has set before our rules look, such as nDPI. Relays and the far gateway do not see it.'),
+    names: list({ $ref: '#/$defs/hostName' }, 'Destinations by host name: the addresses at other sites that resolvers of the site (Site.resolvers) give hosts for these names. Empty means any. Relays and the far gateway do not know them.', 64, { default: [] }),
   },
   [],
 );
@@ -145,6 +146,7 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
       provider: choice(['onprem', 'aws', 'azure', 'gcp'], 'Whose building it is.', 'onprem'),
       region: field('name', 'Region of the cloud provider, or a name of your own for a group of offices.', 'onprem'),
       prefixes: list({ $ref: '#/$defs/prefix' }, 'The networks its hosts live in. Sites may not overlap.', 256, { minItems: 1 }),
+      resolvers: list({ $ref: '#/$defs/address' }, 'Name servers that its hosts ask over UDP, at another site or at the LAN address of its own gateway. Gateways learn from their answers which addresses the names of traffic classes have.', 4, { default: [] }),
       relay: flag('May carry traffic between other sites.', false),
       nodes: list(node, 'Its gateways: one active, and any number of standby ones.', 16, { minItems: 1 }),
     },

@@ -10,6 +10,7 @@ export * from './ids.ts';
 export * from './intent.ts';
 export * from './live-trailers.ts';
 export * from './messages.ts';
+export * from './name-pattern.ts';
 export * from './node-config.ts';
 export * from './plan.ts';
 export * from './sample-coding.ts';

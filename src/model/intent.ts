@@ -58,6 +58,8 @@ export interface Site {
   region: string;
   /** What the site's hosts live in; routes lead here. */
   prefixes: string[];
+  /** Whose answers its gateways look at, for classes that are told by name; IPv4, of another site or the gateways' own LAN address. */
+  resolvers?: string[];
   /** May carry other sites' traffic. */
   relay: boolean;
   nodes: SiteNode[];
@@ -116,6 +118,8 @@ export interface TrafficMatch {
   prefixes?: string[];
   /** The packet mark that something else on the first gateway has set; absent: any. Relays and the far gateway do not see it. */
   fwmark?: number;
+  /** Host names, `*.` for all below one: destinations are the addresses that the site's resolvers gave for them; absent: any. Only the first gateway knows them. */
+  names?: string[];
 }
 
 export type ConnectionMode = 'always' | 'auto' | 'never';

@@ -22,6 +22,8 @@ export interface NodeConfig {
   countConnections?: boolean;
   /** In order of priority: the first class that matches a packet is its class. */
   classes: NodeClass[];
+  /** Resolvers that hosts of the site ask; there when a class is told by name. */
+  resolvers?: string[];
   /** How uplinks are divided between classes; absent: whoever comes first goes first. */
   shaping?: NodeShaping[];
   /** All sites of the mesh, for counting per pair. */

@@ -85,6 +85,7 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
       ...(protection === 'duplicate' ? { duplicate: true as const } : {}),
       ...(dscp === null ? {} : { dscp }),
     })),
+    ...(site.resolvers && classes.some(({ match }) => match.some(({ names }) => names !== undefined)) ? { resolvers: site.resolvers } : {}),
     ...(shaping ? { shaping } : {}),
     sites: index.sites.map(({ id }) => ({ id, prefixes: index.prefixes.get(id)! })),
     tunnels,

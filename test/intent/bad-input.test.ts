@@ -82,6 +82,8 @@ describe('hostile YAML is refused before it costs anything', () => {
     ['a zero-width space', 'a: b\u200bc', 'INTENT_YAML', 'U+200B'],
     ['a lone surrogate', 'a: \ud800', 'INTENT_YAML', 'U+D800'],
     ['a merge key', '<<: { a: 1 }\napiVersion: foremesh/v1\nkind: Mesh\nname: x', 'INTENT_UNKNOWN_KEY', '"<<"'],
+    ['a resolver that the gateways do not see', site('prefixes: [10.9.0.0/24]', 'prefixes: [10.9.0.0/24]\nresolvers: [10.9.0.53]'), 'INTENT_INVALID', 'do not see what resolver 10.9.0.53 answers'],
+    ['a resolver out in the Internet', site('prefixes: [10.9.0.0/24]', 'prefixes: [10.9.0.0/24]\nresolvers: [9.9.9.9]'), 'INTENT_INVALID', 'resolver 9.9.9.9'],
     ['a pin of a class that is not there', "apiVersion: foremesh/v1\nkind: Override\nname: w\nwhat: { pinPath: { between: [berlin, paris], over: [paris-gw1/cable, berlin-gw1/fibre], class: voic } }\nuntil: '2026-11-22T18:00:00Z'\nwhy: w\nby: ada", 'INTENT_REFERENCE', 'voic'],
     ['a document that is a list', '- 1\n- 2', 'INTENT_SCHEMA', 'not a map'],
     ['a document that is a text', 'hello', 'INTENT_SCHEMA', 'not a map'],

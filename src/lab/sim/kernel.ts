@@ -206,7 +206,7 @@ function matches(match: TrafficMatch, packet: HostPacket, prefixes: readonly str
   if (match.protocol !== 'any' && match.protocol !== packet.protocol) return false;
   if (match.ports.length > 0 && !match.ports.some(({ from, to }) => packet.port >= from && packet.port <= to)) return false;
   if (match.prefixes && !prefixesOverlap(match.prefixes, prefixes)) return false;
-  return match.dscp.length === 0 && match.fwmark === undefined;
+  return match.dscp.length === 0 && match.fwmark === undefined && match.names === undefined;
 }
 
 /** Packets of one flow stay on one lane; weights are shares of the flows. */

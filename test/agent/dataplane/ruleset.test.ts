@@ -3,7 +3,7 @@ import { buildRuleset, checkWanted, rulesetText } from '../../../agent/dataplane
 import type { DataplaneWanted } from '../../../agent/ports.ts';
 import { ForemeshError } from '../../../src/base/index.ts';
 import { classId, type NodeConfig, siteId, type TrafficMatch, type TunnelId } from '../../../src/model/index.ts';
-import { CONFIG, WANTED } from './support.ts';
+import { CONFIG, SHARED_LAN, WANTED } from './support.ts';
 
 function chain(wanted: DataplaneWanted, name: string, management: { protocol: 'tcp' | 'udp'; port: number }[] = []): string[] {
   return buildRuleset(wanted, management).chains.find((one) => one.name === name)?.lines ?? [];
@@ -154,6 +154,36 @@ describe('the ruleset', () => {
   ])('tells a class by %s', (_case, match, line) => {
     const wanted = { ...WANTED, config: { ...CONFIG, classes: [{ id: classId('x'), priority: 0, match: [match] }] }, steering: [] };
     expect(chain(wanted, 'to_paris')).toEqual([line]);
+  });
+
+  it('tells a class by host name with addresses that answers gave, and those in use', () => {
+    const named = { id: classId('teams'), priority: 0, match: [{ protocol: 'tcp' as const, ports: [{ from: 443, to: 443 }], dscp: [], names: ['*.teams.example'] }] };
+    const wanted = { ...WANTED, config: { ...CONFIG, classes: [named, ...CONFIG.classes] } };
+    expect(chain(wanted, 'to_paris').slice(0, 2)).toEqual([
+      'tcp dport { 443 } ip daddr @n_teams__0 update @u_teams__0 { ip daddr } goto c_paris__teams',
+      'tcp dport { 443 } ip daddr @u_teams__0 update @u_teams__0 { ip daddr } goto c_paris__teams',
+    ]);
+    expect(buildRuleset(wanted).sets.map(({ name }) => name)).toEqual(['n_teams__0', 'u_teams__0']);
+  });
+
+  it('has answers of resolvers come by while somebody renews that, and lets nobody else write to where they are heard', () => {
+    const named = { id: classId('teams'), priority: 0, match: [{ protocol: 'any' as const, ports: [], dscp: [], names: ['a.example'] }] };
+    const wanted = { ...WANTED, config: { ...CONFIG, classes: [named, ...CONFIG.classes], resolvers: ['10.1.0.1', '10.2.0.53'] } };
+    const diverted = (resolver: string, port: number): string => `ip saddr ${resolver} ip saddr @diverted udp sport 53 ip daddr { 10.1.0.0/24 } ip daddr != 10.1.0.1 ip frag-off & 0x3fff == 0 ip saddr set ip daddr udp sport set udp dport udp dport set ${port} ip daddr set 10.1.0.1 accept`;
+    expect(chain(wanted, 'answers')).toEqual([
+      'type filter hook prerouting priority -155; policy accept;',
+      'iifname != "lo" ip daddr 10.1.0.1 udp dport { 8624, 8625 } drop',
+      `iifname "t-*" ${diverted('10.2.0.53', 8625)}`,
+    ]);
+    expect(chain(wanted, 'own_answers')).toEqual([
+      'type route hook output priority -155; policy accept;',
+      'ip saddr 10.1.0.1 udp sport 8624 ip saddr set 10.1.0.1 udp sport set 53 accept',
+      'ip saddr 10.1.0.1 udp sport 8625 ip saddr set 10.2.0.53 udp sport set 53 accept',
+      `oifname "lan" ${diverted('10.1.0.1', 8624)}`,
+    ]);
+    const shared = { ...wanted, config: { ...wanted.config, lan: SHARED_LAN } };
+    expect(chain(shared, 'answers')[1]).toContain('ip daddr 169.254.255.1 udp dport');
+    expect(buildRuleset({ ...wanted, config: { ...wanted.config, serving: false } }).chains.map(({ name }) => name)).not.toContain('answers');
   });
 
   it('tries classes in their order, and none behind one that takes everything', () => {
