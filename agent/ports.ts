@@ -176,11 +176,12 @@ export interface DataplaneWanted {
 
 export interface DataplaneCounters {
   offered: { to: SiteId; classId: ClassId; bytes: number; packets: number }[];
-  tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number; rxPackets: number; txPackets: number }[];
+  /** Of the interfaces; `own`: what of it the gateway itself received and sent, where that is in there at all (probes, with XFRM). */
+  tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number; rxPackets: number; txPackets: number; ownRxBytes?: number; ownTxBytes?: number }[];
   /** Of all other interfaces, by name. */
   links: { interface: string; rxBytes: number; txBytes: number }[];
-  /** What class queues dropped since they were made, by uplink; [] without shaping. */
-  shaped: { uplink: string; classId: ClassId; droppedPackets: number }[];
+  /** What class queues dropped since they were made, by uplink; [] without shaping. Bytes by the mean size of what went through the queue: the kernel counts packets only. */
+  shaped: { uplink: string; classId: ClassId; droppedPackets: number; droppedBytes: number }[];
   leakPackets: number;
 }
 

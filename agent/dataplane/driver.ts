@@ -22,6 +22,8 @@ export interface TunnelDriver {
   /** What is to be changed to have the tunnel's interface, and the way to its far overlay address; [] when all is there. */
   linkChanges(tunnel: TunnelInterface, observed: Observed): Change[];
   nextHop(tunnel: Pick<TunnelInterface, 'tunnel' | 'remoteOverlay'>): NextHop;
+  /** Probes go through the tunnel's interface, so that its counters have them too. */
+  readonly countsProbes: boolean;
   /** Where packets of all tunnels over an uplink can be queued by class. */
   shaperPlace: PlaceOf;
   /** nft lines for packets that come to our overlay addresses: what did not come out of ESP is dropped. */

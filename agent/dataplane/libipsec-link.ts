@@ -13,6 +13,7 @@ export const libipsecDriver: TunnelDriver = {
   name: 'libipsec',
   keepsSas: false,
   device: ESP_INTERFACE,
+  countsProbes: false,
   linkChanges,
   nextHop: ({ tunnel, remoteOverlay }) => ({ interface: tunnel, address: remoteOverlay }),
   // charon sends from its own sockets, which know no classes: the last place where packets can be told is its device

@@ -70,6 +70,11 @@ export function nameSets(classId: ClassId, match: number): { learned: string; us
   return { learned: `n_${classId}__${match}`, used: `u_${classId}__${match}` };
 }
 
+/** Counters of what the gateway itself receives from and sends into a tunnel's interface, probes above all. */
+export function ownCounters(tunnel: TunnelId): { received: string; sent: string } {
+  return { received: `own_in_${tunnel}`, sent: `own_out_${tunnel}` };
+}
+
 /** Marks an address as ours, so that it can be told from one that a person added; '' where the name would get too long. */
 export function addressLabel(interfaceName: string): string {
   const label = `${interfaceName}:fm`;

@@ -157,10 +157,10 @@ function readClasses(device: string, listing: string): ObservedShaping['classes'
   });
 }
 
-/** What each queue of a device dropped so far; [] when the device is gone. */
-export async function readDrops(machine: Machine, device: string): Promise<{ device: string; parent: string | null; drops: number }[]> {
+/** What each queue of a device dropped and sent so far; [] when the device is gone. */
+export async function readDrops(machine: Machine, device: string): Promise<{ device: string; parent: string | null; drops: number; packets: number; bytes: number }[]> {
   const text = await runTc(machine, ['-s', '-j', 'qdisc', 'show', 'dev', device]);
-  return text.trim() === '' ? [] : (JSON.parse(text) as TcQdisc[]).map(({ parent, drops }) => ({ device, parent: parent ?? null, drops: drops ?? 0 }));
+  return text.trim() === '' ? [] : (JSON.parse(text) as TcQdisc[]).map(({ parent, drops = 0, packets = 0, bytes = 0 }) => ({ device, parent: parent ?? null, drops, packets, bytes }));
 }
 
 /** '' for a device that is not there: charon's comes and goes. */
@@ -249,4 +249,6 @@ interface TcQdisc {
   parent?: string;
   options?: { limit?: number };
   drops?: number;
+  packets?: number;
+  bytes?: number;
 }

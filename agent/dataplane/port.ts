@@ -1,5 +1,5 @@
 import { type Cancel, type Clock, type Log, messageOf, sleep, sortedBy, systemClock } from '../../src/base/index.ts';
-import type { NodeConfig } from '../../src/model/index.ts';
+import type { NodeConfig, TunnelId } from '../../src/model/index.ts';
 import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted } from '../ports.ts';
 import type { DriverName } from '../driver.ts';
 import { clearChanges, type InstalledRuleset, planChanges, sysctlNames } from './changes.ts';
@@ -9,7 +9,7 @@ import { driverOf, type TunnelDriver } from './driver.ts';
 import { execute } from './execute.ts';
 import { KernelWatch } from './kernel-watch.ts';
 import { localMachine, type Machine } from './machine.ts';
-import { isTunnelName, readOfferedCounter } from './names.ts';
+import { isTunnelName, ownCounters, readOfferedCounter } from './names.ts';
 import { observe, readCounters, readDrops, readRuleset, readTraffic } from './observe.ts';
 import { buildRuleset, LEAK_COUNTER, type ManagementTraffic, rulesetText } from './ruleset.ts';
 import { readQueues, shapedDevices } from './shaping.ts';
@@ -92,13 +92,17 @@ class KernelDataplane implements DataplanePort {
 
   async counters(): Promise<DataplaneCounters> {
     const [counters, traffic, shaped] = await Promise.all([readCounters(this.#machine), readTraffic(this.#machine), this.#shapedCounters()]);
+    const ownOf = (tunnel: TunnelId): { ownRxBytes?: number; ownTxBytes?: number } => {
+      const [received, sent] = Object.values(ownCounters(tunnel)).map((name) => counters.find((counter) => counter.name === name));
+      return received && sent ? { ownRxBytes: received.bytes, ownTxBytes: sent.bytes } : {};
+    };
     return {
       shaped,
       offered: counters.flatMap(({ name, packets, bytes }) => {
         const pair = readOfferedCounter(name);
         return pair ? [{ ...pair, bytes, packets }] : [];
       }),
-      tunnels: tunnelsOf(traffic),
+      tunnels: tunnelsOf(traffic).map((tunnel) => ({ ...tunnel, ...ownOf(tunnel.tunnel) })),
       links: traffic.filter(({ name }) => !isTunnelName(name)).map(({ name, rxBytes, txBytes }) => ({ interface: name, rxBytes, txBytes })),
       leakPackets: counters.find(({ name }) => name === LEAK_COUNTER)?.packets ?? 0,
     };

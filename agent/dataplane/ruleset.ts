@@ -1,10 +1,10 @@
 import { hash32 } from '../../src/base/index.ts';
-import type { NodeConfig, SiteId } from '../../src/model/index.ts';
+import type { NodeConfig, SiteId, TunnelId } from '../../src/model/index.ts';
 import type { DataplaneWanted, SteeringLane } from '../ports.ts';
 import { assignBuckets } from './buckets.ts';
 import { copyingRules } from './copies.ts';
 import { driverOf, type TunnelDriver } from './driver.ts';
-import { markText, NFT_TABLE, offeredCounter } from './names.ts';
+import { markText, NFT_TABLE, offeredCounter, ownCounters } from './names.ts';
 import { shapingChain } from './shaping.ts';
 import { answerRules } from './answers.ts';
 import { type Chain, conditionsOf, hook, ipv4, quote, setOf, unique } from './rule-words.ts';
@@ -50,10 +50,11 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
   const steered = remoteSites.flatMap((site) => steeringChains(site.id, wanted));
   const copying = copyingRules(wanted);
   const answers = answerRules(config);
+  const own = driver.countsProbes ? ownTraffic(wanted) : { counters: [], input: [], chains: [] };
   const byDestination = remoteSites.flatMap((site) => ipv4(site.prefixes).map((prefix) => `${prefix} : jump to_${site.id}`));
 
   return {
-    counters: [LEAK_COUNTER, REFUSED_COUNTER, ...remoteSites.flatMap((site) => config.classes.map(({ id }) => offeredCounter(site.id, id))), ...copying.counters],
+    counters: [LEAK_COUNTER, REFUSED_COUNTER, ...remoteSites.flatMap((site) => config.classes.map(({ id }) => offeredCounter(site.id, id))), ...copying.counters, ...own.counters],
     sets: [...copying.sets, ...answers.sets],
     chains: [
       ...copying.receiving,
@@ -63,7 +64,8 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
       { name: 'prerouting', lines: [hook('prerouting', -150), ...(byDestination.length > 0 ? [`ip daddr vmap ${setOf(byDestination)}`] : [])] },
       { name: 'forward', lines: [hook('forward', 0, 'drop'), ...(uplinks ? forwardedLeakLines(uplinks, wanted) : []), ...forwardLines(config.lan.interface)] },
       { name: 'clamp', lines: [hook('forward', -150), 'oifname "t-*" tcp flags syn tcp option maxseg size set rt mtu'] },
-      { name: 'input', lines: [hook('input', 0), ...driver.inputLines(wanted)] },
+      { name: 'input', lines: [hook('input', 0), ...own.input, ...driver.inputLines(wanted)] },
+      ...own.chains,
       ...shapingChain(wanted),
       ...answers.chains,
       { name: 'leaving', lines: [hook('postrouting', 300), ...(uplinks ? [`oifname ${uplinks} goto uplink_out`] : [])] },
@@ -149,6 +151,18 @@ function rangesOf(buckets: readonly number[]): string[] {
     const end = (starts[index + 1] ?? buckets.length) - 1;
     return `${start === end ? start : `${start}-${end}`} : ${markText(buckets[start]!)}`;
   });
+}
+
+/** Counts per tunnel what the gateway itself says and hears: not traffic, and in the interface's counters nevertheless. */
+function ownTraffic({ interfaces }: DataplaneWanted): { counters: string[]; input: string[]; chains: Chain[] } {
+  const tunnels = unique(interfaces.map(({ tunnel }) => tunnel)) as TunnelId[];
+  if (tunnels.length === 0) return { counters: [], input: [], chains: [] };
+  const mapOf = (counter: 'received' | 'sent'): string => setOf(tunnels.map((tunnel) => `${quote(tunnel)} : ${quote(ownCounters(tunnel)[counter])}`));
+  return {
+    counters: tunnels.flatMap((tunnel) => Object.values(ownCounters(tunnel))),
+    input: [`counter name iifname map ${mapOf('received')}`],
+    chains: [{ name: 'own_out', lines: [hook('output', 0), `counter name oifname map ${mapOf('sent')}`] }],
+  };
 }
 
 function allowLines(allow: NodeConfig['allow']): string[] {

@@ -80,7 +80,7 @@ export function readQueues(config: DataplaneWanted['config'], placeOf: PlaceOf, 
     const device = placeOf(config.uplinks.find(({ name }) => name === uplink)?.interface ?? '').device;
     return classes.flatMap(({ id }, leaf) => {
       const queue = qdiscs.find((one) => one.device === device && one.parent === `${SHAPER}:${leafOf(index, leaf)}`);
-      return queue ? [{ uplink, classId: id, droppedPackets: queue.drops }] : [];
+      return queue ? [{ uplink, classId: id, droppedPackets: queue.drops, droppedBytes: Math.round(queue.drops * (queue.packets > 0 ? queue.bytes / queue.packets : PACKET_BYTES)) }] : [];
     });
   });
 }
@@ -89,6 +89,9 @@ export interface QueueCount {
   device: string;
   parent: string | null;
   drops: number;
+  /** What went through it. */
+  packets: number;
+  bytes: number;
 }
 
 interface ShapedUplink {

@@ -14,6 +14,7 @@ export const xfrmDriver: TunnelDriver = {
   name: 'xfrm',
   keepsSas: true,
   device: null,
+  countsProbes: true,
   linkChanges,
   nextHop: ({ tunnel }) => ({ interface: tunnel, address: null }),
   // an encrypted packet keeps the priority of what is in it

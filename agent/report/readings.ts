@@ -9,7 +9,7 @@ export interface CounterReading {
   /** Epoch ms. */
   readAt: number;
   offered: { to: SiteId; classId: ClassId; bytes: number; packets: number }[];
-  tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number }[];
+  tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number; ownRxBytes?: number; ownTxBytes?: number }[];
   /** Absent in what an earlier version kept. */
   links?: DataplaneCounters['links'];
   host?: HostReading | null;
@@ -36,7 +36,7 @@ export function readingOf(counters: DataplaneCounters, readAt: number, host: Hos
   return {
     readAt,
     offered: counters.offered.map(({ to, classId, bytes, packets }) => ({ to, classId, bytes, packets })),
-    tunnels: counters.tunnels.map(({ tunnel, rxBytes, txBytes }) => ({ tunnel, rxBytes, txBytes })),
+    tunnels: counters.tunnels.map(({ tunnel, rxBytes, txBytes, ownRxBytes, ownTxBytes }) => ({ tunnel, rxBytes, txBytes, ...(ownRxBytes === undefined ? {} : { ownRxBytes }), ...(ownTxBytes === undefined ? {} : { ownTxBytes }) })),
     links: counters.links,
     host,
   };
@@ -70,14 +70,14 @@ function tunnelSamples(before: CounterReading, now: CounterReading, windowMs: nu
   const last = new Map(before.tunnels.map((counter) => [counter.tunnel, counter]));
   return now.tunnels
     .filter(({ tunnel }) => config.tunnels.some(({ id }) => id === tunnel))
-    .map(({ tunnel, rxBytes, txBytes }) => ({
+    .map(({ tunnel, rxBytes, txBytes, ownRxBytes, ownTxBytes }) => ({
       kind: 'tunnel',
       sampledAt: now.readAt,
       windowMs,
       node: config.node,
       tunnel,
-      rxBytes: grown(rxBytes, last.get(tunnel)?.rxBytes),
-      txBytes: grown(txBytes, last.get(tunnel)?.txBytes),
+      rxBytes: withoutOwn(grown(rxBytes, last.get(tunnel)?.rxBytes), ownRxBytes, last.get(tunnel)?.ownRxBytes),
+      txBytes: withoutOwn(grown(txBytes, last.get(tunnel)?.txBytes), ownTxBytes, last.get(tunnel)?.ownTxBytes),
     }));
 }
 
@@ -133,6 +133,11 @@ function pathSamples(sampledAt: number, { config, paths, probedMs }: SampleConte
       lossReverseRatio: rounded(window?.lossReverseRatio, 5),
     };
   });
+}
+
+/** Probes are no traffic: they would keep a tunnel that nobody uses for ever. Both were read together, so more than all is rounding at the edge. */
+function withoutOwn(grownBytes: number, own: number | undefined, before: number | undefined): number {
+  return own === undefined ? grownBytes : Math.max(0, grownBytes - grown(own, before));
 }
 
 function grown(now: number, before: number | undefined): number {

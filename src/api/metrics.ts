@@ -45,12 +45,13 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const connections = gauge('foremesh_node_connections', 'Entries of the connection table, where the mesh permits counting them', ['node']);
   const channel = gauge('foremesh_channel_events', 'Connections accepted and refused, messages refused, agents read more slowly, dead peers, since the start', ['kind']);
   const shaped = gauge('foremesh_node_shaped_packets', 'Packets that a class queue of an uplink dropped since it was made', ['node', 'uplink', 'class']);
+  const shapedBytes = gauge('foremesh_node_shaped_bytes', 'About how many bytes those packets had, by the mean size of what went through the queue', ['node', 'uplink', 'class']);
   const changes = gauge('foremesh_changes_last_hour', 'Changes applied without a person within the last hour');
   const drift = gauge('foremesh_forecast_drift', 'How much worse recent forecasts were than the back-test, WAPE');
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
@@ -87,7 +88,10 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
         if (state.host.daemonRssBytes !== null) processMemory.set({ node, process: 'ike' }, state.host.daemonRssBytes);
         if (state.host.connections !== null) connections.set({ node }, state.host.connections);
       }
-      for (const { uplink, classId, droppedPackets } of state.shaped) shaped.set({ node, uplink, class: classId }, droppedPackets);
+      for (const { uplink, classId, droppedPackets, droppedBytes } of state.shaped) {
+        shaped.set({ node, uplink, class: classId }, droppedPackets);
+        if (droppedBytes !== undefined) shapedBytes.set({ node, uplink, class: classId }, droppedBytes);
+      }
       if (state.configSignedAt !== null) planAge.set({ node }, Math.max(0, clock.now() - state.configSignedAt) / 1000);
       if (state.lastSeenAt !== null) silence.set({ node }, Math.max(0, clock.now() - state.lastSeenAt) / 1000);
     }

@@ -50,7 +50,7 @@ const SCHEMA = oneOf('type', {
     status: object({ node: name, generation: count, commit, drift: { type: 'array', maxItems: 1000, items: { type: 'string', maxLength: 1000 } } }),
     tunnels: { type: 'array', maxItems: 10_000, items: object({ tunnel, ikeState: stateText, childState: stateText, pathState }) },
     leakPackets: count,
-    shaped: { type: 'array', maxItems: 4096, items: object({ uplink: name, classId: name, droppedPackets: count }) },
+    shaped: { type: 'array', maxItems: 4096, items: object({ uplink: name, classId: name, droppedPackets: count, droppedBytes: count }, ['droppedBytes']) },
     repairs: count,
     configSignedAt: { anyOf: [figure, { type: 'null' }] },
     alarms: { type: 'array', maxItems: ALARMS_MAX, items: { type: 'string', maxLength: 300 } },
@@ -102,6 +102,6 @@ function oneOf(tag: string, forms: Record<string, Record<string, Schema>>): Sche
   };
 }
 
-function object(properties: Record<string, Schema>): Schema {
-  return { type: 'object', additionalProperties: false, required: Object.keys(properties), properties };
+function object(properties: Record<string, Schema>, optional: readonly string[] = []): Schema {
+  return { type: 'object', additionalProperties: false, required: Object.keys(properties).filter((key) => !optional.includes(key)), properties };
 }

@@ -36,7 +36,7 @@ export interface StatusMessage {
   /** Packets that the anti-leak chain stopped; must stay 0. */
   leakPackets: number;
   /** What class queues dropped since they were made: demand that hosts offered and nobody received. [] without shaping. */
-  shaped: { uplink: string; classId: ClassId; droppedPackets: number }[];
+  shaped: { uplink: string; classId: ClassId; droppedPackets: number; /** Absent from agents that do not know. */ droppedBytes?: number }[];
   /** How often somebody else's changes had to be set right since the agent began. */
   repairs: number;
   /** When what the node runs was signed, epoch ms; null when it runs nothing. */

@@ -35,7 +35,7 @@ export const MESSAGES = {
     tunnels: [{ tunnel, ikeState: 'ESTABLISHED', childState: null, pathState: 'up' }],
     leakPackets: 0,
     repairs: 0,
-    shaped: [{ uplink: 'fibre', classId: classId('bulk'), droppedPackets: 3 }],
+    shaped: [{ uplink: 'fibre', classId: classId('bulk'), droppedPackets: 3, droppedBytes: 4200 }],
     configSignedAt: 1_767_571_000_000,
     alarms: ['no engine for 2 h'],
   },

@@ -38,6 +38,8 @@ describe('buckets of flows', () => {
   it('of two lanes move only by the difference', () => {
     expect(moved([50, 50], [80, 20])).toBe(30);
     expect(moved([50, 50], [20, 80])).toBe(30);
+    expect(moved([100, 0], [50, 50])).toBe(50); // half of the flows stay where they are, in every step on the way too
+    for (let weight = 10; weight <= 50; weight += 10) expect(moved([110 - weight, weight - 10], [100 - weight, weight])).toBe(10);
     fc.assert(
       fc.property(weightsArbitrary(2), weightsArbitrary(2), (before, after) => {
         expect(moved(before, after)).toBe(necessary(before, after));

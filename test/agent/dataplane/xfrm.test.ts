@@ -71,6 +71,14 @@ describe('a node with XFRM interfaces', () => {
     expect(laneLines({ mark: 1001, prefixes: ['10.2.0.0/24'], active: T2 }, nextHopsOf(WANTED, xfrm))).toEqual(['route replace 10.2.0.0/24 dev t-00000002 table 1001']);
   });
 
+  it('counts what the gateway itself says and hears in each tunnel: its probes pass the interface and are no traffic', () => {
+    const ruleset = buildRuleset(WANTED, [], xfrm);
+    expect(ruleset.counters.filter((name) => name.startsWith('own_'))).toEqual(['own_in_t-00000001', 'own_out_t-00000001', 'own_in_t-00000002', 'own_out_t-00000002']);
+    expect(ruleset.chains.find(({ name }) => name === 'own_out')?.lines[1]).toBe('counter name oifname map { "t-00000001" : "own_out_t-00000001", "t-00000002" : "own_out_t-00000002" }');
+    expect(ruleset.chains.find(({ name }) => name === 'input')?.lines[1]).toBe('counter name iifname map { "t-00000001" : "own_in_t-00000001", "t-00000002" : "own_in_t-00000002" }');
+    expect(buildRuleset(WANTED).counters.filter((name) => name.startsWith('own_'))).toEqual([]);
+  });
+
   it('lets out what is about to be encrypted, and hears on an overlay address its own tunnel only', () => {
     const chain = (name: string, wanted = WANTED): string[] => buildRuleset(wanted, [], xfrm).chains.find((one) => one.name === name)!.lines;
     expect(chain('uplink_out')[0]).toBe('rt ipsec exists accept');

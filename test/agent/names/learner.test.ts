@@ -48,7 +48,7 @@ function setUp() {
     holdUp: (until: Promise<void>) => void (hold = until),
     isListening: () => onAnswer !== null,
     /** Gives an answer to the agent; how often the host has got it. */
-    answer(message: Buffer): () => number {
+    answer: (message: Buffer): (() => number) => {
       let passed = 0;
       onAnswer!({ message, pass: () => void passed++ });
       return () => passed;

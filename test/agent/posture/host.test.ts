@@ -42,6 +42,14 @@ describe('a sample of it', () => {
     ]);
   });
 
+  it('has the bytes of a tunnel without what the gateway itself said in it', () => {
+    const tunnelsOf = (rxBytes: number, own: object): CounterReading => readingOf({ ...counters(0), tunnels: [{ tunnel: t1, rxBytes, txBytes: rxBytes, rxPackets: 1, txPackets: 1, ...own }] }, rxBytes * 10);
+    const bytes = (before: CounterReading, now: CounterReading): unknown[] => samplesOf(before, now, { config, paths: new Map(), probedMs: 10_000, isActive: () => false }).flatMap((sample) => (sample.kind === 'tunnel' ? [[sample.rxBytes, sample.txBytes]] : []));
+    expect(bytes(tunnelsOf(1000, { ownRxBytes: 900, ownTxBytes: 800 }), tunnelsOf(3000, { ownRxBytes: 2900, ownTxBytes: 1300 }))).toEqual([[0, 1500]]);
+    expect(bytes(tunnelsOf(1000, {}), tunnelsOf(3000, {}))).toEqual([[2000, 2000]]);
+    expect(bytes(tunnelsOf(1000, { ownRxBytes: 5000, ownTxBytes: 5000 }), tunnelsOf(3000, { ownRxBytes: 100, ownTxBytes: 100 }))).toEqual([[1900, 1900]]); // the table was made anew
+  });
+
   it('says nothing of a daemon that was restarted meanwhile, nor of a machine that was, nor of an interface that is new', () => {
     const restarted = { ...host, cpuTotalMs: 30_000, daemon: { pid: 3, cpuMs: 5, rssBytes: 21 } };
     expect(samples(readingOf(counters(1), 10_000, host), readingOf(counters(1), 20_000, restarted)).at(-1)).toMatchObject({ daemonCpuRatio: null, daemonRssBytes: 21 });

@@ -17,7 +17,7 @@ describe('a class that is told by host name', () => {
   const running: ChildProcess[] = [];
   const start = (namespace: string, args: readonly string[], stdin = ''): ChildProcess => {
     const child = spawn('ip', ['netns', 'exec', namespace, process.execPath, ...args], { stdio: ['pipe', 'ignore', 'inherit'] });
-    child.stdin!.end(stdin);
+    child.stdin.end(stdin);
     running.push(child);
     return child;
   };
