@@ -182,6 +182,8 @@ export interface DataplaneCounters {
   links: { interface: string; rxBytes: number; txBytes: number }[];
   /** What class queues dropped since they were made, by uplink; [] without shaping. Bytes by the mean size of what went through the queue: the kernel counts packets only. */
   shaped: { uplink: string; classId: ClassId; droppedPackets: number; droppedBytes: number }[];
+  /** How many hosts of the site sent anything lately, exactly; absent or [] where nobody may count. */
+  users?: { group: 'class' | 'role'; name: string; hosts: number }[];
   leakPackets: number;
 }
 

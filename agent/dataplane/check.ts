@@ -32,6 +32,10 @@ export function checkWanted(wanted: DataplaneWanted): void {
     check(isName(site.id), 'site', site.id);
     checkPrefixes(site.prefixes, `prefix of site ${site.id}`);
   }
+  for (const { name, prefixes } of config.countUsers?.roles ?? []) {
+    check(isName(name), 'role', name);
+    checkPrefixes(prefixes, `prefix of role ${name}`);
+  }
   for (const resolver of config.resolvers ?? []) check(isIpv4(resolver), 'resolver', resolver);
   for (const { id, match, dscp } of config.classes) {
     check(isName(id), 'class', id);

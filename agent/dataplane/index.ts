@@ -20,4 +20,5 @@ export * from './port.ts';
 export * from './ruleset.ts';
 export * from './shaping.ts';
 export * from './traffic-counter.ts';
+export * from './users.ts';
 export { canMakeXfrmInterface } from './xfrm-link.ts';

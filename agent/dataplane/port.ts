@@ -13,6 +13,7 @@ import { isTunnelName, ownCounters, readOfferedCounter } from './names.ts';
 import { observe, readCounters, readDrops, readRuleset, readTraffic } from './observe.ts';
 import { buildRuleset, LEAK_COUNTER, type ManagementTraffic, rulesetText } from './ruleset.ts';
 import { readQueues, shapedDevices } from './shaping.ts';
+import { readUsers } from './users.ts';
 
 export interface DataplanePortOptions {
   driver: DriverName;
@@ -91,13 +92,14 @@ class KernelDataplane implements DataplanePort {
   }
 
   async counters(): Promise<DataplaneCounters> {
-    const [counters, traffic, shaped] = await Promise.all([readCounters(this.#machine), readTraffic(this.#machine), this.#shapedCounters()]);
+    const [counters, traffic, shaped, users] = await Promise.all([readCounters(this.#machine), readTraffic(this.#machine), this.#shapedCounters(), this.#config?.countUsers ? readUsers(this.#machine, this.#config) : []]);
     const ownOf = (tunnel: TunnelId): { ownRxBytes?: number; ownTxBytes?: number } => {
       const [received, sent] = Object.values(ownCounters(tunnel)).map((name) => counters.find((counter) => counter.name === name));
       return received && sent ? { ownRxBytes: received.bytes, ownTxBytes: sent.bytes } : {};
     };
     return {
       shaped,
+      users,
       offered: counters.flatMap(({ name, packets, bytes }) => {
         const pair = readOfferedCounter(name);
         return pair ? [{ ...pair, bytes, packets }] : [];

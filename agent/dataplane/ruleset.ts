@@ -7,6 +7,7 @@ import { driverOf, type TunnelDriver } from './driver.ts';
 import { markText, NFT_TABLE, offeredCounter, ownCounters } from './names.ts';
 import { shapingChain } from './shaping.ts';
 import { answerRules } from './answers.ts';
+import { userLines, userRules } from './users.ts';
 import { type Chain, conditionsOf, hook, ipv4, quote, setOf, unique } from './rule-words.ts';
 
 /** Packets to protected destinations that were about to leave in clear text. */
@@ -50,12 +51,13 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
   const steered = remoteSites.flatMap((site) => steeringChains(site.id, wanted));
   const copying = copyingRules(wanted);
   const answers = answerRules(config);
+  const users = userRules(config, remoteSites.flatMap((site) => site.prefixes));
   const own = driver.countsProbes ? ownTraffic(wanted) : { counters: [], input: [], chains: [] };
   const byDestination = remoteSites.flatMap((site) => ipv4(site.prefixes).map((prefix) => `${prefix} : jump to_${site.id}`));
 
   return {
     counters: [LEAK_COUNTER, REFUSED_COUNTER, ...remoteSites.flatMap((site) => config.classes.map(({ id }) => offeredCounter(site.id, id))), ...copying.counters, ...own.counters],
-    sets: [...copying.sets, ...answers.sets],
+    sets: [...copying.sets, ...answers.sets, ...users.sets],
     chains: [
       ...copying.receiving,
       ...steered,
@@ -68,6 +70,7 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
       ...own.chains,
       ...shapingChain(wanted),
       ...answers.chains,
+      ...users.chains,
       { name: 'leaving', lines: [hook('postrouting', 300), ...(uplinks ? [`oifname ${uplinks} goto uplink_out`] : [])] },
     ],
     ipChains: copying.sending,
@@ -118,6 +121,7 @@ function steeringChains(site: SiteId, wanted: DataplaneWanted): Ruleset['chains'
     name: `c_${site}__${id}`,
     lines: [
       `iifname ${quote(lan.interface)} counter name ${quote(offeredCounter(site, id))}`,
+      ...userLines(wanted.config, id),
       ...(dscp === undefined ? [] : [`iifname ${quote(lan.interface)} ip dscp set ${dscp}`]),
       ...laneLines(wanted.steering.find((steering) => steering.to === site && steering.classId === id)?.lanes ?? [], hash32(`lanes/${node}`)),
     ],

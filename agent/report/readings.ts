@@ -1,5 +1,5 @@
 import { roundTo } from '../../src/base/index.ts';
-import { type ClassId, type NodeConfig, type PathState, type Sample, type SiteId, type TunnelId, uplinkId } from '../../src/model/index.ts';
+import { type ClassId, type NodeConfig, type PathState, type Sample, type SiteId, type TunnelId, uplinkId, USERS_MIN } from '../../src/model/index.ts';
 import type { DataplaneCounters } from '../ports.ts';
 import type { HostReading, ProcessReading } from '../posture/index.ts';
 import type { PathWindow } from '../probe/index.ts';
@@ -12,6 +12,7 @@ export interface CounterReading {
   tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number; ownRxBytes?: number; ownTxBytes?: number }[];
   /** Absent in what an earlier version kept. */
   links?: DataplaneCounters['links'];
+  users?: DataplaneCounters['users'];
   host?: HostReading | null;
 }
 
@@ -38,6 +39,7 @@ export function readingOf(counters: DataplaneCounters, readAt: number, host: Hos
     offered: counters.offered.map(({ to, classId, bytes, packets }) => ({ to, classId, bytes, packets })),
     tunnels: counters.tunnels.map(({ tunnel, rxBytes, txBytes, ownRxBytes, ownTxBytes }) => ({ tunnel, rxBytes, txBytes, ...(ownRxBytes === undefined ? {} : { ownRxBytes }), ...(ownTxBytes === undefined ? {} : { ownTxBytes }) })),
     links: counters.links,
+    users: (counters.users ?? []).map((one) => ({ ...one, hosts: one.hosts < USERS_MIN ? 0 : one.hosts })),
     host,
   };
 }
@@ -52,7 +54,7 @@ export function samplesOf(before: CounterReading | null, now: CounterReading, co
   const { config } = context;
   const windowMs = before ? now.readAt - before.readAt : 0;
   const hasWindow = windowMs > 0 && windowMs <= WINDOW_MAX_MS;
-  return [...(before && hasWindow ? [...trafficSamples(before, now, windowMs, context), ...tunnelSamples(before, now, windowMs, config), ...uplinkSamples(before, now, windowMs, config), ...hostSamples(before, now, windowMs, config)] : []), ...pathSamples(now.readAt, context)];
+  return [...(before && hasWindow ? [...trafficSamples(before, now, windowMs, context), ...tunnelSamples(before, now, windowMs, config), ...uplinkSamples(before, now, windowMs, config), ...hostSamples(before, now, windowMs, config), ...usersSamples(now, windowMs, config)] : []), ...pathSamples(now.readAt, context)];
 }
 
 function trafficSamples(before: CounterReading, now: CounterReading, windowMs: number, { config, isActive }: SampleContext): Sample[] {
@@ -113,6 +115,10 @@ function hostSamples(before: CounterReading, now: CounterReading, windowMs: numb
       connections: host.connections,
     },
   ];
+}
+
+function usersSamples({ readAt, users = [] }: CounterReading, windowMs: number, { node, countUsers }: NodeConfig): Sample[] {
+  return countUsers ? users.map(({ group, name, hosts }) => ({ kind: 'users', sampledAt: readAt, windowMs, node, group, name, hosts })) : [];
 }
 
 function pathSamples(sampledAt: number, { config, paths, probedMs }: SampleContext): Sample[] {

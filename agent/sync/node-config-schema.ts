@@ -42,6 +42,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
   probe: object({ intervalMs: integer(1, 60_000), downAfter: integer(1, 1000), holdDownMs: integer(0, DAY_MS), holdDownMaxMs: integer(0, DAY_MS) }),
   sampleIntervalMs: integer(10, DAY_MS),
   countConnections: { const: true },
+  countUsers: object({ roles: list(object({ name, prefixes }), 16) }),
   classes: list(
     object({
       id: name,
@@ -92,7 +93,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
     50_000,
   ),
   allow: list(object({ from: prefixes, to: prefixes }), 50_000),
-}, ['countConnections', 'resolvers', 'shaping']);
+}, ['countConnections', 'countUsers', 'resolvers', 'shaping']);
 
 let validate: ValidateFunction<NodeConfig> | null = null;
 

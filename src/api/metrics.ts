@@ -43,6 +43,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const processCpu = gauge('foremesh_node_process_cpu_ratio', 'Of one core, by the agent and the IKE daemon', ['node', 'process']);
   const processMemory = gauge('foremesh_node_process_memory_bytes', 'Resident memory of the agent and the IKE daemon', ['node', 'process']);
   const connections = gauge('foremesh_node_connections', 'Entries of the connection table, where the mesh permits counting them', ['node']);
+  const activeHosts = gauge('foremesh_node_active_hosts', 'Hosts that sent to other sites within 5 minutes, where the mesh permits counting them; 0: fewer than 5', ['node', 'group', 'name']);
   const channel = gauge('foremesh_channel_events', 'Connections accepted and refused, messages refused, agents read more slowly, dead peers, since the start', ['kind']);
   const shaped = gauge('foremesh_node_shaped_packets', 'Packets that a class queue of an uplink dropped since it was made', ['node', 'uplink', 'class']);
   const shapedBytes = gauge('foremesh_node_shaped_bytes', 'About how many bytes those packets had, by the mean size of what went through the queue', ['node', 'uplink', 'class']);
@@ -51,7 +52,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
@@ -88,6 +89,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
         if (state.host.daemonRssBytes !== null) processMemory.set({ node, process: 'ike' }, state.host.daemonRssBytes);
         if (state.host.connections !== null) connections.set({ node }, state.host.connections);
       }
+      for (const { group, name, hosts } of state.users) activeHosts.set({ node, group, name }, hosts);
       for (const { uplink, classId, droppedPackets, droppedBytes } of state.shaped) {
         shaped.set({ node, uplink, class: classId }, droppedPackets);
         if (droppedBytes !== undefined) shapedBytes.set({ node, uplink, class: classId }, droppedBytes);

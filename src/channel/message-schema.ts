@@ -24,6 +24,7 @@ const sample = oneOf('kind', {
   path: { ...window, peer: name, tunnel, path, state: pathState, latencyMs: ratio, jitterMs: ratio, lossForwardRatio: ratio, lossReverseRatio: ratio },
   tunnel: { ...window, tunnel, rxBytes: figure, txBytes: figure },
   uplink: { ...window, uplink, rxBytes: figure, txBytes: figure },
+  users: { ...window, group: { type: 'string', enum: ['class', 'role'] }, name, hosts: figure },
   host: {
     ...window,
     cpuRatio: figure,

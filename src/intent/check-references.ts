@@ -20,6 +20,7 @@ export function checkReferences(outline: Outline): { errors: Finding[]; warnings
     ...checkConnections(outline),
     ...checkOverrides(outline),
     ...checkResolvers(outline),
+    ...checkRoles(outline),
     ...checkClasses(outline),
   ];
   return { errors, warnings: checkDoubts(outline) };
@@ -135,6 +136,14 @@ function checkOverrides(outline: Outline): Finding[] {
         ...(until && Number.isNaN(Date.parse(until.text)) ? [at(until, 'INTENT_SCHEMA', `until is ${shown(until.text)}, which is no day of the calendar`, "write for example '2026-11-22T18:00:00Z'")] : []),
       ];
     });
+}
+
+function checkRoles(outline: Outline): Finding[] {
+  return outline.documents.filter(({ kind }) => kind === 'Mesh').flatMap((document) => {
+    const names: Spot[] = [];
+    for (let index = 0, spot = textAt(document, '/telemetry/roles/0/name'); spot; spot = textAt(document, `/telemetry/roles/${++index}/name`)) names.push(spot);
+    return names.filter((spot, index) => names.findIndex(({ text }) => text === spot.text) < index).map((spot) => at(spot, 'INTENT_DUPLICATE', `there are two roles ${shown(spot.text)}`, 'give each a name of its own, or one of them the prefixes of both'));
+  });
 }
 
 /** Gateways see only answers that pass them: out of a tunnel, or from a resolver of their own. */

@@ -11,6 +11,7 @@ import {
   type Intent,
   type Mesh,
   type Override,
+  type Role,
   type SecurityProfile,
   type Site,
   type SiteNode,
@@ -52,7 +53,7 @@ function meshOf(raw: MeshDocument): Mesh {
     holdMs: ms(raw.hold),
     forecast: { slotMs: ms(raw.forecast.slot), slotsPerDay: raw.forecast.slotsPerDay, horizonSlots: raw.forecast.horizonSlots, provision: raw.forecast.provision },
     probe: { intervalMs: ms(raw.probe.interval), downAfter: raw.probe.downAfter, holdDownMs: ms(raw.probe.holdDown), holdDownMaxMs: Math.max(ms(raw.probe.holdDown), ms(raw.probe.holdDownMax)) },
-    telemetry: { sampleIntervalMs: ms(raw.telemetry.sampleInterval), connections: raw.telemetry.connections },
+    telemetry: { sampleIntervalMs: ms(raw.telemetry.sampleInterval), connections: raw.telemetry.connections, ...(raw.telemetry.users ? { users: { roles: rolesOf(raw) } } : {}) },
     shaping: raw.shaping,
     autoApply: {
       tunnelsMax: raw.autoApply.tunnelsMax,
@@ -62,6 +63,10 @@ function meshOf(raw: MeshDocument): Mesh {
     },
     vetoMs: ms(raw.vetoFor),
   };
+}
+
+function rolesOf(raw: MeshDocument): Role[] {
+  return sortedBy(raw.telemetry.roles.map(({ name, prefixes }) => ({ name, prefixes: sorted([...new Set(prefixes)]) })), ({ name }) => name);
 }
 
 function siteOf(raw: SiteDocument): Site {

@@ -112,7 +112,12 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
       shaping: flag('Whether gateways queue what they send by traffic class, within the up of each uplink, so that a full uplink delays and drops the least urgent. Needs true figures for up.', false),
       telemetry: object(
         'What agents report.',
-        { sampleInterval: field('duration', 'Time between two reports.', '10s'), connections: flag('Also how many connections each gateway tracks; never whose.', false) },
+        { sampleInterval: field('duration', 'Time between two reports.', '10s'), connections: flag('Also how many connections each gateway tracks; never whose.', false),
+          users: flag('Also how many hosts are active, by traffic class and by role; never which, and fewer than 5 are told as 0.', false),
+          roles: list(
+            object('People or machines of one kind, told by where they sit.', { name: field('name', 'Name, unique among roles.'), prefixes: list({ $ref: '#/$defs/prefix' }, 'Where they sit.', 64, { minItems: 1 }) }, ['name', 'prefixes']),
+            'By which active hosts are counted where users is true.', 16, { default: [] }),
+        },
         [], { default: {} }),
       autoApply: object(
         'How much may change without a person. The change policy reads these; beyond them a change becomes a proposal.',

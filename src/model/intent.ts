@@ -21,13 +21,19 @@ export interface Mesh {
   forecast: ForecastSettings;
   probe: ProbeSettings;
   /** `connections`: how many each gateway tracks may be counted; never whose. */
-  telemetry: { sampleIntervalMs: number; connections: boolean };
+  telemetry: { sampleIntervalMs: number; connections: boolean; /** How many hosts are active may be counted, by class and by role; absent: not. */ users?: { roles: Role[] } };
   /** Whether gateways queue what they send by class, within what each uplink can send. */
   shaping: boolean;
   /** Small changes applied without a person per hour, whatever the forecast says; the policy reads it. */
   autoApply: { tunnelsMax: number; sitesMax: number; trafficShareMax: number; changesPerHourMax: number };
   /** How long a revert vetoes the reverted change, ms. */
   vetoMs: number;
+}
+
+/** People or machines of one kind, told by where they sit. */
+export interface Role {
+  name: string;
+  prefixes: string[];
 }
 
 export interface ForecastSettings {

@@ -1,5 +1,5 @@
 import type { ClassId, NodeId, PathId, SiteId, TunnelId } from './ids.ts';
-import type { CryptoSuite, ProbeSettings, TrafficMatch } from './intent.ts';
+import type { CryptoSuite, ProbeSettings, Role, TrafficMatch } from './intent.ts';
 
 /**
  * Everything one agent needs and no choice left to it: `plan/nodes/<node>.yaml`. The generation comes from the signed
@@ -20,6 +20,8 @@ export interface NodeConfig {
   sampleIntervalMs: number;
   /** How many connections the gateway tracks may be reported; absent: not. */
   countConnections?: boolean;
+  /** How many hosts are active may be reported, by class and by these roles; absent: not. */
+  countUsers?: { roles: Role[] };
   /** In order of priority: the first class that matches a packet is its class. */
   classes: NodeClass[];
   /** Resolvers that hosts of the site ask; there when a class is told by name. */

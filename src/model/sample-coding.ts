@@ -35,6 +35,7 @@ const NAMES: { [Kind in Sample['kind']]: readonly string[] } = {
   tunnel: ['node', 'tunnel'],
   uplink: ['node', 'uplink'],
   host: ['node'],
+  users: ['node', 'group', 'name'],
 };
 
 /** Each with the digits behind the point that are kept; they travel as whole numbers. */
@@ -44,6 +45,7 @@ const FIGURES: { [Kind in Sample['kind']]: readonly (readonly [name: string, dig
   tunnel: [['rxBytes', 0], ['txBytes', 0]],
   uplink: [['rxBytes', 0], ['txBytes', 0]],
   host: [['cpuRatio', 4], ['load', 2], ['memoryUsedBytes', 0], ['memoryTotalBytes', 0], ['agentCpuRatio', 4], ['agentRssBytes', 0], ['daemonCpuRatio', 4], ['daemonRssBytes', 0], ['connections', 0]],
+  users: [['hosts', 0]],
 };
 
 const STATES = ['up', 'degraded', 'down', 'unknown'] as const;

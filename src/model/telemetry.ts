@@ -78,7 +78,22 @@ export interface HostSample {
   connections: number | null;
 }
 
-export type Sample = TrafficSample | PathSample | TunnelSample | UplinkSample | HostSample;
+/** So many hosts at least are told by their number; fewer are 0, so that nobody is told apart. */
+export const USERS_MIN = 5;
+
+/** How many hosts of a site sent anything to other sites lately, in one class or of one role; never which. */
+export interface UsersSample {
+  kind: 'users';
+  sampledAt: number;
+  windowMs: number;
+  node: NodeId;
+  group: 'class' | 'role';
+  name: string;
+  /** 0, or `USERS_MIN` and more. */
+  hosts: number;
+}
+
+export type Sample = TrafficSample | PathSample | TunnelSample | UplinkSample | HostSample | UsersSample;
 
 /** Quality of a path as both ends see it together: the worse figure of the two counts. */
 export interface PathQuality {

@@ -6,6 +6,7 @@ import {
   type HostSample,
   type UplinkId,
   type UplinkSample,
+  type UsersSample,
   type ClassId,
   type LiveTrailers,
   type NodeId,
@@ -66,6 +67,8 @@ export type NodeView = NodeStatus & {
   /** How busy the gateway is; null when it does not report. */
   host: Omit<HostSample, 'kind' | 'node' | 'windowMs'> | null;
   uplinks: UplinkView[];
+  /** How many hosts are active, by class and role, where the mesh permits counting them; 0: fewer than 5. */
+  users: Pick<UsersSample, 'group' | 'name' | 'hosts'>[];
 };
 
 /** What went over one uplink in its last window. */
@@ -235,11 +238,12 @@ function nodeViews({ deps, state }: CycleContext): NodeView[] {
   const ids = [...new Set([...wanted, ...known.keys()])].sort(compareText);
   const now = deps.clock.now();
   const hosts = new Map(deps.store.hosts(now).map(({ kind: _kind, node, windowMs: _windowMs, ...host }) => [node, host]));
+  const users = deps.store.users(now);
   const used = new Map(deps.store.uplinks(now).map((sample) => [sample.uplink, sample]));
   return ids.map((id) => {
     const node: NodeStatus = known.get(id) ?? { node: id, connected: false, lastSeenAt: null, generation: 0, commit: null, drift: [] };
     const status = statuses.get(id);
-    return { ...node, leakPackets: status?.leakPackets ?? 0, shaped: [...(status?.shaped ?? [])], repairs: status?.repairs ?? 0, configSignedAt: status?.configSignedAt ?? null, alarms: [...(status?.alarms ?? [])], host: hosts.get(id) ?? null, uplinks: uplinkViews(id, state, used), isBehind: state.live !== null && node.generation < state.live.generation };
+    return { ...node, leakPackets: status?.leakPackets ?? 0, shaped: [...(status?.shaped ?? [])], repairs: status?.repairs ?? 0, configSignedAt: status?.configSignedAt ?? null, alarms: [...(status?.alarms ?? [])], host: hosts.get(id) ?? null, uplinks: uplinkViews(id, state, used), users: users.filter((sample) => sample.node === id).map(({ group, name, hosts: active }) => ({ group, name, hosts: active })), isBehind: state.live !== null && node.generation < state.live.generation };
   });
 }
 

@@ -77,6 +77,7 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
     probe: { ...mesh.probe },
     sampleIntervalMs: mesh.telemetry.sampleIntervalMs,
     ...(mesh.telemetry.connections ? { countConnections: true } : {}),
+    ...(mesh.telemetry.users ? { countUsers: mesh.telemetry.users } : {}),
     classes: classes.map(({ id, priority, match, protection, dscp, sla: { latencyMaxMs, lossMaxRatio } }) => ({
       id,
       priority,

@@ -1,11 +1,11 @@
 import { sortedBy } from '../base/index.ts';
-import type { HostSample, NodeId, Sample, UplinkId, UplinkSample } from '../model/index.ts';
+import type { HostSample, NodeId, Sample, UplinkId, UplinkSample, UsersSample } from '../model/index.ts';
 
 /** What is of use only while it is fresh: nothing is planned or forecast by it, and monitoring systems keep its history. */
-export type MomentarySample = UplinkSample | HostSample;
+export type MomentarySample = UplinkSample | HostSample | UsersSample;
 
 export function isMomentary(sample: Sample): sample is MomentarySample {
-  return sample.kind === 'uplink' || sample.kind === 'host';
+  return sample.kind === 'uplink' || sample.kind === 'host' || sample.kind === 'users';
 }
 
 /** How many window lengths a sample counts after its end, at least so many ms. */
@@ -16,10 +16,12 @@ const FRESH_MIN_MS = 3_000;
 export class MomentaryBook {
   readonly #uplinks = new Map<UplinkId, UplinkSample>();
   readonly #hosts = new Map<NodeId, HostSample>();
+  readonly #users = new Map<string, UsersSample>();
 
   add(sample: MomentarySample): void {
     if (sample.kind === 'uplink') keepNewest(this.#uplinks, sample.uplink, sample);
-    else keepNewest(this.#hosts, sample.node, sample);
+    else if (sample.kind === 'host') keepNewest(this.#hosts, sample.node, sample);
+    else keepNewest(this.#users, usersKey(sample), sample);
   }
 
   /** By uplink; those that are too old are left out. */
@@ -32,10 +34,20 @@ export class MomentaryBook {
     return sortedBy(fresh(this.#hosts, now), ({ node }) => node);
   }
 
+  /** By node, group and name; those that are too old are left out. */
+  users(now: number): UsersSample[] {
+    return sortedBy(fresh(this.#users, now), usersKey);
+  }
+
   forget(before: number): void {
+    for (const [key, { sampledAt }] of this.#users) if (sampledAt < before) this.#users.delete(key);
     for (const [uplink, { sampledAt }] of this.#uplinks) if (sampledAt < before) this.#uplinks.delete(uplink);
     for (const [node, { sampledAt }] of this.#hosts) if (sampledAt < before) this.#hosts.delete(node);
   }
+}
+
+function usersKey({ node, group, name }: UsersSample): string {
+  return `${node} ${group} ${name}`;
 }
 
 function keepNewest<Key, Value extends MomentarySample>(map: Map<Key, Value>, key: Key, sample: Value): void {

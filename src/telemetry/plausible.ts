@@ -12,6 +12,7 @@ const NAME_LENGTH_MAX = 200;
 const LOAD_MAX = 100_000;
 const CORES_MAX = 4_096;
 const CONNECTIONS_MAX = 1e9;
+const USERS_MAX = 1e6;
 
 /**
  * Parts a batch into samples that can be true and the number of those that cannot: figures that are NaN, negative or
@@ -36,6 +37,8 @@ function isPlausible(node: NodeId, sample: Sample, now: number): boolean {
       return uplinksNode(sample.uplink) === node && isBytes(sample.rxBytes) && isBytes(sample.txBytes);
     case 'host':
       return isHostPlausible(sample);
+    case 'users':
+      return ['class', 'role'].includes(sample.group) && isText(sample.name) && isBetween(sample.hosts, 0, USERS_MAX);
     default:
       return false; // a newer agent's kind: not ours to guess
   }

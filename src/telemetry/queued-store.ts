@@ -1,5 +1,5 @@
 import { ForemeshError, messageOf, systemClock, type Clock } from '../base/index.ts';
-import type { HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, UplinkSample } from '../model/index.ts';
+import type { HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, UplinkSample, UsersSample } from '../model/index.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { isMomentary } from './momentary.ts';
 import { splitPlausible } from './plausible.ts';
@@ -77,6 +77,10 @@ class QueuedStore implements TelemetryStore {
 
   hosts(now: number): HostSample[] {
     return this.#recent.hosts(now);
+  }
+
+  users(now: number): UsersSample[] {
+    return this.#recent.users(now);
   }
 
   async observe(query: ObserveQuery, nodes: readonly NodeStatus[]): Promise<Observation> {

@@ -1,4 +1,4 @@
-import type { HostSample, NodeStatus, Observation, PathEnds, PathSample, Sample, TunnelId, TunnelSample, UplinkSample } from '../model/index.ts';
+import type { HostSample, NodeStatus, Observation, PathEnds, PathSample, Sample, TunnelId, TunnelSample, UplinkSample, UsersSample } from '../model/index.ts';
 import { isMomentary, MomentaryBook } from './momentary.ts';
 import { PathBook } from './path-quality.ts';
 import type { SlotGrid } from './slot-grid.ts';
@@ -69,6 +69,10 @@ export class RecentPast {
 
   hosts(now: number): HostSample[] {
     return this.#momentary.hosts(now);
+  }
+
+  users(now: number): UsersSample[] {
+    return this.#momentary.users(now);
   }
 
   forget(now: number): void {

@@ -157,6 +157,16 @@ describe('the result', () => {
     ]);
   });
 
+  it('counts nobody unless the mesh permits it, and then by its roles', () => {
+    expect(intentOf(example).mesh.telemetry.users).toBeUndefined();
+    const mesh = (telemetry: string) => [...example.filter(({ text }) => !text.includes('kind: Mesh\n')), { file: 'mesh-config/mesh.yaml', text: `apiVersion: foremesh/v1\nkind: Mesh\nname: m\ntelemetry: ${telemetry}\n` }];
+    const roles = '[{ name: tills, prefixes: [10.1.0.64/26, 10.1.0.0/26] }]';
+    expect(intentOf(mesh(`{ users: true, roles: ${roles} }`)).mesh.telemetry.users).toEqual({ roles: [{ name: 'tills', prefixes: ['10.1.0.0/26', '10.1.0.64/26'] }] });
+    expect(intentOf(mesh(`{ roles: ${roles} }`)).mesh.telemetry.users).toBeUndefined();
+    const twice = loadIntent(mesh(`{ users: true, roles: [{ name: tills, prefixes: [10.1.0.0/26] }, { name: tills, prefixes: [10.2.0.0/26] }] }`), null);
+    expect(twice.ok ? [] : twice.findings.filter(({ severity }) => severity === 'error').map(({ what }) => what)).toEqual(['there are two roles "tills"']);
+  });
+
   it('warns of what is most likely not meant', () => {
     const text = `apiVersion: foremesh/v1\nkind: Connection\nname: shops\nbetween: ['shop-*', berlin]\n---\napiVersion: foremesh/v1\nkind: TrafficClass\nname: zoom\npriority: 1\n`;
     const bare = example.map((one) => (one.file.endsWith('mesh.yaml') ? { ...one, text: one.text.replace('[10.0.0.0/8, 172.30.0.0/16]', '[10.0.0.0/14, 172.30.0.0/16, 100.64.1.0/30]') } : one));

@@ -22,6 +22,7 @@ const sample: fc.Arbitrary<Sample> = fc.oneof(
   ),
   fc.record({ w: window, index: peerIndex, rxBytes: bytes, txBytes: bytes }).map(({ w, index, ...figures }): Sample => ({ kind: 'tunnel', ...w, node: NODE, tunnel: tunnelOf(index).tunnel, ...figures })),
   fc.record({ w: window, rxBytes: bytes, txBytes: bytes }).map(({ w, ...figures }): Sample => ({ kind: 'uplink', ...w, node: NODE, uplink: uplinkId(NODE, 'fibre'), ...figures })),
+  fc.record({ w: window, group: fc.constantFrom('class' as const, 'role' as const), hosts: fc.nat(5000) }).map(({ w, ...rest }): Sample => ({ kind: 'users', ...w, node: NODE, name: 'tills', ...rest })),
 );
 
 describe('packed samples', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/base/index.ts';
-import { type DemandSeries, type HostSample, type Sample, type TrafficSample, uplinkId, type UplinkSample } from '../../src/model/index.ts';
+import { type DemandSeries, type HostSample, type Sample, type TrafficSample, uplinkId, type UplinkSample, type UsersSample } from '../../src/model/index.ts';
 import { createMemoryStore, openDuckDbStore, type TelemetryStore } from '../../src/telemetry/index.ts';
 import { BERLIN, BERLIN_GW1, BERLIN_GW2, BULK, MADRID, NODE_STATUS, OTHER_TUNNEL, PARIS, PARIS_GW1, PATH, START, traffic, path, tunnel, TUNNEL, VOICE } from './samples.ts';
 
@@ -113,6 +113,10 @@ describe.each(STORES)('the $name store', ({ open }) => {
     expect(store.droppedSamples()).toBe(lies.length);
     expect(store.uplinks(at)).toEqual([uplink(at, { rxBytes: 7 })]);
     expect(store.hosts(at)).toEqual([host]);
+    const users = (name: string, hosts: number): UsersSample => ({ kind: 'users', sampledAt: at, windowMs: 10_000, node: BERLIN_GW1, group: 'role', name, hosts });
+    await store.append(BERLIN_GW1, 2, [users('tills', 7), users('office', 0), users('tills', -1), { ...users('tills', 9), node: PARIS_GW1 }]);
+    expect(store.users(at)).toEqual([users('office', 0), users('tills', 7)]);
+    expect([store.users(at + 50_001), store.droppedSamples()]).toEqual([[], lies.length + 2]);
     expect([store.uplinks(at + 50_001), store.hosts(at + 50_001)]).toEqual([[], []]);
     expect(await read(1)).toEqual([null]); // they are no report of traffic
   });

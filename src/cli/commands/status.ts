@@ -49,6 +49,7 @@ function renderStatus(status: Status): string {
         tunnel.reason,
       ]),
     ),
+    ...(status.nodes.some(({ users }) => users.length > 0) ? [renderTable(['gateway', 'by', 'name', 'active hosts'], status.nodes.flatMap(({ node, users }) => users.map(({ group, name, hosts }) => [node, group, name, hosts === 0 ? '< 5' : String(hosts)])))] : []),
     ...status.nodes.flatMap(({ node, alarms }) => alarms.map((alarm) => colors.red(`${node}: ${alarm}`))),
     ...status.tunnels.flatMap(({ tunnel, disagreement }) => (disagreement === null ? [] : [colors.yellow(`the ends of ${tunnel} disagree: ${disagreement}`)])),
     ...status.proposals.map(({ id, title }) => colors.yellow(`proposal ${id} waits: ${title}`)),

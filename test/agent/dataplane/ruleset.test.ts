@@ -186,6 +186,14 @@ describe('the ruleset', () => {
     expect(buildRuleset({ ...wanted, config: { ...wanted.config, serving: false } }).chains.map(({ name }) => name)).not.toContain('answers');
   });
 
+  it('notes which hosts are active only where that may be counted, by class and by role', () => {
+    expect(rulesetText(buildRuleset(WANTED), { chains: [], counters: [], sets: [] })).not.toContain('users_');
+    const wanted = { ...WANTED, config: { ...CONFIG, countUsers: { roles: [{ name: 'tills', prefixes: ['10.1.0.0/26', '10.1.0.64/27'] }] } } };
+    expect(chain(wanted, 'c_paris__voice').slice(0, 2)).toEqual(['iifname "lan" counter name "o_paris__voice"', 'iifname "lan" update @users_class__voice { ip saddr }']);
+    expect(chain(wanted, 'roles')).toEqual(['type filter hook prerouting priority -152; policy accept;', 'iifname "lan" ip daddr { 10.2.0.0/24 } ip saddr { 10.1.0.0/26, 10.1.0.64/27 } update @users_role__tills { ip saddr }']);
+    expect(buildRuleset(wanted).sets.map(({ name }) => name)).toEqual(['users_class__voice', 'users_class__bulk', 'users_role__tills']);
+  });
+
   it('tries classes in their order, and none behind one that takes everything', () => {
     const [voice, bulk] = CONFIG.classes;
     const wanted = { ...WANTED, config: { ...CONFIG, classes: [voice!, bulk!, { id: classId('never'), priority: 2, match: [{ protocol: 'tcp' as const, ports: [], dscp: [] }] }] } };

@@ -42,6 +42,15 @@ describe('a sample of it', () => {
     ]);
   });
 
+  it('says how many hosts are active only where that may be counted, and of fewer than five nothing', () => {
+    const users = [{ group: 'class' as const, name: 'voice', hosts: 4 }, { group: 'role' as const, name: 'tills', hosts: 5 }];
+    const [before, now] = [1, 2].map((turn) => readingOf({ ...counters(0), users }, turn * 10_000)) as [CounterReading, CounterReading];
+    const told = (countUsers: object): unknown[] => samplesOf(before, now, { config: { ...config, ...countUsers }, paths: new Map(), probedMs: 10_000, isActive: () => false }).flatMap((sample) => (sample.kind === 'users' ? [[sample.group, sample.name, sample.hosts]] : []));
+    expect(told({})).toEqual([]);
+    expect(told({ countUsers: { roles: [] } })).toEqual([['class', 'voice', 0], ['role', 'tills', 5]]);
+    expect(JSON.stringify(now)).not.toContain('"hosts":4'); // nor on disk
+  });
+
   it('has the bytes of a tunnel without what the gateway itself said in it', () => {
     const tunnelsOf = (rxBytes: number, own: object): CounterReading => readingOf({ ...counters(0), tunnels: [{ tunnel: t1, rxBytes, txBytes: rxBytes, rxPackets: 1, txPackets: 1, ...own }] }, rxBytes * 10);
     const bytes = (before: CounterReading, now: CounterReading): unknown[] => samplesOf(before, now, { config, paths: new Map(), probedMs: 10_000, isActive: () => false }).flatMap((sample) => (sample.kind === 'tunnel' ? [[sample.rxBytes, sample.txBytes]] : []));

@@ -97,7 +97,7 @@ describe('samples of two readings', () => {
   const config = configOf(berlin, [t1], [[t1]]);
   const context = { config, paths: new Map(), probedMs: 5_000, isActive: () => false };
   const reading = (readAt: number, bytes: number): CounterReading => ({ readAt, offered: [{ to: toParis, classId: voice, bytes, packets: bytes / 100 }], tunnels: [{ tunnel: t1, rxBytes: bytes, txBytes: 2 * bytes }] });
-  const figures = (samples: Sample[]): unknown[] => samples.map((sample) => (sample.kind === 'traffic' ? sample.offeredBytes : 'rxBytes' in sample ? [sample.rxBytes, sample.txBytes] : sample.kind === 'path' ? sample.state : sample.cpuRatio));
+  const figures = (samples: Sample[]): unknown[] => samples.map((sample) => (sample.kind === 'traffic' ? sample.offeredBytes : 'rxBytes' in sample ? [sample.rxBytes, sample.txBytes] : sample.kind === 'path' ? sample.state : sample.kind));
 
   it.each([
     { title: 'the growth of counters', before: reading(1_000, 500), now: reading(6_000, 800), gives: [300, [300, 600], 'unknown'] },

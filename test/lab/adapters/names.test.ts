@@ -67,6 +67,17 @@ describe('a class that is told by host name', () => {
     expect(await sentPerTunnel(pair.a)).toEqual([before[0], before[1] + 10]);
   });
 
+  it('hosts are counted by class and by role, and only those that sent something', async () => {
+    const { users } = await pair.a.dataplane.counters();
+    expect(users).toEqual([
+      { group: 'class', name: 'voice', hosts: 1 },
+      { group: 'class', name: 'bulk', hosts: 1 },
+      { group: 'role', name: 'office', hosts: 1 },
+      { group: 'role', name: 'tills', hosts: 0 },
+    ]);
+    expect((await pair.b.dataplane.counters()).users).toEqual([]);
+  });
+
   it('a killed agent takes names from no host, and what it had learned goes on', async () => {
     agent.kill('SIGKILL');
     const before = await sentPerTunnel(pair.a);
@@ -82,7 +93,7 @@ function byName(gateway: Gateway): DataplaneWanted {
   const wanted = wantedOf(gateway.name);
   const [voice, bulk] = wanted.config.classes;
   const named = { ...voice!, match: [{ protocol: 'any' as const, ports: [], dscp: [], names: ['*.teams.example'] }] };
-  return { ...wanted, config: { ...wanted.config, classes: [named, bulk!], resolvers: [OWN_RESOLVER, FAR_RESOLVER] } };
+  return { ...wanted, config: { ...wanted.config, classes: [named, bulk!], resolvers: [OWN_RESOLVER, FAR_RESOLVER], countUsers: { roles: [{ name: 'office', prefixes: ['10.91.0.0/25'] }, { name: 'tills', prefixes: ['10.91.0.128/25'] }] } } };
 }
 
 /** The addresses in a set, in order. */
