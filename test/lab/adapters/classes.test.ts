@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEDUPLICATED_COUNTER } from '../../../agent/dataplane/index.ts';
 import type { DataplaneWanted, LaneWanted } from '../../../agent/ports.ts';
+import { systemClock } from '../../../src/base/index.ts';
 import { connectionOf, establish, type Gateway, inside, MARK1, MARK2, type Pair, ping, sendDatagrams, sentPerTunnel, startPair, switchLanes, T1, T2, underlayAt, until, wantedOf } from './support.ts';
 
 /** What the rules for classes do to packets between two gateways with real daemons. The steps build on each other. */
@@ -125,6 +126,26 @@ describe('classes between two gateways', () => {
     expect(dropped.get('bulk')).toBeGreaterThan(200);
     const expected = 1000 - (dropped.get('bulk') ?? 0); // what was not dropped comes
     await until(async () => (await countersOf(pair.b.hostNamespace, 'watch')).get('bulk') === expected, 3000);
+  });
+
+  it('a class has its share although a more urgent one wants everything, and all of it when nobody else wants any', async () => {
+    const wanted = oneUplink(pair.a);
+    const [shaping] = wanted.config.shaping!;
+    const classes = shaping!.classes.map((each) => ({ ...each, rateKbps: each.priority === 0 ? 20 : 600 })); // bulk is sure of 30 %
+    await pair.a.dataplane.apply({ ...wanted, config: { ...wanted.config, shaping: [{ ...shaping!, classes }] } });
+    const sendBoth = async (ports: readonly number[]): Promise<{ bulk: number; voice: number; seconds: number }> => {
+      const count = async () => ({ bulk: (await countersOf(pair.b.hostNamespace, 'watch')).get('bulk') ?? 0, voice: (await arrived(pair.b)).datagrams });
+      const before = await count();
+      const startedAtMs = systemClock.monotonicMs();
+      await Promise.all(ports.map((port) => sendEqualDatagrams(pair.a, '10.92.0.10', port, 1000, 1000)));
+      const after = await count();
+      return { bulk: after.bulk - before.bulk, voice: after.voice - before.voice, seconds: (systemClock.monotonicMs() - startedAtMs) / 1000 };
+    };
+    const contended = await sendBoth([9000, 5009]);
+    expect(contended.bulk / (contended.bulk + contended.voice)).toBeGreaterThan(0.2);
+    expect(contended.bulk / (contended.bulk + contended.voice)).toBeLessThan(0.45);
+    const alone = await sendBoth([9000]);
+    expect(alone.bulk / alone.seconds).toBeGreaterThan((1.8 * contended.bulk) / contended.seconds);
   });
 
   it('other rates are set without making the queues anew, and none are left when they are not wanted', async () => {
