@@ -127,13 +127,14 @@ function guardChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
     .map((prefix) => ipChange(`guard: ${prefix} is unreachable but through tunnels`, `route replace unreachable ${prefix} metric ${GUARD_METRIC}`));
 }
 
-/** What the plan protects, and the far overlay addresses where these are not inside it. */
+/** What the plan protects, the far overlay addresses where these are not inside it, and what is for this LAN only: heartbeats would follow the default route while it is down. */
 function guardPrefixes({ config, interfaces, lanes }: DataplaneWanted): string[] {
   const overlays = [...config.tunnels.map((tunnel) => tunnel.remote.overlay), ...interfaces.map((tunnel) => tunnel.remoteOverlay)].map((overlay) => `${overlay}/32`);
   const planned = ipv4(config.protectedPrefixes);
   const open = overlays.filter((overlay) => !planned.some((prefix) => prefixContains(prefix, overlay)));
   const aliases = lanes.some(({ copy }) => copy !== undefined) ? [COPY_ALIASES] : []; // a copy without a way must not follow the default route
-  return [...new Set([...planned, ...open, ...aliases])].sort();
+  const heartbeats = config.lan.shared ? [SHARED_LAN_PREFIX] : [];
+  return [...new Set([...planned, ...open, ...aliases, ...heartbeats])].sort();
 }
 
 function guardsOf(observed: Observed): ObservedRoute[] {

@@ -110,13 +110,13 @@ describe('the commands for a node', () => {
       'make ready to share the LAN address, which stays where it is, and leave it to others',
       { config: { ...CONFIG, serving: false, lan: SHARED_LAN } },
       is.kernel,
-      ['net/ipv4/conf/lan/arp_notify=1', 'addr add 169.254.255.1/24 dev lan scope link label lan:fm', 'route replace 10.1.0.0/24 dev lan scope link metric 500'],
+      ['route replace unreachable 169.254.255.0/24 metric 9999', 'net/ipv4/conf/lan/arp_notify=1', 'addr add 169.254.255.1/24 dev lan scope link label lan:fm', 'route replace 10.1.0.0/24 dev lan scope link metric 500'],
     ],
     [
       'end sharing: the own address and the LAN route go, the LAN address is kept by the one that serves',
       {},
       applied({ ...WANTED, config: { ...CONFIG, lan: SHARED_LAN } }, is.kernel, is.installed).kernel,
-      ['addr del 169.254.255.1/24 dev lan', 'route del 10.1.0.0/24 dev lan metric 500'],
+      ['addr del 169.254.255.1/24 dev lan', 'route del 10.1.0.0/24 dev lan metric 500', 'route del unreachable 169.254.255.0/24 metric 9999'],
     ],
     [
       'make an interface again that vanished with its routes',
