@@ -33,7 +33,7 @@ export function reserveCopies(board: Board, wants: readonly Want[]): void {
 export function copiesOf(board: Board, { want, choice }: Placement, fallbacks: readonly Hop[][]): Hop[][] {
   if (!isSentTwice(want) || board.copiesRefused.has(want.key)) return [];
   const routes = choice.flatMap(({ way }) => way.routes).map((route) => route.hops);
-  const disjoint = fallbacks.filter((hops) => routes.some((route) => isDisjoint(hops, route)));
+  const disjoint = fallbacks.filter((hops) => hops.every(isUsable) && routes.some((route) => isDisjoint(hops, route)));
   if (disjoint.length === 0) board.notes.wait(`second copy of ${nameOfWant(want)}`, 'no second path that shares no uplink with the first; sent once', null);
   const reserved = new Set(board.copies.get(want.key)?.choice.flatMap(({ way }) => way.hops) ?? []);
   return [...disjoint.filter((hops) => hops.every((hop) => reserved.has(hop))), ...disjoint.filter((hops) => !hops.every((hop) => reserved.has(hop)))];

@@ -1,6 +1,6 @@
 import { compareText, sortedBy } from '../base/index.ts';
 import type { Assignment, Site, TunnelId } from '../model/index.ts';
-import { avoidRefusals, isUsable, slaRefusal } from './admissibility.ts';
+import { avoidRefusals, isLastResort, isUsable, slaRefusal } from './admissibility.ts';
 import { overlapOf } from './backups.ts';
 import type { Board, Placement } from './board.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
@@ -11,21 +11,26 @@ import { relayWays } from './ways.ts';
 /**
  * The ways a placement falls back to, in order, from its lesser site: its own other routes (a split), then the pair's
  * other tunnels (those within the class's SLA and least shared with the routes first), then other tunnels to the same
- * relay, then, when there is none of these, other relays over tunnels that exist; last of all the ways through standby
- * gateways, which answer when the serving one is gone. What was listed before keeps its place among its equals.
+ * relay, then, when there is none of these, other relays over tunnels that exist; then the pair's tunnels of dead paths,
+ * which are of use as soon as these are back, and gateways notice that before the engine; last of all the ways through
+ * standby gateways, which answer when the serving one is gone. What was listed before keeps its place among its equals.
  */
 export function fallbacksOf(board: Board, placement: Placement, tunnels: readonly Hop[], listed: Assignment | undefined): Hop[][] {
   return [...servingFallbacks(board, placement, tunnels, listed), ...standbyWays(board, placement)];
 }
 
 function servingFallbacks(board: Board, placement: Placement, tunnels: readonly Hop[], listed: Assignment | undefined): Hop[][] {
-  const { want, choice } = placement;
+  const { choice } = placement;
   const routes = choice.flatMap(({ way }) => way.routes).map((route) => route.hops);
   const siblings = routes.length > 1 ? sortedBy(routes, (hops) => hops.map((hop) => hop.tunnel).join()) : [];
   const used = routes.flat();
-  const others = rank(board, placement, tunnels.filter((hop) => isUsable(hop) && !used.includes(hop)), used, listed);
-  const found = [...siblings, ...others.map((hop) => [hop]), ...otherHops(board, placement)];
-  if (found.length > 0) return found.slice(0, PLANNER_SETTINGS.backupsMax);
+  const ranked = (isWanted: (hop: Hop) => boolean): Hop[][] => rank(board, placement, tunnels.filter((hop) => isWanted(hop) && !used.includes(hop)), used, listed).map((hop) => [hop]);
+  const living = [...siblings, ...ranked(isUsable), ...otherHops(board, placement)];
+  const relayed = living.length > 0 ? [] : otherRelays(board, placement, used, listed);
+  return [...living, ...relayed, ...ranked((hop) => !isUsable(hop) && isLastResort(hop))].slice(0, PLANNER_SETTINGS.backupsMax);
+}
+
+function otherRelays(board: Board, { want, choice }: Placement, used: readonly Hop[], listed: Assignment | undefined): Hop[][] {
   return relayWays(board, want.pair, want.trafficClass, 'claimed')
     .filter((way) => !choice.some((share) => share.way.key === way.key) && !way.hops.some((hop) => used.includes(hop)))
     .sort((left, right) => listedAt(left, listed) - listedAt(right, listed))

@@ -15,7 +15,8 @@ import {
   type Tunnel,
   type TunnelId,
 } from '../model/index.ts';
-import { qualityOf } from './quality.ts';
+import { qualityOf, type HopQuality } from './quality.ts';
+import { isAwayShortly } from './serving.ts';
 import { refusalsOf } from './admissibility.ts';
 import type { PlanInputs } from './plan.ts';
 import { Resources } from './resources.ts';
@@ -195,9 +196,18 @@ function buildHops(network: Network, pair: Pair, [one, other]: readonly [SiteNod
       const far: HopEnd = { site: pair.b, node: other, uplink: right, ...network.resources.of(other, right) };
       const ends: [HopEnd, HopEnd] = left.id < right.id ? [near, far] : [far, near];
       const existing = network.previousTunnels.get(tunnel) ?? null;
-      const measured = qualityOf(ends, quality.get(path), network.now);
+      const measured = believed(network, ends, existing, qualityOf(ends, quality.get(path), network.now));
       return { path, tunnel, profile: pair.profile, ends, existing, ...measured, refusals: refusalsOf(network, pair, ends, path, existing, measured.state) };
     }),
   );
   return sortedBy(hops, (hop) => hop.path);
+}
+
+/**
+ * A tunnel whose other agent is away for a moment answers no probe, whatever its path is like; and no plan would reach
+ * that agent. So until its node counts as dead, what its peers say of its tunnels changes nothing.
+ */
+function believed(network: Network, ends: readonly [HopEnd, HopEnd], existing: Tunnel | null, quality: HopQuality): HopQuality {
+  const isAway = ends.some(({ node }) => isAwayShortly(network.inputs.observation.nodes.find((status) => status.node === node.id), network.now));
+  return quality.state === 'down' && existing && isAway ? { ...quality, state: 'unknown' } : quality;
 }

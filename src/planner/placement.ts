@@ -130,10 +130,16 @@ function reserveDirect(board: Board, want: Want, options: Options): void {
   }
 }
 
-/** A way although the SLA (or, for pairs that must be connected, even the probes) say no: what ran goes on running. */
+/**
+ * A way although the SLA or even the probes say no: what ran goes on running. All tunnels of a pair that fall silent
+ * together may as well be an agent that is restarted, and a plan cannot help a pair whose every path is dead.
+ */
 function leastBad(board: Board, want: Want): Choice | null {
-  const before = renormalise(board.previousWays(want).filter(({ way }) => isWayUsable(way) && board.ledger.fullNode(way.hops) === null));
-  if (before.length > 0) return before;
+  const before = board.previousWays(want).filter(({ way }) => board.ledger.fullNode(way.hops) === null);
+  for (const isFit of [isUsable, isLastResort]) {
+    const fit = renormalise(before.filter(({ way }) => way.hops.every(isFit)));
+    if (fit.length > 0) return fit;
+  }
   if (!want.base) return null;
   const hops = board.network.hops(want.pair).filter((hop) => isLastResort(hop) && board.ledger.fullNode([hop]) === null);
   const best = hops.sort((left, right) => unfitness(left) - unfitness(right) || left.latencyMs - right.latencyMs || (left.path < right.path ? -1 : 1))[0];

@@ -10,7 +10,7 @@ import { buildNetwork } from './network.ts';
 import { Notes } from './notes.ts';
 import { placeAny, placeDirect } from './placement.ts';
 import { buildReport } from './report.ts';
-import { keepVetoedRemovals, retireTunnels } from './retire.ts';
+import { keepDead, keepVetoedRemovals, retireTunnels } from './retire.ts';
 import { chooseServingNodes } from './serving.ts';
 import { planStandbys } from './standbys.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
@@ -63,7 +63,7 @@ export interface Round {
   notes: Notes;
 }
 
-/** Priority by priority: direct ways, then relays, then backups; then what is left of the old plan; then all other classes; then standby gateways. */
+/** Priority by priority: direct ways, then relays, then backups; then what is left of the old plan; then all other classes; then standby gateways; then tunnels of dead paths. */
 function planRound(inputs: PlanInputs): Round {
   const notes = new Notes();
   const network = buildNetwork(inputs, chooseServingNodes(inputs, notes));
@@ -80,6 +80,7 @@ function planRound(inputs: PlanInputs): Round {
   retireTunnels(board);
   fillClasses(board);
   planStandbys(board);
+  keepDead(board);
   return { plan: assemblePlan(board), board, notes };
 }
 

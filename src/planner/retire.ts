@@ -27,25 +27,56 @@ export function keepVetoedRemovals(board: Board): void {
 /**
  * Decides about the tunnels of the previous plan that nothing asked for: they stay through the hold time and until
  * they have been idle for the idle time, while both gateways have a slot; else they go, with the reason in the report.
- * Those of standby gateways are decided on after all others (standbys.ts). A dead path's tunnel stays when the pair has nothing else, so that its probes can tell when it lives again.
+ * Those of standby gateways are decided on after all others (standbys.ts), and dead ones beside others of their pair last of all (`keepDead`).
  */
 export function retireTunnels(board: Board): void {
   const { network, notes } = board;
-  const open = [...network.previousTunnels.values()].filter((tunnel) => !board.ledger.claimed.has(tunnel.id) && !network.isStandbyTunnel(tunnel));
-  const byUse = open.map((tunnel) => ({ tunnel, usedAt: lastUse(board, tunnel) })).sort((left, right) => right.usedAt - left.usedAt || (left.tunnel.id < right.tunnel.id ? -1 : 1));
-  for (const { tunnel, usedAt } of byUse) {
+  for (const { tunnel, usedAt } of openTunnels(board)) {
     const hop = network.hopOf(tunnel);
+    if (hop && isDeadBesideOthers(board, hop)) continue;
     const reason = hop ? reasonToGo(board, hop, tunnel, usedAt) : goneReason(board, tunnel);
     if (reason === null) board.claim(hop!, 'kept');
     else notes.removed.set(tunnel.id, { tunnel: tunnel.id, path: tunnel.path, reason });
   }
 }
 
+/**
+ * The tunnel of a dead path stays while the pair has tunnels and nobody else needs its slots: only its probes can tell
+ * when the path lives again, and then it serves at once. Without it nothing would be known of the path: the plan would
+ * have to do without it for as long as it believes the last word, or to try it again and again.
+ */
+export function keepDead(board: Board): void {
+  for (const { tunnel } of openTunnels(board)) {
+    const hop = board.network.hopOf(tunnel);
+    if (!hop || !isDeadBesideOthers(board, hop)) continue;
+    const full = slotRefusal(board, [hop]);
+    if (full !== null) {
+      board.notes.removed.set(tunnel.id, { tunnel: tunnel.id, path: tunnel.path, reason: `its probes say down; gives way: ${full}${newcomers(board, hop)}` });
+      continue;
+    }
+    board.claim(hop, 'kept');
+    board.notes.wait(`use of ${tunnel.path}`, 'its probes say down; the tunnel stays, so that they can tell when the path lives again', null);
+  }
+}
+
+/** Tunnels of the previous plan that nobody has claimed or removed and no standby gateway may want, those used last first. */
+function openTunnels(board: Board): { tunnel: Tunnel; usedAt: number }[] {
+  const { network, notes } = board;
+  return [...network.previousTunnels.values()]
+    .filter((tunnel) => !board.ledger.claimed.has(tunnel.id) && !notes.removed.has(tunnel.id) && !network.isStandbyTunnel(tunnel))
+    .map((tunnel) => ({ tunnel, usedAt: lastUse(board, tunnel) }))
+    .sort((left, right) => right.usedAt - left.usedAt || (left.tunnel.id < right.tunnel.id ? -1 : 1));
+}
+
+function isDeadBesideOthers(board: Board, hop: Hop): boolean {
+  return !isUsable(hop) && isLastResort(hop) && hasOtherWay(board, hop);
+}
+
 function reasonToGo(board: Board, hop: Hop, tunnel: Tunnel, usedAt: number): string | null {
   const { now, inputs } = board.network;
   const full = slotRefusal(board, [hop]);
   if (!isUsable(hop)) {
-    const isNeeded = isLastResort(hop) && !hasOtherWay(board, hop) && full === null;
+    const isNeeded = isLastResort(hop) && full === null;
     if (isNeeded) board.notes.wait(`removal of ${tunnel.path}`, 'its probes say down, but the pair has no other way', null);
     return isNeeded ? null : hop.refusals.map((refusal) => refusal.reason).join('; ');
   }

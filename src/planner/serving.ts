@@ -51,6 +51,11 @@ export function isDead(status: NodeStatus | undefined, now: number): boolean {
   return now - status.lastSeenAt > PLANNER_SETTINGS.nodeDeadMs;
 }
 
+/** Known, not connected, and not for long enough to be dead: an agent that is started again, or a moment without the engine. */
+export function isAwayShortly(status: NodeStatus | undefined, now: number): boolean {
+  return status !== undefined && !status.connected && status.lastSeenAt !== null && !isDead(status, now);
+}
+
 function compareRanks(left: readonly number[], right: readonly number[]): number {
   for (let index = 0; index < left.length; index++) {
     const difference = left[index]! - right[index]!;

@@ -37,7 +37,8 @@ export function planStandbys(board: Board): void {
  */
 export function standbyWays(board: Board, { want, choice }: Placement): Hop[][] {
   const { pair } = want;
-  if (board.ledger.claimedOf(pair).length > 0) return board.ledger.standbysOf(pair).filter(isStandbyUsable).map((hop) => [hop]);
+  const isDirect = choice.some(({ way }) => way.relay === null) || board.ledger.claimedOf(pair).some(isUsable);
+  if (isDirect) return board.ledger.standbysOf(pair).filter(isStandbyUsable).map((hop) => [hop]);
   const ways = choice.flatMap(({ way }) => {
     const relay = board.network.relays.find((site) => site.id === way.relay);
     if (!relay) return [];

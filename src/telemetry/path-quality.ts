@@ -28,14 +28,14 @@ export class PathBook {
 
   /**
    * All paths, by id. Of two ends the worse figure counts; of two tunnels over one path (while a suite changes) the
-   * better tunnel, since the path is then fine. An end silent for 5 windows (at least 3 s) has no say; when both are,
-   * the state is unknown and the figures are the last known ones.
+   * better of those that speak, since the path is then fine. An end silent for 5 windows (at least 3 s) has no say; when
+   * all are, the state is unknown and the figures are the last known ones.
    */
   qualities(now: number): PathQuality[] {
     const qualities = [...this.#windows].flatMap(([path, tunnels]) => {
       const views = [...tunnels.values()].map((ends) => tunnelView(path, [...ends.values()], now));
-      const best = views.sort((left, right) => BADNESS[left.state] - BADNESS[right.state] || right.sampledAt - left.sampledAt)[0];
-      return best ? [best] : [];
+      const best = views.sort((left, right) => Number(left.isSilent) - Number(right.isSilent) || BADNESS[left.quality.state] - BADNESS[right.quality.state] || right.quality.sampledAt - left.quality.sampledAt)[0];
+      return best ? [best.quality] : [];
     });
     return sortedBy(qualities, (quality) => quality.path);
   }
@@ -80,11 +80,11 @@ function endOf(windows: readonly PathSample[]): PathEnds['ends'][number] {
   };
 }
 
-function tunnelView(path: PathId, ends: readonly PathSample[][], now: number): PathQuality {
+function tunnelView(path: PathId, ends: readonly PathSample[][], now: number): { isSilent: boolean; quality: PathQuality } {
   const heard = ends.filter((windows) => isHeard(windows.at(-1), now));
   const counted = heard.length > 0 ? heard : ends;
   const states = heard.map((windows) => windows.at(-1)!.state);
-  return {
+  const quality: PathQuality = {
     path,
     state: states.length === 0 ? 'unknown' : states.reduce((worst, state) => (BADNESS[state] > BADNESS[worst] ? state : worst)),
     latencyMs: worst(counted, (sample) => sample.latencyMs),
@@ -92,6 +92,7 @@ function tunnelView(path: PathId, ends: readonly PathSample[][], now: number): P
     lossRatio: worst(counted, (sample) => (sample.lossForwardRatio === null && sample.lossReverseRatio === null ? null : Math.max(sample.lossForwardRatio ?? 0, sample.lossReverseRatio ?? 0))),
     sampledAt: Math.max(...counted.map((windows) => windows.at(-1)!.sampledAt)),
   };
+  return { isSilent: heard.length === 0, quality };
 }
 
 function isHeard(newest: PathSample | undefined, now: number): boolean {

@@ -64,14 +64,57 @@ describe('admissibility', () => {
     expect(report.unplaced[0]!.reason).toContain('carried at best effort');
   });
 
-  it('keeps a dead tunnel while the pair has nothing else', () => {
+  it('goes over a relay when the only direct path is dead, and keeps its tunnel for when it lives again', () => {
     const intent = withNode(exampleIntent(), 'paris-gw1', (node) => ({ ...node, uplinks: node.uplinks.slice(0, 1) }));
     const before = planFor({ intent, demands: ['azure-weu>paris bulk 1'], now: NOW - HOUR }).plan;
     const path = tunnelPaths(before).find((each) => each.startsWith('azure'))!;
     const { plan: planned, report } = planFor({ intent, demands: ['azure-weu>paris bulk 1'], previous: before, paths: [{ path, state: 'down' }] });
-    expect(tunnelPaths(planned).filter((each) => each === path).length + Number(routesOf(planned, 'azure-weu>paris', 'bulk').includes('+'))).toBe(1);
+    expect(tunnelPaths(planned)).toContain(path);
+    expect(routesOf(planned, 'azure-weu>paris', 'bulk')).toContain('+');
+    expect(backupsOf(planned, 'azure-weu>paris', 'bulk')).toContain(path);
     expect(checkPlan(intent, planned)).toEqual([]);
     expect(report.refused.map(({ reason }) => reason)).toContain('its probes say down');
+  });
+
+  describe('keeps the tunnels of dead paths', () => {
+    const demands = ['berlin>paris voice 1' as const];
+    const before = planFor({ demands, now: NOW - HOUR }).plan;
+    const own = before.tunnels.filter(({ path }) => path.includes('berlin-gw1/') && path.includes('paris-gw1/')).map(({ path }) => path as string);
+    const [primary, backup] = [routesOf(before, 'berlin>paris', 'voice').split(' ')[0]!, backupsOf(before, 'berlin>paris', 'voice')[0]!];
+    const down = (paths: readonly string[]) => paths.map((path) => ({ path, state: 'down' as const }));
+
+    it('and what an auto pair carries, while every path of it is dead', () => {
+      const auto = planFor({ demands: ['paris>azure-weu bulk 2'], now: NOW - 60_000 }).plan;
+      const every = ['berlin-gw1/fibre', 'berlin-gw1/cable', 'paris-gw1/fibre', 'paris-gw1/cable', 'azure-weu-gw1/pip', 'aws-fra-gw1/eip-a', 'hamburg-gw1/dsl', 'hamburg-gw1/lte'];
+      const paths = every.flatMap((one) => every.filter((other) => other > one).map((other) => pathId(uplinkId(...split(one)), uplinkId(...split(other)))));
+      const next = planFor({ demands: ['paris>azure-weu bulk 2'], previous: auto, paths: down(paths) }).plan;
+      expect(routesOf(auto, 'paris>azure-weu', 'bulk')).toContain('azure-weu-gw1/pip~paris-gw1/');
+      const ofPair = ({ assignments }: Plan) => assignments.filter(({ from, to, classId: id }) => from === 'azure-weu' && to === 'paris' && id === 'bulk');
+      expect(ofPair(next)).toEqual(ofPair(auto));
+    });
+
+    it('and changes nothing at all while one of their agents is away for a moment', () => {
+      const paris = (seenAgoMs: number) => [{ node: nodeId('paris-gw1'), connected: false, lastSeenAt: NOW - seenAgoMs, generation: 1, commit: null, drift: [] }];
+      expect(own.length).toBeGreaterThanOrEqual(2);
+      expect(planFor({ demands, previous: before, paths: down(own), nodes: paris(15_000) }).plan).toEqual(before);
+      expect(planFor({ demands, previous: before, paths: down(own), nodes: paris(15_001) }).plan).not.toEqual(before);
+    });
+
+    it('beside what replaces them, as the last to fall back to, for as long as they are dead, and without moving to and fro', () => {
+      const replaced = planFor({ demands, previous: before, paths: down([primary]) }).plan;
+      expect(tunnelPaths(replaced)).toEqual(expect.arrayContaining([primary, backup]));
+      expect(routesOf(replaced, 'berlin>paris', 'voice')).not.toContain(primary);
+      const ways = backupsOf(replaced, 'berlin>paris', 'voice').filter((path) => path.includes('berlin-gw1/') && path.includes('paris-gw1/'));
+      expect([ways.length >= 2, ways.at(-1)]).toEqual([true, primary]);
+      for (const later of [1, 48, 24 * 30]) expect(planFor({ demands, previous: replaced, now: NOW + later * HOUR, paths: down([primary]).map((quality) => ({ ...quality, sampledAt: NOW + later * HOUR })) }).plan.tunnels).toEqual(replaced.tunnels);
+    });
+
+    it('until somebody needs the slot', () => {
+      const full = (intent: Intent): Intent => withNode(intent, 'paris-gw1', (node) => ({ ...node, tunnelsMax: before.tunnels.filter(({ path }) => path.includes('paris-gw1/')).length }));
+      const { plan: planned, report } = planFor({ intent: full(exampleIntent()), demands, previous: before, paths: down([primary]) });
+      expect(tunnelPaths(planned)).not.toContain(primary);
+      expect(report.removed.find(({ path }) => path === primary)?.reason).toContain('its probes say down; gives way');
+    });
   });
 
   it('does not build what the policy refused', () => {
@@ -291,4 +334,9 @@ describe('totality', () => {
 
 function withNode(intent: Intent, id: string, change: (node: SiteNode) => SiteNode): Intent {
   return { ...intent, sites: intent.sites.map((site) => ({ ...site, nodes: site.nodes.map((node) => (node.id === nodeId(id) ? change(node) : node)) })) };
+}
+
+function split(uplink: string): [ReturnType<typeof nodeId>, string] {
+  const [node, name] = uplink.split('/');
+  return [nodeId(node!), name!];
 }

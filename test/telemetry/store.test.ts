@@ -180,6 +180,12 @@ describe.each(STORES)('the $name store', ({ open }) => {
     expect((await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 1, pairs: [] }, [])).paths.map((quality) => quality.state)).toEqual(['up']);
   });
 
+  it('does not let a tunnel that is gone hide that the one which took its place is down', async () => {
+    const at = clock.now() - 500;
+    await store.append(BERLIN_GW1, 1, [path(at - 60_000, { tunnel: OTHER_TUNNEL, state: 'up' }), path(at, { state: 'down' })]);
+    expect((await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 1, pairs: [] }, [])).paths.map((quality) => quality.state)).toEqual(['down']);
+  });
+
   it('knows when a tunnel was last used and does not take noise for use', async () => {
     const at = clock.now() - 1000;
     await store.append(BERLIN_GW1, 1, [tunnel(at - 1000, 250_000, 5000), tunnel(at, 120, 80), tunnel(at, 60, 0, { tunnel: OTHER_TUNNEL })]);

@@ -78,13 +78,13 @@ export function carriersOf(plan: Plan, from: SiteId, to: SiteId, classId: string
 }
 
 /** True when every tunnel of the plan is up at both ends and every node runs the live generation. */
-export async function isApplied(demo: Demo, generation: number): Promise<boolean> {
+export async function isApplied(demo: Demo, generation: number, cut?: TunnelId): Promise<boolean> {
   const status = await demo.engine.status();
   return (
     status.live !== null &&
     status.live.generation >= generation &&
     status.nodes.length > 0 &&
     status.nodes.every((node) => node.connected && node.generation >= status.live!.generation) &&
-    status.tunnels.every((tunnel) => tunnel.ends.length === 2 && tunnel.ends.every((end) => end.childState === 'INSTALLED'))
+    status.tunnels.every(({ tunnel, ends }) => tunnel === cut || (ends.length === 2 && ends.every((end) => end.childState === 'INSTALLED')))
   );
 }

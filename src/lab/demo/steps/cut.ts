@@ -4,7 +4,7 @@ import { CUT_PAIR } from '../settings.ts';
 /** What the packets of a cut call may miss; detection is four probes of 100 ms and a round trip. */
 const OUTAGE_MAX_MS = 1000;
 
-/** 7: a path dies without a word; the gateways move the traffic, the engine replaces the tunnel. */
+/** 7: a path dies without a word; the gateways move the traffic, the engine gives the pair another tunnel. */
 export async function showCut(demo: Demo): Promise<void> {
   const { screen, world, engine, senders } = demo;
   const before = planOf(await engine.plan());
@@ -35,13 +35,14 @@ export async function showCut(demo: Demo): Promise<void> {
   const replaced = await await_(demo, 'the engine replaces the tunnel', 30_000, async () => {
     const answer = await engine.plan();
     const plan = planOf(answer);
-    const standing = tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to);
+    const standing = tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to).filter(({ id }) => id !== primary.id);
     const fresh = standing.filter(({ id }) => !before.tunnels.some((tunnel) => tunnel.id === id));
-    return !plan.tunnels.some(({ id }) => id === primary.id) && standing.length >= 2 && (await isApplied(demo, answer.generation ?? 0)) ? { standing, fresh } : null;
+    const isLeft = !carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to, 'voice').includes(primary.id);
+    return isLeft && standing.length >= 2 && (await isApplied(demo, answer.generation ?? 0, primary.id)) ? { standing, fresh, isKept: plan.tunnels.some(({ id }) => id === primary.id) } : null;
   });
   if (!replaced) return;
-  screen.evidence([`- ${pathInWords(primary.path)}`, ...replaced.fresh.map((tunnel) => `+ ${pathInWords(tunnel.path)}`)].join('\n'));
+  screen.evidence([`${replaced.isKept ? '~' : '-'} ${pathInWords(primary.path)}${replaced.isKept ? ' (down: kept, so that its probes can tell when it lives again)' : ''}`, ...replaced.fresh.map((tunnel) => `+ ${pathInWords(tunnel.path)}`)].join('\n'));
   const after = await sender.report();
-  check(demo, after.lost - there.lost <= 0, `the plan replaced it after ${((world.clock.now() - cutAt) / 1000).toFixed(1)} s: the pair has ${replaced.standing.length} tunnels again; ${Math.max(0, after.lost - there.lost)} more packets lost by that`);
+  check(demo, after.lost - there.lost <= 0, `the plan replaced it after ${((world.clock.now() - cutAt) / 1000).toFixed(1)} s: the pair has ${replaced.standing.length} tunnels that work again; ${Math.max(0, after.lost - there.lost)} more packets lost by that`);
   await world.setPath(primary.path, { down: false });
 }
