@@ -67,11 +67,13 @@ const NO_LANES: LaneTable = { inForce: [], tunnels: [], adopted: [], lanes: [], 
 /** A fail-over in this very thread. */
 export function createFailover(deps: FailoverDeps): Failover {
   const { events } = deps;
-  const probes = createProbeSet({ port: deps.probes, traffic: deps.traffic, clock: deps.clock, rng: deps.rng, log: deps.log, onChange, onWish });
+  const probes = createProbeSet({ port: deps.probes, traffic: deps.traffic, clock: deps.clock, rng: deps.rng, log: deps.log, onChange, onWish, onSuspect, onCertain });
   let renewing: ReadonlySet<TunnelId> = new Set();
   let table = NO_LANES;
   let current: readonly LaneWanted[] = [];
   let switches = 0;
+  /** Lanes wait for the answer of a tunnel in doubt. */
+  let isHeldBack = false;
   /** By mark, the number of the last switch of this lane. */
   const switchedAt = new Map<number, number>();
 
@@ -84,12 +86,27 @@ export function createFailover(deps: FailoverDeps): Failover {
     switchLanes(new Set());
   }
 
+  /** What may have to take over is asked now, so that it is known to live when the verdict falls. */
+  function onSuspect(tunnel: TunnelId): void {
+    const lanes = table.inForce.filter((steering) => current.some(({ mark, active }) => active === tunnel && steering.lanes.some((lane) => lane.mark === mark)));
+    const others = new Set(lanes.flatMap((steering) => steering.lanes.flatMap((lane) => lane.tunnels)));
+    others.delete(tunnel);
+    for (const other of others) probes.doubt(other);
+  }
+
+  function onCertain(): void {
+    if (isHeldBack) onWish();
+  }
+
   /** @param unsure  marks of lanes that the kernel may not have as `current` says */
   function switchLanes(unsure: ReadonlySet<number>): number {
     const views = probes.views();
     const interfaces = new Set(table.tunnels.map(({ tunnel }) => tunnel));
     const adopted = new Set(table.adopted);
-    const next = chooseLanes(table.inForce, (tunnel, classes) => healthOf(tunnel, interfaces, adopted, views, renewing, classes), new Map(current.map((lane) => [lane.mark, lane])));
+    const choose = (isDoubted: (tunnel: TunnelId) => boolean): LaneWanted[] =>
+      chooseLanes(table.inForce, (tunnel, classes) => healthOf(tunnel, interfaces, adopted, views, renewing, classes), new Map(current.map((lane) => [lane.mark, lane])), isDoubted);
+    const next = choose((tunnel) => views.get(tunnel)?.isDoubted === true);
+    isHeldBack = [...views.values()].some(({ isDoubted }) => isDoubted) && changedLanes(next, choose(() => false)).length > 0;
     const changed = changedLanes(current, next);
     const written = next.filter((lane) => changed.includes(lane) || unsure.has(lane.mark));
     if (written.length > 0) {

@@ -9,17 +9,23 @@ import type { TunnelHealth } from './health.ts';
  * one; an up, then a degraded one of those other lanes; what it points at already, if that still has its interface (fail static: a silent peer agent is not a dead path, and the
  * guards keep clear text in); its first stale one; nothing (unreachable).
  *
+ * A lane does not leave a silent tunnel for one that is in doubt: when an agent dies, all its tunnels fall silent at
+ * once while what is sent through them still arrives, and to move from one to the next would only shake the traffic.
+ * The doubt lasts a round trip, or until that tunnel is down too; whatever else was up comes into question then.
+ *
  * A second copy goes over the first of the lane's tunnels for copies that is up, else degraded, and is not the active one;
  * while nothing answers it stays where it is, and without a second tunnel it is not sent.
  *
  * @param healthOf  of tunnels as the kernel has, or is about to have, them, for the classes that are to use them
  * @param previous  what each mark points at now
+ * @param isDoubted  asked whether it still answers, since another tunnel fell silent, and has not answered yet
  * @returns sorted by mark, one entry a mark, prefixes sorted
  */
 export function chooseLanes(
   inForce: readonly Steering[],
   healthOf: (tunnel: TunnelId, classes: readonly ClassId[]) => TunnelHealth,
   previous: ReadonlyMap<number, Pick<LaneWanted, 'active' | 'copy'>>,
+  isDoubted: (tunnel: TunnelId) => boolean = () => false,
 ): LaneWanted[] {
   const users = new Map<number, { lane: Lane; steerings: Steering[] }>();
   for (const steering of inForce) {
@@ -35,7 +41,11 @@ export function chooseLanes(
       const before = previous.get(lane.mark);
       const classes = steerings.map(({ classId }) => classId);
       const healthForThem = (tunnel: TunnelId): TunnelHealth => healthOf(tunnel, classes);
-      const active = activeTunnel(lane, siblingTunnels(lane, steerings), healthForThem, before?.active ?? null);
+      const now = before?.active ?? null;
+      const siblings = siblingTunnels(lane, steerings);
+      const best = activeTunnel(lane, siblings, healthForThem, now);
+      const isHeldBack = best !== null && now !== null && isDoubted(best) && healthForThem(now) === 'stale' && [...lane.tunnels, ...siblings].includes(now);
+      const active = isHeldBack ? now : best;
       return {
         mark: lane.mark,
         prefixes: [...new Set(steerings.flatMap((steering) => steering.prefixes))].sort(compareText),

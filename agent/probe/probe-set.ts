@@ -16,6 +16,10 @@ export interface ProbeSetDeps {
   onChange: (tunnel: TunnelId, from: PathState, to: PathState) => void;
   /** A peer's wish for new keys came or went, or a path serves other classes badly than before. */
   onWish: () => void;
+  /** A tunnel that worked has missed a probe. */
+  onSuspect: (tunnel: TunnelId) => void;
+  /** A doubted tunnel has answered. */
+  onCertain: () => void;
 }
 
 /** What the rest of the agent sees of one tunnel's probes. */
@@ -28,6 +32,8 @@ export interface ProbeView {
   peerRenews: boolean;
   /** The peer's LAN is dead: what is sent there reaches nobody. */
   peerLame: boolean;
+  /** Asked because another tunnel fell silent, and has not answered since: what its state says may be over. */
+  isDoubted: boolean;
   /** Classes whose SLA the path does not keep, though it answers. */
   violated: readonly ClassId[];
 }
@@ -39,6 +45,8 @@ export interface ProbeSet {
   views(): Map<TunnelId, ProbeView>;
   /** Tells the peers which tunnels carry traffic from here. */
   setInUse(tunnels: ReadonlySet<TunnelId>): void;
+  /** Asks at once whether this tunnel still answers; one that is not up is not asked. */
+  doubt(tunnel: TunnelId): void;
   /** Tells the peers which tunnels' keys are to be made anew. */
   setRenews(tunnels: ReadonlySet<TunnelId>): void;
   /** Tells all peers whether our LAN is dead. */
@@ -114,6 +122,8 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
           send: (packet) => send(tunnel, socket, packet),
           onChange: (from, to) => deps.onChange(tunnel, from, to),
           onWish: deps.onWish,
+          onSuspect: () => deps.onSuspect(tunnel),
+          onCertain: deps.onCertain,
         });
         receive = (packet) => session.receive(packet);
         session.setLame(lame);
@@ -124,10 +134,11 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
     },
     stop: end,
     views: () =>
-      new Map([...running].map(([tunnel, { session }]) => [tunnel, { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews(), peerLame: session.peerLame(), violated: session.violated() }])),
+      new Map([...running].map(([tunnel, { session }]) => [tunnel, { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews(), peerLame: session.peerLame(), isDoubted: session.isDoubted(), violated: session.violated() }])),
     setInUse(tunnels) {
       for (const [tunnel, { session }] of running) session.setInUse(tunnels.has(tunnel));
     },
+    doubt: (tunnel) => running.get(tunnel)?.session.doubt(),
     setRenews(tunnels) {
       for (const [tunnel, { session }] of running) session.setRenews(tunnels.has(tunnel));
     },

@@ -29,6 +29,10 @@ export interface ProbeSessionDeps {
   onChange: (from: PathState, to: PathState) => void;
   /** The peer's wish for new keys or word on its LAN came or went, or other classes than before are served badly. */
   onWish?: () => void;
+  /** A regular probe was missed of a path that worked until now. */
+  onSuspect?: () => void;
+  /** The doubt is over: it answered. */
+  onCertain?: () => void;
 }
 
 /** Our end of the conversation about one tunnel. */
@@ -45,6 +49,10 @@ export interface ProbeSession {
   /** Whether the peer says that its LAN is dead; false when it has not said so lately. */
   peerLame(): boolean;
   setLame(lame: boolean): void;
+  /** Asks at once whether the peer still answers here: another tunnel to it, or one that this is a backup of, fell silent. */
+  doubt(): void;
+  /** Asked so, and not answered yet: that it was up a moment ago says nothing now. */
+  isDoubted(): boolean;
   /** Classes whose SLA the path does not keep, though it answers. */
   violated(): readonly ClassId[];
   /** Other intervals and limits from the next beat on; the verdict stays. */
@@ -69,6 +77,8 @@ const IDLE_FACTOR = 4;
 const IDLE_MAX_MS = 500;
 /** What an additional probe weighs as evidence of a brown-out. */
 const EXTRA_WEIGHT = 0.5;
+/** A doubted tunnel whose next probe is due within this anyway is not asked before, ms. */
+const DOUBT_SLACK_MS = 5;
 /** An additional probe counts as missed sooner than a regular one, but no sooner than this, ms. */
 const EXTRA_TIMEOUT_MIN_MS = 10;
 
@@ -112,6 +122,8 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   let nextSlaMs = clock.monotonicMs() + SLA_LOOK_MS;
   let wellSinceMs: number | null = null;
   let pausedUntilMs = -1;
+  /** An answer to this probe or a later one ends the doubt. */
+  let doubtedFrom: number | null = null;
   let nextRegularMs = clock.monotonicMs();
   let nextExtraMs: number | null = null;
   let dueMs = nextRegularMs;
@@ -201,17 +213,19 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   }
 
   function expire(nowMs: number): void {
+    const missedBefore = liveness.misses();
     const expired = liveness.expire(nowMs, nowMs < pausedUntilMs);
     if (expired.length === 0) return;
     for (const probe of expired) loss.lost(weightOf(probe));
     if (expired.some(({ regular }) => regular) || scrutiny.isOn(nowMs)) scrutiny.miss(nowMs, loss.isSuspicious());
+    if (missedBefore === 0 && isSuspect(nowMs) && liveness.misses() > 0) deps.onSuspect?.();
     judge(nowMs);
   }
 
   /** It was asked seldom; now it matters, or the peer should hear of something. */
-  function probeSoon(): void {
+  function probeSoon(withinMs = intervalMs): void {
     const nowMs = clock.monotonicMs();
-    if (closed || nextRegularMs <= nowMs + intervalMs) return;
+    if (closed || nextRegularMs <= nowMs + withinMs) return;
     nextRegularMs = nowMs;
     cancelTimer();
     arm(nowMs);
@@ -257,6 +271,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const from = state;
     state = next;
     wellSinceMs = null;
+    if (next === 'down') doubtedFrom = null;
     if (from === 'up') damping.fell(nowMs);
     if (from === 'down' || next === 'down') traffic.reset();
     deps.onChange(from, next);
@@ -280,11 +295,18 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       if (heard.peerReceived > 0) {
         forward = { session: heard.session, received: heard.peerReceived, highest: heard.peerHighest };
         meter.peerCounted(forward);
-        liveness.arrived(heard.peerHighest);
+        noteArrival(heard.peerHighest);
       }
     }
     judge(nowMs);
     if (heard.kind === 'probe' && !closed) answer(heard, nowMs);
+  }
+
+  function noteArrival(arrived: number): void {
+    liveness.arrived(arrived);
+    if (doubtedFrom === null || arrived < doubtedFrom || arrived > sequence) return;
+    doubtedFrom = null;
+    deps.onCertain?.();
   }
 
   function answer(probe: ProbePacket, nowMs: number): void {
@@ -301,7 +323,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     else if (found) loss.answered(weightOf(found));
     latency.add(Math.max(0, rttMs), nowMs);
     meter.roundTrip(Math.max(0, rttMs));
-    liveness.arrived(echo.sequence);
+    noteArrival(echo.sequence);
     const lost = echo.traffic ? traffic.note(echo.traffic, echo.sentUs / 1000) : null;
     if (!lost) return;
     loss.traffic(lost);
@@ -316,6 +338,12 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       if (next && !inUse) probeSoon();
       inUse = next;
     },
+    doubt() {
+      if (closed || (state !== 'up' && state !== 'degraded')) return;
+      doubtedFrom = sequence + 1;
+      probeSoon(DOUBT_SLACK_MS);
+    },
+    isDoubted: () => doubtedFrom !== null,
     violated: () => sla.violated(),
     peerLame: () => peer.isLame(clock.monotonicMs()),
     setLame(next) {

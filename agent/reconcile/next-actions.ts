@@ -124,7 +124,7 @@ function dataplaneWanted(scene: Scene): DataplaneWanted {
     config: desired.config,
     overlayAddresses: [...overlays].sort(compareText),
     interfaces: present.map(interfaceOf),
-    lanes: chooseLanes(scene.inForce, scene.health, previous),
+    lanes: chooseLanes(scene.inForce, scene.health, previous, (tunnel) => scene.observed.probes.get(tunnel)?.isDoubted === true),
     steering: scene.inForce.map(({ to, classId, prefixes, lanes }) => ({ to, classId, prefixes, lanes: lanes.map(({ mark, weight, tunnels: [key] }) => ({ mark, weight, ...(key === undefined ? {} : { key }) })) })),
   };
 }

@@ -12,12 +12,16 @@ import { type CompiledSources, compileSources } from '../support/compiled.ts';
 const log = createLog('test', 'silent');
 const PREFIXES = ['10.2.0.0/16'];
 const PROBE = { intervalMs: 50, downAfter: 3, holdDownMs: 1_000, holdDownMaxMs: 1_000 };
-const steering: Steering[] = [{ to: siteId('paris'), prefixes: PREFIXES, classId: classId('voice'), lanes: [{ mark: 7, weight: 100, tunnels: [t1, t2] }] }];
+/** The tunnel of another gateway of the peer's site. */
+const t3 = 't-00000003' as TunnelId;
+const steering: Steering[] = [{ to: siteId('paris'), prefixes: PREFIXES, classId: classId('voice'), lanes: [{ mark: 7, weight: 100, tunnels: [t1, t2, t3] }] }];
 
 /** One end, with every probe echoed by the other end's own session unless its tunnel is cut. */
-async function startEnd() {
+async function startEnd(tunnels: TunnelId[] = [t1, t2]) {
   const clock = new VirtualClock();
   const cut = new Set<TunnelId>();
+  const delaysMs = new Map<TunnelId, number>();
+  const answers = new Map<TunnelId, number>();
   const heard: string[] = [];
   const events: FailoverEvents = {
     onVerdict: (tunnel, from, to, lanesSwitched) => heard.push(`${tunnel} ${from}→${to} ${lanesSwitched}`),
@@ -32,7 +36,8 @@ async function startEnd() {
       sockets.set(`${end} ${tunnel}`, onPacket);
       return Promise.resolve({
         send: (packet) => {
-          if (!cut.has(tunnel)) clock.setTimer(5, () => sockets.get(`${other} ${tunnel}`)?.(packet));
+          if (end === 'here') answers.set(tunnel, (answers.get(tunnel) ?? 0) + 1);
+          if (!cut.has(tunnel)) clock.setTimer(delaysMs.get(tunnel) ?? 5, () => sockets.get(`${other} ${tunnel}`)?.(packet));
         },
         close: () => void sockets.delete(`${end} ${tunnel}`),
       });
@@ -40,18 +45,23 @@ async function startEnd() {
   });
   const lanes = { switchLanes: (switched: readonly LaneWanted[]) => void written.push([...switched]), renew: () => undefined, close: () => undefined };
   const here = createFailover({ probes: portOf('here', 'there'), traffic: { counts: () => null }, lanes, clock, rng: createRng('here'), log, events });
-  const there = createFailover({ probes: portOf('there', 'here'), traffic: { counts: () => null }, lanes: { ...lanes, switchLanes: () => undefined }, clock, rng: createRng('there'), log, events: quiet });
-  for (const tunnel of [t1, t2]) for (const end of [here, there]) await end.startProbe(tunnel, 'a', 'b', PROBE);
+  const startPeer = async (life: string) => {
+    const peer = createFailover({ probes: portOf('there', 'here'), traffic: { counts: () => null }, lanes: { ...lanes, switchLanes: () => undefined }, clock, rng: createRng(life), log, events: quiet });
+    for (const tunnel of tunnels) await peer.startProbe(tunnel, 'a', 'b', PROBE);
+    return peer;
+  };
+  for (const tunnel of tunnels) await here.startProbe(tunnel, 'a', 'b', PROBE);
+  const there = await startPeer('there');
   await clock.advance(1_000);
   heard.length = 0;
   const tableOf = (active: TunnelId, switchesKnown: number) => ({
     inForce: steering,
-    tunnels: [t1, t2].map((tunnel) => ({ tunnel, remoteOverlay: '172.30.0.1' })),
+    tunnels: tunnels.map((tunnel) => ({ tunnel, remoteOverlay: '172.30.0.1' })),
     adopted: [],
     lanes: [{ mark: 7, prefixes: PREFIXES, active }],
     switchesKnown,
   });
-  return { clock, cut, heard, here, written, tableOf };
+  return { clock, cut, delaysMs, answers, heard, here, there, startPeer, written, tableOf };
 }
 
 describe('the fail-over', () => {
@@ -84,6 +94,64 @@ describe('the fail-over', () => {
     await clock.advance(300);
     here.setLanes(tableOf(t1, 0));
     expect(written).toEqual([[{ mark: 7, prefixes: PREFIXES, active: t2 }]]);
+  });
+});
+
+describe('the fail-over, when all tunnels of a peer fall silent at once,', () => {
+  it('stays where it is: its agent died, what is sent still arrives, and nothing else is better', async () => {
+    const { clock, heard, here, there, startPeer, written, tableOf } = await startEnd();
+    here.setLanes(tableOf(t1, 0));
+    await clock.advance(777);
+    await there.close(0);
+    await clock.advance(1_200);
+    expect(heard.filter((text) => text.includes('up→down')).sort()).toEqual([`${t1} up→down 0`, `${t2} up→down 0`].sort());
+    await startPeer('the next life');
+    await clock.advance(3_000);
+    expect(heard.filter((text) => text.includes('down→up'))).toHaveLength(2);
+    expect(written).toEqual([]);
+  });
+
+  it.each([0, 13, 29, 41, 120, 170])('stays also when it dies %i ms later, whatever was asked last', async (laterMs) => {
+    const { clock, here, there, written, tableOf } = await startEnd();
+    here.setLanes(tableOf(t1, 0));
+    await clock.advance(600 + laterMs);
+    await there.close(0);
+    await clock.advance(2_000);
+    expect(written).toEqual([]);
+  });
+
+  it('goes straight to another gateway of the site that answers, once, and no later than before', async () => {
+    const { clock, cut, heard, here, written, tableOf } = await startEnd([t1, t2, t3]);
+    here.setLanes(tableOf(t1, 0));
+    await clock.advance(600);
+    cut.add(t1).add(t2);
+    await clock.advance(350);
+    expect(heard.filter((text) => text.startsWith('#'))).toEqual([`#1 7→${t3}`]);
+    expect(written).toHaveLength(1);
+  });
+
+  it('leaves a dead path as soon as it is down, for one that has just answered', async () => {
+    const { clock, cut, answers, heard, here, tableOf } = await startEnd();
+    here.setLanes(tableOf(t1, 0));
+    await clock.advance(600);
+    const before = answers.get(t2)!;
+    cut.add(t1);
+    await clock.advance(180);
+    expect(heard).toEqual([`#1 7→${t2}`, `${t1} up→down 1`]);
+    expect(answers.get(t2)! - before).toBeLessThan(10);
+  });
+
+  it('waits for the answer of a slow path no longer than its round trip', async () => {
+    const { clock, cut, delaysMs, heard, here, tableOf } = await startEnd();
+    delaysMs.set(t2, 120);
+    here.setLanes(tableOf(t1, 0));
+    await clock.advance(6_000);
+    heard.length = 0;
+    cut.add(t1);
+    await clock.advance(180);
+    expect(heard).toEqual([`${t1} up→down 0`]);
+    await clock.advance(200);
+    expect(heard).toEqual([`${t1} up→down 0`, `#1 7→${t2}`]);
   });
 });
 

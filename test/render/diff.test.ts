@@ -59,8 +59,8 @@ describe('diff', () => {
   });
 
   it('counts a tunnel that comes and one that goes between the same two sites as one moved', () => {
-    const [before, after] = playStory('path-down');
-    expect(diff(intent, before!.plan, after!.plan, null)).toMatchObject({ tunnelsAdded: 0, tunnelsRemoved: 0, tunnelsMoved: 1 });
+    const [before, after] = playStory('uplink-drained');
+    expect(diff(intent, before!.plan, after!.plan, null)).toMatchObject({ tunnelsAdded: 0, tunnelsRemoved: 0, tunnelsMoved: 2 });
   });
 
   it('counts them apart when the sites differ', () => {

@@ -25,7 +25,7 @@ function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
   let memory: Memory = rememberDesired(firstMemory(start), desired, start);
   const read = (machine: Partial<Machine>): { observed: Observed; nowMs: number } => {
     const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true, keepsSas = false } = machine;
-    const views: Observed['probes'] = new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, violated: [], peerLame: false, peerRenews: false, ...view }]));
+    const views: Observed['probes'] = new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, violated: [], peerLame: false, isDoubted: false, peerRenews: false, ...view }]));
     return {
       nowMs,
       observed: {
