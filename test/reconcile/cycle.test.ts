@@ -1,7 +1,7 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { NodeId, PairId } from '../../src/model/index.ts';
+import type { NodeId, PairId, TunnelId } from '../../src/model/index.ts';
 import type { Engine } from '../../src/reconcile/index.ts';
 import { createTestMesh, exampleFile, HOUR_MS, path, SHOP_TO_PARIS, START_AT, type TestMesh, withRoomAtTheShop } from './support.ts';
 
@@ -89,6 +89,28 @@ describe('a cycle', () => {
     const result = await engine.cycle('failure');
     expect(result).toMatchObject({ kind: 'commit', commit: { trailers: { decision: 'auto' } } });
     expect(engine.view().lastDecision?.cause).toBe('failure');
+  });
+
+  it('leaves a pair all its tunnels when every one of them was down for some seconds, and its backup with them', async () => {
+    mesh = await createTestMesh();
+    const engine = await mesh.engine();
+    await engine.cycle();
+    const own = (): string[] => engine.view().tunnels.filter((tunnel) => tunnel.path.includes('berlin-gw1/') && tunnel.path.includes('paris-gw1/')).map(({ tunnel }) => tunnel).sort();
+    const before = own();
+    expect(before.length).toBeGreaterThanOrEqual(2);
+    const say = (kind: 'path-down' | 'path-up') => {
+      for (const tunnel of before) mesh.hub.emit('berlin-gw1' as NodeId, { kind, tunnel: tunnel as TunnelId, at: mesh.clock.now(), lanesSwitched: 0 });
+    };
+    await mesh.clock.advance(1000);
+    say('path-down');
+    await engine.cycle('failure');
+    expect(own()).toEqual(expect.arrayContaining(before));
+    await mesh.clock.advance(4000);
+    say('path-up');
+    await engine.cycle('forecast');
+    expect(own()).toEqual(expect.arrayContaining(before));
+    const backups = engine.view().plan?.assignments.find(({ from, to }) => from === 'berlin' && to === 'paris')?.backups.map((way) => way[0]) ?? [];
+    expect(backups.some((tunnel) => before.includes(tunnel!))).toBe(true);
   });
 
   it('sets an override as a commit, and drops it when its time is over', async () => {
