@@ -1,5 +1,5 @@
 import { messageOf, sortedBy } from '../base/index.ts';
-import type { Forecast, Intent, Observation, PathQuality, Plan } from '../model/index.ts';
+import type { Forecast, Intent, Observation, PathQuality, Plan, TunnelId } from '../model/index.ts';
 import { demandPairs, observedSlots } from './demand-pairs.ts';
 import type { CycleContext, EngineState } from './state.ts';
 
@@ -28,10 +28,23 @@ export async function forecastDemand(context: CycleContext, intent: Intent, obse
   }
 }
 
-/** True when a path of the live plan is down: the plan then answers a failure. */
+/**
+ * True when the live plan relies on a path that is down: something goes over it, or would fall back to it before it
+ * falls back to one that lives. The next plan then answers a failure. A dead path that the plan goes without is none
+ * any more, though its tunnel stays: what changes later has other reasons, and is judged by these.
+ */
 export function hasFailure(observation: Observation, plan: Plan): boolean {
-  const down = new Set(observation.paths.filter(({ state }) => state === 'down').map(({ path }) => path));
-  return plan.tunnels.some(({ path }) => down.has(path));
+  const paths = new Set(observation.paths.filter(({ state }) => state === 'down').map(({ path }) => path));
+  const down = new Set(plan.tunnels.filter(({ path }) => paths.has(path)).map(({ id }) => id));
+  if (down.size === 0) return false;
+  const isDead = (way: readonly TunnelId[]): boolean => way.some((tunnel) => down.has(tunnel));
+  return plan.assignments.some(({ routes, backups }) => routes.some(({ tunnels }) => isDead(tunnels)) || backups.some((way, index) => isDead(way) && backups.slice(index + 1).some((later) => !isDead(later) && !isLast(plan, later))));
+}
+
+/** Ways through gateways that do not serve their site are fallen back to last, whatever lives. */
+function isLast(plan: Plan, way: readonly TunnelId[]): boolean {
+  const serving = new Set(plan.servingNodes.map(({ node }) => node));
+  return plan.tunnels.some(({ id, a, b }) => way.includes(id) && !(serving.has(a.node) && serving.has(b.node)));
 }
 
 /** An event is newer than the last window of samples until the next one is in; without a tunnel there is no next one. */

@@ -89,6 +89,12 @@ describe('a cycle', () => {
     const result = await engine.cycle('failure');
     expect(result).toMatchObject({ kind: 'commit', commit: { trailers: { decision: 'auto' } } });
     expect(engine.view().lastDecision?.cause).toBe('failure');
+    expect(engine.view().tunnels.map(({ path: each }) => each)).toContain(tunnel.path);
+    // the plan has answered it; what changes now is no repair, though the path is still down and has its tunnel
+    mesh.demand.set(SHOP_TO_PARIS, 3);
+    await mesh.clock.advance(1000);
+    expect((await engine.cycle()).kind).not.toBe('none');
+    expect(engine.view().lastDecision?.cause).toBe('forecast');
   });
 
   it('leaves a pair all its tunnels when every one of them was down for some seconds, and its backup with them', async () => {
