@@ -306,7 +306,7 @@ export function createAgent(deps: AgentDeps): Agent {
     const running = standing.running;
     return {
       type: 'status',
-      status: { node, generation: running?.generation ?? 0, commit: running?.commit ?? null, drift: driftNow() },
+      status: { node, generation: running?.generation ?? 0, commit: running?.commit ?? null, drift: driftNow(), ike: ports.ipsec.ike?.() ?? null },
       tunnels: tunnelStates().map(({ tunnel, ikeState, childState, pathState }) => ({ tunnel, ikeState, childState, pathState })),
       leakPackets: reporter.leakPackets(),
       shaped: reporter.shaped(),

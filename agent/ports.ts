@@ -1,5 +1,5 @@
 import type { Cancel } from '../src/base/index.ts';
-import type { ClassId, CryptoSuite, NodeConfig, SiteId, TunnelId } from '../src/model/index.ts';
+import type { ClassId, CryptoSuite, IkeDaemon, NodeConfig, SiteId, TunnelId } from '../src/model/index.ts';
 import type { StartFailover } from './failover/index.ts';
 import type { HostPort } from './posture/index.ts';
 import type { StartStandby } from './standby/index.ts';
@@ -77,6 +77,8 @@ export interface ConnectionSpec {
   espRekeyMs: number;
   /** Mixed into the keys; without it no exchange succeeds. Null: not asked for. */
   ppk: Ppk | null;
+  /** ML-KEM-768 in each key exchange of both SAs: always, or where the peer can; left out: never. */
+  mlKem?: 'required' | 'preferred';
 }
 
 /** One IKE SA as the daemon lists it, with its installed child. */
@@ -108,6 +110,8 @@ export interface Credentials {
 
 /** The IKE daemon. Every call may be repeated; errors are ForemeshError VICI_*. */
 export interface IpsecPort {
+  /** What the daemon said of itself when it was last reached; null before. Left out: it has no ML-KEM. */
+  ike?(): IkeDaemon | null;
   loadCredentials(credentials: Credentials): Promise<void>;
   /** The CA's list of revoked certificates (PEM): no exchange succeeds with one of them from now on. Kept over restarts of the daemon. */
   loadRevocations(crlPem: string): Promise<void>;

@@ -1,11 +1,18 @@
 import { digest } from '../../src/base/index.ts';
-import type { NodeConfig, NodeId, NodeTunnel } from '../../src/model/index.ts';
+import type { IkeDaemon, NodeConfig, NodeId, NodeTunnel } from '../../src/model/index.ts';
 import type { ConnectionSpec, Ppk } from '../ports.ts';
 import { rekeyTimesOf } from './rekey-schedule.ts';
 import type { LoadedConnection } from './types.ts';
 
+/** What a tunnel's key exchange may need besides its suites. */
+export interface KeyMeans {
+  ppks: ReadonlyMap<NodeId, Ppk>;
+  /** Null: the daemon has not said what it can. */
+  ike: IkeDaemon | null;
+}
+
 /** The IKE connection of one tunnel of this node; identities are node names, as in the certificates. */
-export function connectionSpecOf(config: NodeConfig, tunnel: NodeTunnel, ppks: ReadonlyMap<NodeId, Ppk>): ConnectionSpec {
+export function connectionSpecOf(config: NodeConfig, tunnel: NodeTunnel, means: KeyMeans): ConnectionSpec {
   return {
     tunnel: tunnel.id,
     initiator: tunnel.initiator,
@@ -18,13 +25,21 @@ export function connectionSpecOf(config: NodeConfig, tunnel: NodeTunnel, ppks: R
     ike: tunnel.ike,
     esp: tunnel.esp,
     ...rekeyTimesOf(config, tunnel),
-    ppk: tunnel.postQuantum === 'ppk' ? (ppks.get(tunnel.peer) ?? null) : null,
+    ppk: tunnel.postQuantum === 'ppk' ? (means.ppks.get(tunnel.peer) ?? null) : null,
+    ...mlKemOf(tunnel, means),
   };
 }
 
-/** The tunnel asks for a post-quantum key that this node has not got yet; it does without the tunnel until then. */
-export function isKeyMissing(tunnel: NodeTunnel, ppks: ReadonlyMap<NodeId, Ppk>): boolean {
-  return tunnel.postQuantum === 'ppk' && !ppks.has(tunnel.peer);
+/** What the key exchange of a tunnel lacks at this node, which does without the tunnel until it has it; null: nothing. */
+export function lackOf({ postQuantum, peer }: NodeTunnel, { ppks, ike }: KeyMeans): string | null {
+  if (postQuantum === 'ppk' && !ppks.has(peer)) return 'waits for its post-quantum key';
+  if (postQuantum !== 'mlkem' || ike?.mlKem === true) return null;
+  return `does not come up (AGENT_MLKEM_MISSING): the IKE daemon here (${ike?.version ?? 'of unknown version'}) has no ML-KEM; install strongSwan 6 with it, or write postQuantum: mlkem-preferred`;
+}
+
+function mlKemOf({ postQuantum }: NodeTunnel, { ike }: KeyMeans): Pick<ConnectionSpec, 'mlKem'> {
+  if (postQuantum === 'mlkem') return { mlKem: 'required' };
+  return postQuantum === 'mlkem-preferred' && ike?.mlKem === true ? { mlKem: 'preferred' } : {};
 }
 
 /** What is remembered of a loaded connection: whether it is still the wanted one, and whether its SAs are. */

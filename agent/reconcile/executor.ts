@@ -157,7 +157,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
 
   async function observeDaemon(): Promise<Observed['daemon']> {
     try {
-      const daemon = { connections: await ports.ipsec.listConnections(), sas: await ports.ipsec.listSas() };
+      const daemon = { connections: await ports.ipsec.listConnections(), sas: await ports.ipsec.listSas(), ike: ports.ipsec.ike?.() ?? null };
       isDaemonMissed = false;
       return daemon;
     } catch (cause) {

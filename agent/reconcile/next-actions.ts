@@ -3,7 +3,7 @@ import type { ClassId, NodeConfig, NodeTunnel, Steering, TunnelId } from '../../
 import { chooseLanes, healthOf, type TunnelHealth } from '../failover/index.ts';
 import type { DataplaneWanted, TunnelInterface } from '../ports.ts';
 import type { PathSettings } from '../probe/index.ts';
-import { connectionSpecOf, isKeyMissing, loadedConnectionOf } from './connection-spec.ts';
+import { connectionSpecOf, type KeyMeans, lackOf, loadedConnectionOf } from './connection-spec.ts';
 import { installedTunnels, usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
 import { RENEWAL_POLL_MS, renewalActions } from './renewal.ts';
 import { chooseSteering } from './steering.ts';
@@ -46,10 +46,17 @@ export function differences(desired: Desired, observed: Observed, memory: Memory
     ...(desired.isLanLost ? ['the LAN is lost: another gateway of the site has to carry its traffic'] : []),
     ...[...scene.wanted.keys()].filter((tunnel) => !scene.installed.has(tunnel)).map((tunnel) => `tunnel ${tunnel} has ${isNarrowed(tunnel, observed) ? 'an SA for its overlay addresses only: the peer runs another driver' : 'no SA'}`),
     ...[...scene.wanted.keys()].filter((tunnel) => scene.working.has(tunnel) && !observed.interfaces.includes(tunnel)).map((tunnel) => `tunnel ${tunnel} has no interface`),
-    ...[...scene.wanted.values()].filter((tunnel) => isKeyMissing(tunnel, desired.ppks)).map(({ id }) => `tunnel ${id} waits for its post-quantum key`),
+    ...[...scene.wanted.values()].flatMap((tunnel) => {
+      const lack = lackOf(tunnel, meansOf(desired, observed));
+      return lack === null ? [] : [`tunnel ${tunnel.id} ${lack}`];
+    }),
     ...scene.steeringWaits,
     ...[...scene.old].map((tunnel) => `tunnel ${tunnel} is not in the config and not gone yet`),
   ].sort(compareText);
+}
+
+function meansOf({ ppks }: Desired, { daemon }: Observed): KeyMeans {
+  return { ppks, ike: daemon?.ike ?? null };
 }
 
 function isNarrowed(tunnel: TunnelId, { daemon }: Observed): boolean {
@@ -160,9 +167,10 @@ function isMissing(wanted: DataplaneWanted, observed: Observed): boolean {
 function connections({ desired, observed, memory, wanted, nowMs }: Scene): Action[] {
   if (!observed.daemon) return [];
   const { connections, sas } = observed.daemon;
+  const means = meansOf(desired, observed);
   return [...wanted.values()].flatMap((tunnel): Action[] => {
-    if (isKeyMissing(tunnel, desired.ppks)) return [];
-    const spec = connectionSpecOf(desired.config, tunnel, desired.ppks);
+    if (lackOf(tunnel, means) !== null) return [];
+    const spec = connectionSpecOf(desired.config, tunnel, means);
     const before = memory.loaded.get(tunnel.id);
     const next = loadedConnectionOf(spec);
     if ((before?.digest === next.digest && connections.includes(tunnel.id)) || !isDue(memory, 'load', tunnel.id, nowMs)) return [];
@@ -177,7 +185,7 @@ function initiations({ desired, observed, memory, wanted, installed, nowMs }: Sc
   const { sas } = observed.daemon;
   return [...wanted.values()].flatMap((tunnel): Action[] => {
     const graceOverAtMs = (memory.absentSinceMs.get(tunnel.id) ?? nowMs) + (tunnel.initiator ? 0 : RESPONDER_GRACE_MS);
-    if (isKeyMissing(tunnel, desired.ppks)) return [];
+    if (lackOf(tunnel, meansOf(desired, observed)) !== null) return [];
     if (installed.has(tunnel.id) || nowMs < graceOverAtMs || !isDue(memory, 'initiate', tunnel.id, nowMs) || !isDue(memory, 'load', tunnel.id, nowMs)) return [];
     const sa = sas.find((candidate) => candidate.tunnel === tunnel.id);
     const isChildless = sa?.ikeState === 'ESTABLISHED' && sa.childState === null;

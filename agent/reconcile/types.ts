@@ -1,4 +1,4 @@
-import type { ClassId, NodeConfig, NodeId, NodeTunnel, SiteId, Steering, TunnelId } from '../../src/model/index.ts';
+import type { ClassId, IkeDaemon, NodeConfig, NodeId, NodeTunnel, SiteId, Steering, TunnelId } from '../../src/model/index.ts';
 import type { Ppk, ConnectionSpec, DataplaneWanted, SaState } from '../ports.ts';
 import type { ProbeView } from '../probe/index.ts';
 
@@ -20,7 +20,7 @@ export interface Desired {
 /** What the node is, read at one instant. */
 export interface Observed {
   /** Null while the IKE daemon does not answer. */
-  daemon: { connections: readonly TunnelId[]; sas: readonly SaState[] } | null;
+  daemon: { connections: readonly TunnelId[]; sas: readonly SaState[]; ike: IkeDaemon | null } | null;
   interfaces: readonly TunnelId[];
   /** Tunnels that the kernel carries though the daemon knows no SA of them: it was killed and started again. They answer. */
   kept: readonly TunnelId[];

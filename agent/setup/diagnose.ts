@@ -11,7 +11,7 @@ export interface DoctorFacts {
   driver: DriverName | 'auto';
   /** What the kernel did when it was tried; null without the right to try. */
   kernel: { xfrm: boolean; vxlan: boolean; htb: boolean } | null;
-  daemon: { name: string; version: string; plugins: string[] } | { fault: string };
+  daemon: { name: string; version: string; plugins: string[]; mlKem: boolean } | { fault: string };
   /** UDP ports that somebody listens on, any address. */
   udpPorts: number[];
   nftVersion: string | null;
@@ -116,7 +116,7 @@ function daemonFindings({ daemon }: DoctorFacts, find: Find): DoctorFinding[] {
   const missing = IKE_PLUGINS.filter((forms) => !forms.some((form) => daemon.plugins.includes(form))).map((forms) => forms.join(' or '));
   return [
     find('IKE_DAEMON', 'ok', `${daemon.name} answers`),
-    isAtLeast(daemon.version, IKE_MINIMUM) ? find('IKE_VERSION', 'ok', `strongSwan ${daemon.version}`) : find('IKE_VERSION', 'error', `strongSwan ${daemon.version} is too old`, `install ${IKE_MINIMUM.join('.')} or newer`),
+    isAtLeast(daemon.version, IKE_MINIMUM) ? find('IKE_VERSION', 'ok', `strongSwan ${daemon.version}, ${daemon.mlKem ? 'with' : 'without'} ML-KEM`) : find('IKE_VERSION', 'error', `strongSwan ${daemon.version} is too old`, `install ${IKE_MINIMUM.join('.')} or newer`),
     missing.length === 0 ? find('IKE_PLUGINS', 'ok', 'it has the plugins that tunnels need') : find('IKE_PLUGINS', 'error', `it lacks the plugins ${missing.join(', ')}`, 'install libstrongswan-standard-plugins, and see charon.load'),
   ];
 }

@@ -74,8 +74,8 @@ async function tryKernel(machine: Machine): Promise<NonNullable<DoctorFacts['ker
 
 async function askDaemon(viciSocket: string, clock: Clock): Promise<DoctorFacts['daemon']> {
   try {
-    const { daemon, version, plugins } = await readDaemonFacts(viciSocket, clock);
-    return { name: daemon, version, plugins };
+    const { daemon, version, plugins, mlKem } = await readDaemonFacts(viciSocket, clock);
+    return { name: daemon, version, plugins, mlKem };
   } catch (cause) {
     return { fault: messageOf(cause) };
   }

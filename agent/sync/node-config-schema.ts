@@ -79,7 +79,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
       esp: list(cryptoSuite, 16, 1),
       ikeRekeyMs: integer(1000, 90 * DAY_MS),
       espRekeyMs: integer(1000, 90 * DAY_MS),
-      postQuantum: choice('ppk'),
+      postQuantum: choice('ppk', 'mlkem', 'mlkem-preferred'),
     }, ['postQuantum']),
     10_000,
   ),

@@ -1,7 +1,7 @@
 import { type DriverName, ifIdOf } from '../driver.ts';
 import type { ConnectionSpec, Credentials } from '../ports.ts';
 import type { ViciMessage } from './codec.ts';
-import { espProposals, ikeProposals } from './suites.ts';
+import { espProposals, ikeProposals, withMlKem } from './suites.ts';
 
 /** How often a silent peer is asked whether it still lives. Only tidies up: probes decide on fail-over. */
 const DPD_DELAY_SECONDS = 5;
@@ -27,7 +27,7 @@ export function connectionMessage(spec: ConnectionSpec, credentials: Credentials
       version: '2',
       local_addrs: [spec.localAddress],
       remote_addrs: [spec.remoteAddress],
-      proposals: ikeProposals(spec.ike),
+      proposals: withMlKem(ikeProposals(spec.ike), spec.mlKem),
       unique: 'never',
       mobike: 'no',
       encap: driver === 'libipsec' ? 'yes' : 'no',
@@ -45,7 +45,7 @@ export function connectionMessage(spec: ConnectionSpec, credentials: Credentials
         [spec.tunnel]: {
           mode: 'tunnel',
           ...selectors(spec, driver),
-          esp_proposals: espProposals(spec.esp),
+          esp_proposals: withMlKem(espProposals(spec.esp), spec.mlKem),
           rekey_time: seconds(spec.espRekeyMs),
           rand_time: '0s',
           life_time: seconds(spec.espRekeyMs * (1 + OVERDUE_FACTOR)),

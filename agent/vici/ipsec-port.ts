@@ -1,10 +1,11 @@
 import { type Cancel, type Clock, ForemeshError, type Log, messageOf, sleep } from '../../src/base/index.ts';
-import type { TunnelId } from '../../src/model/index.ts';
+import type { IkeDaemon, TunnelId } from '../../src/model/index.ts';
 import type { DriverName } from '../driver.ts';
 import type { ConnectionSpec, Credentials, IpsecPort, SaState } from '../ports.ts';
 import { createViciClient, type ViciClient, type ViciSession } from './client.ts';
 import { listAt, sectionsOf, textAt, type ViciMessage } from './codec.ts';
 import { connectionMessage } from './connections.ts';
+import { readIkeDaemon } from './daemon-facts.ts';
 import { Initiations } from './initiations.ts';
 import { type ListedSa, readListedSas, stateOfTunnel } from './sas.ts';
 
@@ -47,6 +48,7 @@ class StrongswanPort implements ViciIpsecPort {
   readonly #specs = new Map<TunnelId, ConnectionSpec>();
   /** Which edition of its connection each tunnel has; see connections.ts. */
   readonly #editions = new Map<TunnelId, number>();
+  #ike: IkeDaemon | null = null;
   #credentials: Credentials | null = null;
   #crlPem: string | null = null;
   /** What this session of the daemon has got. */
@@ -68,6 +70,7 @@ class StrongswanPort implements ViciIpsecPort {
       setUp: async (session) => {
         this.#sent = null;
         this.#keyId = null;
+        this.#ike = await readIkeDaemon(session);
         if (this.#credentials) await this.#sendCredentials(session, this.#credentials);
         if (this.#crlPem !== null) await session.request('load-cert', { type: 'X509_CRL', data: this.#crlPem });
       },
@@ -76,6 +79,10 @@ class StrongswanPort implements ViciIpsecPort {
         this.#notifySoon();
       },
     });
+  }
+
+  ike(): IkeDaemon | null {
+    return this.#ike;
   }
 
   async loadCredentials(credentials: Credentials): Promise<void> {

@@ -16,6 +16,23 @@ export function ikeProposals(suites: readonly CryptoSuite[]): string[] {
   return suites.map((suite) => joinWords([ENCRYPTION[suite.encryption], suite.integrity, suite.prf, suite.group]));
 }
 
+/** The keyword of an additional key exchange (RFC 9370) with ML-KEM-768 (FIPS 203); strongSwan 6 knows it. */
+const ML_KEM = 'ke1_mlkem768';
+
+/**
+ * Proposals with ML-KEM besides their group: alone, or before those without. A suite without a group has no key
+ * exchange that anything could be added to.
+ */
+export function withMlKem(proposals: readonly string[], mlKem: 'required' | 'preferred' | undefined): string[] {
+  const hybrid = proposals.map((proposal) => (hasGroup(proposal) ? `${proposal}-${ML_KEM}` : proposal));
+  if (mlKem === undefined) return [...proposals];
+  return mlKem === 'required' ? hybrid : [...new Set([...hybrid, ...proposals])];
+}
+
+function hasGroup(proposal: string): boolean {
+  return Object.values(GROUP).some((group) => proposal.endsWith(`-${group}`));
+}
+
 /** As `esp_proposals` of a CHILD SA: `aes128gcm16-x25519`; without a group there is no perfect forward secrecy. */
 export function espProposals(suites: readonly CryptoSuite[]): string[] {
   return suites.map((suite) => joinWords([ENCRYPTION[suite.encryption], suite.integrity, suite.group]));
@@ -31,7 +48,8 @@ export function suiteInUse(sa: ViciMessage): string {
   const prf = PRF[textAt(sa, 'prf-alg') ?? ''] ?? textAt(sa, 'prf-alg')?.toLowerCase() ?? 'none';
   const integrity = INTEGRITY[textAt(sa, 'integ-alg') ?? ''] ?? textAt(sa, 'integ-alg')?.toLowerCase() ?? 'none';
   const group = GROUP[textAt(sa, 'dh-group') ?? ''] ?? textAt(sa, 'dh-group')?.toLowerCase() ?? 'none';
-  return joinWords([encryptionInUse(encryption, numberAt(sa, 'encr-keysize')), integrity, prf, group]);
+  const added = textAt(sa, 'ake1');
+  return joinWords([encryptionInUse(encryption, numberAt(sa, 'encr-keysize')), integrity, prf, group, added === null ? 'none' : (ADDED[added] ?? added.toLowerCase())]);
 }
 
 const INTEGRITY: Record<string, string> = {
@@ -58,6 +76,8 @@ const GROUP: Record<string, string> = {
   MODP_2048: 'modp2048',
   MODP_3072: 'modp3072',
 };
+
+const ADDED: Record<string, string> = { ML_KEM_768: ML_KEM };
 
 function encryptionInUse(algorithm: string, keyBits: number): string {
   if (algorithm === 'AES_GCM_16') return `aes${keyBits}gcm16`;

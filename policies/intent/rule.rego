@@ -144,13 +144,13 @@ findings contains finding(rego.metadata.rule(), profile_field(profile, part, ind
 
 # METADATA
 # title: No promise of post-quantum protection that nothing keeps
-# description: strongSwan 5.9, which agents run with, has no ML-KEM (RFC 9370 needs version 6), so tunnels of such a profile could not come up. A pre-shared key (ppk) works.
+# description: Agents know a pre-shared key (ppk, RFC 8784) and ML-KEM (RFC 9370); with anything else tunnels could not come up.
 # custom:
 #   code: INTENT_POST_QUANTUM_UNAVAILABLE
 #   severity: error
-findings contains finding(rego.metadata.rule(), {"kind": "SecurityProfile", "name": profile.name, "field": "postQuantum"}, message, "write postQuantum: ppk, or off") if {
+findings contains finding(rego.metadata.rule(), {"kind": "SecurityProfile", "name": profile.name, "field": "postQuantum"}, message, "write postQuantum: ppk, mlkem, mlkem-preferred or off") if {
 	some profile in input.intent.securityProfiles
-	not profile.postQuantum in {"off", "ppk"}
+	not profile.postQuantum in {"off", "ppk", "mlkem", "mlkem-preferred"}
 	message := sprintf("security profile \"%s\" asks for postQuantum \"%s\", which agents of this version cannot negotiate", [profile.name, profile.postQuantum])
 }
 

@@ -59,7 +59,7 @@ fires := [
 	{"path": profile("esp/0/group"), "value": "none", "code": "INTENT_PFS_REQUIRED", "decision": "deny"},
 	{"path": profile("level"), "value": 3, "code": "INTENT_LEVEL_OVERSTATED", "decision": "deny"},
 	{"path": profile("ike/0/group"), "value": "modp2048", "code": "INTENT_LEVEL_OVERSTATED", "decision": "deny"},
-	{"path": profile("postQuantum"), "value": "mlkem", "code": "INTENT_POST_QUANTUM_UNAVAILABLE", "decision": "deny"},
+	{"path": profile("postQuantum"), "value": "kyber", "code": "INTENT_POST_QUANTUM_UNAVAILABLE", "decision": "deny"},
 	{"path": profile("ikeRekeyMs"), "value": 59999, "code": "INTENT_REKEY_BOUNDS", "decision": "deny"},
 	{"path": profile("espRekeyMs"), "value": 28800001, "code": "INTENT_REKEY_BOUNDS", "decision": "deny"},
 	{"path": "/intent/sites/0/prefixes", "value": ["8.0.0.0/7"], "code": "INTENT_PREFIX_WIDE", "decision": "deny"},

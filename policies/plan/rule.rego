@@ -35,6 +35,7 @@ rules_run contains code if {
 		"PLAN_BACKUP_MISSING",
 		"PLAN_CIPHER_WEAK",
 		"PLAN_INPUT",
+		"PLAN_MLKEM_MISSING",
 		"PLAN_OVERRIDE_UNBOUNDED",
 		"PLAN_PAIR_NOT_ADMITTED",
 		"PLAN_RELAY_DENIED",
@@ -194,6 +195,22 @@ findings contains finding(rego.metadata.rule(), {"kind": "SecurityProfile", "nam
 weak_fields(suite) := {weakness.field | some weakness in crypto.weaknesses(suite)} | {"integrity" | crypto.is_unauthenticated(suite)}
 
 # METADATA
+# title: ML-KEM is asked of daemons that have it
+# description: >-
+#   A tunnel that may not come up without ML-KEM does not come up at a node whose IKE daemon has none; the tunnel that it
+#   replaces stays meanwhile, so this does not stop the plan. A node that has not said what it has is not named.
+# custom:
+#   code: PLAN_MLKEM_MISSING
+#   severity: warning
+findings contains finding(rego.metadata.rule(), {"kind": "Tunnel", "name": tunnel.id}, message, "install strongSwan 6 with ML-KEM at the node, or write postQuantum: mlkem-preferred or ppk") if {
+	some tunnel in input.tunnels
+	tunnel.postQuantum == "mlkem"
+	some end in tunnel.ends
+	input.nodes[end.node].mlKem == false
+	message := sprintf("tunnel %s needs ML-KEM, which the IKE daemon of %s does not have", [tunnel.path, end.node])
+}
+
+# METADATA
 # title: Protected classes have a backup
 # description: A class with protection and no backup fails with its path. Often the site has no second path, so this does not stop the plan.
 # custom:
@@ -238,7 +255,7 @@ finding(metadata, object, message, fix) := {
 problems := union({
 	shape.object_problems("input", input, input_fields),
 	values_problems("tunnels", tunnel_fields),
-	values_problems("nodes", {"site": {"string"}, "tunnels": {"number"}, "tunnelsMax": {"number"}}),
+	values_problems("nodes", {"site": {"string"}, "tunnels": {"number"}, "tunnelsMax": {"number"}, "mlKem": {"boolean", "null"}}),
 	values_problems("sites", {"provider": {"string"}, "region": {"string"}, "relay": {"boolean"}}),
 	values_problems("classes", {"protection": {"string"}}),
 	values_problems("pairs", pair_fields),
@@ -269,6 +286,7 @@ tunnel_fields := {
 	"ends": {"array"},
 	"securityLevel": {"number"},
 	"isNew": {"boolean"},
+	"postQuantum": {"string"},
 }
 
 pair_fields := {

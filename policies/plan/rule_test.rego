@@ -9,10 +9,13 @@ end(site, uplink) := {"node": "n", "site": site, "uplink": uplink, "provider": "
 good := {
 	"now": 1000,
 	"tunnels": {
-		"t1": {"id": "t1", "path": "p1", "pair": "a>b", "ends": [end("a", "a1/x"), end("b", "b1/x")], "securityLevel": 2, "isNew": true},
-		"t2": {"id": "t2", "path": "p2", "pair": "b>c", "ends": [end("b", "b1/x"), end("c", "c1/x")], "securityLevel": 2, "isNew": false},
+		"t1": {"id": "t1", "path": "p1", "pair": "a>b", "ends": [end("a", "a1/x"), end("b", "b1/x")], "securityLevel": 2, "postQuantum": "mlkem", "isNew": true},
+		"t2": {"id": "t2", "path": "p2", "pair": "b>c", "ends": [end("b", "b1/x"), end("c", "c1/x")], "securityLevel": 2, "postQuantum": "off", "isNew": false},
 	},
-	"nodes": {"b1": {"site": "b", "tunnels": 2, "tunnelsMax": 2}},
+	"nodes": {
+		"b1": {"site": "b", "tunnels": 2, "tunnelsMax": 2, "mlKem": false},
+		"n": {"site": "a", "tunnels": 1, "tunnelsMax": 2, "mlKem": true},
+	},
 	"sites": {
 		"a": {"provider": "onprem", "region": "north", "relay": false},
 		"b": {"provider": "aws", "region": "south", "relay": true},
@@ -78,6 +81,7 @@ fires := [
 	{"path": "/securityProfiles/0/ike/0/group", "value": "modp1024", "code": "PLAN_CIPHER_WEAK", "object": "SecurityProfile standard", "decision": "deny"},
 	{"path": "/securityProfiles/0/esp/0/encryption", "value": "aes128cbc", "code": "PLAN_CIPHER_WEAK", "object": "SecurityProfile standard", "decision": "deny"},
 	{"path": "/pairs/a>b/carried/voice/backups", "value": 0, "code": "PLAN_BACKUP_MISSING", "object": "Pair a>b", "decision": "allow"},
+	{"path": "/nodes/n/mlKem", "value": false, "code": "PLAN_MLKEM_MISSING", "object": "Tunnel t1", "decision": "allow"},
 	{"path": "/overrides/0/why", "value": " ", "code": "PLAN_OVERRIDE_UNBOUNDED", "object": "Override o", "decision": "deny"},
 	{"path": "/overrides/0/by", "value": "", "code": "PLAN_OVERRIDE_UNBOUNDED", "object": "Override o", "decision": "deny"},
 	{"path": "/overrides/0/until", "value": 1000 + 86460001, "code": "PLAN_OVERRIDE_UNBOUNDED", "object": "Override o", "decision": "deny"},
@@ -96,6 +100,7 @@ test_every_rule_has_a_case if plan.rules_run - {"PLAN_INPUT"} == {case.code | so
 fits := [
 	{"path": "/overrides/0/until", "value": 1000 + 86460000},
 	{"path": "/tunnels/t2/ends/0/drain", "value": true},
+	{"path": "/nodes/n/mlKem", "value": null},
 	{"path": "/pairs/a>b/securityLevel", "value": 1},
 	{"path": "/pairs/a>b/relays", "value": "deny"},
 	{"path": "/pairs/a>b/avoid/regions", "value": ["east"]},
@@ -133,9 +138,11 @@ needed := [
 	"tunnels/t1/ends/0/drain",
 	"tunnels/t1/securityLevel",
 	"tunnels/t1/isNew",
+	"tunnels/t1/postQuantum",
 	"nodes",
 	"nodes/b1/tunnels",
 	"nodes/b1/tunnelsMax",
+	"nodes/b1/mlKem",
 	"sites",
 	"sites/a",
 	"sites/a/region",

@@ -13,6 +13,7 @@ const unavailable: ErrorCodeEntry = { httpStatus: 503, exitCode: 2 };
 export const ERROR_CODES = {
   AGENT_CONFIG_INVALID: input,
   AGENT_FLOOR_REFUSED: refused,
+  AGENT_MLKEM_MISSING: refused,
   AGENT_PLAN_INVALID: refused,
   AGENT_PLAN_STALE: refused,
   API_FORBIDDEN: { httpStatus: 403, exitCode: 1 },

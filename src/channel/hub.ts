@@ -180,6 +180,7 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
         generation: agent.generation,
         commit: agent.commit,
         drift: [...agent.drift],
+        ike: agent.status?.status.ike ?? null,
       })),
     tunnelStatuses: () => new Map([...agents].flatMap(([node, { status }]) => (status ? [[node, status] as const] : []))),
     droppedSamples: () => dropped,

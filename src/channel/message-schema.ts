@@ -48,7 +48,7 @@ const SCHEMA = oneOf('type', {
     groups: { type: 'array', maxItems: 1_000, items: object({ at: whole, windowMs: figure, rows: { type: 'array', maxItems: 10_000, items: { type: 'array', minItems: 1, maxItems: 12, items: { anyOf: [whole, { type: 'null' }] } } } }) },
   },
   status: {
-    status: object({ node: name, generation: count, commit, drift: { type: 'array', maxItems: 1000, items: { type: 'string', maxLength: 1000 } } }),
+    status: object({ node: name, generation: count, commit, drift: { type: 'array', maxItems: 1000, items: { type: 'string', maxLength: 1000 } }, ike: { anyOf: [object({ version: { type: 'string', maxLength: 60 }, mlKem: { type: 'boolean' } }), { type: 'null' }] } }, ['ike']),
     tunnels: { type: 'array', maxItems: 10_000, items: object({ tunnel, ikeState: stateText, childState: stateText, pathState }) },
     leakPackets: count,
     shaped: { type: 'array', maxItems: 4096, items: object({ uplink: name, classId: name, droppedPackets: count, droppedBytes: count }, ['droppedBytes']) },

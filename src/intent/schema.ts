@@ -226,7 +226,7 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
       ikeRekey: field('duration', 'Keys of the key exchange are renewed after this long.', '4h'),
       espRekey: field('duration', 'Keys of the data packets are renewed after this long.', '1h'),
       pfs: flag('Perfect forward secrecy: each rekey makes a fresh key exchange.', true),
-      postQuantum: choice(['off', 'ppk', 'mlkem'], 'Protection against later quantum computers.', 'off'),
+      postQuantum: choice(['off', 'ppk', 'mlkem', 'mlkem-preferred'], 'Protection against later quantum computers. ppk: a key shared by the two nodes; mlkem: ML-KEM in each key exchange, for which both ends need strongSwan 6, and no tunnel without; mlkem-preferred: the same where both ends have it, else without.', 'off'),
     },
     required: ['name', 'level', 'ike', 'esp'],
   },

@@ -158,7 +158,8 @@ export interface SecurityProfile {
   ikeRekeyMs: number;
   espRekeyMs: number;
   pfs: boolean;
-  postQuantum: 'off' | 'ppk' | 'mlkem';
+  /** `mlkem`: no tunnel without it; `mlkem-preferred`: where both ends' daemons have it. */
+  postQuantum: 'off' | 'ppk' | 'mlkem' | 'mlkem-preferred';
 }
 
 export interface CryptoSuite {

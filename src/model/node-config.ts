@@ -87,8 +87,11 @@ export interface NodeTunnel {
   esp: CryptoSuite[];
   ikeRekeyMs: number;
   espRekeyMs: number;
-  /** `ppk`: a post-quantum pre-shared key of the two nodes is mixed in (RFC 8784), and required. */
-  postQuantum?: 'ppk';
+  /**
+   * `ppk`: a post-quantum pre-shared key of the two nodes is mixed in (RFC 8784), and required. `mlkem`: each key exchange is
+   * done with ML-KEM-768 besides (RFC 9370), or not at all; `mlkem-preferred`: where both daemons can, else without.
+   */
+  postQuantum?: 'ppk' | 'mlkem' | 'mlkem-preferred';
 }
 
 /** Where packets of one class to one site go. */

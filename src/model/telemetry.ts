@@ -142,6 +142,13 @@ export interface TunnelUsage {
   mbps: number;
 }
 
+/** The IKE daemon of a node, by its own words. */
+export interface IkeDaemon {
+  version: string;
+  /** It can add ML-KEM-768 to a key exchange (RFC 9370): strongSwan 6 with a plugin that has it. */
+  mlKem: boolean;
+}
+
 export interface NodeStatus {
   node: NodeId;
   connected: boolean;
@@ -151,6 +158,8 @@ export interface NodeStatus {
   commit: string | null;
   /** Differences between its config and the kernel, empty when in step. */
   drift: string[];
+  /** Null or absent: it has not said yet. */
+  ike?: IkeDaemon | null;
 }
 
 /** All the engine knows of the network's recent past at one instant. Recorded, so a decision can be replayed. */

@@ -8,6 +8,7 @@ import {
   type ChangeInput,
   type Connection,
   type Intent,
+  type NodeStatus,
   type Plan,
   type PlanReport,
   type SiteId,
@@ -27,12 +28,15 @@ export function intentInput(intent: Intent, now: number): unknown {
  * stay short and their time stays linear in the plan. It joins and counts; it judges nothing.
  * `tunnels`, `nodes`, `sites`, `classes` and `pairs` are maps by id. `pairs` holds the pairs in use, lesser site first,
  * with the ways of their traffic in either direction and any class: once each, since that is most of the input's size.
+ * @param statuses  what nodes say of themselves; [] where nobody was asked, and then `mlKem` is null: not known
  */
-export function planInput(intent: Intent, plan: Plan, previous: Plan, report: PlanReport, now: number): unknown {
+export function planInput(intent: Intent, plan: Plan, previous: Plan, report: PlanReport, now: number, statuses: readonly NodeStatus[] = []): unknown {
   const before = new Set(previous.tunnels.map((tunnel) => tunnel.id));
   const reported = new Map(report.tunnels.map((tunnel) => [tunnel.tunnel, tunnel]));
   const uplinks = new Map<string, Uplink>(nodesOf(intent).flatMap((node) => node.uplinks.map((uplink) => [uplink.id, uplink])));
   const levels = new Map([...intent.securityProfiles, ...plan.securityProfiles].map((profile) => [profile.name, profile.level]));
+  const profiles = new Map([...intent.securityProfiles, ...plan.securityProfiles].map((profile) => [profile.name, profile]));
+  const daemons = new Map(statuses.map(({ node, ike }) => [node, ike]));
   const held = countsOf(plan.tunnels.flatMap(({ a, b }) => [a.node, b.node]));
   return {
     schema: 'foremesh/policy-plan/v1',
@@ -45,12 +49,13 @@ export function planInput(intent: Intent, plan: Plan, previous: Plan, report: Pl
       ends: [endOf(tunnel.a, uplinks), endOf(tunnel.b, uplinks)],
       securityProfile: tunnel.securityProfile,
       securityLevel: levels.get(tunnel.securityProfile) ?? 0,
+      postQuantum: profiles.get(tunnel.securityProfile)?.postQuantum ?? 'off',
       isNew: !before.has(tunnel.id),
       plannedAt: tunnel.plannedAt,
       usdPerMonth: reported.get(tunnel.id)?.usdPerMonth ?? 0,
       peakMbps: reported.get(tunnel.id)?.peakMbps ?? 0,
     })),
-    nodes: byKey(nodesOf(intent), (node) => node.id, (node) => ({ site: node.site, role: node.role, tunnelsMax: node.tunnelsMax, tunnels: held.get(node.id) ?? 0 })),
+    nodes: byKey(nodesOf(intent), (node) => node.id, (node) => ({ site: node.site, role: node.role, tunnelsMax: node.tunnelsMax, tunnels: held.get(node.id) ?? 0, mlKem: daemons.get(node.id)?.mlKem ?? null })),
     sites: byKey(intent.sites, (site) => site.id, (site) => ({ provider: site.provider, region: site.region, country: site.location.country, relay: site.relay })),
     classes: byKey(intent.classes, (one) => one.id, ({ priority, protection }) => ({ priority, protection })),
     pairs: pairsOf(intent, plan, levels),

@@ -90,7 +90,7 @@ export async function decide(inputs: DecisionInputs, stages: Stages): Promise<De
     });
     if (broken.length > 0) return { ...base(refusalOf(broken)), kind: 'blocked', why: 'check' };
 
-    const planVerdict = await stages.evaluate('plan', stages.planInput(inputs.intent, candidate.plan, inputs.previous, candidate.report, inputs.now));
+    const planVerdict = await stages.evaluate('plan', stages.planInput(inputs.intent, candidate.plan, inputs.previous, candidate.report, inputs.now, inputs.observation.nodes));
     if (planVerdict.decision === 'deny') {
       const refused = refusedPaths(planVerdict.reasons, candidate.plan, constraints);
       if (refused.length === 0 || round === ROUNDS_MAX) return { ...base(planVerdict), kind: 'blocked', why: 'policy' };

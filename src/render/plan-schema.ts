@@ -65,7 +65,7 @@ export const PLAN_SCHEMA: object = object({
       ikeRekeyMs: { type: 'number', minimum: 0 },
       espRekeyMs: { type: 'number', minimum: 0 },
       pfs: { type: 'boolean' },
-      postQuantum: { enum: ['off', 'ppk', 'mlkem'] },
+      postQuantum: { enum: ['off', 'ppk', 'mlkem', 'mlkem-preferred'] },
     }),
   ),
   overrides: list(object({ id: text, what: order, until: instant, why: text, by: text })),

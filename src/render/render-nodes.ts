@@ -130,7 +130,7 @@ function renderTunnels(index: PlanIndex, node: SiteNode): NodeTunnel[] {
         esp: profile.esp,
         ikeRekeyMs: profile.ikeRekeyMs,
         espRekeyMs: profile.espRekeyMs,
-        ...(profile.postQuantum === 'ppk' ? { postQuantum: profile.postQuantum } : {}),
+        ...(profile.postQuantum === 'off' ? {} : { postQuantum: profile.postQuantum }),
       },
     ];
   });

@@ -139,8 +139,8 @@ describe('the agent hub', () => {
     await clock.advance(5000);
     await receive(MESSAGES.status);
     expect(hub.nodes()).toEqual([
-      { node: BERLIN, connected: true, lastSeenAt: clock.now(), generation: 3, commit: 'a'.repeat(40), drift: ['route missing'] },
-      { node: PARIS, connected: false, lastSeenAt: null, generation: 0, commit: null, drift: [] },
+      { node: BERLIN, connected: true, lastSeenAt: clock.now(), generation: 3, commit: 'a'.repeat(40), drift: ['route missing'], ike: { version: '5.9.8', mlKem: false } },
+      { node: PARIS, connected: false, lastSeenAt: null, generation: 0, commit: null, drift: [], ike: null },
     ]);
     expect(hub.tunnelStatuses()).toEqual(new Map([[BERLIN, MESSAGES.status]]));
     hub.publish(new Map([[BERLIN, signedConfig(ONE)]]));
@@ -188,6 +188,7 @@ describe('a message of an agent', () => {
     ['null in place of a figure', { ...MESSAGES.samples, samples: [{ ...TRAFFIC, offeredBytes: null }] }],
     ['too many samples', { ...MESSAGES.samples, samples: Array.from({ length: 10_001 }, () => TRAFFIC) }],
     ['an unknown event', { type: 'event', event: { ...MESSAGES.event.event, kind: 'reboot' } }],
+    ['an IKE daemon that is no daemon', { ...MESSAGES.status, status: { ...MESSAGES.status.status, ike: { version: 5 } } }],
     ['a long drift line', { ...MESSAGES.status, status: { ...MESSAGES.status.status, drift: ['x'.repeat(1001)] } }],
   ];
   it.each(bad)('is refused with %s', (_, value) => {

@@ -31,7 +31,7 @@ export const MESSAGES = {
   samples: { type: 'samples', sequence: 1, samples: SAMPLES },
   status: {
     type: 'status',
-    status: { node: BERLIN, generation: 3, commit: 'a'.repeat(40), drift: ['route missing'] },
+    status: { node: BERLIN, generation: 3, commit: 'a'.repeat(40), drift: ['route missing'], ike: { version: '5.9.8', mlKem: false } },
     tunnels: [{ tunnel, ikeState: 'ESTABLISHED', childState: null, pathState: 'up' }],
     leakPackets: 0,
     repairs: 0,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { NodeConfig, TunnelId } from '../../../src/model/index.ts';
+import type { IkeDaemon, NodeConfig, TunnelId } from '../../../src/model/index.ts';
 import type { SaState } from '../../../agent/ports.ts';
 import type { ProbeView } from '../../../agent/probe/index.ts';
 import { type Action, type Desired, differences, firstMemory, keptTunnels, type Memory, nextActions, noteObserved, type Observed, remember, rememberDesired } from '../../../agent/reconcile/index.ts';
@@ -15,6 +15,7 @@ interface Machine {
   probes: Record<string, Partial<ProbeView>>;
   rx: Record<string, number>;
   daemon: boolean;
+  ike: IkeDaemon;
   /** The kernel's SAs go on without the daemon. */
   keepsSas: boolean;
 }
@@ -24,12 +25,12 @@ function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
   let desired: Desired = { config, earlier, credentialsSerial: 1, isLanLost: false, adoptedAreCurrent: true, ppks: new Map() };
   let memory: Memory = rememberDesired(firstMemory(start), desired, start);
   const read = (machine: Partial<Machine>): { observed: Observed; nowMs: number } => {
-    const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true, keepsSas = false } = machine;
+    const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true, keepsSas = false, ike = { version: '5.9.8', mlKem: false } } = machine;
     const views: Observed['probes'] = new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, violated: [], peerLame: false, isDoubted: false, peerRenews: false, ...view }]));
     return {
       nowMs,
       observed: {
-        daemon: daemon ? { connections, sas: sas.map((sa) => (typeof sa === 'string' ? saOf(sa) : sa)) } : null,
+        daemon: daemon ? { connections, sas: sas.map((sa) => (typeof sa === 'string' ? saOf(sa) : sa)), ike } : null,
         interfaces,
         kept: keepsSas ? keptTunnels(desired, interfaces, views) : [],
         probes: views,
@@ -72,7 +73,7 @@ function textOf(action: Action): string {
       return `apply overlays=${overlayAddresses.join(',')} interfaces=${interfaces.map(({ tunnel }) => tunnel).join(',')} lanes=${ways} steering=${used}`;
     }
     case 'load-connection':
-      return `load ${action.spec.tunnel}`;
+      return `load ${action.spec.tunnel}${action.spec.mlKem ? ` with ML-KEM ${action.spec.mlKem}` : ''}`;
     case 'load-credentials':
       return 'load-credentials';
     case 'wait':
@@ -338,5 +339,33 @@ describe('trouble', () => {
   it('compares with the kernel every 30 s', () => {
     const story = runningOnT1();
     expect(story.pass({ nowMs: 30_080, connections: [t1], sas: [t1], interfaces: [t1], probes: { [t1]: {} } })).toEqual([`apply overlays=10.255.1.1 interfaces=${t1} lanes=${m1}→${t1} steering=${m1}`]);
+  });
+});
+
+describe('a tunnel that asks for ML-KEM', () => {
+  const asking = (postQuantum: 'mlkem' | 'mlkem-preferred'): NodeConfig => {
+    const config = configOf(berlin, [t1], [[t1]]);
+    return { ...config, tunnels: config.tunnels.map((tunnel) => ({ ...tunnel, postQuantum })) };
+  };
+  const loads = (config: NodeConfig, machine: Partial<Machine>): string[] => scenario(config).pass({ nowMs: 10, ...machine }).filter((line) => /^(?:load|initiate) t-/.test(line));
+  const hybrid = { version: '6.1.0', mlKem: true };
+
+  it('does not come up where the daemon has none, and says how to mend that', () => {
+    const config = asking('mlkem');
+    expect(loads(config, { connections: [t1] })).toEqual([]);
+    const said = scenario(config).differences({ nowMs: 10 }).find((line) => line.includes('ML-KEM'));
+    expect(said).toContain('AGENT_MLKEM_MISSING');
+    expect(said).toContain('(5.9.8)');
+    expect(said).toContain('install strongSwan 6');
+  });
+
+  it('comes up with it as soon as another daemon runs, and with nothing less', () => {
+    expect(loads(asking('mlkem'), { ike: hybrid })).toContain(`load ${t1} with ML-KEM required`);
+  });
+
+  it('comes up without it where that is allowed, and with it where the daemon can', () => {
+    expect(loads(asking('mlkem-preferred'), {})).toContain(`load ${t1}`);
+    expect(loads(asking('mlkem-preferred'), { ike: hybrid })).toContain(`load ${t1} with ML-KEM preferred`);
+    expect(scenario(asking('mlkem-preferred')).differences({ nowMs: 10 }).join()).not.toContain('ML-KEM');
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ConnectionSpec, CryptoSuite } from '../../../agent/ports.ts';
-import { connectionMessage, espProposals, ikeProposals, sectionAt, suiteInUse } from '../../../agent/vici/index.ts';
+import { connectionMessage, espProposals, ikeProposals, sectionAt, suiteInUse, withMlKem } from '../../../agent/vici/index.ts';
 import type { TunnelId } from '../../../src/model/index.ts';
 
 const strong: CryptoSuite = { encryption: 'aes256gcm16', integrity: 'none', prf: 'prfsha384', group: 'ecp384' };
@@ -13,7 +13,17 @@ describe('crypto suites', () => {
     expect(espProposals([{ ...strong, group: 'none' }])).toEqual(['aes256gcm16']);
   });
 
+  it('ask for ML-KEM besides their group, alone or before those without', () => {
+    const proposals = ikeProposals([strong, classic]);
+    const hybrid = ['aes256gcm16-prfsha384-ecp384-ke1_mlkem768', 'aes128-sha256-prfsha256-modp3072-ke1_mlkem768'];
+    expect(withMlKem(proposals, undefined)).toEqual(proposals);
+    expect(withMlKem(proposals, 'required')).toEqual(hybrid);
+    expect(withMlKem(proposals, 'preferred')).toEqual([...hybrid, ...proposals]);
+    expect(withMlKem(espProposals([{ ...strong, group: 'none' }]), 'preferred')).toEqual(['aes256gcm16']);
+  });
+
   it.each([
+    ['aes256gcm16-prfsha384-x25519-ke1_mlkem768', { 'encr-alg': 'AES_GCM_16', 'encr-keysize': '256', 'prf-alg': 'PRF_HMAC_SHA2_384', 'dh-group': 'CURVE_25519', ake1: 'ML_KEM_768' }],
     ['aes128gcm16-prfsha256-x25519', { 'encr-alg': 'AES_GCM_16', 'encr-keysize': '128', 'prf-alg': 'PRF_HMAC_SHA2_256', 'dh-group': 'CURVE_25519' }],
     ['aes256cbc-sha512-prfsha512-ecp521', { 'encr-alg': 'AES_CBC', 'encr-keysize': '256', 'integ-alg': 'HMAC_SHA2_512_256', 'prf-alg': 'PRF_HMAC_SHA2_512', 'dh-group': 'ECP_521' }],
     ['chacha20poly1305', { 'encr-alg': 'CHACHA20_POLY1305', 'encr-keysize': '256' }],

@@ -132,6 +132,14 @@ describe(`two gateways with the real adapters and ${DRIVER}`, () => {
     expect(await pair.a.ipsec.listConnections()).toEqual([T1, T2]);
   });
 
+  it('know whether the daemon has ML-KEM: it takes proposals with it exactly then', async () => {
+    const hybrid = { ...connectionOf('a', 1), tunnel: 't-0000beef' as typeof T1, mlKem: 'required' as const };
+    const isTaken = await pair.a.ipsec.loadConnection(hybrid).then(() => true, () => false);
+    expect(pair.a.ipsec.ike?.()).toMatchObject({ version: expect.stringMatching(/^\d+\.\d+/) as string, mlKem: isTaken });
+    if (isTaken) await pair.a.ipsec.unloadConnection(hybrid.tunnel);
+    expect(await pair.a.ipsec.listConnections()).toEqual([T1, T2]);
+  });
+
   it('give up an exchange that nobody answers', async () => {
     const nobody = { ...connectionOf('a', 1), tunnel: 't-0000dead' as typeof T1, remoteAddress: '100.64.1.77' };
     await pair.a.ipsec.loadConnection(nobody);
