@@ -19,6 +19,8 @@ export interface AgentDeps {
   clock: Clock;
   log: Log;
   credentials: Credentials;
+  /** Where the engine is: a plan that takes the way there away is refused. */
+  engineHost?: string;
   /** Checks hashes, signature and form; throws ForemeshError AGENT_PLAN_INVALID. */
   verify: (signed: SignedConfig) => Promise<Candidate>;
   /** To the engine; only called between `connected` and `disconnected`. */
@@ -259,7 +261,7 @@ export function createAgent(deps: AgentDeps): Agent {
     cancelRetry();
     try {
       const candidate = await deps.verify(signed);
-      const answer = admit(node, standing, candidate);
+      const answer = admit(node, standing, candidate, deps.engineHost ?? null);
       if (answer instanceof ForemeshError) throw answer;
       if (answer === 'run') await accept(candidate, signed);
       refusal = null;

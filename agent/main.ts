@@ -65,6 +65,7 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
     clock: systemClock,
     log,
     credentials: identity.current(),
+    engineHost: settings.engine.host,
     verify: createVerifier({ node, allowedSignersFile: join(stateDir, CREDENTIAL_FILES.signers), signerIdentity: settings.engineIdentity }),
     send: (message) => void channel.send(message),
     ppks,

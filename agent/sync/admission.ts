@@ -25,8 +25,9 @@ export const NO_STANDING: Standing = { generation: 0, commit: null, running: nul
  * Whether a verified config may replace what runs: `run`, `same` (it is what runs) or the refusal.
  * Decides in this order: meant for this node; not an older generation; not another commit of the same generation;
  * free of contradictions; the floor that no signature lifts.
+ * @param engine  its host, see floor.ts
  */
-export function admit(node: string, standing: Standing, candidate: Candidate): 'run' | 'same' | ForemeshError {
+export function admit(node: string, standing: Standing, candidate: Candidate, engine: string | null = null): 'run' | 'same' | ForemeshError {
   if (candidate.config.node !== node) {
     return new ForemeshError('AGENT_PLAN_INVALID', { what: `this is node ${node}, the config is for ${candidate.config.node}`, fix: 'see which certificate this agent uses' });
   }
@@ -47,7 +48,7 @@ export function admit(node: string, standing: Standing, candidate: Candidate): '
   if (faults.length > 0) {
     return new ForemeshError('AGENT_PLAN_INVALID', { what: `generation ${candidate.generation} contradicts itself: ${faults.slice(0, 10).join('; ')}`, fix: 'mend the intent: no two sites share addresses' });
   }
-  const breaches = floorBreaches(candidate.config, standing.running?.config ?? null);
+  const breaches = floorBreaches(candidate.config, standing.running?.config ?? null, engine);
   if (breaches.length === 0) return 'run';
   return new ForemeshError('AGENT_FLOOR_REFUSED', {
     what: `generation ${candidate.generation} goes below this node's floor: ${breaches.join('; ')}`,

@@ -1,4 +1,4 @@
-import { isPrefix, prefixContains, prefixesOverlap } from '../../src/base/index.ts';
+import { isAddress, isPrefix, prefixContains, prefixesOverlap } from '../../src/base/index.ts';
 import type { CryptoSuite, NodeConfig } from '../../src/model/index.ts';
 
 const BROKEN_ENCRYPTION = new Set(['null', '3des']);
@@ -14,11 +14,12 @@ const WIDEST_PROTECTED_BITS = 4;
 /**
  * What a node refuses to run whoever signed it, one line each; [] when the config may run. An engine in wrong hands can
  * so neither switch encryption off, nor open the gateway to everything, nor let protected traffic out in clear text,
- * nor take the site's own network away.
+ * nor take the site's own network away, nor the way on which the next plan would come.
  * @param current  what runs now, null on a fresh node
+ * @param engine   the engine's host, as the settings of this node name it; a name that is no address is not looked up
  */
-export function floorBreaches(next: NodeConfig, current: NodeConfig | null): string[] {
-  return [...cryptoBreaches(next), ...widthBreaches(next), ...endBreaches(next), ...guardBreaches(next, current), ...siteBreaches(next, current)];
+export function floorBreaches(next: NodeConfig, current: NodeConfig | null, engine: string | null = null): string[] {
+  return [...cryptoBreaches(next), ...widthBreaches(next), ...endBreaches(next), ...guardBreaches(next, current), ...siteBreaches(next, current), ...managementBreaches(next, current, engine)];
 }
 
 function cryptoBreaches(next: NodeConfig): string[] {
@@ -91,4 +92,30 @@ function siteBreaches(next: NodeConfig, current: NodeConfig | null): string[] {
     ...(current.uplinks.some((uplink) => next.uplinks.some((other) => other.address === uplink.address)) ? [] : ['every uplink address would change at once']),
     ...(current.uplinks.some((uplink) => next.uplinks.some((other) => other.interface === uplink.interface)) ? [] : ['every uplink would be another interface at once']),
   ];
+}
+
+/**
+ * The management path: peers are reached past all tunnels, the engine past them or through them. Protected prefixes are
+ * unreachable but through tunnels, so one that newly holds a peer's own address ends every tunnel to it, and one that
+ * holds the engine's ends all plans, unless a tunnel leads there. What was so before stays a matter of the plan.
+ */
+function managementBreaches(next: NodeConfig, current: NodeConfig | null, engine: string | null): string[] {
+  if (!current || !next.protectedPrefixes.every(isPrefix)) return [];
+  const isNewlyProtected = (address: string): boolean => isWithin(next.protectedPrefixes, address) && !isWithin(current.protectedPrefixes, address);
+  const peers = [...new Set(next.tunnels.map(({ remote }) => remote.address))].filter(isNewlyProtected);
+  return [...peers.map((address) => `peer ${address} would be a protected address, which nothing but a tunnel reaches`), ...engineBreaches(next, current, engine, isNewlyProtected)];
+}
+
+function engineBreaches(next: NodeConfig, current: NodeConfig, engine: string | null, isNewlyProtected: (address: string) => boolean): string[] {
+  if (engine === null || !isAddress(engine) || isWithin(next.lan.prefixes, engine) || isSteered(next, engine)) return [];
+  if (isSteered(current, engine)) return [`no tunnel would lead to the engine (${engine}) any more`];
+  return isNewlyProtected(engine) ? [`the engine (${engine}) would be a protected address, and no tunnel leads to it`] : [];
+}
+
+function isSteered({ steering }: NodeConfig, address: string): boolean {
+  return steering.some(({ prefixes, lanes }) => isWithin(prefixes.filter(isPrefix), address) && lanes.some(({ tunnels }) => tunnels.length > 0));
+}
+
+function isWithin(prefixes: readonly string[], address: string): boolean {
+  return prefixContains(prefixes, `${address}/${address.includes(':') ? 128 : 32}`);
 }

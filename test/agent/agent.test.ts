@@ -224,6 +224,7 @@ describe('an agent that is offered a config', () => {
     { title: 'a mesh that is open to everything', code: 'AGENT_FLOOR_REFUSED', config: { ...good, allow: [{ from: ['0.0.0.0/0'], to: ['10.2.0.0/24'] }] }, generation: 6 },
     { title: 'two sites that share addresses', code: 'AGENT_PLAN_INVALID', config: { ...good, sites: [...good.sites, { id: siteId('rome'), prefixes: ['10.2.0.128/25'] }] }, generation: 6 },
     { title: 'one tunnel twice', code: 'AGENT_PLAN_INVALID', config: { ...good, tunnels: [tunnelOf(berlin, t1), tunnelOf(berlin, t1)] }, generation: 6 },
+    { title: 'a management path that is gone', code: 'AGENT_FLOOR_REFUSED', config: { ...good, protectedPrefixes: [...good.protectedPrefixes, '100.64.0.0/10'] }, generation: 6 },
     { title: 'a generation below zero', code: 'AGENT_PLAN_STALE', config: good, generation: -1 },
     { title: 'fewer protected prefixes', code: 'AGENT_FLOOR_REFUSED', config: { ...good, protectedPrefixes: ['10.0.0.0/9'] }, generation: 6 },
   ])('refuses $title with $code, keeps its state byte for byte and reports it', async ({ code, config, generation }) => {

@@ -110,3 +110,21 @@ describe('samples of two readings', () => {
     expect(figures(samplesOf(before, now, context))).toEqual(gives);
   });
 });
+
+describe('a window between two readings', () => {
+  const config = configOf(berlin, [t1], [[t1]]);
+  const context = { config, paths: new Map(), probedMs: 10_000, isActive: () => true };
+  const reading = (readAt: number, bytes: number): CounterReading => ({ readAt, offered: [{ to: toParis, classId: voice, bytes, packets: bytes / 100 }], tunnels: [{ tunnel: t1, rxBytes: bytes, txBytes: bytes }] });
+  const figures = (before: CounterReading, now: CounterReading): number[] =>
+    samplesOf(before, now, context).flatMap((sample: Sample) => (sample.kind === 'traffic' ? [sample.offeredBytes, sample.offeredPackets] : sample.kind === 'tunnel' ? [sample.rxBytes, sample.txBytes] : []));
+
+  it('takes all of a counter for new when it began again', () => {
+    expect(figures(reading(0, 5_000), reading(10_000, 7_000))).toEqual([2_000, 20, 2_000, 2_000]);
+    expect(figures(reading(0, 5_000), reading(10_000, 700))).toEqual([700, 7, 700, 700]);
+  });
+
+  it('is not told where the clock was set back or far ahead', () => {
+    expect(figures(reading(10_000, 5_000), reading(0, 7_000))).toEqual([]);
+    expect(figures(reading(0, 5_000), reading(365 * 86_400_000, 7_000))).toEqual([]);
+  });
+});

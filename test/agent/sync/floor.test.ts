@@ -27,6 +27,32 @@ describe('the floor of a node', () => {
     expect(floorBreaches(next, current)).toEqual([]);
   });
 
+  describe('keeps the management path', () => {
+    const within = (prefix: string, changes: Partial<NodeConfig> = {}): NodeConfig => ({ ...current, protectedPrefixes: ['10.0.0.0/8', prefix], ...changes });
+    const paris = current.steering[0]!.prefixes[0]!;
+    const behindParis = paris.replace(/0\/24$/, '9');
+    it.each<{ title: string; next: NodeConfig; engine: string | null; says: string }>([
+      { title: 'peers that nothing would reach any more', next: within('100.64.0.0/10'), engine: null, says: `peer ${tunnel.remote.address} would be a protected address` },
+      { title: 'an engine on the internet that would be a protected address', next: within('203.0.113.0/24'), engine: '203.0.113.5', says: 'the engine (203.0.113.5) would be a protected address' },
+      { title: 'an engine behind a tunnel, with no tunnel left', next: { ...current, tunnels: [], steering: [] }, engine: behindParis, says: `no tunnel would lead to the engine (${behindParis})` },
+      { title: 'an engine behind a tunnel, with lanes that lead nowhere', next: { ...current, steering: current.steering.map((entry) => ({ ...entry, lanes: entry.lanes.map((lane) => ({ ...lane, tunnels: [] })) })) }, engine: behindParis, says: 'no tunnel would lead to the engine' },
+      { title: 'an engine behind a tunnel, whose site is routed no more', next: { ...current, steering: current.steering.map((entry) => ({ ...entry, prefixes: ['10.77.0.0/24'] })) }, engine: behindParis, says: 'no tunnel would lead to the engine' },
+    ])('refuses $title', ({ next, engine, says }) => {
+      expect(floorBreaches(next, current, engine).join('; ')).toContain(says);
+      expect(floorBreaches(next, null, engine).join('; ')).not.toContain(says); // a fresh node has no way to lose
+    });
+
+    it.each<{ title: string; next: NodeConfig; was?: NodeConfig; engine: string | null }>([
+      { title: 'an engine past the tunnels, whatever tunnels there are', next: { ...current, tunnels: [], steering: [] }, engine: '203.0.113.5' },
+      { title: 'an engine of the site itself', next: { ...current, tunnels: [], steering: [] }, engine: '10.1.0.77' },
+      { title: 'an engine that moves behind a tunnel', next: within('203.0.113.0/24', { steering: current.steering.map((entry) => ({ ...entry, prefixes: [...entry.prefixes, '203.0.113.0/24'] })) }), engine: '203.0.113.5' },
+      { title: 'an engine that has a name', next: { ...current, tunnels: [], steering: [] }, engine: 'engine.example.net' },
+      { title: 'peers that were protected addresses before: a private underlay with routes of its own', was: within('100.64.0.0/10'), next: within('100.64.0.0/10'), engine: null },
+    ])('lets pass $title', ({ next, was = current, engine }) => {
+      expect(floorBreaches(next, was, engine)).toEqual([]);
+    });
+  });
+
   it.each([
     { says: 'uses encryption null', next: withEsp({ encryption: 'null' }) },
     { says: 'uses encryption 3des', next: withIke({ encryption: '3des', integrity: 'sha256' }) },
