@@ -97,7 +97,7 @@ function driverFinding({ kernel, driver, daemon, kernelVersion }: DoctorFacts, f
   const evidence = { plugins: 'plugins' in daemon ? daemon.plugins : null, interfaces: null, kernelHasXfrm: kernel.xfrm };
   const chosen = driver === 'auto' ? chooseDriver(evidence).driver : driver;
   const objection = objectionTo(chosen, evidence);
-  if (objection !== null) return find('KERNEL_DRIVER', 'error', `driver ${driver}: ${objection}`, chosen === 'xfrm' ? 'set driver: auto, or unload kernel-libipsec, or use a kernel with CONFIG_XFRM_INTERFACE' : 'load kernel-libipsec (package libcharon-extra-plugins), or set driver: auto');
+  if (objection !== null) return find('KERNEL_DRIVER', 'error', `driver ${driver}: ${objection}`, chosen === 'xfrm' ? 'set driver: auto, or unload kernel-libipsec, or use a kernel with CONFIG_XFRM_INTERFACE' : `load kernel-libipsec (package libcharon-extra-plugins), or ${driver === 'auto' ? 'use a kernel with CONFIG_XFRM_INTERFACE' : 'set driver: auto'}`);
   if (chosen === 'libipsec' && !kernel.vxlan) return find('KERNEL_DRIVER', 'error', `kernel ${kernelVersion} makes neither XFRM nor VXLAN interfaces`, 'use a kernel with CONFIG_XFRM_INTERFACE or CONFIG_VXLAN');
   if (chosen === 'libipsec' && driver === 'auto') return find('KERNEL_DRIVER', 'warning', 'ESP runs in userspace: some hundred Mbit/s, and packets stop when charon does', kernel.xfrm ? 'unload kernel-libipsec: this kernel can do ESP itself' : 'use a kernel with CONFIG_XFRM_INTERFACE');
   return find('KERNEL_DRIVER', 'ok', `driver ${chosen} works with kernel ${kernelVersion}`);

@@ -48,7 +48,7 @@ export async function gatherFacts({ settingsFile, machine, clock, log }: FactsOp
     udpPorts,
     nftVersion: nft.version,
     droppingTables: nft.droppingTables,
-    legacyTables: (await readFileIfExists('/proc/net/ip_tables_names'))?.split('\n').filter((line) => line !== '') ?? [],
+    legacyTables: await readLegacyTables(),
     networkdTakesForeign: await networkdTakesForeign(),
     uplinks,
     sysctls: Object.fromEntries(await Promise.all(SYSCTLS.map(async (name) => [name, await machine.readSysctl(name)] as const))),
@@ -167,4 +167,10 @@ async function readClockSync(machine: Machine): Promise<boolean | null> {
   } catch {
     return null; // no systemd
   }
+}
+
+/** Only root may read their names; whoever else asks is told of none. */
+async function readLegacyTables(): Promise<string[]> {
+  const text = await readFileIfExists('/proc/net/ip_tables_names').catch(() => null);
+  return text?.split('\n').filter((line) => line !== '') ?? [];
 }

@@ -87,6 +87,22 @@ describe('the package of the agent', () => {
     expect(await runCommandText('ip', ['-br', 'link'])).not.toMatch(/fm-(?:xfrm-)?try/);
   });
 
+  it('is installed and run by a real systemd, within its sandbox: the agent starts, speaks to the IKE daemon and stops', async () => {
+    const trial = join(folder, 'trial');
+    const script = (name: string): string => join(import.meta.dirname, name);
+    await runCommand('unshare', ['-pfmnuiC', '--kill-child', 'bash', script('boot-systemd.sh'), trial, script('systemd-steps.sh'), join(folder, 'foremesh-agent_0.1.0_all.deb')], { timeoutMs: 100_000 });
+    const said = async (name: string): Promise<string> => (await readFile(join(trial, 'out', name), 'utf8').catch(() => 'nothing')).trim();
+    const context = await said('trace');
+    expect([await said('install.code'), await said('restart.code'), await said('stop.code')], context).toEqual(['0', '0', '0']);
+    expect((await said('unit')).split('\n').sort(), context).toEqual(['ActiveState=active', 'NRestarts=0', 'SubState=running', 'UnitFileState=enabled']);
+    expect(await said('process')).toMatch(/^Uid:\t(?!0\t)\d+\t.*\nCapEff:\t0000000000001000\nCapBnd:\t0000000000001000\nNoNewPrivs:\t1\nSeccomp:\t2$/);
+    expect(JSON.parse(await said('status'))).toMatchObject({ node: 'berlin-gw1', generation: 0, drift: ['not joined yet'] });
+    const { findings } = JSON.parse(await said('doctor')) as { findings: { code: string; level: string }[] };
+    const level = (code: string): string | undefined => findings.find((finding) => finding.code === code)?.level;
+    expect([level('SETTINGS'), level('IKE_DAEMON'), level('IKE_VERSION'), level('STATE_MODES')]).toEqual(['ok', 'ok', 'ok', 'ok']);
+    expect((await said('stopped')).split('\n').sort()).toEqual(['ExecMainStatus=0', 'Result=success']);
+  });
+
   it('does all it does to the kernel as an unprivileged user with CAP_NET_ADMIN', async () => {
     await runCommand('ip', ['netns', 'del', NAMESPACE]);
     await runCommandText('ip', ['netns', 'add', NAMESPACE]);
