@@ -187,12 +187,29 @@ needed := [
 	"admittedUnfounded",
 ]
 
-test_missing_field_denies if {
-	every path in needed {
-		result := verdict_on(json.patch(good, [{"op": "remove", "path": concat("", ["/", path])}]))
-		result.decision == "deny"
-		result.reasons[0].code == "POLICY_INPUT_INVALID"
+# In three, each well below the time that one test may take on a busy machine.
+test_missing_field_of_a_tunnel_denies if {
+	every path in [path | some path in needed; startswith(path, "tunnels")] {
+		is_denied_without(path)
 	}
+}
+
+test_missing_field_of_a_pair_denies if {
+	every path in [path | some path in needed; startswith(path, "pairs")] {
+		is_denied_without(path)
+	}
+}
+
+test_missing_field_denies if {
+	every path in [path | some path in needed; not startswith(path, "tunnels"); not startswith(path, "pairs")] {
+		is_denied_without(path)
+	}
+}
+
+is_denied_without(path) if {
+	result := verdict_on(json.patch(good, [{"op": "remove", "path": concat("", ["/", path])}]))
+	result.decision == "deny"
+	result.reasons[0].code == "POLICY_INPUT_INVALID"
 }
 
 test_input_that_is_no_object_denies if {
