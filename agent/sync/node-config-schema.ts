@@ -36,7 +36,7 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
   node: name,
   site: name,
   serving: { type: 'boolean' },
-  lan: object({ interface: interfaceName, address: hostPrefix, prefixes, target: address, shared }, ['target', 'shared']),
+  lan: object({ interface: interfaceName, address: hostPrefix, address6: hostPrefix, prefixes, target: address, shared }, ['address6', 'target', 'shared']),
   uplinks: list(object({ name, interface: interfaceName, address }), 64),
   protectedPrefixes: prefixes,
   probe: object({ intervalMs: integer(1, 60_000), downAfter: integer(1, 1000), holdDownMs: integer(0, DAY_MS), holdDownMaxMs: integer(0, DAY_MS) }),

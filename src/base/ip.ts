@@ -1,13 +1,30 @@
 import ipaddr from 'ipaddr.js';
 import { containsCidr, overlapCidr } from 'cidr-tools';
 
+export type IpFamily = 'ipv4' | 'ipv6';
+
+/** Of an address or a prefix. */
+export function familyOf(text: string): IpFamily {
+  return text.includes(':') ? 'ipv6' : 'ipv4';
+}
+
+/** Those of one family. */
+export function ofFamily(texts: readonly string[], family: IpFamily): string[] {
+  return texts.filter((text) => familyOf(text) === family);
+}
+
+/** An address as a prefix of its own: `10.1.0.1/32`, `fd00::1/128`. */
+export function hostPrefixOf(address: string): string {
+  return `${address}/${familyOf(address) === 'ipv4' ? 32 : 128}`;
+}
+
 /** True for `10.1.0.0/24` and `fd00::/8` with no host bits set, written in the one normal way. */
 export function isPrefix(text: string): boolean {
   try {
     if (text.length > 50 || text.includes('%') || !isStrict(text.split('/')[0]!)) return false;
     const [address, length] = ipaddr.parseCIDR(text);
     const network = address.kind() === 'ipv4' ? ipaddr.IPv4.networkAddressFromCIDR(text) : ipaddr.IPv6.networkAddressFromCIDR(text);
-    return network.toString() === address.toString() && text.endsWith(`/${length}`);
+    return text === `${network.toString()}/${length}`;
   } catch {
     return false; // not parseable is the answer, not an error
   }
@@ -16,6 +33,14 @@ export function isPrefix(text: string): boolean {
 /** True for one IPv4 or IPv6 address without zone, octal or short forms. */
 export function isAddress(text: string): boolean {
   return text.length <= 45 && !text.includes('%') && isStrict(text) && ipaddr.isValid(text);
+}
+
+/**
+ * True for an address written as the kernel writes it (RFC 5952), so that texts can be compared; false for IPv4 inside
+ * IPv6 and for the unspecified and the loopback address of IPv6, which no interface of a mesh has.
+ */
+export function isNormalAddress(text: string): boolean {
+  return isAddress(text) && !text.startsWith('::') && text === ipaddr.parse(text).toString();
 }
 
 /** True when two lists of prefixes share an address. */
@@ -44,14 +69,29 @@ export function prefixContains(outer: string | readonly string[], inner: string)
   return containsCidr(typeof outer === 'string' ? outer : [...outer], inner);
 }
 
-/** The address `offset` above the start of an IPv4 prefix. */
+/** The address `offset` above the start of a prefix; host bits of the prefix are left out. */
 export function addressAt(prefix: string, offset: number): string {
-  const start = ipaddr.IPv4.networkAddressFromCIDR(prefix).toByteArray().reduce((sum, byte) => sum * 256 + byte, 0);
-  const value = start + offset;
-  return [value / 0x1000000, value / 0x10000, value / 0x100, value].map((part) => Math.floor(part) % 256).join('.');
+  const [address, length] = ipaddr.parseCIDR(prefix);
+  const bits = address.toByteArray().length * 8;
+  const hostBits = BigInt(bits - length);
+  let value = ((rangeOf(prefix).first >> hostBits) << hostBits) + BigInt(offset);
+  const bytes = Array.from({ length: bits / 8 }, () => {
+    const byte = Number(value & 0xffn);
+    value >>= 8n;
+    return byte;
+  });
+  return ipaddr.fromByteArray(bytes.reverse()).toString();
 }
 
-function rangeOf(prefix: string): { family: 4 | 6; first: bigint; last: bigint } {
+/** First and last address of a prefix as numbers, both included. */
+export interface AddressRange {
+  family: 4 | 6;
+  first: bigint;
+  last: bigint;
+}
+
+/** The range of a text for which `isPrefix` holds. */
+export function rangeOf(prefix: string): AddressRange {
   const [address, length] = ipaddr.parseCIDR(prefix);
   const bytes = address.toByteArray();
   const first = bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);

@@ -1,10 +1,10 @@
-import { sortedBy, type Finding } from '../base/index.ts';
+import { hostPrefixOf, sortedBy, type AddressRange, type Finding } from '../base/index.ts';
 import { matchesName } from '../model/index.ts';
 import { checkClasses } from './check-classes.ts';
 import { finding, locationOf, shown } from './check-schema.ts';
-import { ipv4Range, overlappingPairs, rangeContains, type Ipv4Range } from './ipv4.ts';
 import { suggestion } from './nearest.ts';
 import { textAt, textsAt, type Outline, type OutlineSite, type Spot } from './outline.ts';
+import { overlappingPairs, rangeContains, rangeOfPrefix } from './ranges.ts';
 import { INTENT_KINDS } from './schema.ts';
 
 const SITES_MAX = 1000;
@@ -17,6 +17,7 @@ export function checkReferences(outline: Outline): { errors: Finding[]; warnings
     ...outline.sites.flatMap(checkNodes),
     ...checkPrefixes(outline),
     ...checkLanAddresses(outline),
+    ...checkIpv6Protected(outline),
     ...checkConnections(outline),
     ...checkOverrides(outline),
     ...checkResolvers(outline),
@@ -91,13 +92,19 @@ function checkLanAddresses(outline: Outline): Finding[] {
   return outline.sites.flatMap((site) => {
     const prefixes = site.prefixes.flatMap((spot) => ranged(spot, site.name.text));
     return site.nodes.flatMap((node) => {
-      const address = node.lanAddress?.text.split('/')[0] ?? '';
-      const range = ipv4Range(`${address}/32`);
-      if (!node.lanAddress || !range || prefixes.length === 0 || prefixes.some((prefix) => rangeContains(prefix.range, range))) return [];
-      const list = prefixes.map(({ spot }) => spot.text).join(', ');
-      return [at(node.lanAddress, 'INTENT_INVALID', `the LAN address ${address} is in none of the site's prefixes (${list})`, 'use an address of one of them')];
+      return [node.lanAddress, node.lanAddress6].flatMap((spot) => (spot ? checkLanAddress(spot, prefixes) : []));
     });
   });
+}
+
+/** A site whose hosts have the other family only, or whose prefixes are all wrong, has nothing to compare with. */
+function checkLanAddress(spot: Spot, prefixes: readonly { spot: Spot; range: AddressRange }[]): Finding[] {
+  const address = spot.text.split('/')[0] ?? '';
+  const range = rangeOfPrefix(hostPrefixOf(address));
+  const alike = prefixes.filter((prefix) => prefix.range.family === range?.family);
+  if (!range || alike.length === 0 || alike.some((prefix) => rangeContains(prefix.range, range))) return [];
+  const list = alike.map((prefix) => prefix.spot.text).join(', ');
+  return [at(spot, 'INTENT_INVALID', `the LAN address ${address} is in none of the site's prefixes (${list})`, 'use an address of one of them')];
 }
 
 function checkConnections(outline: Outline): Finding[] {
@@ -152,7 +159,7 @@ function checkResolvers(outline: Outline): Finding[] {
     const lanAddresses = site.nodes.flatMap((node) => node.lanAddress?.text.split('/')[0] ?? []);
     const others = outline.sites.filter((other) => other !== site).flatMap((other) => other.prefixes.flatMap((spot) => ranged(spot, other.name.text)));
     return textsAt(site.name.document, '/resolvers').flatMap((spot) => {
-      const range = ipv4Range(`${spot.text}/32`);
+      const range = rangeOfPrefix(hostPrefixOf(spot.text));
       if (!range || lanAddresses.includes(spot.text) || others.some((prefix) => rangeContains(prefix.range, range))) return [];
       return [at(spot, 'INTENT_INVALID', `the gateways of site "${site.name.text}" do not see what resolver ${spot.text} answers`, `name one of another site, or the gateway itself${lanAddresses[0] === undefined ? '' : ` (${lanAddresses[0]})`}`)];
     });
@@ -184,21 +191,42 @@ function checkDoubts(outline: Outline): Finding[] {
       byPriority.set(priority, textAt(document, '/name')?.text ?? '?');
       return other === undefined ? [] : [finding(document.source, '/priority', 'INTENT_INVALID', `traffic class "${other}" has the same priority`, 'give each class its own priority, so that their order is yours')];
     });
-  return [...idle, ...ties, ...unlearned(outline), ...unprotected(outline)].map((doubt) => ({ ...doubt, severity: 'warning' as const }));
+  return [...idle, ...ties, ...unlearned(outline), ...unprotected(outline), ...withoutGateway6(outline)].map((doubt) => ({ ...doubt, severity: 'warning' as const }));
+}
+
+/** No agent routes what is not protected, and the protected prefixes that are there by default are IPv4. */
+function checkIpv6Protected(outline: Outline): Finding[] {
+  return bareSpots(outline)
+    .filter(({ range }) => range.family === 6)
+    .map(({ spot }) => at(spot, 'INTENT_INVALID', `${spot.text} is not among the mesh's protectedPrefixes, so no gateway would carry it`, 'add it, or fd00::/8 where it is a unique local one, to protectedPrefixes of the Mesh'));
+}
+
+/** Prefixes of sites that the mesh does not protect. */
+function bareSpots(outline: Outline): { spot: Spot; range: AddressRange }[] {
+  const outer = meshTexts(outline, '/protectedPrefixes').flatMap((spot) => ranged(spot, ''));
+  if (outer.length === 0) return [];
+  return outline.sites.flatMap((site) => site.prefixes.flatMap((spot) => ranged(spot, site.name.text))).filter(({ range }) => !outer.some((prefix) => rangeContains(prefix.range, range)));
+}
+
+/** Sites whose hosts use IPv6 and have no address of the gateway to send it to. */
+function withoutGateway6(outline: Outline): Finding[] {
+  return outline.sites
+    .filter((site) => site.prefixes.some(({ text }) => rangeOfPrefix(text)?.family === 6))
+    .flatMap((site) => site.nodes)
+    .flatMap((node) => (node.name && !node.lanAddress6 ? [at(node.name, 'INTENT_INVALID', `node "${node.name.text}" has no IPv6 address on the LAN, so hosts have nothing to send IPv6 to`, 'add address6 under lan')] : []));
 }
 
 function unprotected(outline: Outline): Finding[] {
   const outer = meshTexts(outline, '/protectedPrefixes').flatMap((spot) => ranged(spot, ''));
   if (outer.length === 0) return [];
-  const isCovered = (range: Ipv4Range): boolean => outer.some((prefix) => rangeContains(prefix.range, range));
-  const bare = outline.sites
-    .flatMap((site) => site.prefixes.flatMap((spot) => ranged(spot, site.name.text)))
-    .filter(({ range }) => !isCovered(range))
+  const isCovered = (range: AddressRange): boolean => outer.some((prefix) => rangeContains(prefix.range, range));
+  const bare = bareSpots(outline)
+    .filter(({ range }) => range.family === 4)
     .map(({ spot }) => at(spot, 'INTENT_INVALID', `${spot.text} is not among the mesh's protectedPrefixes, so it may leave in clear text when no tunnel is up`, 'add it to protectedPrefixes of the Mesh'));
   const hidden = outline.sites
     .flatMap((site) => site.nodes.flatMap((node) => node.uplinks.flatMap((uplink) => uplink.address ?? [])))
     .filter(({ text }) => {
-      const range = ipv4Range(`${text}/32`);
+      const range = rangeOfPrefix(hostPrefixOf(text));
       return range !== null && isCovered(range);
     })
     .map((spot) => at(spot, 'INTENT_INVALID', `the uplink address ${spot.text} is inside protectedPrefixes, so peers cannot send to it outside a tunnel`, 'narrow protectedPrefixes of the Mesh'));
@@ -213,8 +241,8 @@ function meshTexts(outline: Outline, pointer: string): Spot[] {
   return outline.documents.filter((document) => document.kind === 'Mesh').flatMap((document) => textsAt(document, pointer));
 }
 
-function ranged(spot: Spot, site: string): { spot: Spot; site: string; range: Ipv4Range }[] {
-  const range = ipv4Range(spot.text);
+function ranged(spot: Spot, site: string): { spot: Spot; site: string; range: AddressRange }[] {
+  const range = rangeOfPrefix(spot.text);
   return range ? [{ spot, site, range }] : [];
 }
 

@@ -1,5 +1,5 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
-import { isAddress, isPrefix, type Finding } from '../base/index.ts';
+import { familyOf, isNormalAddress, isPrefix, type Finding } from '../base/index.ts';
 import { nearest, suggestion } from './nearest.ts';
 import { escapePointer, type SourceDocument } from './parse.ts';
 import { API_VERSION, INTENT_KINDS, INTENT_SCHEMAS, type IntentKind } from './schema.ts';
@@ -40,11 +40,11 @@ function validatorOf(kind: IntentKind): ValidateFunction {
   const known = validators.get(kind);
   if (known) return known;
   const ajv = new Ajv2020({ strict: true, allErrors: true, ownProperties: true, useDefaults: true, verbose: true, allowUnionTypes: true });
-  ajv.addFormat('foremesh-prefix', (text) => isPrefix(text) && !text.includes(':') && !text.endsWith('/0'));
-  ajv.addFormat('foremesh-address', (text) => isAddress(text) && !text.includes(':'));
+  ajv.addFormat('foremesh-prefix', (text) => isPrefix(text) && !text.endsWith('/0'));
+  ajv.addFormat('foremesh-address', isNormalAddress);
   ajv.addFormat('foremesh-host-prefix', (text) => {
     const [address = '', length = ''] = text.split('/');
-    return isAddress(address) && !address.includes(':') && /^(?:[1-9]|[12][0-9]|3[0-2])$/.test(length);
+    return isNormalAddress(address) && /^[1-9][0-9]{0,2}$/.test(length) && Number(length) <= (familyOf(address) === 'ipv4' ? 32 : 128);
   });
   const validate = ajv.compile(INTENT_SCHEMAS[kind]);
   validators.set(kind, validate);
@@ -108,12 +108,11 @@ function explainValue(error: ErrorObject, schema: JsonSchema, field: string): Ex
     const fix = typeof error.data === 'number' ? unitFix(error.data, title) : `write it with its unit, for example ${examplesOf(schema)}`;
     return { pointer, code: 'INTENT_UNIT', what: typeof error.data === 'number' ? `${what}, without a unit` : `${what}, which is not a ${title.toLowerCase()}`, fix };
   }
-  if (title === VALUE_TYPES.prefix.title && typeof error.data === 'string' && error.data.endsWith('/0')) {
+  if ((title === VALUE_TYPES.prefix.title || title === VALUE_TYPES.ipv4Prefix.title) && typeof error.data === 'string' && error.data.endsWith('/0')) {
     return { pointer, code: 'INTENT_INVALID', what: `${what}: every address there is`, fix: 'name the networks that are really meant, for example 10.1.0.0/24' };
   }
   if (title !== '') {
-    const ipv6 = typeof error.data === 'string' && error.data.includes(':') ? ' (this version carries IPv4 only)' : '';
-    return { pointer, code: 'INTENT_SCHEMA', what: `${what}, which is not: ${title}${ipv6}`, fix: `${textOf(schema['description'])} For example ${examplesOf(schema)}` };
+    return { pointer, code: 'INTENT_SCHEMA', what: `${what}, which is not: ${title}`, fix: `${textOf(schema['description'])} For example ${examplesOf(schema)}` };
   }
   const size = Array.isArray(error.data) ? error.data.length : null;
   return { pointer, code: 'INTENT_SCHEMA', what: size !== null && error.keyword.endsWith('Items') ? `${field} has ${size} entries` : what, fix: plainFix(error, schema) };

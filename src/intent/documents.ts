@@ -33,7 +33,7 @@ export interface NodeDocument {
   role: NodeRole;
   tunnelsMax: number;
   crypto: string;
-  lan: { interface: string; address: string; target?: string };
+  lan: { interface: string; address: string; address6?: string; target?: string };
   uplinks: {
     name: string;
     provider: string;

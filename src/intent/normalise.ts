@@ -103,7 +103,7 @@ function nodeOf(raw: NodeDocument, site: string): SiteNode {
     role: raw.role,
     tunnelsMax: raw.tunnelsMax,
     cryptoMbps: mbps(raw.crypto),
-    lan: { interface: raw.lan.interface, address: raw.lan.address, ...(raw.lan.target === undefined ? {} : { target: raw.lan.target }) },
+    lan: { interface: raw.lan.interface, address: raw.lan.address, ...(raw.lan.address6 === undefined ? {} : { address6: raw.lan.address6 }), ...(raw.lan.target === undefined ? {} : { target: raw.lan.target }) },
     uplinks: sortedBy(uplinks, (uplink) => uplink.id),
   };
 }

@@ -18,6 +18,7 @@ export interface OutlineNode {
   name: Spot | null;
   role: string;
   lanAddress: Spot | null;
+  lanAddress6: Spot | null;
   uplinks: OutlineUplink[];
 }
 
@@ -68,7 +69,7 @@ function nodesOf(document: KindDocument): OutlineNode[] {
       const spot = textAt(document, `${at}/uplinks/${uplink}/name`);
       return spot && name ? [{ id: { ...spot, text: `${name.text}/${spot.text}` }, address: textAt(document, `${at}/uplinks/${uplink}/address`) }] : [];
     });
-    return { name, role: textAt(document, `${at}/role`)?.text ?? 'active', lanAddress: textAt(document, `${at}/lan/address`), uplinks };
+    return { name, role: textAt(document, `${at}/role`)?.text ?? 'active', lanAddress: textAt(document, `${at}/lan/address`), lanAddress6: textAt(document, `${at}/lan/address6`), uplinks };
   });
 }
 

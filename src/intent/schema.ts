@@ -30,7 +30,7 @@ const uplink = object(
     name: field('name', 'Name, unique within the node.'),
     provider: field('name', 'Who sells it. Two uplinks of one provider may fail together, so a backup prefers another.'),
     interface: field('interface', 'The Linux interface it is plugged into.'),
-    address: field('address', 'Its underlay address, by which peers reach it.'),
+    address: field('address', 'Its underlay address, by which peers reach it, IPv4 or IPv6. Paths join uplinks of the same family.'),
     up: field('bandwidth', 'What it can send.'),
     down: field('bandwidth', 'What it can receive.'),
     egressCost: number(0, 1000, 'USD per GB sent.', 0),
@@ -52,6 +52,7 @@ const node = object(
       {
         interface: field('interface', 'The Linux interface of the LAN.', 'lan'),
         address: field('hostPrefix', 'The gateway address of the LAN. Nodes of one site share it; the serving one owns it.'),
+        address6: field('hostPrefix6', 'The same for hosts with IPv6.'),
         target: field('address', 'Something behind the gateway that answers pings: when it falls silent, peers are asked to use another gateway of the site.'),
       },
       ['address'],
@@ -80,8 +81,8 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
     properties: {
       name: field('name', 'Name of the mesh.'),
       cycle: field('duration', 'How often the engine reconsiders without being woken.', '60s'),
-      overlayPrefix: field('prefix', 'Addresses of the tunnels themselves are taken from here. No site may use it.', '172.30.0.0/16'),
-      protectedPrefixes: list({ $ref: '#/$defs/prefix' }, 'No gateway lets packets to these leave in clear text, whatever else happens.', 64, {
+      overlayPrefix: field('ipv4Prefix', 'Addresses of the tunnels themselves are taken from here, whatever the tunnels carry. No site may use it.', '172.30.0.0/16'),
+      protectedPrefixes: list({ $ref: '#/$defs/prefix' }, 'No gateway lets packets to these leave in clear text, whatever else happens. Every IPv6 prefix of a site has to be in here.', 64, {
         default: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'],
       }),
       utilisationMax: field('ratio', 'A path is planned up to this share of its bandwidth.', '80%'),
@@ -151,7 +152,7 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
       provider: choice(['onprem', 'aws', 'azure', 'gcp'], 'Whose building it is.', 'onprem'),
       region: field('name', 'Region of the cloud provider, or a name of your own for a group of offices.', 'onprem'),
       prefixes: list({ $ref: '#/$defs/prefix' }, 'The networks its hosts live in. Sites may not overlap.', 256, { minItems: 1 }),
-      resolvers: list({ $ref: '#/$defs/address' }, 'Name servers that its hosts ask over UDP, at another site or at the LAN address of its own gateway. Gateways learn from their answers which addresses the names of traffic classes have.', 4, { default: [] }),
+      resolvers: list({ $ref: '#/$defs/ipv4Address' }, 'Name servers that its hosts ask over UDP, at another site or at the LAN address of its own gateway. Gateways learn from their answers which addresses the names of traffic classes have.', 4, { default: [] }),
       relay: flag('May carry traffic between other sites.', false),
       nodes: list(node, 'Its gateways: one active, and any number of standby ones.', 16, { minItems: 1 }),
     },

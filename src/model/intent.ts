@@ -79,7 +79,7 @@ export interface SiteNode {
   tunnelsMax: number;
   /** All traffic it can en- or decrypt, Mbit/s. */
   cryptoMbps: number;
-  lan: { interface: string; address: string; /** Answers pings while the LAN behind the gateway is alive. */ target?: string };
+  lan: { interface: string; address: string; /** The same for hosts with IPv6. */ address6?: string; /** Answers pings while the LAN behind the gateway is alive. */ target?: string };
   uplinks: Uplink[];
 }
 
@@ -89,6 +89,7 @@ export interface Uplink {
   /** Who sells it; two uplinks of one provider may fail together. */
   provider: string;
   interface: string;
+  /** IPv4 or IPv6: paths join uplinks of one family. */
   address: string;
   upMbps: number;
   downMbps: number;

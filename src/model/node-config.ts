@@ -12,7 +12,7 @@ export interface NodeConfig {
   /** Whether this node is to own the site's LAN address and carry its traffic. Of a site with several, `lan.shared` says how they settle it. */
   serving: boolean;
   /** `shared` is there when the site has several gateways. */
-  lan: { interface: string; address: string; prefixes: string[]; /** Something behind the gateway that answers pings. */ target?: string; shared?: SharedLan };
+  lan: { interface: string; address: string; /** The same for hosts with IPv6. */ address6?: string; prefixes: string[]; /** Something behind the gateway that answers pings. */ target?: string; shared?: SharedLan };
   uplinks: { name: string; interface: string; address: string }[];
   /** Destinations that may leave through tunnels only. */
   protectedPrefixes: string[];

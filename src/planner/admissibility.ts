@@ -1,3 +1,4 @@
+import { familyOf, type IpFamily } from '../base/index.ts';
 import { matchesName, type PathId, type PathState, type Site, type Tunnel, type TrafficClass } from '../model/index.ts';
 import { formatBoundMs, formatRatio } from './words.ts';
 import type { Network } from './network.ts';
@@ -6,7 +7,7 @@ import type { Hop, HopEnd, Pair, Refusal, Way } from './types.ts';
 
 /** All that forbids a path to a pair whatever its class, each with a reason a person can read; [] when it may be used. */
 export function refusalsOf(network: Network, pair: Pair, ends: readonly [HopEnd, HopEnd], path: PathId, existing: Tunnel | null, state: PathState): Refusal[] {
-  const refusals = avoidRefusals(pair, ends, []);
+  const refusals = [...familyRefusals(ends), ...avoidRefusals(pair, ends, [])];
   for (const end of ends) {
     if (end.uplink.drain) refusals.push({ code: 'drain', reason: `${end.uplink.id} is being drained` });
   }
@@ -22,6 +23,14 @@ export function refusalsOf(network: Network, pair: Pair, ends: readonly [HopEnd,
   if (state === 'down') refusals.push({ code: 'down', reason: 'its probes say down' });
   return refusals;
 }
+
+/** IKE and ESP go between two addresses of one family. */
+function familyRefusals([one, other]: readonly [HopEnd, HopEnd]): Refusal[] {
+  const [left, right] = [familyOf(one.uplink.address), familyOf(other.uplink.address)];
+  return left === right ? [] : [{ code: 'family', reason: `${one.uplink.id} has an ${FAMILY_WORDS[left]} address and ${other.uplink.id} an ${FAMILY_WORDS[right]} one` }];
+}
+
+const FAMILY_WORDS: Record<IpFamily, string> = { ipv4: 'IPv4', ipv6: 'IPv6' };
 
 /** What the pair's connection wants avoided, at the ends of a path or of a relay's hops. */
 export function avoidRefusals(pair: Pair, ends: readonly HopEnd[], relays: readonly Site[]): Refusal[] {

@@ -71,7 +71,7 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
     node: node.id,
     site: site.id,
     serving: serving === node.id,
-    lan: { interface: node.lan.interface, address: node.lan.address, prefixes: index.prefixes.get(site.id)!, ...(node.lan.target === undefined ? {} : { target: node.lan.target }), ...sharedLan(site, node, serving, mesh.probe) },
+    lan: { interface: node.lan.interface, address: node.lan.address, ...(node.lan.address6 === undefined ? {} : { address6: node.lan.address6 }), prefixes: index.prefixes.get(site.id)!, ...(node.lan.target === undefined ? {} : { target: node.lan.target }), ...sharedLan(site, node, serving, mesh.probe) },
     uplinks: sortedBy(node.uplinks, (uplink) => uplink.name).map(({ name, interface: device, address }) => ({ name, interface: device, address })),
     protectedPrefixes: [...mesh.protectedPrefixes].sort(compareText),
     probe: { ...mesh.probe },

@@ -19,6 +19,7 @@ describe('checkPlan', () => {
     ['a tunnel id that does not follow from path and profile', firstTunnel((tunnel) => ({ ...tunnel, id: 't-00000000' as TunnelId })), /the id should be t-/],
     ['a path that is not that of the ends', firstTunnel((tunnel) => ({ ...tunnel, path: tunnel.path.replace('fibre', 'cable') as Tunnel['path'], a: { ...tunnel.a, uplink: tunnel.b.uplink } })), /is not that of its ends/],
     ['an underlay address of somebody else', firstTunnel((tunnel) => ({ ...tunnel, a: { ...tunnel.a, address: '192.0.2.1' } })), /address 192.0.2.1 is not that of uplink/],
+    ['ends of two address families', firstTunnel((tunnel) => ({ ...tunnel, a: { ...tunnel.a, address: '2001:db8::1' } })), /are not of the same address family/],
     ['two tunnels with one index', (plan) => ({ ...plan, tunnels: plan.tunnels.map((tunnel) => ({ ...tunnel, index: 0 })) }), /have the same index 0/],
     ['an overlay address outside the prefix', firstTunnel((tunnel) => ({ ...tunnel, a: { ...tunnel.a, overlay: '10.9.9.9' } })), /overlay address 10.9.9.9/],
     ['a profile that is not in the plan', (plan) => ({ ...plan, securityProfiles: [] }), /security profile .* is not in the plan/],

@@ -52,6 +52,7 @@ function checkIdentity(plan: Plan, tunnel: Tunnel): string[] {
   const profile = plan.securityProfiles.find(({ name }) => name === tunnel.securityProfile);
   if (tunnel.path !== `${tunnel.a.uplink}~${tunnel.b.uplink}`) problems.push(`path ${tunnel.path} is not that of its ends ${tunnel.a.uplink} and ${tunnel.b.uplink}`);
   if (tunnel.a.uplink >= tunnel.b.uplink) problems.push('end a must be the one with the lesser uplink id');
+  if (tunnel.a.address.includes(':') !== tunnel.b.address.includes(':')) problems.push(`its ends ${tunnel.a.address} and ${tunnel.b.address} are not of the same address family`);
   if (!profile) return [...problems, `security profile ${tunnel.securityProfile} is not in the plan`];
   if (tunnel.id !== expectedId(tunnel, profile)) problems.push(`the id should be ${expectedId(tunnel, profile)} for its path and profile`);
   return problems;
