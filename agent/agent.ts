@@ -403,6 +403,6 @@ export function createAgent(deps: AgentDeps): Agent {
 
 /** How the site's gateways share its LAN address; null where there is one only. */
 function standbySettingsOf({ config, generation }: Candidate): StandbySettings | null {
-  const { shared, interface: name, address, prefixes } = config.lan;
-  return shared ? { generation, interface: name, address, prefixes, shared, holdDownMaxMs: config.probe.holdDownMaxMs } : null;
+  const { shared, interface: name, address, address6, prefixes } = config.lan;
+  return shared ? { generation, interface: name, address, ...(address6 === undefined ? {} : { address6 }), prefixes, shared, holdDownMaxMs: config.probe.holdDownMaxMs } : null;
 }

@@ -70,6 +70,8 @@ export interface ConnectionSpec {
   remoteIdentity: string;
   localOverlay: string;
   remoteOverlay: string;
+  /** Hosts' packets may be IPv6; absent: they are IPv4. Only a driver whose selectors are the hosts' asks. */
+  ipv6?: true;
   ike: CryptoSuite[];
   esp: CryptoSuite[];
   /** After which this end renews keys, exactly: the schedule has chosen it. */

@@ -1,9 +1,12 @@
-import { addressAt, prefixContains } from '../../src/base/index.ts';
-import type { NodeConfig, TunnelId } from '../../src/model/index.ts';
+import { familyOf, type IpFamily, prefixContains } from '../../src/base/index.ts';
+import type { TunnelId } from '../../src/model/index.ts';
 import type { DataplaneWanted, LaneWanted } from '../ports.ts';
-import { type Change, ipChange, type Phases } from './commands.ts';
+import { type Change, type Command, ipChange, type Phases } from './commands.ts';
 import { driverOf, type NextHop, type TunnelDriver } from './driver.ts';
-import { addressLabel, COPY_ALIASES, copyAlias, GUARD_METRIC, isTunnelName, markText, RULE_PRIORITY } from './names.ts';
+import { carriesIpv6, forwardingChanges6, hasIpv6, ipv6Sysctls, isIpv6On, isIpv6Wanted, withoutIpv6 } from './ipv6.ts';
+import { isOurs, lanAddressChanges, lanSysctls, SHARED_LAN_PREFIX, sharedLanChanges, staleLanChanges } from './lan-address.ts';
+import { IPV6_MTU_MIN_BYTES } from './mtu.ts';
+import { addressLabel, COPY_ALIASES, copyAlias, GUARD_METRIC, isTunnelName, LAN_METRIC, markText, RULE_PRIORITY } from './names.ts';
 import type { Observed, ObservedRoute } from './observe.ts';
 import { shapingChanges, shapingRemovals } from './shaping.ts';
 import { buildRuleset, type ManagementTraffic, NO_TABLES, rulesetText } from './ruleset.ts';
@@ -23,6 +26,8 @@ export interface DataplaneChanges {
   queues: Change[];
   /** Tunnels whose interface cannot be made because charon's device is not there. */
   waiting: TunnelId[];
+  /** IPv6 is wanted and switched off here: all of it was left out. */
+  lacksIpv6: boolean;
 }
 
 /**
@@ -32,29 +37,33 @@ export interface DataplaneChanges {
  * @param installed  our last ruleset; null after a start, when it is written in any case
  */
 export function planChanges(
-  wanted: DataplaneWanted,
+  given: DataplaneWanted,
   observed: Observed,
   installed: InstalledRuleset | null,
   management: readonly ManagementTraffic[] = [],
   driver: TunnelDriver = driverOf('libipsec'),
 ): DataplaneChanges {
+  const lacksIpv6 = isIpv6Wanted(given) && !isIpv6On(given.config, observed);
+  const wanted = lacksIpv6 ? withoutIpv6(given) : given;
+  const withIpv6 = carriesIpv6(wanted.config);
   const canLink = driver.device === null || observed.links.some(({ name }) => name === driver.device);
-  const links = canLink ? wanted.interfaces.flatMap((tunnel) => driver.linkChanges(tunnel, observed)) : [];
+  const links = canLink ? wanted.interfaces.flatMap((tunnel) => driver.linkChanges(tunnel, observed, { withIpv6 })) : [];
   const lanes = uniqueLanes(wanted.lanes);
   const fresh = new Set(links.flatMap(({ commands }) => commands.flatMap((one) => (one.do === 'ip' && one.line.startsWith('link add ') ? [one.line.split(' ')[2]!] : []))));
-  const nextHops = canLink ? nextHopsOf(wanted, driver) : new Map<TunnelId, NextHop>();
+  const nextHops = canLink ? nextHopsOf(wanted, driver, observed) : new Map<TunnelId, NextHop>();
   return {
     phases: [
       guardChanges(wanted, observed),
       [...filterChanges(wanted, observed, driver), ...overlayChanges(wanted, observed), ...sharedLanChanges(wanted, observed)],
       links,
       [...lanes.flatMap((lane) => laneRouteChanges(lane, nextHops, fresh, observed)), ...lanes.flatMap((lane) => laneRuleChanges(lane, observed))],
-      rulesetChanges(wanted, observed, installed, management, driver),
-      [...forwardingChanges(observed), ...lanAddressChanges(wanted, observed)],
+      rulesetChanges(given, observed, installed, management, driver),
+      [...forwardingChanges(observed), ...forwardingChanges6(wanted, observed), ...lanAddressChanges(wanted, observed)],
       staleChanges(wanted, observed),
     ],
     queues: [...shapingChanges(wanted, observed, driver.shaperPlace), ...shapingRemovals(wanted, observed, driver.shaperPlace)],
     waiting: canLink ? [] : wanted.interfaces.map(({ tunnel }) => tunnel),
+    lacksIpv6,
   };
 }
 
@@ -64,7 +73,7 @@ export function clearChanges(observed: Observed, driver: TunnelDriver = driverOf
   const lans = new Set(ours.map(({ interface: name }) => name).filter((name) => name !== 'lo')); // who clears need not know the config
   return [
     [
-      ...ourRules(observed).map(({ mark }) => removeLane(mark, observed)),
+      ...ourMarks(observed).map((mark) => removeLane(mark, observed)),
       ...copyRoutes(observed).map((route) => ipChange(`copies to ${route.prefix} end`, deleteRoute(route))),
       ...shapingRemovals(null, observed, driver.shaperPlace),
       ...observed.links.filter(({ name }) => isTunnelName(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
@@ -78,12 +87,6 @@ export function clearChanges(observed: Observed, driver: TunnelDriver = driverOf
   ];
 }
 
-/** By its label; where the name of the interface leaves no room for one, gateways' own addresses can be told all the same. */
-function isOurs({ interface: name, address, label }: Observed['addresses'][number]): boolean {
-  const ourLabel = addressLabel(name);
-  return ourLabel === '' ? prefixContains(SHARED_LAN_PREFIX, `${address.split('/')[0]}/32`) : label === ourLabel;
-}
-
 /** Where tunnels lead, by id. */
 export type NextHops = Pick<ReadonlyMap<TunnelId, NextHop>, 'get'>;
 
@@ -95,27 +98,45 @@ export function laneLines(lane: LaneWanted, nextHops: NextHops): string[] | null
   const way = wayThrough(lane.active, nextHops);
   const copyWay = lane.copy === undefined ? null : wayThrough(lane.copy, nextHops);
   if (!way || (lane.copy !== undefined && !copyWay)) return null;
-  return [...ipv4(lane.prefixes).map((prefix) => `${way(prefix)} table ${lane.mark}`), ...(copyWay ? [copyWay(`${copyAlias(lane.mark)}/32`)] : [])];
+  return [...lane.prefixes.map((prefix) => `${way(prefix)} table ${lane.mark}`), ...(copyWay ? [copyWay(`${copyAlias(lane.mark)}/32`)] : [])];
 }
 
 /** The beginning of a route line; null when the tunnel is not known. */
 function wayThrough(tunnel: TunnelId | null, nextHops: NextHops): ((prefix: string) => string) | null {
   if (tunnel === null) return (prefix) => `route replace unreachable ${prefix}`;
   const hop = nextHops.get(tunnel);
-  return hop === undefined ? null : (prefix) => `route replace ${prefix} ${hopText(hop)}`;
+  if (hop === undefined) return null;
+  return (prefix) => {
+    const via = hopFor(prefix, hop);
+    return via === null ? `route replace unreachable ${prefix}` : `route replace ${prefix} ${hopText(via)}`;
+  };
 }
 
-function hopText({ interface: name, address }: NextHop): string {
+function hopText({ interface: name, address }: Via): string {
   return address === null ? `dev ${name}` : `via ${address} dev ${name} onlink`;
 }
 
-export function nextHopsOf(wanted: DataplaneWanted, driver: TunnelDriver): Map<TunnelId, NextHop> {
-  return new Map(wanted.interfaces.map((tunnel) => [tunnel.tunnel, driver.nextHop(tunnel)]));
+type Via = NonNullable<ObservedRoute['via']>;
+
+/** How a prefix's family goes through a tunnel; null when it cannot. */
+function hopFor(prefix: string, hop: NextHop): Via | null {
+  if (familyOf(prefix) === 'ipv4') return { interface: hop.interface, address: hop.address };
+  return hop.isNarrow ? null : { interface: hop.interface, address: hop.address6 };
+}
+
+/** Where each tunnel leads now. */
+export function nextHopsOf(wanted: DataplaneWanted, driver: TunnelDriver, observed: Observed): Map<TunnelId, NextHop> {
+  return new Map(
+    wanted.interfaces.map((tunnel) => {
+      const mtuBytes = driver.mtuBytes(tunnel, observed.links.find(({ name }) => name === tunnel.uplink)?.mtu);
+      return [tunnel.tunnel, { ...driver.nextHop(tunnel), ...(mtuBytes < IPV6_MTU_MIN_BYTES ? { isNarrow: true } : {}) }];
+    }),
+  );
 }
 
 /** Names of the settings that `planChanges` wants to see. */
 export function sysctlNames(wanted: DataplaneWanted, driver: TunnelDriver): string[] {
-  return [FORWARDING, ...filterSysctls(wanted, driver), ...(wanted.config.lan.shared ? [arpNotify(wanted.config.lan.interface)] : [])];
+  return [FORWARDING, ...filterSysctls(wanted, driver), ...lanSysctls(wanted.config), ...(isIpv6Wanted(wanted) ? ipv6Sysctls(wanted) : [])];
 }
 
 const FORWARDING = 'net/ipv4/ip_forward';
@@ -130,7 +151,7 @@ function guardChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
 /** What the plan protects, the far overlay addresses where these are not inside it, and what is for this LAN only: heartbeats would follow the default route while it is down. */
 function guardPrefixes({ config, interfaces, lanes }: DataplaneWanted): string[] {
   const overlays = [...config.tunnels.map((tunnel) => tunnel.remote.overlay), ...interfaces.map((tunnel) => tunnel.remoteOverlay)].map((overlay) => `${overlay}/32`);
-  const planned = ipv4(config.protectedPrefixes);
+  const planned = config.protectedPrefixes;
   const open = overlays.filter((overlay) => !planned.some((prefix) => prefixContains(prefix, overlay)));
   const aliases = lanes.some(({ copy }) => copy !== undefined) ? [COPY_ALIASES] : []; // a copy without a way must not follow the default route
   const heartbeats = config.lan.shared ? [SHARED_LAN_PREFIX] : [];
@@ -164,80 +185,6 @@ function overlayChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
     .map((overlay) => ipChange(`overlay address ${overlay} added`, `addr add ${overlay}/32 dev lo label ${addressLabel('lo')}`));
 }
 
-/**
- * What a gateway needs on a LAN whose address it shares: an address of its own, by which the others hear it; the way to
- * the hosts, which goes with the shared address but must not (what comes out of a tunnel is delivered by whoever gets
- * it); and a kernel that announces the shared address when `agent/standby` takes it.
- */
-function sharedLanChanges({ config }: DataplaneWanted, observed: Observed): Change[] {
-  const { interface: name, shared } = config.lan;
-  const own = ownLanAddress(config);
-  if (!shared || own === null) return [];
-  const label = addressLabel(name);
-  const subnet = lanSubnet(config.lan);
-  const hasRoute = observed.routes.some((route) => route.table === 'main' && route.prefix === subnet && route.via?.interface === name && route.metric === LAN_METRIC);
-  return [
-    ...(observed.sysctls.get(arpNotify(name)) === '1' ? [] : [{ says: `${arpNotify(name)} = 1`, commands: [{ do: 'sysctl' as const, name: arpNotify(name), value: '1' }] }]),
-    ...(observed.addresses.some((one) => one.interface === name && one.address === own) ? [] : [ipChange(`own LAN address ${own} added`, `addr add ${own} dev ${name} scope link${label === '' ? '' : ` label ${label}`}`)]),
-    ...(hasRoute ? [] : [ipChange(`LAN ${subnet} is reached without the shared address`, `route replace ${subnet} dev ${name} scope link metric ${LAN_METRIC}`)]),
-  ];
-}
-
-/** What is left of sharing the LAN when there is nobody to share it with any more, or by another address. */
-function staleLanChanges({ config }: DataplaneWanted, observed: Observed): Change[] {
-  const { interface: name, shared } = config.lan;
-  const own = ownLanAddress(config);
-  const subnet = shared ? lanSubnet(config.lan) : null;
-  return [
-    ...observed.addresses
-      .filter((one) => one.interface === name && one.label === addressLabel(name) && prefixContains(SHARED_LAN_PREFIX, `${one.address.split('/')[0]}/32`) && one.address !== own)
-      .map(({ address }) => ipChange(`own LAN address ${address} removed`, `addr del ${address} dev ${name}`)),
-    ...observed.routes
-      .filter((route) => route.table === 'main' && route.via?.interface === name && route.metric === LAN_METRIC && route.prefix !== subnet)
-      .map(({ prefix }) => ipChange(`LAN route ${prefix} removed`, `route del ${prefix} dev ${name} metric ${LAN_METRIC}`)),
-  ];
-}
-
-/** Hosts choose no address in here for themselves (RFC 3927 section 2.1), so plans give it to gateways. */
-const SHARED_LAN_PREFIX = '169.254.255.0/24';
-/** Loses against the route that comes with the shared address, wins against the guards. */
-const LAN_METRIC = 500;
-
-function ownLanAddress({ node, lan }: NodeConfig): string | null {
-  const member = lan.shared?.members.find((one) => one.node === node);
-  return member ? `${member.address}/24` : null;
-}
-
-function lanSubnet(lan: NodeConfig['lan']): string {
-  const address = lanAddressOf(lan);
-  return `${addressAt(address, 0)}/${address.split('/')[1]}`;
-}
-
-function arpNotify(interfaceName: string): string {
-  return `net/ipv4/conf/${interfaceName}/arp_notify`;
-}
-
-/** Of a site with one gateway. Where several share the address, `agent/standby` alone takes and gives it up. */
-function lanAddressChanges({ config }: DataplaneWanted, observed: Observed): Change[] {
-  if (config.lan.shared) return [];
-  const { interface: name } = config.lan;
-  const address = lanAddressOf(config.lan);
-  const isThere = observed.addresses.some((one) => one.interface === name && one.address === address);
-  if (config.serving === isThere) return [];
-  if (!config.serving) return [ipChange(`LAN address ${address} given up`, `addr del ${address} dev ${name}`)];
-  const label = addressLabel(name);
-  const mac = observed.links.find((link) => link.name === name)?.mac ?? '';
-  const change = ipChange(`LAN address ${address} taken`, `addr add ${address} dev ${name}${label === '' ? '' : ` label ${label}`}`);
-  return [{ ...change, commands: [...change.commands, ...(mac === '' ? [] : [{ do: 'announce' as const, interface: name, mac }])] }];
-}
-
-/** The address with the length of the LAN prefix that it lies in, when it does not say. */
-function lanAddressOf(lan: { address: string; prefixes: string[] }): string {
-  if (lan.address.includes('/')) return lan.address;
-  const prefix = ipv4(lan.prefixes).find((one) => prefixContains(one, `${lan.address}/32`));
-  return `${lan.address}/${prefix?.split('/')[1] ?? '32'}`;
-}
-
 /** @param fresh  interfaces made in this very apply: with the old one of that name its routes went */
 function laneRouteChanges(lane: LaneWanted, nextHops: NextHops, fresh: ReadonlySet<string>, observed: Observed): Change[] {
   const isKnown = (tunnel: TunnelId | null): boolean => tunnel !== null && nextHops.get(tunnel) !== undefined;
@@ -247,7 +194,8 @@ function laneRouteChanges(lane: LaneWanted, nextHops: NextHops, fresh: ReadonlyS
   const table = observed.routes.filter((route) => route.table === String(lane.mark) && !(route.via && fresh.has(route.via.interface)));
   const wrong = lane.prefixes.flatMap((prefix, index) => {
     const route = table.find((one) => one.prefix === prefix);
-    const isRight = route && (hop === undefined ? route.via === null : route.via?.interface === hop.interface && route.via.address === hop.address);
+    const via = hop === undefined ? null : hopFor(prefix, hop);
+    const isRight = route && (via === null ? route.via === null : route.via?.interface === via.interface && route.via.address === via.address);
     return isRight ? [] : [lines[index]!];
   });
   const extra = table.filter((route) => !lane.prefixes.includes(route.prefix)).map((route) => deleteRoute(route));
@@ -267,13 +215,22 @@ function copyRoutes(observed: Observed): ObservedRoute[] {
   return observed.routes.filter(({ table, prefix, metric }) => table === 'main' && metric !== GUARD_METRIC && prefix.endsWith('/32') && prefixContains(COPY_ALIASES, prefix));
 }
 
-function laneRuleChanges({ mark }: LaneWanted, observed: Observed): Change[] {
-  if (ourRules(observed).some((rule) => rule.mark === mark)) return [];
-  return [ipChange(`lane ${mark} has a table`, `rule add fwmark ${markText(mark)} lookup ${mark} priority ${RULE_PRIORITY}`)];
+function laneRuleChanges({ mark, prefixes }: LaneWanted, observed: Observed): Change[] {
+  const families: IpFamily[] = hasIpv6(prefixes) ? ['ipv4', 'ipv6'] : ['ipv4'];
+  const missing = families.filter((family) => !ourRules(observed).some((rule) => rule.mark === mark && rule.family === family));
+  return missing.length === 0 ? [] : [{ says: `lane ${mark} has a table`, commands: missing.map((family) => ruleCommand('add', mark, family)) }];
+}
+
+function ruleCommand(how: 'add' | 'del', mark: number, family: IpFamily): Command {
+  return { do: 'ip', line: `rule ${how} fwmark ${markText(mark)} lookup ${mark} priority ${RULE_PRIORITY}`, ...(family === 'ipv6' ? { family } : {}) };
 }
 
 function ourRules(observed: Observed): Observed['rules'] {
   return observed.rules.filter((rule) => rule.priority === RULE_PRIORITY && rule.table === String(rule.mark));
+}
+
+function ourMarks(observed: Observed): number[] {
+  return [...new Set(ourRules(observed).map(({ mark }) => mark))];
 }
 
 function rulesetChanges(wanted: DataplaneWanted, observed: Observed, installed: InstalledRuleset | null, management: readonly ManagementTraffic[], driver: TunnelDriver): Change[] {
@@ -296,7 +253,7 @@ function staleChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
   const overlays = new Set(wanted.overlayAddresses.map((overlay) => `${overlay}/32`));
   const guards = new Set(guardPrefixes(wanted));
   return [
-    ...ourRules(observed).filter(({ mark }) => !marks.has(mark)).map(({ mark }) => removeLane(mark, observed)),
+    ...ourMarks(observed).filter((mark) => !marks.has(mark)).map((mark) => removeLane(mark, observed)),
     ...copyRoutes(observed).filter(({ prefix }) => !aliases.has(prefix)).map((route) => ipChange(`copies to ${route.prefix} end`, deleteRoute(route))),
     ...observed.links.filter(({ name }) => isTunnelName(name) && !tunnels.has(name)).map(({ name }) => ipChange(`interface ${name} removed`, `link del ${name}`)),
     ...observed.addresses
@@ -311,8 +268,9 @@ function staleChanges(wanted: DataplaneWanted, observed: Observed): Change[] {
 
 /** The rule goes before the routes: a packet with the mark then meets the guard, never half a table. */
 function removeLane(mark: number, observed: Observed): Change {
-  const routes = observed.routes.filter((route) => route.table === String(mark)).map((route) => deleteRoute(route));
-  return ipChange(`lane ${mark} removed`, `rule del fwmark ${markText(mark)} lookup ${mark} priority ${RULE_PRIORITY}`, ...routes);
+  const rules = ourRules(observed).filter((rule) => rule.mark === mark).map(({ family }) => ruleCommand('del', mark, family));
+  const routes = observed.routes.filter((route) => route.table === String(mark)).map((route): Command => ({ do: 'ip', line: deleteRoute(route) }));
+  return { says: `lane ${mark} removed`, commands: [...rules, ...routes] };
 }
 
 function deleteRoute({ prefix, table, via }: ObservedRoute): string {
@@ -320,10 +278,5 @@ function deleteRoute({ prefix, table, via }: ObservedRoute): string {
 }
 
 function uniqueLanes(lanes: readonly LaneWanted[]): LaneWanted[] {
-  return [...new Map(lanes.map((lane) => [lane.mark, { ...lane, prefixes: ipv4(lane.prefixes) }])).values()];
-}
-
-/** The overlay is IPv4. IPv6 needs no guard: no ruleset of ours lets it be forwarded, or out through an uplink. */
-function ipv4(prefixes: readonly string[]): string[] {
-  return prefixes.filter((prefix) => !prefix.includes(':'));
+  return [...new Map(lanes.map((lane) => [lane.mark, lane])).values()];
 }

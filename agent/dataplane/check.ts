@@ -1,4 +1,4 @@
-import { ForemeshError, isAddress, isPrefix } from '../../src/base/index.ts';
+import { ForemeshError, isAddress, isNormalAddress, isPrefix } from '../../src/base/index.ts';
 import { isName } from '../../src/model/index.ts';
 import type { DataplaneWanted } from '../ports.ts';
 import { isInterfaceName, isTunnelName, RESERVED_MARKS } from './names.ts';
@@ -20,6 +20,7 @@ export function checkWanted(wanted: DataplaneWanted): void {
 
   check(isInterfaceName(config.lan.interface), 'LAN interface', config.lan.interface);
   check(isAddressWithLength(config.lan.address), 'LAN address', config.lan.address);
+  if (config.lan.address6 !== undefined) check(isAddress6WithLength(config.lan.address6), 'IPv6 LAN address', config.lan.address6);
   checkPrefixes(config.lan.prefixes, 'LAN prefix');
   for (const member of config.lan.shared?.members ?? []) check(isAddress(member.address) && !member.address.includes(':'), 'own LAN address', member.address);
   if (config.lan.shared) check(!config.lan.address.includes(':'), 'shared LAN address', config.lan.address);
@@ -89,6 +90,12 @@ function isIpv4(text: string): boolean {
 function isAddressWithLength(text: string): boolean {
   const [address = '', length] = text.split('/');
   return isIpv4(address) && (length === undefined || (/^\d{1,2}$/.test(length) && Number(length) <= 32)) && text.split('/').length <= 2;
+}
+
+/** `fd00:1::1/64`. */
+function isAddress6WithLength(text: string): boolean {
+  const [address = '', length = ''] = text.split('/');
+  return address.includes(':') && isNormalAddress(address) && /^\d{1,3}$/.test(length) && Number(length) <= 128 && text.split('/').length === 2;
 }
 
 function isWhole(value: number, max: number): boolean {

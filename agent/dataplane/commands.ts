@@ -1,7 +1,7 @@
 /** One thing to do to the kernel. */
 export type Command =
-  /** A line of `ip -batch`. */
-  | { do: 'ip'; line: string }
+  /** A line of `ip -batch`; `family` only where the line itself does not show that it is about IPv6. */
+  | { do: 'ip'; line: string; family?: 'ipv6' }
   /** A transaction for `nft -f`. */
   | { do: 'nft'; text: string }
   /** A line of `tc -batch`, and what to do where the kernel does not know this kind of queue. */

@@ -1,6 +1,6 @@
 import type { DataplaneWanted } from '../ports.ts';
 import { copyAlias, markText } from './names.ts';
-import { type Chain, conditionsOf, hook, ipv4, quote, setOf } from './rule-words.ts';
+import { type Chain, conditionsOf, disjoint, hook, quote, setOf } from './rule-words.ts';
 
 /** Second copies that came after the first and were dropped. */
 export const DEDUPLICATED_COUNTER = 'deduplicated';
@@ -22,7 +22,7 @@ const KEY = 'ip saddr . ip daddr . ip id . @th,0,64';
  * reserved header bit. The receiver remembers packets without the bit and packets with it in sets of their own and drops
  * a packet whose partner it remembers, with the memory of it: so two equal packets of a host stay two, whichever
  * tunnel they take. Of what it knows nothing it passes everything on. Only whole TCP, UDP and ICMP packets are copied:
- * a fragment cannot be told by its ports.
+ * a fragment cannot be told by its ports. IPv6 is sent once: its header has neither the bit nor an identification.
  */
 export interface Copying {
   /** For the table of family `ip`, since `dup` exists in no `inet` one. */
@@ -43,7 +43,7 @@ export function copyingRules({ config, lanes }: DataplaneWanted): Copying {
           { name: 'copy', lines: [hook('forward', 10), `iifname ${quote(config.lan.interface)} oifname "t-*" ${WHOLE_PACKETS} dup to meta mark map ${setOf(aliases)}`] },
           { name: 'tell_copies', lines: [hook('output', -150), `oifname "t-*" meta mark ${marks} ip frag-off set 0xc000`] },
         ];
-  const own = ipv4(config.lan.prefixes);
+  const own = disjoint(config.lan.prefixes, 'ipv4');
   if (own.length === 0 || !config.classes.some(({ duplicate }) => duplicate)) return { sending, receiving: [], sets: [], counters: [] };
   return {
     sending,
@@ -74,7 +74,7 @@ function arrivingLines(classes: DataplaneWanted['config']['classes']): string[] 
   const last = classes.findLastIndex(({ duplicate }) => duplicate);
   const lines: string[] = [];
   for (const { id, match, duplicate } of classes.slice(0, last + 1)) {
-    for (const condition of match.flatMap((one, index) => conditionsOf(id, index, one))) {
+    for (const condition of match.flatMap((one, index) => conditionsOf(id, index, one, ['ipv4']))) {
       lines.push(`${condition}${duplicate ? 'goto once' : 'return'}`);
       if (condition === '') return lines;
     }

@@ -6,10 +6,18 @@ import type { Observed } from './observe.ts';
 import type { PlaceOf } from './shaping.ts';
 import { xfrmDriver } from './xfrm-link.ts';
 
-/** Where packets of a lane go: through an interface, to a neighbour on it where it has any. */
+/** Where packets of a lane go: through an interface, to a neighbour on it where it has any, one for each family. */
 export interface NextHop {
   interface: string;
   address: string | null;
+  address6: string | null;
+  /** Its MTU is too small for IPv6. */
+  isNarrow?: boolean;
+}
+
+/** What `linkChanges` need not do on a gateway that carries no IPv6. */
+export interface LinkOptions {
+  withIpv6: boolean;
 }
 
 /** What is different between the ways to make a tunnel an interface. Everything else in this folder is the same for all. */
@@ -20,7 +28,9 @@ export interface TunnelDriver {
   /** The daemon's own device, without which no interface can be made; null when there is none. */
   readonly device: string | null;
   /** What is to be changed to have the tunnel's interface, and the way to its far overlay address; [] when all is there. */
-  linkChanges(tunnel: TunnelInterface, observed: Observed): Change[];
+  linkChanges(tunnel: TunnelInterface, observed: Observed, options: LinkOptions): Change[];
+  /** What the tunnel's interface takes at once, by the MTU of its uplink, bytes. */
+  mtuBytes(tunnel: TunnelInterface, uplinkMtuBytes: number | undefined): number;
   nextHop(tunnel: Pick<TunnelInterface, 'tunnel' | 'remoteOverlay'>): NextHop;
   /** Probes go through the tunnel's interface, so that its counters have them too. */
   readonly countsProbes: boolean;

@@ -1,6 +1,7 @@
 import { ForemeshError, messageOf } from '../../src/base/index.ts';
 import type { Change, Command, Phases } from './commands.ts';
 import type { Machine } from './machine.ts';
+import { notifySysctls } from './names.ts';
 
 /**
  * Does the phases in order and gives the lines of what was changed.
@@ -22,29 +23,37 @@ export async function execute(phases: Phases, machine: Machine): Promise<string[
   return said;
 }
 
-/** Neighbouring `ip` lines go to one process. */
+/** Neighbouring `ip` lines of a family go to one process. */
 async function executePhase(phase: readonly Change[], machine: Machine): Promise<string[]> {
   const failures: string[] = [];
   const commands = phase.flatMap((change) => change.commands);
   let lines: string[] = [];
+  let family: 'ipv6' | undefined;
+  const flush = async (): Promise<void> => {
+    failures.push(...(await runIpLines(lines, machine, family)));
+    lines = [];
+  };
   for (const command of commands) {
-    if (command.do === 'ip') {
-      lines.push(command.line);
+    if (command.do !== 'ip') {
+      await flush();
+      failures.push(...(await runOne(command, machine)));
       continue;
     }
-    failures.push(...(await runIpLines(lines, machine)), ...(await runOne(command, machine)));
-    lines = [];
+    if (command.family !== family) await flush();
+    family = command.family;
+    lines.push(command.line);
   }
-  return [...failures, ...(await runIpLines(lines, machine))];
+  await flush();
+  return failures;
 }
 
 const DELETION = /^(?:route|rule|link|addr) del /;
 /** What the kernel says when the thing to be deleted is gone already, e.g. routes with charon's device: all the better. */
 const GONE = /No such process|No such file or directory|Cannot find device|Cannot assign requested address/;
 
-async function runIpLines(lines: readonly string[], machine: Machine): Promise<string[]> {
+async function runIpLines(lines: readonly string[], machine: Machine, family?: 'ipv6'): Promise<string[]> {
   if (lines.length === 0) return [];
-  const result = await machine.run('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`);
+  const result = await machine.run('ip', [...(family ? ['-6'] : []), '-force', '-batch', '-'], `${lines.join('\n')}\n`);
   if (result.exitCode === 0) return [];
   // "RTNETLINK answers: File exists" then "Command failed -:3"
   const failures: string[] = [];
@@ -78,11 +87,14 @@ async function runTcLine(line: string, otherwise: string | null, machine: Machin
 }
 
 /**
- * Makes the kernel itself send gratuitous ARP: with `arp_notify` it does so when an interface's MAC is set, also to the
- * value it has. No other program is needed, and it names the address that is there.
+ * Makes the kernel itself send gratuitous ARP and unsolicited neighbour advertisements (override flag set, RFC 4861
+ * section 7.2.6): with `arp_notify` and `ndisc_notify` it does so when an interface's MAC is set, also to the value it
+ * has. No other program is needed, and it names the addresses that are there.
  */
 async function announce(interfaceName: string, mac: string, machine: Machine): Promise<string[]> {
-  const failures = await setSysctl(`net/ipv4/conf/${interfaceName}/arp_notify`, '1', machine);
+  const names = notifySysctls(interfaceName);
+  const known = await Promise.all(names.map((name) => machine.readSysctl(name))); // a kernel without IPv6 has only the first
+  const failures = (await Promise.all(names.filter((_name, index) => known[index] !== null).map((name) => setSysctl(name, '1', machine)))).flat();
   return [...failures, ...(await runIpLines([`link set ${interfaceName} address ${mac}`], machine))];
 }
 

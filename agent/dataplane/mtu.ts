@@ -13,6 +13,8 @@ const VXLAN_BYTES = 20 + 8 + 8 + 14;
 const LIBIPSEC_DEVICE_BYTES = 1400;
 /** Every IPv4 host takes this much (RFC 791); below, we do not go. */
 const MTU_MIN_BYTES = 576;
+/** Below this the kernel has no IPv6 on an interface (RFC 8200 section 5). */
+export const IPV6_MTU_MIN_BYTES = 1280;
 /** What an uplink whose interface is not there (yet) is taken to have. */
 const UPLINK_MTU_BYTES = 1500;
 

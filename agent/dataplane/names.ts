@@ -9,6 +9,15 @@ export const ESP_INTERFACE = 'ipsec0';
 export const RULE_PRIORITY = 1000;
 /** Guard routes lose against any real route and win against the default route, being longer. */
 export const GUARD_METRIC = 9999;
+/**
+ * An IPv6 address has no label to say that it is ours; the metric of the route that comes with it says so. It wins
+ * against the one that the LAN has without it, `LAN_METRIC`.
+ */
+export const OWN_ADDRESS_METRIC = 250;
+/** What such an address is listed with in place of a label. */
+export const OWN_LABEL_6 = 'fm';
+/** The way to hosts of a LAN whose address is shared: loses against the route that comes with the address, wins against the guards. */
+export const LAN_METRIC = 500;
 /** All addresses that `copyAlias` gives. */
 export const COPY_ALIASES = '240.0.0.0/4';
 /** VXLAN's registered port; on overlay addresses only. */
@@ -41,6 +50,20 @@ export function vniOf(localOverlay: string, remoteOverlay: string): number {
 /** The MAC of the end with this overlay address: locally administered, the address in its low bytes. */
 export function macOf(overlay: string): string {
   return ['02', 'fe', ...[...bytesOf(overlay)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
+}
+
+/**
+ * What IPv6 packets for the end with this overlay address are sent to: a link-local address on the tunnel's interface
+ * alone, which nobody holds; its permanent neighbour entry has the MAC.
+ */
+export function linkLocalOf(overlay: string): string {
+  const bytes = bytesOf(overlay);
+  return `fe80::${bytes.readUInt16BE(0).toString(16)}:${bytes.readUInt16BE(2).toString(16)}`;
+}
+
+/** Settings that make the kernel tell a LAN of its addresses when the MAC is set, IPv4 first. */
+export function notifySysctls(interfaceName: string): [string, string] {
+  return [`net/ipv4/conf/${interfaceName}/arp_notify`, `net/ipv6/conf/${interfaceName}/ndisc_notify`];
 }
 
 /** `0x65`: how `ip` and `nft` both write a mark. */

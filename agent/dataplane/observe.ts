@@ -1,6 +1,5 @@
-import { isIPv4 } from 'node:net';
-import { digest, ForemeshError } from '../../src/base/index.ts';
-import { NFT_TABLE } from './names.ts';
+import { digest, familyOf, ForemeshError, hostPrefixOf, type IpFamily } from '../../src/base/index.ts';
+import { NFT_TABLE, OWN_ADDRESS_METRIC, OWN_LABEL_6 } from './names.ts';
 import type { Machine } from './machine.ts';
 import { type InterfaceCounters, parseNetDev } from './net-dev.ts';
 
@@ -9,11 +8,11 @@ export interface Observed {
   /** By `/proc/sys` name, e.g. `net/ipv4/ip_forward`; null for one that does not exist. */
   sysctls: ReadonlyMap<string, string | null>;
   links: ObservedLink[];
-  /** With length: `10.1.0.1/24`. */
+  /** With length: `10.1.0.1/24`. `label`: of an IPv6 address `OWN_LABEL_6` or nothing. */
   addresses: { interface: string; address: string; label: string }[];
   /** Permanent ones. */
   neighbours: { interface: string; address: string; mac: string }[];
-  rules: { priority: number; mark: number; table: string }[];
+  rules: { family: IpFamily; priority: number; mark: number; table: string }[];
   routes: ObservedRoute[];
   /** Queues; null when nobody asked. */
   shaping: ObservedShaping | null;
@@ -41,7 +40,7 @@ export interface ObservedShaping {
 
 export interface ObservedRoute {
   table: string;
-  /** With length, `0.0.0.0/0` for the default. */
+  /** With length, `0.0.0.0/0` and `::/0` for the defaults. */
   prefix: string;
   /** null: unreachable. */
   via: { address: string | null; interface: string } | null;
@@ -61,6 +60,8 @@ export interface ObserveOptions {
   sysctls: readonly string[];
   /** The second nft table too. */
   withIpTable: boolean;
+  /** The rules of IPv6 too: they take a program of their own. */
+  withIpv6Rules: boolean;
   /** Devices whose classes are to be read, besides the queues of all; null: no queues. */
   shapedDevices: readonly string[] | null;
 }
@@ -69,9 +70,10 @@ export interface ObserveOptions {
  * Reads the kernel's state with one `ip` and one `nft` (more where packets are sent twice or queued by class): starting a program costs more than what it does.
  * @throws ForemeshError DATAPLANE_FAILED, TOOL_MISSING
  */
-export async function observe(machine: Machine, { sysctls, withIpTable, shapedDevices }: ObserveOptions): Promise<Observed> {
-  const [[links, addresses, neighbours, rules, routes], ruleset, values, shaping] = await Promise.all([
+export async function observe(machine: Machine, { sysctls, withIpTable, withIpv6Rules, shapedDevices }: ObserveOptions): Promise<Observed> {
+  const [[links, addresses, neighbours, rules, routes], [rules6 = []], ruleset, values, shaping] = await Promise.all([
     ipJson<[IpLink, IpAddresses, IpNeighbour, IpRule, IpRoute]>(machine, ['link show', 'addr show', 'neigh show nud permanent', 'rule show', 'route show table all']),
+    withIpv6Rules ? ipJson<[IpRule]>(machine, ['rule show'], 'ipv6') : [],
     readRuleset(machine, withIpTable),
     Promise.all(sysctls.map(async (name) => [name, await machine.readSysctl(name)] as const)),
     shapedDevices === null ? null : readShaping(machine, shapedDevices),
@@ -80,14 +82,18 @@ export async function observe(machine: Machine, { sysctls, withIpTable, shapedDe
     sysctls: new Map(values),
     links: links.map(readLink),
     addresses: addresses.flatMap(({ ifname, addr_info }) =>
-      addr_info.filter(({ family }) => family === 'inet').map((info) => ({ interface: ifname, address: `${info.local}/${info.prefixlen}`, label: info.label ?? '' })),
+      addr_info.map((info) => ({ interface: ifname, address: `${info.local}/${info.prefixlen}`, label: info.label ?? (info.metric === OWN_ADDRESS_METRIC ? OWN_LABEL_6 : '') })),
     ),
-    neighbours: neighbours.filter(({ dst }) => isIPv4(dst)).map(({ dev, dst, lladdr }) => ({ interface: dev, address: dst, mac: lladdr ?? '' })),
-    rules: rules.flatMap(({ priority, fwmark, table }) => (fwmark === undefined ? [] : [{ priority, mark: Number(fwmark), table: table ?? 'main' }])),
+    neighbours: neighbours.map(({ dev, dst, lladdr }) => ({ interface: dev, address: dst, mac: lladdr ?? '' })),
+    rules: [...readRules(rules, 'ipv4'), ...readRules(rules6, 'ipv6')],
     routes: routes.flatMap(readRoute),
     shaping,
     ruleset,
   };
+}
+
+function readRules(rules: readonly IpRule[], family: IpFamily): Observed['rules'] {
+  return rules.flatMap(({ priority, fwmark, table }) => (fwmark === undefined ? [] : [{ family, priority, mark: Number(fwmark), table: table ?? 'main' }]));
 }
 
 /** Interfaces alone, as `observe` gives them. @throws ForemeshError DATAPLANE_FAILED, TOOL_MISSING */
@@ -190,15 +196,16 @@ function readNftCounters(objects: readonly NftObject[]): ObservedRuleset['counte
 }
 
 function readRoute(route: IpRoute): ObservedRoute[] {
-  const { type = 'unicast', dst, gateway, dev, table = 'main', metric = 0 } = route;
+  const { type = 'unicast', dst, gateway, dev, table = 'main', metric = 0, pref } = route;
   if (type !== 'unicast' && type !== 'unreachable') return [];
-  const prefix = dst === 'default' ? '0.0.0.0/0' : dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`;
+  const isDefault6 = pref !== undefined || (gateway !== undefined && familyOf(gateway) === 'ipv6'); // only routes of IPv6 have a preference
+  const prefix = dst === 'default' ? (isDefault6 ? '::/0' : '0.0.0.0/0') : dst.includes('/') ? dst : hostPrefixOf(dst);
   return [{ table, prefix, via: type === 'unreachable' ? null : { address: gateway ?? null, interface: dev ?? '' }, metric }];
 }
 
 /** One list for each `ip` command, in order: in a batch each prints one line of JSON. */
-async function ipJson<Lists extends unknown[]>(machine: Machine, commands: readonly string[]): Promise<{ [Index in keyof Lists]: Lists[Index][] }> {
-  const result = await machine.run('ip', ['-j', '-d', '-batch', '-'], `${commands.join('\n')}\n`);
+async function ipJson<Lists extends unknown[]>(machine: Machine, commands: readonly string[], family?: 'ipv6'): Promise<{ [Index in keyof Lists]: Lists[Index][] }> {
+  const result = await machine.run('ip', [...(family ? ['-6'] : []), '-j', '-d', '-batch', '-'], `${commands.join('\n')}\n`);
   const lines = result.stdout.toString('utf8').split('\n').filter((line) => line.trim() !== '');
   if (result.exitCode !== 0 || lines.length !== commands.length) throw failed(`ip ${commands.join(', ')}`, result.stderr || `${lines.length} answers to ${commands.length} questions`);
   return lines.map((line) => JSON.parse(line) as unknown[]) as { [Index in keyof Lists]: Lists[Index][] };
@@ -216,7 +223,7 @@ interface IpLink {
 }
 interface IpAddresses {
   ifname: string;
-  addr_info: { family: string; local: string; prefixlen: number; label?: string }[];
+  addr_info: { local: string; prefixlen: number; label?: string; metric?: number }[];
 }
 interface IpNeighbour {
   dev: string;
@@ -235,6 +242,7 @@ interface IpRoute {
   dev?: string;
   table?: string;
   metric?: number;
+  pref?: string;
 }
 interface NftObject {
   metainfo?: unknown;

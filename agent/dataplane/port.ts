@@ -7,6 +7,7 @@ import { checkWanted } from './check.ts';
 import type { Change } from './commands.ts';
 import { driverOf, type TunnelDriver } from './driver.ts';
 import { execute } from './execute.ts';
+import { isIpv6Wanted } from './ipv6.ts';
 import { KernelWatch } from './kernel-watch.ts';
 import { localMachine, type Machine } from './machine.ts';
 import { isTunnelName, ownCounters, readOfferedCounter } from './names.ts';
@@ -58,6 +59,8 @@ class KernelDataplane implements DataplanePort {
   #switches = 0;
   /** Queues of an earlier life or config: looked for until an apply took them away. */
   #mayHaveQueues = true;
+  /** IPv6 rules of an earlier life or config, likewise. */
+  #mayHaveIpv6 = true;
   #queueProblem = '';
   #config: NodeConfig | null = null;
   readonly #clock: Clock;
@@ -132,7 +135,7 @@ class KernelDataplane implements DataplanePort {
 
   async clear(): Promise<void> {
     await this.#inTurn(async () => {
-      const observed = await observe(this.#machine, { sysctls: [], withIpTable: false, shapedDevices: [] });
+      const observed = await observe(this.#machine, { sysctls: [], withIpTable: false, withIpv6Rules: true, shapedDevices: [] });
       await execute(clearChanges(observed, this.#driver), this.#machine);
       this.#installed = null;
     });
@@ -142,8 +145,8 @@ class KernelDataplane implements DataplanePort {
     if (this.#config?.shaping) this.#mayHaveQueues = true;
     const ruleset = buildRuleset(wanted, this.#management, this.#driver);
     const hasIpTable = ruleset.ipChains.length > 0;
-    const observed = await observe(this.#machine, { sysctls: sysctlNames(wanted, this.#driver), withIpTable: hasIpTable, shapedDevices: wanted.config.shaping || this.#mayHaveQueues ? shapedDevices(wanted, this.#driver.shaperPlace) : null });
-    const { phases, queues, waiting } = planChanges({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) }, observed, this.#installed, this.#management, this.#driver);
+    const observed = await observe(this.#machine, { sysctls: sysctlNames(wanted, this.#driver), withIpTable: hasIpTable, withIpv6Rules: isIpv6Wanted(wanted) || this.#mayHaveIpv6, shapedDevices: wanted.config.shaping || this.#mayHaveQueues ? shapedDevices(wanted, this.#driver.shaperPlace) : null });
+    const { phases, queues, waiting, lacksIpv6 } = planChanges({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) }, observed, this.#installed, this.#management, this.#driver);
     const rulesetIsNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'nft'));
     if (rulesetIsNew) this.#installed = null;
     const interfacesAreNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'ip' && /^link (?:add|del) /.test(command.line)));
@@ -154,13 +157,16 @@ class KernelDataplane implements DataplanePort {
     said.push(...(await execute([going], this.#machine)));
     said.push(...(await this.#setQueues(queues)));
     this.#config = wanted.config;
+    this.#mayHaveIpv6 = isIpv6Wanted(wanted);
     if (interfacesAreNew) this.#onInterfacesChanged();
     if (rulesetIsNew) {
       const listed = await readRuleset(this.#machine, hasIpTable);
       const text = rulesetText(ruleset, { chains: [], counters: [], sets: [] });
       this.#installed = listed ? { text, digest: listed.digest } : null;
     }
-    return waiting.length > 0 ? [...said, `waiting for ${this.#driver.device}: ${waiting.join(', ')}`] : said;
+    if (waiting.length > 0) said.push(`waiting for ${this.#driver.device}: ${waiting.join(', ')}`);
+    if (lacksIpv6) said.push(`waiting for IPv6: it is switched off here (net.ipv6.conf.*.disable_ipv6 of all, default or ${wanted.config.lan.interface}), so none is carried`);
+    return said;
   }
 
   async #setQueues(queues: readonly Change[]): Promise<string[]> {

@@ -2,7 +2,7 @@ import type { NodeShaping } from '../../src/model/index.ts';
 import type { DataplaneCounters, DataplaneWanted } from '../ports.ts';
 import type { Change } from './commands.ts';
 import type { Observed, ObservedShaping } from './observe.ts';
-import { type Chain, conditionsOf, hook, quote, setOf } from './rule-words.ts';
+import { type Chain, conditionsOf, familiesOf, hook, quote, setOf } from './rule-words.ts';
 
 /** Our root queue's handle, by which it is known as ours, and which packets are given as the first half of their priority. */
 export const SHAPER = 'fa00';
@@ -59,6 +59,7 @@ export function shapedDevices(wanted: DataplaneWanted, placeOf: PlaceOf): string
 /** Gives each forwarded packet that enters a tunnel the queue of its class at the tunnel's uplink; what the gateway itself sends, such as probes, has no lane's mark. */
 export function shapingChain({ config, interfaces, steering }: DataplaneWanted): Chain[] {
   const { shaping = [] } = config;
+  const families = familiesOf(config.sites.flatMap(({ prefixes }) => prefixes));
   const uplinkOf = new Map(config.tunnels.map((tunnel) => [tunnel.id, config.uplinks.find((uplink) => uplink.interface === tunnel.local.interface)?.name]));
   const lines = config.classes.flatMap(({ id, match }) => {
     const queues = interfaces.flatMap(({ tunnel }) => {
@@ -68,7 +69,7 @@ export function shapingChain({ config, interfaces, steering }: DataplaneWanted):
     });
     if (queues.length === 0) return [];
     const laneMarks = [...new Set(steering.filter(({ classId }) => classId === id).flatMap(({ lanes }) => lanes.map(({ mark }) => mark)))].sort((left, right) => left - right);
-    const conditions = match.flatMap((one, index) => (one.fwmark === undefined || laneMarks.length > 0 ? conditionsOf(id, index, one, { marks: laneMarks }) : [])); // a class by mark has lanes of its own
+    const conditions = match.flatMap((one, index) => (one.fwmark === undefined || laneMarks.length > 0 ? conditionsOf(id, index, one, families, { marks: laneMarks }) : [])); // a class by mark has lanes of its own
     return conditions.map((condition) => `oifname "t-*" meta mark != 0 ${condition}meta priority set meta oifname map ${setOf(queues)} accept`);
   });
   return lines.length === 0 ? [] : [{ name: 'shape', lines: [hook('postrouting', 0), ...lines] }];

@@ -16,7 +16,8 @@ export const xfrmDriver: TunnelDriver = {
   device: null,
   countsProbes: true,
   linkChanges,
-  nextHop: ({ tunnel }) => ({ interface: tunnel, address: null }),
+  mtuBytes: xfrmMtuBytes,
+  nextHop: ({ tunnel }) => ({ interface: tunnel, address: null, address6: null }),
   // an encrypted packet keeps the priority of what is in it
   shaperPlace: (uplinkInterface) => ({ device: uplinkInterface, overheadBytes: 0 }),
   inputLines,

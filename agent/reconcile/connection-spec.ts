@@ -1,4 +1,4 @@
-import { digest } from '../../src/base/index.ts';
+import { digest, ofFamily } from '../../src/base/index.ts';
 import type { IkeDaemon, NodeConfig, NodeId, NodeTunnel } from '../../src/model/index.ts';
 import type { ConnectionSpec, Ppk } from '../ports.ts';
 import { rekeyTimesOf } from './rekey-schedule.ts';
@@ -22,6 +22,7 @@ export function connectionSpecOf(config: NodeConfig, tunnel: NodeTunnel, means: 
     remoteIdentity: tunnel.peer,
     localOverlay: tunnel.local.overlay,
     remoteOverlay: tunnel.remote.overlay,
+    ...(config.sites.some(({ prefixes }) => ofFamily(prefixes, 'ipv6').length > 0) ? { ipv6: true as const } : {}),
     ike: tunnel.ike,
     esp: tunnel.esp,
     ...rekeyTimesOf(config, tunnel),

@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
-import { type Clock, type Log, prefixContains } from '../../src/base/index.ts';
+import type { Clock, Log } from '../../src/base/index.ts';
+import { addressLine, lanAddressesOf } from '../dataplane/lan-address.ts';
 import type { LineProgram, Machine } from '../dataplane/machine.ts';
 import { addressLabel } from '../dataplane/names.ts';
 import type { LanLink, LanPort, StandbySettings } from './standby.ts';
@@ -21,8 +22,8 @@ const ERROR_LOG_MS = 10_000;
 
 /**
  * The LAN of this network namespace. The shared address is written by a running `ip -batch`, as lanes are, with
- * gratuitous ARP by the kernel itself: with `arp_notify` (which `apply` sets) it announces all addresses of an interface
- * whose MAC is set, also to the value it has.
+ * gratuitous ARP and unsolicited neighbour advertisements by the kernel itself: with `arp_notify` and `ndisc_notify`
+ * (which `apply` sets) it announces all addresses of an interface whose MAC is set, also to the value it has.
  */
 export function createKernelLan(options: KernelLanOptions): LanPort {
   return { open: (settings, own, onPacket) => new KernelLink(options, settings, own, onPacket) };
@@ -32,7 +33,8 @@ class KernelLink implements LanLink {
   readonly #options: KernelLanOptions;
   readonly #interface: string;
   readonly #own: string;
-  readonly #shared: string;
+  /** IPv4 first; what has that has the other too. */
+  readonly #shared: readonly string[];
   readonly #onPacket: (packet: Uint8Array) => void;
   #program: LineProgram | null = null;
   #socket: Socket | null = null;
@@ -45,7 +47,7 @@ class KernelLink implements LanLink {
     this.#options = options;
     this.#interface = settings.interface;
     this.#own = own;
-    this.#shared = withLength(settings);
+    this.#shared = lanAddressesOf(settings);
     this.#onPacket = onPacket;
     this.#bind();
   }
@@ -56,7 +58,7 @@ class KernelLink implements LanLink {
 
   hasAddress(): boolean {
     if (this.#written && this.#options.clock.monotonicMs() - this.#written.atMs < SETTLE_MS) return this.#written.has;
-    return this.#addresses().some(({ cidr }) => cidr === this.#shared);
+    return this.#addresses().some(({ cidr }) => cidr === this.#shared[0]);
   }
 
   send(to: string, packet: Uint8Array): void {
@@ -64,16 +66,15 @@ class KernelLink implements LanLink {
   }
 
   take(leaseMs: number | null, announce: boolean): void {
-    const label = addressLabel(this.#interface);
     const life = leaseMs === null ? 'forever' : String(Math.ceil(leaseMs / 1000));
-    const lines = [`addr replace ${this.#shared} dev ${this.#interface}${label === '' ? '' : ` label ${label}`} valid_lft ${life} preferred_lft ${life}`];
+    const lines = this.#shared.map((address) => `${addressLine('replace', address, this.#interface)} valid_lft ${life} preferred_lft ${life}`);
     const mac = this.#addresses()[0]?.mac;
     if (announce && mac !== undefined) lines.push(`link set ${this.#interface} address ${mac}`);
     this.#write(lines, true);
   }
 
   giveUp(): void {
-    this.#write([`addr del ${this.#shared} dev ${this.#interface}`], false);
+    this.#write(this.#shared.map((address) => `addr del ${address} dev ${this.#interface}`), false);
   }
 
   close(): void {
@@ -129,11 +130,4 @@ class KernelLink implements LanLink {
       this.#isBound = true;
     });
   }
-}
-
-/** The shared address with the length of the LAN prefix that it lies in, when it does not say. */
-function withLength({ address, prefixes }: StandbySettings): string {
-  if (address.includes('/')) return address;
-  const prefix = prefixes.find((one) => !one.includes(':') && prefixContains(one, `${address}/32`));
-  return `${address}/${prefix?.split('/')[1] ?? '32'}`;
 }

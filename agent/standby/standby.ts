@@ -10,6 +10,8 @@ export interface StandbySettings {
   interface: string;
   /** The shared address, with or without the length of its network. */
   address: string;
+  /** The one for hosts with IPv6, where the site has such. */
+  address6?: string;
   prefixes: string[];
   shared: SharedLan;
   /** The hold-down time of the address doubles with each further fall, up to this, ms. */
@@ -293,6 +295,6 @@ function readState(body: unknown, node: NodeId): (MemberState & { pauseMs: numbe
   return { node, generation, preferred: preferred as NodeId, holds, isInterim, reach, hears, holdDownMs: Math.min(holdDownMs, HOLD_DOWN_MAX_MS), pauseMs: Math.min(pauseMs, PAUSE_MAX_MS) };
 }
 
-function linkKey({ interface: name, address, shared }: StandbySettings, node: NodeId): string {
-  return `${name} ${address} ${shared.members.find((member) => member.node === node)?.address ?? ''}`;
+function linkKey({ interface: name, address, address6 = '', shared }: StandbySettings, node: NodeId): string {
+  return `${name} ${address} ${address6} ${shared.members.find((member) => member.node === node)?.address ?? ''}`;
 }

@@ -60,11 +60,14 @@ export function connectionMessage(spec: ConnectionSpec, credentials: Credentials
 
 /** The selectors that an XFRM tunnel must have at both ends; a peer with another driver narrows them. */
 export const ANY_ADDRESS = '0.0.0.0/0';
+/** Besides, where hosts use IPv6: a peer that has not heard of that yet narrows it away, and IPv6 waits for the next SA. */
+const ANY_ADDRESS_6 = '::/0';
 
-function selectors({ tunnel, localOverlay, remoteOverlay }: ConnectionSpec, driver: DriverName): ViciMessage {
+function selectors({ tunnel, localOverlay, remoteOverlay, ipv6 }: ConnectionSpec, driver: DriverName): ViciMessage {
   if (driver === 'libipsec') return { local_ts: [`${localOverlay}/32`], remote_ts: [`${remoteOverlay}/32`] };
   const ifId = String(ifIdOf(tunnel));
-  return { local_ts: [ANY_ADDRESS], remote_ts: [ANY_ADDRESS], if_id_in: ifId, if_id_out: ifId };
+  const any = ipv6 ? [ANY_ADDRESS, ANY_ADDRESS_6] : [ANY_ADDRESS];
+  return { local_ts: any, remote_ts: any, if_id_in: ifId, if_id_out: ifId };
 }
 
 function seconds(durationMs: number): string {

@@ -67,7 +67,7 @@ describe('the commands for a node', () => {
 
   it('are none when everything is as wanted', () => {
     const { kernel, installed } = applied(WANTED, bareMachine(), null);
-    expect(planChanges(WANTED, kernel, installed)).toEqual({ phases: [[], [], [], [], [], [], []], queues: [], waiting: [] });
+    expect(planChanges(WANTED, kernel, installed)).toEqual({ phases: [[], [], [], [], [], [], []], queues: [], waiting: [], lacksIpv6: false });
   });
 
   const is = applied(WANTED, bareMachine(), null);
@@ -144,7 +144,7 @@ describe('the commands for a node', () => {
     ['set an interface right that somebody changed', {}, { ...is.kernel, links: is.kernel.links.map((link) => (link.name === T1 ? { ...link, mtu: 1500, isUp: false } : link)) }, ['link set t-00000001 address 02:fe:ac:1e:00:00 mtu 1350 addrgenmode none up']],
     ['remove a route from a lane that does not belong there', {}, { ...is.kernel, routes: [...is.kernel.routes, { table: '1001', prefix: '10.7.0.0/24', via: null, metric: 0 }] }, ['route del unreachable 10.7.0.0/24 table 1001']],
     ['write rules again that somebody changed', {}, { ...is.kernel, ruleset: { ...is.kernel.ruleset!, digest: 'sha256:other' } }, ['nft']],
-    ['leave addresses, rules and routes of others alone', {}, { ...is.kernel, addresses: [...is.kernel.addresses, { interface: 'lo', address: '192.0.2.1/32', label: 'lo' }], rules: [...is.kernel.rules, { priority: 10, mark: 5, table: '5' }] }, []],
+    ['leave addresses, rules and routes of others alone', {}, { ...is.kernel, addresses: [...is.kernel.addresses, { interface: 'lo', address: '192.0.2.1/32', label: 'lo' }], rules: [...is.kernel.rules, { family: 'ipv4', priority: 10, mark: 5, table: '5' }] }, []],
   ])('%s', (_case, difference, kernel, expected) => {
     expect(lines(planChanges({ ...WANTED, ...difference }, kernel, is.installed).phases)).toEqual(expected);
   });
@@ -153,11 +153,6 @@ describe('the commands for a node', () => {
     const { phases, waiting } = planChanges(WANTED, bareMachine(false), null);
     expect(waiting).toEqual([T1, T2]);
     expect(lines(phases).filter((line) => line.startsWith('link') || line.includes('table'))).toEqual(['route replace unreachable 10.2.0.0/24 table 1001', 'route replace unreachable 10.2.0.0/24 table 1002']);
-  });
-
-  it('know IPv4 only: what is IPv6 gets neither guard nor lane', () => {
-    const mixed = { ...WANTED, config: { ...CONFIG, protectedPrefixes: ['10.0.0.0/8', 'fd00::/8'] }, lanes: WANTED.lanes.map((lane) => ({ ...lane, prefixes: [...lane.prefixes, 'fd00:2::/64'] })) };
-    expect(lines(planChanges(mixed, bareMachine(), null).phases).filter((line) => line.includes('fd00'))).toEqual([]);
   });
 
   it('take away what is on the LAN interface too, for a process that knows no config: addresses, ways to the hosts, and nothing of others', () => {
@@ -180,7 +175,7 @@ describe('the commands for a node', () => {
 
 describe('the fast switch', () => {
   it('is one line a prefix, and nothing for a tunnel without an interface', () => {
-    const overlays = new Map([[T1, { interface: T1, address: '172.30.0.1' }]]);
+    const overlays = new Map([[T1, { interface: T1, address: '172.30.0.1', address6: 'fe80::ac1e:1' }]]);
     expect(laneLines({ mark: 1001, prefixes: ['10.2.0.0/24', '10.3.0.0/24'], active: T1 }, overlays)).toEqual([
       'route replace 10.2.0.0/24 via 172.30.0.1 dev t-00000001 onlink table 1001',
       'route replace 10.3.0.0/24 via 172.30.0.1 dev t-00000001 onlink table 1001',

@@ -101,7 +101,7 @@ export function kernelAfter(kernel: Observed, command: Command): Observed {
   if (command.do === 'nft') return { ...kernel, ruleset: rulesetAfter(command.text) };
   if (command.do === 'announce') return kernel;
   if (command.do === 'tc') return { ...kernel, shaping: afterTc(kernel.shaping!, command.line, command.otherwise) };
-  return afterIp(kernel, command.line);
+  return afterIp(kernel, command.line, command.family ?? 'ipv4');
 }
 
 /** As the port remembers it after a transaction. */
@@ -122,7 +122,7 @@ function withoutStale(text: string): string {
   return text.replaceAll(/^delete (?:chain|counter|set) .*\n/gm, '');
 }
 
-function afterIp(kernel: Observed, line: string): Observed {
+function afterIp(kernel: Observed, line: string, family: 'ipv4' | 'ipv6'): Observed {
   const words = line.split(' ');
   const after = (word: string): string => words[words.indexOf(word) + 1] ?? '';
   const needs = (isFine: boolean): void => {
@@ -153,11 +153,11 @@ function afterIp(kernel: Observed, line: string): Observed {
       return { ...kernel, routes: left };
     }
     case 'rule add':
-      return { ...kernel, rules: [...kernel.rules, { priority: Number(after('priority')), mark: Number(after('fwmark')), table: after('lookup') }] };
+      return { ...kernel, rules: [...kernel.rules, { family, priority: Number(after('priority')), mark: Number(after('fwmark')), table: after('lookup') }] };
     case 'rule del':
-      return { ...kernel, rules: kernel.rules.filter((rule) => rule.mark !== Number(after('fwmark'))) };
+      return { ...kernel, rules: kernel.rules.filter((rule) => rule.family !== family || rule.mark !== Number(after('fwmark'))) };
     case 'addr add':
-      return { ...kernel, addresses: [...kernel.addresses, { interface: after('dev'), address: name, label: words.includes('label') ? after('label') : after('dev') }] };
+      return { ...kernel, addresses: [...kernel.addresses, { interface: after('dev'), address: name, label: words.includes('label') ? after('label') : name.includes(':') ? (after('metric') === '250' ? 'fm' : '') : after('dev') }] };
     case 'addr del':
       return { ...kernel, addresses: kernel.addresses.filter((one) => one.address !== name || one.interface !== after('dev')) };
     case 'link add':

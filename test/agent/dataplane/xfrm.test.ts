@@ -43,7 +43,7 @@ describe('a node with XFRM interfaces', () => {
 
   it('needs no device of the daemon, and has nothing to do the second time', () => {
     const { kernel, nft } = madeMachine();
-    expect(planChanges(WANTED, kernel, installedBy(nft), [], xfrm)).toEqual({ phases: [[], [], [], [], [], [], []], queues: [], waiting: [] });
+    expect(planChanges(WANTED, kernel, installedBy(nft), [], xfrm)).toEqual({ phases: [[], [], [], [], [], [], []], queues: [], waiting: [], lacksIpv6: false });
   });
 
   it.each<[string, (kernel: Observed) => Observed, string[]]>([
@@ -68,7 +68,7 @@ describe('a node with XFRM interfaces', () => {
   });
 
   it('switches lanes to the device itself', () => {
-    expect(laneLines({ mark: 1001, prefixes: ['10.2.0.0/24'], active: T2 }, nextHopsOf(WANTED, xfrm))).toEqual(['route replace 10.2.0.0/24 dev t-00000002 table 1001']);
+    expect(laneLines({ mark: 1001, prefixes: ['10.2.0.0/24'], active: T2 }, nextHopsOf(WANTED, xfrm, bareMachine()))).toEqual(['route replace 10.2.0.0/24 dev t-00000002 table 1001']);
   });
 
   it('counts what the gateway itself says and hears in each tunnel: its probes pass the interface and are no traffic', () => {

@@ -104,4 +104,10 @@ describe('the connection of a tunnel', () => {
     expect(connection).toMatchObject({ encap: 'no' });
     expect(sectionAt(sectionAt(connection, 'children')!, SPEC.tunnel)).toMatchObject({ local_ts: ['0.0.0.0/0'], remote_ts: ['0.0.0.0/0'], if_id_in: '12648430', if_id_out: '12648430' });
   });
+
+  it('lets IPv6 through XFRM where hosts use it, and asks libipsec for nothing more', () => {
+    const selectorsOf = (driver: 'xfrm' | 'libipsec'): unknown => sectionAt(sectionAt(sectionAt(connectionMessage({ ...SPEC, ipv6: true }, CREDENTIALS, 0, driver), SPEC.tunnel)!, 'children')!, SPEC.tunnel);
+    expect(selectorsOf('xfrm')).toMatchObject({ local_ts: ['0.0.0.0/0', '::/0'], remote_ts: ['0.0.0.0/0', '::/0'] });
+    expect(selectorsOf('libipsec')).toMatchObject({ local_ts: [`${SPEC.localOverlay}/32`], remote_ts: [`${SPEC.remoteOverlay}/32`] });
+  });
 });
