@@ -279,7 +279,7 @@ suite_problems contains problem if {
 prefix_problems contains sprintf("intent.sites[%d].prefixes", [index]) if {
 	some index, site in shape.at(["intent", "sites"])
 	some prefix in site.prefixes
-	not regex.match(`^[0-9.]+/[0-9]+$`, prefix)
+	not regex.match(`^[0-9a-f:.]+/[0-9]+$`, prefix)
 }
 
 node_problems contains sprintf("intent.sites[%d].nodes", [index]) if {

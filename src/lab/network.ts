@@ -34,7 +34,7 @@ export interface LabNetwork {
   report(): Promise<WanReport>;
   setPath(path: PathId, profile: Partial<PathProfile>, direction?: 'both' | Direction): Promise<void>;
   startSender(spec: SenderSpec): Promise<StreamSender>;
-  ping(from: SiteId, to: SiteId, count: number): Promise<PingReport>;
+  ping(from: SiteId, to: SiteId, count: number, family?: 'ipv4' | 'ipv6'): Promise<PingReport>;
   /** Starts one of our programs in a namespace of the lab; ends with the lab. */
   spawn(role: string, namespace: string, program: string, args: readonly string[], niceness: number): Promise<ProcessMark>;
   close(): Promise<void>;
@@ -111,9 +111,9 @@ function createNetwork(record: LabRecord, layout: LabLayout, clock: Clock): LabN
     async startSender(spec) {
       const [from, to] = [hostOf(layout, spec.from), hostOf(layout, spec.to)];
       const [senderSocket, receiverSocket] = await Promise.all([ensureHelper('sender', from), ensureHelper('receiver', to)]);
-      return startStream(spec, { senderSocket, receiverSocket, destination: to.address }, clock);
+      return startStream(spec, { senderSocket, receiverSocket, destination: addressOf(to, spec.family) }, clock);
     },
-    ping: (from, to, count) => pingBetween(hostOf(layout, from), hostOf(layout, to), count),
+    ping: (from, to, count, family) => pingBetween(hostOf(layout, from), hostOf(layout, to), count, family),
     close: () => cleanUp(id, clock),
   };
 }
@@ -139,8 +139,14 @@ function hostOf(layout: LabLayout, site: SiteId): HostLayout {
 
 const PING_INTERVAL_MS = 50;
 
-async function pingBetween(from: HostLayout, to: HostLayout, count: number): Promise<PingReport> {
-  const args = ['netns', 'exec', from.namespace, 'ping', '-n', '-q', '-c', String(count), '-i', String(PING_INTERVAL_MS / 1000), '-W', '1', to.address];
+function addressOf(host: HostLayout, family: 'ipv4' | 'ipv6' = 'ipv4'): string {
+  if (family === 'ipv4') return host.address;
+  if (!host.ipv6) throw new ForemeshError('LAB_FAILED', { what: `the host of site ${host.site} has no IPv6 address`, fix: 'give its gateways lan.address6' });
+  return host.ipv6.address;
+}
+
+async function pingBetween(from: HostLayout, to: HostLayout, count: number, family?: 'ipv4' | 'ipv6'): Promise<PingReport> {
+  const args = ['netns', 'exec', from.namespace, 'ping', '-n', '-q', '-c', String(count), '-i', String(PING_INTERVAL_MS / 1000), '-W', '1', addressOf(to, family)];
   const output = (await runCommand('ip', args)).stdout.toString('utf8');
   const counts = /(\d+) packets transmitted, (\d+) received/.exec(output);
   const meanMs = /= [\d.]+\/([\d.]+)\//.exec(output)?.[1];

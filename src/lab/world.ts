@@ -49,6 +49,8 @@ export interface SenderSpec {
   from: SiteId;
   to: SiteId;
   classId: ClassId;
+  /** Of its packets; both hosts need an address of it. Default: IPv4, which the simulated network has alone. */
+  family?: 'ipv4' | 'ipv6';
   /** Destination port, which decides the class. */
   port: number;
   /** Different source ports, so that flows spread over tunnels. */

@@ -1,4 +1,4 @@
-import { ForemeshError, runCommand, runCommandText } from '../../base/index.ts';
+import { familyOf, ForemeshError, hostPrefixOf, runCommand, runCommandText } from '../../base/index.ts';
 import { inGroups } from '../in-groups.ts';
 import {
   type GatewayLayout,
@@ -7,6 +7,7 @@ import {
   MANAGEMENT_PREFIX,
   namespacesIn,
   PROVIDER_ROUTER,
+  PROVIDER_ROUTER_6,
   PROVIDER_ROUTER_MAC,
   UNDERLAY_ADDRESS,
   type UplinkLayout,
@@ -22,14 +23,17 @@ const CONCURRENCY = 4;
  */
 export async function buildNetwork(layout: LabLayout): Promise<void> {
   await batch(null, namespacesIn(layout).map((name) => `netns add ${name}`));
-  await inGroups(namespacesIn(layout), CONCURRENCY, (namespace) => setSysctls(namespace));
+  await inGroups(namespacesIn(layout), CONCURRENCY, (namespace) => setSysctls(namespace, layout.hasIpv6));
   await batch(null, linksBetweenNamespaces(layout));
   await batch(layout.underlayNamespace, underlayLines(layout));
   const rest: (() => Promise<void>)[] = [
     () => finishChecksums(layout.underlayNamespace),
     () => batch(layout.wanNamespace, ['link set lo up', `addr add ${WAN_ADDRESS}/30 dev w0`, 'link set w0 up']),
     () => batch(layout.managementNamespace, managementLines(layout)),
-    ...layout.gateways.map((gateway) => () => batch(gateway.namespace, gatewayLines(gateway))),
+    ...layout.gateways.map((gateway) => async () => {
+      await batch(gateway.namespace, gatewayLines(gateway, layout.hasIpv6));
+      await batch(gateway.namespace, uplinkRuleLines(gateway, 'ipv6'), ['-6']);
+    }),
     ...layout.hosts.map((host) => () => batch(host.namespace, hostLines(layout, host))),
   ];
   await inGroups(rest, CONCURRENCY, (step) => step());
@@ -63,27 +67,33 @@ function underlayLines(layout: LabLayout): string[] {
   ];
 }
 
-function gatewayLines(gateway: GatewayLayout): string[] {
+function gatewayLines(gateway: GatewayLayout, hasIpv6: boolean): string[] {
   return [
     'link set lo up',
     `addr add ${gateway.managementAddress}/24 dev mgmt0`,
     'link set mgmt0 up',
     `link set ${gateway.lanInterface} up`,
     ...gateway.uplinks.flatMap((uplink) => [
-      `addr add ${uplink.address}/32 dev ${uplink.interface}`,
+      ...(hasIpv6 ? [`link set ${uplink.interface} addrgenmode none`] : []),
+      `addr add ${hostPrefixOf(uplink.address)} dev ${uplink.interface}`,
       `link set ${uplink.interface} up`,
       ...uplinkRouteLines(uplink),
-      `rule add from ${uplink.address} lookup ${uplink.table} prio ${uplink.table}`,
     ]),
+    ...uplinkRuleLines(gateway, 'ipv4'),
   ];
+}
+
+function uplinkRuleLines(gateway: GatewayLayout, family: 'ipv4' | 'ipv6'): string[] {
+  return gateway.uplinks.filter(({ address }) => familyOf(address) === family).map(({ address, table }) => `rule add from ${address} lookup ${table} prio ${table}`);
 }
 
 /** What goes when an uplink's link goes down, and has to be there again when it comes up. */
 export function uplinkRouteLines(uplink: UplinkLayout): string[] {
+  const [router, all] = familyOf(uplink.address) === 'ipv4' ? [PROVIDER_ROUTER, 'default'] : [PROVIDER_ROUTER_6, '::/0'];
   return [
-    `neigh replace ${PROVIDER_ROUTER} lladdr ${PROVIDER_ROUTER_MAC} dev ${uplink.interface} nud permanent`,
-    `route replace default via ${PROVIDER_ROUTER} dev ${uplink.interface} onlink table ${uplink.table}`,
-    `route replace default via ${PROVIDER_ROUTER} dev ${uplink.interface} onlink metric ${uplink.table}`,
+    `neigh replace ${router} lladdr ${PROVIDER_ROUTER_MAC} dev ${uplink.interface} nud permanent`,
+    `route replace ${all} via ${router} dev ${uplink.interface} onlink table ${uplink.table}`,
+    `route replace ${all} via ${router} dev ${uplink.interface} onlink metric ${uplink.table}`,
   ];
 }
 
@@ -97,6 +107,7 @@ function hostLines(layout: LabLayout, host: HostLayout): string[] {
     `addr add ${host.address}/${host.prefixLength} dev lan0`,
     'link set lan0 up',
     `route add default via ${host.gatewayAddress} dev lan0 onlink`,
+    ...(host.ipv6 ? [`addr add ${host.ipv6.address}/${host.ipv6.prefixLength} dev lan0 nodad`, `route add ::/0 via ${host.ipv6.gatewayAddress} dev lan0 onlink`] : []),
   ];
 }
 
@@ -111,11 +122,14 @@ function managementLines(layout: LabLayout): string[] {
   ];
 }
 
-/** IPv6 is off so that no neighbour discovery shows up as clear text; hosts forget a dead gateway's MAC within seconds. */
-async function setSysctls(namespace: string): Promise<void> {
+const IPV6_OFF = ['net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1'];
+/** Addresses stay when a cable is pulled, as those of IPv4 do; nobody asks for routers or looks for doubles. */
+const IPV6_ON = ['all', 'default'].flatMap((name) => ['disable_ipv6=0', 'keep_addr_on_down=1', 'accept_ra=0', 'autoconf=0', 'accept_dad=0', 'dad_transmits=0', 'router_solicitations=0'].map((setting) => `net.ipv6.conf.${name}.${setting}`));
+
+/** Hosts forget a dead gateway's MAC within seconds. */
+async function setSysctls(namespace: string, hasIpv6: boolean): Promise<void> {
   const settings = [
-    'net.ipv6.conf.all.disable_ipv6=1',
-    'net.ipv6.conf.default.disable_ipv6=1',
+    ...(hasIpv6 ? [...IPV6_ON, 'net.ipv6.neigh.default.base_reachable_time_ms=2000', 'net.ipv6.neigh.default.delay_first_probe_time=1', 'net.ipv6.neigh.default.ucast_solicit=1'] : IPV6_OFF),
     'net.ipv4.ip_forward=1',
     'net.ipv4.conf.all.rp_filter=0',
     'net.ipv4.conf.default.rp_filter=0',
@@ -131,8 +145,9 @@ async function finishChecksums(namespace: string): Promise<void> {
   await runCommandText('ip', ['netns', 'exec', namespace, 'ethtool', '-K', 'u0', 'tx', 'off']);
 }
 
-async function batch(namespace: string | null, lines: readonly string[]): Promise<void> {
-  const args = [...(namespace === null ? [] : ['-n', namespace]), '-batch', '-'];
+async function batch(namespace: string | null, lines: readonly string[], options: readonly string[] = []): Promise<void> {
+  if (lines.length === 0) return;
+  const args = [...options, ...(namespace === null ? [] : ['-n', namespace]), '-batch', '-'];
   const result = await runCommand('ip', args, { stdin: `${lines.join('\n')}\n` });
   if (result.exitCode === 0) return;
   const line = /Command failed -:(\d+)/.exec(result.stderr)?.[1];

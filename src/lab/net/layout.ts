@@ -1,4 +1,4 @@
-import { addressAt, ForemeshError } from '../../base/index.ts';
+import { addressAt, familyOf, ForemeshError, ofFamily } from '../../base/index.ts';
 import { type Intent, type NodeId, nodesOf, type Provider, type Site, type SiteId, type SiteNode, type UplinkId } from '../../model/index.ts';
 import { namespacePrefix } from '../run/index.ts';
 
@@ -12,6 +12,8 @@ export interface LabLayout {
   /** A bridge that joins all gateways, and the engine's home. */
   managementNamespace: string;
   engineAddress: string;
+  /** Some uplink or some host has it; else it is off, so that no neighbour discovery shows up on the WAN. */
+  hasIpv6: boolean;
   gateways: GatewayLayout[];
   hosts: HostLayout[];
 }
@@ -48,12 +50,15 @@ export interface HostLayout {
   prefixLength: number;
   /** The LAN address of the site, which the agent of the serving gateway holds. */
   gatewayAddress: string;
+  /** The same in IPv6, where the site has it. */
+  ipv6: { address: string; prefixLength: number; gatewayAddress: string } | null;
 }
 
 export const UNDERLAY_ADDRESS = '169.254.0.1';
 export const WAN_ADDRESS = '169.254.0.2';
 /** The next hop of every uplink; answered by nobody, so its neighbour entry is permanent. */
 export const PROVIDER_ROUTER = '169.254.1.1';
+export const PROVIDER_ROUTER_6 = 'fe80::fe';
 export const PROVIDER_ROUTER_MAC = '02:fe:00:00:00:fe';
 export const MANAGEMENT_PREFIX = '192.168.255.0/24';
 const GATEWAYS_MAX = 200;
@@ -79,6 +84,7 @@ export function layoutLab(id: string, intent: Intent): LabLayout {
     wanNamespace: `${prefix}wan`,
     managementNamespace: `${prefix}mgmt`,
     engineAddress: addressAt(MANAGEMENT_PREFIX, 1),
+    hasIpv6: intent.sites.some((site) => ofFamily(site.prefixes, 'ipv6').length > 0) || gateways.some((gateway) => gateway.uplinks.some(({ address }) => familyOf(address) === 'ipv6')),
     gateways,
     hosts: intent.sites.flatMap((site) => layoutHost(prefix, site)),
   };
@@ -122,17 +128,21 @@ function layoutHost(prefix: string, site: Site): HostLayout[] {
   const gatewayAddress = bareAddress(node.lan.address);
   const lanLength = node.lan.address.split('/')[1];
   const lan = lanLength === undefined ? firstPrefix : `${gatewayAddress}/${lanLength}`;
-  const tenth = addressAt(lan, 10);
+  const { address6 } = node.lan;
   return [
     {
       site: site.id,
       provider: site.provider,
       namespace: `${prefix}host-${site.id}`,
-      address: tenth === gatewayAddress ? addressAt(lan, 11) : tenth,
-      prefixLength: Number(lan.split('/')[1]),
-      gatewayAddress,
+      ...hostIn(lan, gatewayAddress),
+      ipv6: address6 === undefined ? null : hostIn(address6, bareAddress(address6)),
     },
   ];
+}
+
+function hostIn(lan: string, gatewayAddress: string): { address: string; prefixLength: number; gatewayAddress: string } {
+  const tenth = addressAt(lan, 10);
+  return { address: tenth === gatewayAddress ? addressAt(lan, 11) : tenth, prefixLength: Number(lan.split('/')[1]), gatewayAddress };
 }
 
 function refuseSharedAddresses(gateways: readonly GatewayLayout[]): void {

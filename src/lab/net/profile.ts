@@ -1,4 +1,4 @@
-import { roundTo } from '../../base/index.ts';
+import { familyOf, roundTo } from '../../base/index.ts';
 import { type Intent, nodesOf, type PathId, pathId, type Site, type Uplink } from '../../model/index.ts';
 import type { PathProfile } from '../world.ts';
 
@@ -13,7 +13,7 @@ export interface PathProfiles {
 const KM_PER_MS = 200 / 1.4;
 
 /**
- * A profile for every path between nodes of different sites, out of the intent alone: delay from the distance and the
+ * A profile for every path between nodes of different sites (a path joins uplinks of one address family), out of the intent alone: delay from the distance and the
  * kind of access at both ends, bandwidth what the sender's upload and the receiver's download have in common.
  */
 export function defaultProfiles(intent: Intent): PathProfiles[] {
@@ -22,7 +22,7 @@ export function defaultProfiles(intent: Intent): PathProfiles[] {
     return node.uplinks.map((uplink) => ({ uplink, site }));
   });
   return ends.flatMap((one, index) =>
-    ends.slice(index + 1).filter((other) => other.site.id !== one.site.id).map((other) => {
+    ends.slice(index + 1).filter((other) => other.site.id !== one.site.id && familyOf(other.uplink.address) === familyOf(one.uplink.address)).map((other) => {
       const [a, b] = one.uplink.id < other.uplink.id ? [one, other] : [other, one];
       return { path: pathId(a.uplink.id, b.uplink.id), forward: profileOf(a, b), reverse: profileOf(b, a) };
     }),

@@ -44,7 +44,7 @@ export interface WanReport {
   paths: { path: PathId; forward: DirectionCount; reverse: DirectionCount; profiles: PathProfiles }[];
   /** Clear text that belongs to no path: one of its addresses is no uplink's. Never delivered. */
   strayPackets: number;
-  /** Frames that are not IPv4 (there should be none). */
+  /** Frames that no router carries: ARP (there should be none) and IPv6's neighbour discovery. */
   otherFrames: number;
   /** Headers of the first clear-text packets. */
   clearTextSeen: { path: PathId | null; uplink: UplinkId; at: number; header: string }[];

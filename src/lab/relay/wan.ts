@@ -2,7 +2,7 @@ import { type Clock, createRng, ForemeshError, type Rng } from '../../base/index
 import { type PathId, type UplinkId, uplinksOfPath } from '../../model/index.ts';
 import type { PathProfiles } from '../net/index.ts';
 import type { PathProfile } from '../world.ts';
-import { classify, describe, destinationOf, fragmentKey, hasMoreFragments, isIpv4Datagram, type PacketClass, parseAddress, sourceOf, wireBytes } from './packet.ts';
+import { type AddressKey, classify, describe, destinationOf, fragmentKey, hasMoreFragments, isIpDatagram, type PacketClass, parseAddress, sourceOf, wireBytes } from './packet.ts';
 import type { Direction, DirectionCount, RelayEndpoint, SetPathRequest, WanReport } from './protocol.ts';
 import { createSchedule } from './schedule.ts';
 import { createShaper, type Shaper, take } from './shaper.ts';
@@ -28,13 +28,13 @@ export interface Wan {
 
 interface Endpoint {
   uplink: UplinkId;
-  address: number;
+  address: AddressKey;
   up: Shaper;
   down: Shaper;
   /** Packets in the download queue. */
   waiting: number;
   /** One way to each other uplink, by that uplink's address. */
-  ways: Map<number, Way>;
+  ways: Map<AddressKey, Way>;
 }
 
 /** One direction of one path. */
@@ -71,7 +71,7 @@ export function createWan(options: WanOptions): Wan {
 
   function receive(fromUplink: UplinkId, datagram: Buffer): void {
     const from = byUplink.get(fromUplink);
-    if (!from || !isIpv4Datagram(datagram)) return void otherFrames++;
+    if (!from || !isIpDatagram(datagram)) return void otherFrames++;
     const way = from.ways.get(destinationOf(datagram));
     if (!way || sourceOf(datagram) !== from.address) {
       strayPackets++;

@@ -2,7 +2,7 @@ import { type Clock, ForemeshError, sleep } from '../../base/index.ts';
 import { controlCall } from '../control/index.ts';
 import type { ReceiverReport, Sender, SenderSpec } from '../world.ts';
 import type { CreateStream, ReceivedReport, SentReport, StreamCreated } from './protocol.ts';
-import { PACKET_OVERHEAD_BYTES, STREAM_HEADER_BYTES } from './stream-packet.ts';
+import { overheadBytes, STREAM_HEADER_BYTES } from './stream-packet.ts';
 import { SETTLE_MS } from './sent-log.ts';
 
 /** Where a stream's two processes answer, and the receiving host's address. */
@@ -32,7 +32,7 @@ const FLOWS_MAX = 64;
  * @throws ForemeshError LAB_FAILED for packets that do not fit a tunnel (64–1350 bytes) or more than 64 flows
  */
 export async function startStream(spec: SenderSpec, ends: StreamEnds, clock: Clock): Promise<StreamSender> {
-  checkSpec(spec);
+  checkSpec(spec, ends.destination);
   const { port, flows, packetBytes, rate } = spec;
   const create: CreateStream = { destination: ends.destination, port, flows, packetBytes, rate };
   const { stream } = await controlCall<StreamCreated>(ends.senderSocket, 'create', create);
@@ -41,7 +41,7 @@ export async function startStream(spec: SenderSpec, ends: StreamEnds, clock: Clo
 
   const beginEpoch = async (): Promise<void> => {
     epoch++;
-    await controlCall(ends.receiverSocket, 'expect', { stream, epoch, port }); // first: no packet may come before its count
+    await controlCall(ends.receiverSocket, 'expect', { stream, epoch, destination: ends.destination, port }); // first: no packet may come before its count
     await controlCall(ends.senderSocket, 'begin', { stream, epoch });
   };
   await beginEpoch();
@@ -64,8 +64,8 @@ export async function startStream(spec: SenderSpec, ends: StreamEnds, clock: Clo
   };
 }
 
-function checkSpec(spec: SenderSpec): void {
-  const bytesMin = PACKET_OVERHEAD_BYTES + STREAM_HEADER_BYTES + 12;
+function checkSpec(spec: SenderSpec, destination: string): void {
+  const bytesMin = overheadBytes(destination) + STREAM_HEADER_BYTES + 12;
   if (spec.packetBytes < bytesMin || spec.packetBytes > PACKET_BYTES_MAX) {
     throw new ForemeshError('LAB_FAILED', { what: `sender ${spec.name}: packets of ${spec.packetBytes} bytes`, fix: `use ${bytesMin} to ${PACKET_BYTES_MAX} bytes, so that they fit a tunnel` });
   }

@@ -33,6 +33,8 @@ export interface SentReport {
 export interface ExpectStream {
   stream: number;
   epoch: number;
+  /** The receiver's own. */
+  destination: string;
   port: number;
 }
 

@@ -1,15 +1,15 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { systemClock } from '../../base/index.ts';
+import { familyOf, systemClock } from '../../base/index.ts';
 import { serveControl } from '../control/index.ts';
 import type { ExpectStream, ReceivedQuery, ReceivedReport } from './protocol.ts';
 import { createStreamCount, type StreamCount } from './stream-count.ts';
-import { decodeHeader, machineMs } from './stream-packet.ts';
+import { decodeHeader, machineMs, overheadBytes } from './stream-packet.ts';
 
 const SOCKET_BUFFER_BYTES = 4 << 20;
 
 /** A host's receiver process: `node receiver-main.js SOCKET`. Outlives the streams, so stragglers find the right count. */
 async function main(controlSocket: string): Promise<void> {
-  const ports = new Map<number, Socket>();
+  const sockets = new Map<string, Socket>();
   const counts = new Map<number, StreamCount>();
   const onMessage = (bytes: Buffer): void => {
     const packet = decodeHeader(bytes);
@@ -18,9 +18,10 @@ async function main(controlSocket: string): Promise<void> {
   };
   await serveControl(controlSocket, {
     ping: () => 'pong',
-    async expect({ stream, epoch, port }: ExpectStream): Promise<void> {
-      if (!ports.has(port)) ports.set(port, await listen(port, onMessage));
-      counts.set(stream, createStreamCount(epoch, machineMs(), systemClock.now()));
+    async expect({ stream, epoch, destination, port }: ExpectStream): Promise<void> {
+      const key = `${familyOf(destination)} ${port}`;
+      if (!sockets.has(key)) sockets.set(key, await listen(destination, port, onMessage));
+      counts.set(stream, createStreamCount(epoch, machineMs(), systemClock.now(), overheadBytes(destination)));
     },
     report({ stream, settled, sending }: ReceivedQuery): ReceivedReport {
       const count = counts.get(stream);
@@ -30,8 +31,8 @@ async function main(controlSocket: string): Promise<void> {
   });
 }
 
-function listen(port: number, onMessage: (bytes: Buffer) => void): Promise<Socket> {
-  const socket = createSocket({ type: 'udp4', recvBufferSize: SOCKET_BUFFER_BYTES });
+function listen(destination: string, port: number, onMessage: (bytes: Buffer) => void): Promise<Socket> {
+  const socket = createSocket(familyOf(destination) === 'ipv4' ? { type: 'udp4', recvBufferSize: SOCKET_BUFFER_BYTES } : { type: 'udp6', ipv6Only: true, recvBufferSize: SOCKET_BUFFER_BYTES });
   socket.on('message', onMessage);
   return new Promise((resolve, reject) => {
     socket.once('error', reject);

@@ -1,10 +1,10 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { type Clock, systemClock } from '../../base/index.ts';
+import { type Clock, familyOf, systemClock } from '../../base/index.ts';
 import { serveControl } from '../control/index.ts';
 import { createPacer, type Pacer } from './pacer.ts';
 import type { BeginEpoch, CreateStream, SentReport, StreamCreated } from './protocol.ts';
 import { createSentLog, type SentLog } from './sent-log.ts';
-import { encodeHeader, machineMs, PACKET_OVERHEAD_BYTES, STREAM_HEADER_BYTES } from './stream-packet.ts';
+import { encodeHeader, machineMs, overheadBytes, STREAM_HEADER_BYTES } from './stream-packet.ts';
 
 const TICK_MS = 4;
 const SOURCE_PORT_FIRST = 20_000;
@@ -34,8 +34,8 @@ async function main(controlSocket: string, firstStream: number): Promise<void> {
   await serveControl(controlSocket, {
     ping: () => 'pong',
     async create(spec: CreateStream): Promise<StreamCreated> {
-      const sockets = await Promise.all(Array.from({ length: spec.flows }, () => openFlow(nextPort++)));
-      const padding = Buffer.alloc(Math.max(0, spec.packetBytes - PACKET_OVERHEAD_BYTES - STREAM_HEADER_BYTES));
+      const sockets = await Promise.all(Array.from({ length: spec.flows }, () => openFlow(nextPort++, spec.destination)));
+      const padding = Buffer.alloc(Math.max(0, spec.packetBytes - overheadBytes(spec.destination) - STREAM_HEADER_BYTES));
       const stream = nextStream++;
       streams.set(stream, { spec, sockets, padding, epoch: 0, log: createSentLog(spec.flows), pacer: null, nextFlow: 0 });
       return { stream };
@@ -81,8 +81,9 @@ function sendOne(id: number, stream: Stream, nowMs: number): void {
   stream.sockets[flow]!.send([header, stream.padding], stream.spec.port, stream.spec.destination, () => undefined);
 }
 
-function openFlow(port: number): Promise<Socket> {
-  const socket = createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) });
+function openFlow(port: number, destination: string): Promise<Socket> {
+  const [type, family] = familyOf(destination) === 'ipv4' ? (['udp4', 4] as const) : (['udp6', 6] as const);
+  const socket = createSocket({ type, lookup: (host, _options, done) => done(null, host, family) });
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
     socket.bind(port, () => {

@@ -1,4 +1,4 @@
-import { PACKET_OVERHEAD_BYTES, type StreamPacket } from './stream-packet.ts';
+import type { StreamPacket } from './stream-packet.ts';
 import type { ReceivedReport } from './protocol.ts';
 
 /** What the receiver knows of one epoch of one stream. Times: `monotonicMs` for lengths, `now` (epoch ms) for when. */
@@ -26,8 +26,9 @@ interface FlowCount {
 /**
  * Gaps are per flow, since flows travel different tunnels: one flow's silence must not hide behind another's packets.
  * The first gap begins with the count itself. Resolution is a flow's packet interval.
+ * @param overhead  of IP and UDP, bytes: rates count whole packets
  */
-export function createStreamCount(epoch: number, beganMs: number, beganAt: number): StreamCount {
+export function createStreamCount(epoch: number, beganMs: number, beganAt: number, overhead = 28): StreamCount {
   const flows: FlowCount[] = [];
   const history = createHistory(beganAt);
   let duplicated = 0;
@@ -48,7 +49,7 @@ export function createStreamCount(epoch: number, beganMs: number, beganAt: numbe
       const flow = flowOf(packet.flow);
       packets++;
       latencySumMs += monotonicMs - packet.sentMs;
-      history.add(payloadBytes + PACKET_OVERHEAD_BYTES, now);
+      history.add(payloadBytes + overhead, now);
       const gapMs = monotonicMs - flow.lastMs;
       if (gapMs > longestGapMs) [longestGapMs, longestGapAt] = [gapMs, flow.lastAt];
       [flow.lastMs, flow.lastAt] = [monotonicMs, now];

@@ -1,3 +1,5 @@
+import { familyOf } from '../../base/index.ts';
+
 /** What stands at the begin of every payload; big-endian, 24 bytes. The rest is padding. */
 export interface StreamPacket {
   stream: number;
@@ -11,8 +13,10 @@ export interface StreamPacket {
 }
 
 export const STREAM_HEADER_BYTES = 24;
-/** IPv4 and UDP. */
-export const PACKET_OVERHEAD_BYTES = 28;
+/** Of IP and UDP before the payload. */
+export function overheadBytes(destination: string): number {
+  return familyOf(destination) === 'ipv4' ? 28 : 48;
+}
 const MAGIC = 0x464d;
 
 export function encodeHeader(packet: StreamPacket): Buffer {
