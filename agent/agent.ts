@@ -2,6 +2,7 @@ import { type Cancel, type Clock, createAnchoredClock, ForemeshError, type Log, 
 import { type AgentMessage, DRIFT_LINES_MAX, type EngineMessage, type NodeId, type PathId, type PathState, type SignedConfig, type StatusMessage, type TunnelId } from '../src/model/index.ts';
 import { join } from 'node:path';
 import type { AgentPorts, Credentials } from './ports.ts';
+import type { ProbeView } from './probe/index.ts';
 import type { StandbySettings, StandbyView } from './standby/index.ts';
 import { createNameLearner } from './names/index.ts';
 import { createLanTarget } from './lan-target.ts';
@@ -64,7 +65,7 @@ export interface AgentRuntime {
   node: NodeId;
   generation: number;
   commit: string | null;
-  tunnels: { tunnel: TunnelId; path: PathId; pathState: PathState; childState: string | null }[];
+  tunnels: { tunnel: TunnelId; path: PathId; pathState: PathState; childState: string | null; /** Greatest packet that its path was measured to carry; null: not known. */ mtuBytes: number | null }[];
   leakPackets: number;
   /** How often somebody else's changes had to be set right since the agent began. */
   repairs: number;
@@ -292,13 +293,15 @@ export function createAgent(deps: AgentDeps): Agent {
     return [...(refusal ? [`refused: ${refusal}`] : []), ...(standing.running ? reconciler.view().drift : ['no config yet'])];
   }
 
-  function tunnelStates(): (AgentRuntime['tunnels'][number] & { ikeState: string | null })[] {
+  function tunnelStates(): (AgentRuntime['tunnels'][number] & { ikeState: string | null; mtu: ProbeView['mtu'] })[] {
     const views = failover.views();
     const sas = new Map(reconciler.view().sas.map((sa) => [sa.tunnel, sa]));
     return (standing.running?.config.tunnels ?? []).map(({ id, path }) => ({
       tunnel: id,
       path,
       pathState: views.get(id)?.state ?? 'unknown',
+      mtu: views.get(id)?.mtu ?? null,
+      mtuBytes: views.get(id)?.mtu?.pathBytes ?? null,
       ikeState: sas.get(id)?.ikeState ?? null,
       childState: sas.get(id)?.childState ?? null,
     }));
@@ -309,7 +312,7 @@ export function createAgent(deps: AgentDeps): Agent {
     return {
       type: 'status',
       status: { node, generation: running?.generation ?? 0, commit: running?.commit ?? null, drift: driftNow(), ike: ports.ipsec.ike?.() ?? null },
-      tunnels: tunnelStates().map(({ tunnel, ikeState, childState, pathState }) => ({ tunnel, ikeState, childState, pathState })),
+      tunnels: tunnelStates().map(({ tunnel, ikeState, childState, pathState, mtuBytes }) => ({ tunnel, ikeState, childState, pathState, mtuBytes })),
       leakPackets: reporter.leakPackets(),
       shaped: reporter.shaped(),
       repairs,
@@ -320,7 +323,11 @@ export function createAgent(deps: AgentDeps): Agent {
 
   function alarms(): string[] {
     const configSignedAt = standing.running?.signedAt ?? null;
-    return alarmsOf({ engineSilentMs: engineSilentMs(), configSignedAt, clockBehindMs: clock.behindMs(), leakPackets: reporter.leakPackets(), droppedBatches: outbox.view().droppedBatches, sampleError: reporter.lastError(), deadLanTarget: lanTarget?.isDead() === true ? (standing.running?.config.lan.target ?? null) : null });
+    return alarmsOf({ engineSilentMs: engineSilentMs(), configSignedAt, clockBehindMs: clock.behindMs(), leakPackets: reporter.leakPackets(), droppedBatches: outbox.view().droppedBatches, sampleError: reporter.lastError(), deadLanTarget: lanTarget?.isDead() === true ? (standing.running?.config.lan.target ?? null) : null, narrowPaths: narrowPaths() });
+  }
+
+  function narrowPaths(): { path: PathId; pathBytes: number; interfaceBytes: number }[] {
+    return tunnelStates().flatMap(({ path, mtu }) => (mtu && mtu.pathBytes < mtu.interfaceBytes ? [{ path, ...mtu }] : []));
   }
 
   function engineSilentMs(): number {
@@ -386,7 +393,7 @@ export function createAgent(deps: AgentDeps): Agent {
         node,
         generation: running?.generation ?? 0,
         commit: running?.commit ?? null,
-        tunnels: tunnelStates().map(({ tunnel, path, pathState, childState }) => ({ tunnel, path, pathState, childState })),
+        tunnels: tunnelStates().map(({ tunnel, path, pathState, childState, mtuBytes }) => ({ tunnel, path, pathState, childState, mtuBytes })),
         leakPackets: reporter.leakPackets(),
         repairs,
         holdsLan: running?.config.lan.shared ? standby.view().holds : running?.config.serving === true,

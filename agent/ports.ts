@@ -2,6 +2,7 @@ import type { Cancel } from '../src/base/index.ts';
 import type { ClassId, CryptoSuite, IkeDaemon, NodeConfig, SiteId, TunnelId } from '../src/model/index.ts';
 import type { StartFailover } from './failover/index.ts';
 import type { HostPort } from './posture/index.ts';
+import type { MtuSettings } from './probe/index.ts';
 import type { StartStandby } from './standby/index.ts';
 
 /**
@@ -158,6 +159,8 @@ export interface TunnelInterface {
   underlay: 'ipv4' | 'ipv6';
   /** Any of them may be in use: with `uplink` they decide the MTU. */
   esp: readonly Pick<CryptoSuite, 'encryption' | 'integrity'>[];
+  /** What its path was measured to carry, where that is less than the interface takes: routes through it say so. */
+  pathMtuBytes?: number;
 }
 
 /** One of the lanes that the flows of a class to a site are split over. */
@@ -205,16 +208,21 @@ export interface DataplanePort {
   counters(): Promise<DataplaneCounters>;
   /** Of the tunnel interfaces that exist now, by id, which is also what a restarted agent adopts. Cheap: asked in every pass. */
   tunnelCounters(): Promise<DataplaneCounters['tunnels']>;
+  /** Of the tunnel interfaces of the last apply: what they take, for measuring how much of it passes. Absent: MTUs are not measured. */
+  tunnelMtus?(): ReadonlyMap<TunnelId, MtuSettings>;
   /** Called when links, addresses, routes, rules, settings or nftables changed, by us or by anybody; at most a few times a second. */
   onChange(listener: () => void): Cancel;
   /** Takes away everything of ours, guards last. */
   clear(): Promise<void>;
 }
 
+/** What a route through a tunnel needs to know of it. */
+export type LaneTunnel = Pick<TunnelInterface, 'tunnel' | 'remoteOverlay' | 'pathMtuBytes'>;
+
 /** The fast way for a fail-over. */
 export interface LanePort {
   /** Points lanes at other tunnels at once, without waiting for an `apply` and without an answer. */
-  switchLanes(lanes: readonly LaneWanted[], remoteOverlays: ReadonlyMap<TunnelId, string>): void;
+  switchLanes(lanes: readonly LaneWanted[], tunnels: ReadonlyMap<TunnelId, LaneTunnel>): void;
   /** Tunnel interfaces were made anew. */
   renew(): void;
   close(): void;

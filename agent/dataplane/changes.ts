@@ -1,6 +1,6 @@
 import { familyOf, type IpFamily, prefixContains } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
-import type { DataplaneWanted, LaneWanted } from '../ports.ts';
+import type { DataplaneWanted, LaneTunnel, LaneWanted } from '../ports.ts';
 import { type Change, type Command, ipChange, type Phases } from './commands.ts';
 import { driverOf, type NextHop, type TunnelDriver } from './driver.ts';
 import { carriesIpv6, forwardingChanges6, hasIpv6, ipv6Sysctls, isIpv6On, isIpv6Wanted, withoutIpv6 } from './ipv6.ts';
@@ -112,24 +112,34 @@ function wayThrough(tunnel: TunnelId | null, nextHops: NextHops): ((prefix: stri
   };
 }
 
-function hopText({ interface: name, address }: Via): string {
-  return address === null ? `dev ${name}` : `via ${address} dev ${name} onlink`;
+function hopText({ interface: name, address, mtuBytes }: Via): string {
+  return `${address === null ? `dev ${name}` : `via ${address} dev ${name} onlink`}${mtuBytes === undefined ? '' : ` mtu ${mtuBytes}`}`;
 }
 
-type Via = NonNullable<ObservedRoute['via']>;
+type Via = Pick<NextHop, 'interface' | 'address' | 'mtuBytes'>;
 
 /** How a prefix's family goes through a tunnel; null when it cannot. */
-function hopFor(prefix: string, hop: NextHop): Via | null {
-  if (familyOf(prefix) === 'ipv4') return { interface: hop.interface, address: hop.address };
-  return hop.isNarrow ? null : { interface: hop.interface, address: hop.address6 };
+function hopFor(prefix: string, { interface: name, address, address6, mtuBytes, isNarrow = false }: NextHop): Via | null {
+  const rest = mtuBytes === undefined ? {} : { mtuBytes };
+  if (familyOf(prefix) === 'ipv4') return { interface: name, address, ...rest };
+  return isNarrow || (mtuBytes ?? IPV6_MTU_MIN_BYTES) < IPV6_MTU_MIN_BYTES ? null : { interface: name, address: address6, ...rest };
+}
+
+/** Where packets go through a tunnel, and how large they may be. */
+export function laneHop(tunnel: LaneTunnel, driver: TunnelDriver): NextHop {
+  return { ...driver.nextHop(tunnel), ...(tunnel.pathMtuBytes === undefined ? {} : { mtuBytes: tunnel.pathMtuBytes }) };
+}
+
+function isThrough(route: ObservedRoute | undefined, hop: Via | undefined): boolean {
+  return route?.via?.interface === hop?.interface && route?.via?.address === hop?.address && route?.mtuBytes === hop?.mtuBytes;
 }
 
 /** Where each tunnel leads now. */
 export function nextHopsOf(wanted: DataplaneWanted, driver: TunnelDriver, observed: Observed): Map<TunnelId, NextHop> {
   return new Map(
     wanted.interfaces.map((tunnel) => {
-      const mtuBytes = driver.mtuBytes(tunnel, observed.links.find(({ name }) => name === tunnel.uplink)?.mtu);
-      return [tunnel.tunnel, { ...driver.nextHop(tunnel), ...(mtuBytes < IPV6_MTU_MIN_BYTES ? { isNarrow: true } : {}) }];
+      const { maxBytes } = driver.mtuOf(tunnel, observed.links.find(({ name }) => name === tunnel.uplink)?.mtu);
+      return [tunnel.tunnel, { ...laneHop(tunnel, driver), ...(maxBytes < IPV6_MTU_MIN_BYTES ? { isNarrow: true } : {}) }];
     }),
   );
 }
@@ -195,7 +205,7 @@ function laneRouteChanges(lane: LaneWanted, nextHops: NextHops, fresh: ReadonlyS
   const wrong = lane.prefixes.flatMap((prefix, index) => {
     const route = table.find((one) => one.prefix === prefix);
     const via = hop === undefined ? null : hopFor(prefix, hop);
-    const isRight = route && (via === null ? route.via === null : route.via?.interface === via.interface && route.via.address === via.address);
+    const isRight = route && (via === null ? route.via === null : isThrough(route, via));
     return isRight ? [] : [lines[index]!];
   });
   const extra = table.filter((route) => !lane.prefixes.includes(route.prefix)).map((route) => deleteRoute(route));
@@ -206,7 +216,7 @@ function laneRouteChanges(lane: LaneWanted, nextHops: NextHops, fresh: ReadonlyS
 
 function copyRouteChanges(mark: number, copy: TunnelId | null, line: string, nextHops: NextHops, fresh: ReadonlySet<string>, observed: Observed): Change[] {
   const route = copyRoutes(observed).find(({ prefix, via }) => prefix === `${copyAlias(mark)}/32` && !(via && fresh.has(via.interface)));
-  const isRight = route && (copy === null ? route.via === null : route.via?.interface === copy && route.via.address === nextHops.get(copy)?.address);
+  const isRight = route && (copy === null ? route.via === null : isThrough(route, nextHops.get(copy)));
   return isRight ? [] : [ipChange(`copies of lane ${mark} ${copy === null ? 'not sent' : `through ${copy}`}`, line)];
 }
 

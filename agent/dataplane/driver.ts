@@ -1,5 +1,6 @@
 import type { DataplaneWanted, TunnelInterface } from '../ports.ts';
 import type { DriverName } from '../driver.ts';
+import type { MtuSettings } from '../probe/index.ts';
 import type { Change } from './commands.ts';
 import { libipsecDriver } from './libipsec-link.ts';
 import type { Observed } from './observe.ts';
@@ -10,6 +11,8 @@ import { xfrmDriver } from './xfrm-link.ts';
 export interface NextHop {
   interface: string;
   address: string | null;
+  /** No larger packet takes it, though the interface would; absent: the interface's own. */
+  mtuBytes?: number;
   address6: string | null;
   /** Its MTU is too small for IPv6. */
   isNarrow?: boolean;
@@ -29,8 +32,8 @@ export interface TunnelDriver {
   readonly device: string | null;
   /** What is to be changed to have the tunnel's interface, and the way to its far overlay address; [] when all is there. */
   linkChanges(tunnel: TunnelInterface, observed: Observed, options: LinkOptions): Change[];
-  /** What the tunnel's interface takes at once, by the MTU of its uplink, bytes. */
-  mtuBytes(tunnel: TunnelInterface, uplinkMtuBytes: number | undefined): number;
+  /** What the tunnel's interface takes, and what a probe has to add to a packet to be as large on the wire. */
+  mtuOf(tunnel: TunnelInterface, uplinkMtuBytes: number | undefined): MtuSettings;
   nextHop(tunnel: Pick<TunnelInterface, 'tunnel' | 'remoteOverlay'>): NextHop;
   /** Probes go through the tunnel's interface, so that its counters have them too. */
   readonly countsProbes: boolean;

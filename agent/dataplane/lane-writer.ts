@@ -1,8 +1,8 @@
 import type { Clock, Log } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
-import type { LanePort, LaneWanted } from '../ports.ts';
+import type { LanePort, LaneTunnel, LaneWanted } from '../ports.ts';
 import type { DriverName } from '../driver.ts';
-import { laneLines } from './changes.ts';
+import { laneHop, laneLines } from './changes.ts';
 import { driverOf, type NextHop, type TunnelDriver } from './driver.ts';
 import type { LineProgram, Machine } from './machine.ts';
 
@@ -43,12 +43,12 @@ class LaneWriter implements LanePort {
     this.#start();
   }
 
-  switchLanes(lanes: readonly LaneWanted[], remoteOverlays: ReadonlyMap<TunnelId, string>): void {
+  switchLanes(lanes: readonly LaneWanted[], tunnels: ReadonlyMap<TunnelId, LaneTunnel>): void {
     const lines: string[] = [];
     const nextHops = {
       get: (tunnel: TunnelId): NextHop | undefined => {
-        const remoteOverlay = remoteOverlays.get(tunnel);
-        return remoteOverlay === undefined ? undefined : this.#driver.nextHop({ tunnel, remoteOverlay });
+        const known = tunnels.get(tunnel);
+        return known && laneHop(known, this.#driver);
       },
     };
     for (const lane of lanes) {

@@ -1,7 +1,7 @@
 import type { TunnelInterface } from '../ports.ts';
 import { type Change, ipChange } from './commands.ts';
 import type { LinkOptions, TunnelDriver } from './driver.ts';
-import { IPV6_MTU_MIN_BYTES, libipsecMtuBytes } from './mtu.ts';
+import { IPV6_MTU_MIN_BYTES, libipsecMtuBytes, libipsecMtuSettings } from './mtu.ts';
 import { ESP_INTERFACE, linkLocalOf, macOf, vniOf, VXLAN_PORT } from './names.ts';
 import type { Observed } from './observe.ts';
 
@@ -15,7 +15,7 @@ export const libipsecDriver: TunnelDriver = {
   device: ESP_INTERFACE,
   countsProbes: false,
   linkChanges,
-  mtuBytes: libipsecMtuBytes,
+  mtuOf: libipsecMtuSettings,
   nextHop: ({ tunnel, remoteOverlay }) => ({ interface: tunnel, address: remoteOverlay, address6: linkLocalOf(remoteOverlay) }),
   // charon sends from its own sockets, which know no classes: the last place where packets can be told is its device
   shaperPlace: () => ({ device: ESP_INTERFACE, overheadBytes: ESP_OVERHEAD_BYTES }),

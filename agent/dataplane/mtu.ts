@@ -1,4 +1,5 @@
 import type { CryptoSuite, TunnelInterface } from '../ports.ts';
+import type { MtuSettings } from '../probe/index.ts';
 
 /** Outer headers, bytes: IP as of RFC 791 and RFC 8200 without options, and UDP around ESP (RFC 3948). */
 const OUTER_IP_BYTES = { ipv4: 20, ipv6: 40 } as const;
@@ -17,6 +18,11 @@ const MTU_MIN_BYTES = 576;
 export const IPV6_MTU_MIN_BYTES = 1280;
 /** What an uplink whose interface is not there (yet) is taken to have. */
 const UPLINK_MTU_BYTES = 1500;
+
+/** Every IPv6 link has it, and in fact nearly every path: what is used while a smaller path MTU than expected is measured. */
+const PATH_MTU_BASE_BYTES = 1280;
+/** IPv4 and UDP of a probe between overlay addresses. */
+const PROBE_HEADER_BYTES = 20 + 8;
 
 interface CipherSizes {
   /** Initialisation vector on the wire. */
@@ -60,4 +66,14 @@ export function xfrmMtuBytes(tunnel: TunnelInterface, uplinkMtuBytes: number | u
 /** MTU of a tunnel's interface with libipsec: VXLAN has to fit as well, and into charon's device before that. */
 export function libipsecMtuBytes(tunnel: TunnelInterface, uplinkMtuBytes: number | undefined): number {
   return Math.max(MTU_MIN_BYTES, Math.min(xfrmMtuBytes(tunnel, uplinkMtuBytes), LIBIPSEC_DEVICE_BYTES) - VXLAN_BYTES);
+}
+
+/** For measuring a path: probes of the xfrm driver go through the tunnel's interface, like traffic. */
+export function xfrmMtuSettings(tunnel: TunnelInterface, uplinkMtuBytes: number | undefined): MtuSettings {
+  return { maxBytes: xfrmMtuBytes(tunnel, uplinkMtuBytes), baseBytes: xfrmMtuBytes(tunnel, PATH_MTU_BASE_BYTES), payloadBytes: -PROBE_HEADER_BYTES };
+}
+
+/** Probes of the libipsec driver go past the tunnel's interface, so they must be larger by what VXLAN adds. */
+export function libipsecMtuSettings(tunnel: TunnelInterface, uplinkMtuBytes: number | undefined): MtuSettings {
+  return { maxBytes: libipsecMtuBytes(tunnel, uplinkMtuBytes), baseBytes: libipsecMtuBytes(tunnel, PATH_MTU_BASE_BYTES), payloadBytes: VXLAN_BYTES - PROBE_HEADER_BYTES };
 }

@@ -45,6 +45,8 @@ export interface ObservedRoute {
   /** null: unreachable. */
   via: { address: string | null; interface: string } | null;
   metric: number;
+  /** Of the route itself; absent: its interface's. */
+  mtuBytes?: number;
 }
 
 export interface ObservedRuleset {
@@ -196,11 +198,12 @@ function readNftCounters(objects: readonly NftObject[]): ObservedRuleset['counte
 }
 
 function readRoute(route: IpRoute): ObservedRoute[] {
-  const { type = 'unicast', dst, gateway, dev, table = 'main', metric = 0, pref } = route;
+  const { type = 'unicast', dst, gateway, dev, table = 'main', metric = 0, metrics, pref } = route;
   if (type !== 'unicast' && type !== 'unreachable') return [];
+  const mtuBytes = metrics?.find(({ mtu }) => mtu !== undefined)?.mtu;
   const isDefault6 = pref !== undefined || (gateway !== undefined && familyOf(gateway) === 'ipv6'); // only routes of IPv6 have a preference
   const prefix = dst === 'default' ? (isDefault6 ? '::/0' : '0.0.0.0/0') : dst.includes('/') ? dst : hostPrefixOf(dst);
-  return [{ table, prefix, via: type === 'unreachable' ? null : { address: gateway ?? null, interface: dev ?? '' }, metric }];
+  return [{ table, prefix, via: type === 'unreachable' ? null : { address: gateway ?? null, interface: dev ?? '' }, metric, ...(mtuBytes === undefined ? {} : { mtuBytes }) }];
 }
 
 /** One list for each `ip` command, in order: in a batch each prints one line of JSON. */
@@ -242,6 +245,7 @@ interface IpRoute {
   dev?: string;
   table?: string;
   metric?: number;
+  metrics?: { mtu?: number }[];
   pref?: string;
 }
 interface NftObject {

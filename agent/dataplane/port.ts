@@ -2,6 +2,7 @@ import { type Cancel, type Clock, type Log, messageOf, sleep, sortedBy, systemCl
 import type { NodeConfig, TunnelId } from '../../src/model/index.ts';
 import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted } from '../ports.ts';
 import type { DriverName } from '../driver.ts';
+import type { MtuSettings } from '../probe/index.ts';
 import { clearChanges, type InstalledRuleset, planChanges, sysctlNames } from './changes.ts';
 import { checkWanted } from './check.ts';
 import type { Change } from './commands.ts';
@@ -54,6 +55,7 @@ class KernelDataplane implements DataplanePort {
   readonly #listeners = new Set<() => void>();
   #turn: Promise<unknown> = Promise.resolve();
   #installed: InstalledRuleset | null = null;
+  #mtus: ReadonlyMap<TunnelId, MtuSettings> = new Map();
   /** Lanes by mark as they were last switched, newer than what the applies that are not done yet were given. */
   readonly #switched = new Map<number, { lane: LaneWanted; number: number }>();
   #switches = 0;
@@ -124,6 +126,10 @@ class KernelDataplane implements DataplanePort {
     return tunnelsOf(await readTraffic(this.#machine));
   }
 
+  tunnelMtus(): ReadonlyMap<TunnelId, MtuSettings> {
+    return this.#mtus;
+  }
+
   onChange(listener: () => void): Cancel {
     this.#listeners.add(listener);
     this.#watch.start();
@@ -157,6 +163,8 @@ class KernelDataplane implements DataplanePort {
     said.push(...(await execute([going], this.#machine)));
     said.push(...(await this.#setQueues(queues)));
     this.#config = wanted.config;
+    const uplinkMtus = new Map(observed.links.map(({ name, mtu }) => [name, mtu]));
+    this.#mtus = new Map(wanted.interfaces.filter(({ tunnel }) => !waiting.includes(tunnel)).map((tunnel) => [tunnel.tunnel, this.#driver.mtuOf(tunnel, uplinkMtus.get(tunnel.uplink))]));
     this.#mayHaveIpv6 = isIpv6Wanted(wanted);
     if (interfacesAreNew) this.#onInterfacesChanged();
     if (rulesetIsNew) {

@@ -3,7 +3,7 @@ import type { DataplaneWanted, TunnelInterface } from '../ports.ts';
 import { type Change, ipChange } from './commands.ts';
 import type { TunnelDriver } from './driver.ts';
 import type { Machine } from './machine.ts';
-import { xfrmMtuBytes } from './mtu.ts';
+import { xfrmMtuBytes, xfrmMtuSettings } from './mtu.ts';
 import type { Observed } from './observe.ts';
 
 /**
@@ -16,7 +16,7 @@ export const xfrmDriver: TunnelDriver = {
   device: null,
   countsProbes: true,
   linkChanges,
-  mtuBytes: xfrmMtuBytes,
+  mtuOf: xfrmMtuSettings,
   nextHop: ({ tunnel }) => ({ interface: tunnel, address: null, address6: null }),
   // an encrypted packet keeps the priority of what is in it
   shaperPlace: (uplinkInterface) => ({ device: uplinkInterface, overheadBytes: 0 }),

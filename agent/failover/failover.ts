@@ -1,15 +1,15 @@
 import type { Clock, Log, Rng } from '../../src/base/index.ts';
 import type { PathState, Steering, TunnelId } from '../../src/model/index.ts';
-import type { LanePort, LaneWanted, ProbePort, TrafficPort } from '../ports.ts';
-import { createProbeSet, type PathSettings, type PathWindow, type ProbeView } from '../probe/index.ts';
+import type { LanePort, LaneTunnel, LaneWanted, ProbePort, TrafficPort } from '../ports.ts';
+import { createProbeSet, type MtuSettings, type PathSettings, type PathWindow, type ProbeView } from '../probe/index.ts';
 import { healthOf } from './health.ts';
 import { changedLanes, chooseLanes, pointedAs } from './lanes.ts';
 
 /** The lanes as `DataplanePort.apply` left them, and what is needed to choose anew without asking anybody. */
 export interface LaneTable {
   inForce: readonly Steering[];
-  /** Tunnels that have an interface. */
-  tunnels: readonly { tunnel: TunnelId; remoteOverlay: string }[];
+  /** Tunnels that have an interface; `mtu`: how their paths are measured. */
+  tunnels: readonly (LaneTunnel & { mtu?: MtuSettings })[];
   /** Tunnels that worked when the agent began: silent ones among them are stale, not absent. */
   adopted: readonly TunnelId[];
   lanes: readonly LaneWanted[];
@@ -110,7 +110,7 @@ export function createFailover(deps: FailoverDeps): Failover {
     const changed = changedLanes(current, next);
     const written = next.filter((lane) => changed.includes(lane) || unsure.has(lane.mark));
     if (written.length > 0) {
-      deps.lanes.switchLanes(written, new Map(table.tunnels.map(({ tunnel, remoteOverlay }) => [tunnel, remoteOverlay])));
+      deps.lanes.switchLanes(written, new Map(table.tunnels.map((tunnel) => [tunnel.tunnel, tunnel])));
       switches++;
       for (const { mark } of written) switchedAt.set(mark, switches);
       const now = new Map(written.map((lane) => [lane.mark, lane]));
@@ -132,6 +132,7 @@ export function createFailover(deps: FailoverDeps): Failover {
       const before = new Map(current.map((lane) => [lane.mark, lane]));
       for (const [mark, number] of switchedAt) if (number <= next.switchesKnown) switchedAt.delete(mark);
       table = next;
+      probes.setMtus(new Map(next.tunnels.flatMap(({ tunnel, mtu }) => (mtu ? [[tunnel, mtu] as const] : []))));
       current = next.lanes.map((lane) => (switchedAt.has(lane.mark) ? pointedAs(lane, before.get(lane.mark) ?? lane) : lane));
       switchLanes(new Set(switchedAt.keys()));
     },

@@ -1,3 +1,5 @@
+import { getNtpUs, setNtpUs } from './ntp.ts';
+
 /** What two ends of one tunnel say to each other, inside the tunnel. */
 export interface ProbePacket {
   /** `probe` asks, `echo` answers with the same sequence and time, `pause` says "my agent goes away, forwarding stays". */
@@ -68,21 +70,19 @@ const PRIVATE_USE = 252;
 const UNRECOGNIZED = 0x80;
 /** Not synchronized to UTC, within 2^0 s: scale 32, multiplier 1. */
 const ERROR_ESTIMATE = 0x2001;
-const NTP_OFFSET_SECONDS = 2_208_988_800;
-const TWO_32 = 2 ** 32;
 
 export function encodeProbe(packet: ProbePacket): Uint8Array {
   const bytes = new Uint8Array(PROBE_PACKET_BYTES);
   const view = new DataView(bytes.buffer);
   const isEcho = packet.kind === 'echo';
   view.setUint32(0, packet.sequence);
-  setNtp(view, 4, isEcho ? packet.answeredUs : packet.sentUs);
+  setNtpUs(view, 4, isEcho ? packet.answeredUs : packet.sentUs);
   view.setUint16(12, ERROR_ESTIMATE);
   view.setUint16(14, (packet.session & 0xffff) || 1);
   if (isEcho) {
-    setNtp(view, 16, packet.answeredUs);
+    setNtpUs(view, 16, packet.answeredUs);
     view.setUint32(24, packet.sequence);
-    setNtp(view, 28, packet.sentUs);
+    setNtpUs(view, 28, packet.sentUs);
     view.setUint16(36, ERROR_ESTIMATE);
     view.setUint8(40, 255);
   }
@@ -119,8 +119,8 @@ export function decodeProbe(bytes: Uint8Array): ProbePacket | null {
     lame: (flags & LAME) !== 0,
     session: view.getUint32(68),
     sequence: view.getUint32(isEcho ? 24 : 0),
-    sentUs: getNtp(view, isEcho ? 28 : 4),
-    answeredUs: getNtp(view, 4),
+    sentUs: getNtpUs(view, isEcho ? 28 : 4),
+    answeredUs: getNtpUs(view, 4),
     traffic: (flags & COUNTS) === 0 ? null : { senderSent: view.getUint32(48), reflectorReceived: view.getUint32(52), reflectorSent: view.getUint32(56) },
     peerSession: view.getUint32(72),
     peerReceived: view.getUint32(76),
@@ -137,16 +137,4 @@ function setTlv(view: DataView, at: number, type: number, length: number, isEcho
 
 function isTlv(view: DataView, at: number, type: number, length: number): boolean {
   return view.getUint8(at + 1) === type && view.getUint16(at + 2) === length;
-}
-
-/** 32 bits of seconds since 1900 and 32 bits of their fraction (RFC 5905 §6); good for 136 years from 1970 on. */
-function setNtp(view: DataView, at: number, us: number): void {
-  const whole = Math.max(0, Math.round(us));
-  view.setUint32(at, (Math.floor(whole / 1e6) + NTP_OFFSET_SECONDS) % TWO_32);
-  view.setUint32(at + 4, Math.ceil(((whole % 1e6) * TWO_32) / 1e6));
-}
-
-function getNtp(view: DataView, at: number): number {
-  const seconds = (view.getUint32(at) + TWO_32 - NTP_OFFSET_SECONDS) % TWO_32;
-  return seconds * 1e6 + Math.floor((view.getUint32(at + 4) * 1e6) / TWO_32);
 }

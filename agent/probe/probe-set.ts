@@ -3,6 +3,7 @@ import { messageOf } from '../../src/base/index.ts';
 import type { ClassId, PathState, TunnelId } from '../../src/model/index.ts';
 import type { ProbePort, ProbeSocket, TrafficPort } from '../ports.ts';
 import type { FallMemory } from './damping.ts';
+import { createMtuProbe, type MtuProbe, type MtuSettings } from './mtu-probe.ts';
 import { createProbeSession, type PathSettings, type ProbeSession } from './session.ts';
 import type { PathWindow } from './window.ts';
 
@@ -14,7 +15,7 @@ export interface ProbeSetDeps {
   log: Log;
   /** Called synchronously from the timer or packet that changed a verdict. */
   onChange: (tunnel: TunnelId, from: PathState, to: PathState) => void;
-  /** A peer's wish for new keys came or went, or a path serves other classes badly than before. */
+  /** A peer's wish for new keys came or went, a path serves other classes badly than before, or carries packets of another size. */
   onWish: () => void;
   /** A tunnel that worked has missed a probe. */
   onSuspect: (tunnel: TunnelId) => void;
@@ -36,6 +37,8 @@ export interface ProbeView {
   isDoubted: boolean;
   /** Classes whose SLA the path does not keep, though it answers. */
   violated: readonly ClassId[];
+  /** The greatest packet that its path carries, and that its interface takes; null while the former is not known. */
+  mtu: { pathBytes: number; interfaceBytes: number } | null;
 }
 
 /** One session a tunnel; starting one that runs, or stopping one that does not, does nothing. */
@@ -49,6 +52,8 @@ export interface ProbeSet {
   doubt(tunnel: TunnelId): void;
   /** Tells the peers which tunnels' keys are to be made anew. */
   setRenews(tunnels: ReadonlySet<TunnelId>): void;
+  /** How the paths of these tunnels are measured; those of others are not. */
+  setMtus(mtus: ReadonlyMap<TunnelId, MtuSettings>): void;
   /** Tells all peers whether our LAN is dead. */
   setLame(lame: boolean): void;
   takeWindow(tunnel: TunnelId): PathWindow | null;
@@ -63,6 +68,8 @@ interface Running {
   socket: ProbeSocket;
   session: ProbeSession;
   ends: string;
+  number: number;
+  mtu: { probe: MtuProbe; settings: MtuSettings } | null;
 }
 
 export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
@@ -70,8 +77,11 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
   const opening = new Set<TunnelId>();
   let started = 0;
   let lame = false;
+  let mtus: ReadonlyMap<TunnelId, MtuSettings> = new Map();
   let closed = false;
   const reported = new Set<TunnelId>();
+  /** Tunnels whose paths carry less than their interfaces take, as last told. */
+  const narrow = new Set<TunnelId>();
   /** Of paths that were down when their session ended. */
   const fallen = new Map<TunnelId, { memory: FallMemory; endedAtMs: number }>();
 
@@ -79,6 +89,7 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
     const found = running.get(tunnel);
     running.delete(tunnel);
     if (found?.session.state() === 'down' && found.session.wasEverUp()) fallen.set(tunnel, { memory: found.session.fallMemory(), endedAtMs: deps.clock.monotonicMs() });
+    found?.mtu?.probe.close();
     found?.session.close();
     found?.socket.close();
   };
@@ -91,6 +102,32 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
       if (!reported.has(tunnel)) deps.log.warn({ tunnel, error: messageOf(cause) }, 'probe could not be sent');
       reported.add(tunnel);
     }
+  };
+
+  const measure = (tunnel: TunnelId, found: Running): void => {
+    const settings = mtus.get(tunnel);
+    if (!settings) {
+      found.mtu?.probe.close();
+      found.mtu = null;
+    } else if (!found.mtu) {
+      const probe = createMtuProbe({ settings, clock: deps.clock, session: found.number, send: (packet) => send(tunnel, found.socket, packet), onChange: () => noteMtu(tunnel, found) });
+      found.mtu = { probe, settings };
+    } else if (found.mtu.settings.maxBytes !== settings.maxBytes || found.mtu.settings.payloadBytes !== settings.payloadBytes) {
+      found.mtu.settings = settings;
+      found.mtu.probe.retune(settings);
+    }
+  };
+
+  /** That all passes is what everybody takes for granted, and no news. */
+  const noteMtu = (tunnel: TunnelId, found: Running): void => {
+    const mtu = viewOfMtu(found);
+    if (!mtu) return;
+    const isSmall = mtu.pathBytes < mtu.interfaceBytes;
+    if (isSmall) deps.log.warn({ tunnel, ...mtu }, 'the path of a tunnel carries smaller packets than its uplink');
+    else if (narrow.has(tunnel)) deps.log.info({ tunnel, ...mtu }, 'the path of a tunnel carries full packets again');
+    if (isSmall || narrow.has(tunnel)) deps.onWish();
+    if (isSmall) narrow.add(tunnel);
+    else narrow.delete(tunnel);
   };
 
   return {
@@ -113,34 +150,44 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
         }
         const before = fallen.get(tunnel);
         fallen.delete(tunnel);
+        const number = deps.rng.fork(`session ${tunnel} ${started++}`).integer(0xffff_fffe) + 1;
         const session = createProbeSession({
           ...(before && deps.clock.monotonicMs() - before.endedAtMs < FALLEN_MS ? { fallen: before.memory } : {}),
           traffic: () => deps.traffic.counts(tunnel),
           settings,
           clock: deps.clock,
-          session: deps.rng.fork(`session ${tunnel} ${started++}`).integer(0xffff_fffe) + 1,
+          session: number,
           send: (packet) => send(tunnel, socket, packet),
           onChange: (from, to) => deps.onChange(tunnel, from, to),
           onWish: deps.onWish,
           onSuspect: () => deps.onSuspect(tunnel),
           onCertain: deps.onCertain,
+          onTrafficLost: () => running.get(tunnel)?.mtu?.probe.suspect(),
         });
-        receive = (packet) => session.receive(packet);
+        const found: Running = { socket, session, ends, number, mtu: null };
+        receive = (packet) => {
+          if (found.mtu?.probe.receive(packet) !== true) session.receive(packet);
+        };
         session.setLame(lame);
-        running.set(tunnel, { socket, session, ends });
+        running.set(tunnel, found);
+        measure(tunnel, found);
       } finally {
         opening.delete(tunnel);
       }
     },
     stop: end,
     views: () =>
-      new Map([...running].map(([tunnel, { session }]) => [tunnel, { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews(), peerLame: session.peerLame(), isDoubted: session.isDoubted(), violated: session.violated() }])),
+      new Map([...running].map(([tunnel, found]) => [tunnel, viewOf(found)])),
     setInUse(tunnels) {
       for (const [tunnel, { session }] of running) session.setInUse(tunnels.has(tunnel));
     },
     doubt: (tunnel) => running.get(tunnel)?.session.doubt(),
     setRenews(tunnels) {
       for (const [tunnel, { session }] of running) session.setRenews(tunnels.has(tunnel));
+    },
+    setMtus(next) {
+      mtus = next;
+      for (const [tunnel, found] of running) measure(tunnel, found);
     },
     setLame(next) {
       lame = next;
@@ -153,4 +200,14 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
       for (const tunnel of running.keys()) end(tunnel);
     },
   };
+}
+
+function viewOf(found: Running): ProbeView {
+  const { session } = found;
+  return { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews(), peerLame: session.peerLame(), isDoubted: session.isDoubted(), violated: session.violated(), mtu: viewOfMtu(found) };
+}
+
+function viewOfMtu({ mtu }: Running): ProbeView['mtu'] {
+  const pathBytes = mtu?.probe.mtuBytes() ?? null;
+  return mtu && pathBytes !== null ? { pathBytes, interfaceBytes: mtu.settings.maxBytes } : null;
 }

@@ -33,6 +33,8 @@ export interface ProbeSessionDeps {
   onSuspect?: () => void;
   /** The doubt is over: it answered. */
   onCertain?: () => void;
+  /** Traffic towards the peer was lost, which may be for its size. */
+  onTrafficLost?: () => void;
 }
 
 /** Our end of the conversation about one tunnel. */
@@ -326,6 +328,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     noteArrival(echo.sequence);
     const lost = echo.traffic ? traffic.note(echo.traffic, echo.sentUs / 1000) : null;
     if (!lost) return;
+    if (lost.lost > 0) deps.onTrafficLost?.();
     loss.traffic(lost);
     sla.traffic(lost);
   }

@@ -239,7 +239,12 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     const { applied, inForce, adopted } = memory;
     if (!applied || !inForce || isStopped) return;
     const { interfaces, lanes } = applied.wanted;
-    failover.setLanes({ inForce, tunnels: interfaces.map(({ tunnel, remoteOverlay }) => ({ tunnel, remoteOverlay })), adopted: [...(adopted ?? [])], lanes, switchesKnown });
+    const mtus = ports.dataplane.tunnelMtus?.();
+    const tunnels = interfaces.map(({ tunnel, remoteOverlay, pathMtuBytes }) => {
+      const mtu = mtus?.get(tunnel);
+      return { tunnel, remoteOverlay, ...(pathMtuBytes === undefined ? {} : { pathMtuBytes }), ...(mtu ? { mtu } : {}) };
+    });
+    failover.setLanes({ inForce, tunnels, adopted: [...(adopted ?? [])], lanes, switchesKnown });
   }
 
   const cancelChange = ports.ipsec.onChange(wake);

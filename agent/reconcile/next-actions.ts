@@ -2,7 +2,7 @@ import { canonicalJson, compareText } from '../../src/base/index.ts';
 import type { ClassId, NodeConfig, NodeTunnel, Steering, TunnelId } from '../../src/model/index.ts';
 import { chooseLanes, healthOf, type TunnelHealth } from '../failover/index.ts';
 import type { DataplaneWanted, TunnelInterface } from '../ports.ts';
-import type { PathSettings } from '../probe/index.ts';
+import type { PathSettings, ProbeView } from '../probe/index.ts';
 import { connectionSpecOf, type KeyMeans, lackOf, loadedConnectionOf } from './connection-spec.ts';
 import { installedTunnels, usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
 import { RENEWAL_POLL_MS, renewalActions } from './renewal.ts';
@@ -123,20 +123,20 @@ function credentials({ desired, observed, memory }: Scene, loads: readonly Actio
 }
 
 function dataplaneWanted(scene: Scene): DataplaneWanted {
-  const { desired, memory, wanted, working } = scene;
+  const { desired, observed, memory, wanted, working } = scene;
   const present = [...working].sort(compareText).map((id) => wanted.get(id) ?? memory.known.get(id)!);
   const overlays = new Set([...wanted.values(), ...present].map((tunnel) => tunnel.local.overlay));
   const previous = new Map((memory.applied?.wanted.lanes ?? []).map((lane) => [lane.mark, lane]));
   return {
     config: desired.config,
     overlayAddresses: [...overlays].sort(compareText),
-    interfaces: present.map(interfaceOf),
+    interfaces: present.map((tunnel) => interfaceOf(tunnel, observed.probes.get(tunnel.id)?.mtu ?? null)),
     lanes: chooseLanes(scene.inForce, scene.health, previous, (tunnel) => scene.observed.probes.get(tunnel)?.isDoubted === true),
     steering: scene.inForce.map(({ to, classId, prefixes, lanes }) => ({ to, classId, prefixes, lanes: lanes.map(({ mark, weight, tunnels: [key] }) => ({ mark, weight, ...(key === undefined ? {} : { key }) })) })),
   };
 }
 
-function interfaceOf({ id, local, remote, esp }: NodeTunnel): TunnelInterface {
+function interfaceOf({ id, local, remote, esp }: NodeTunnel, mtu: ProbeView['mtu']): TunnelInterface {
   return {
     tunnel: id,
     localOverlay: local.overlay,
@@ -144,6 +144,7 @@ function interfaceOf({ id, local, remote, esp }: NodeTunnel): TunnelInterface {
     uplink: local.interface,
     underlay: local.address.includes(':') ? 'ipv6' : 'ipv4',
     esp: esp.map(({ encryption, integrity }) => ({ encryption, integrity })),
+    ...(mtu && mtu.pathBytes < mtu.interfaceBytes ? { pathMtuBytes: mtu.pathBytes } : {}),
   };
 }
 

@@ -27,6 +27,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const loss = gauge('foremesh_path_loss_ratio', 'Loss, 0 to 1', ['path']);
   const disagreeing = gauge('foremesh_tunnels_disagreeing', 'Tunnels whose ends report figures that cannot both be right');
   const tunnels = gauge('foremesh_tunnels', 'Planned tunnels by state', ['state']);
+  const mtu = gauge('foremesh_path_mtu_bytes', 'Greatest packet that the tunnel of a path was measured to carry, by the lesser of both ends', ['path']);
   const agents = gauge('foremesh_agents_connected', 'Agents with an open channel');
   const behind = gauge('foremesh_agents_behind', 'Nodes that run an older generation');
   const proposals = gauge('foremesh_proposals_open', 'Proposals that wait for a person');
@@ -52,7 +53,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, observed, latency, loss, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, latency, loss, mtu, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
@@ -62,6 +63,8 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
     for (const tunnel of view.tunnels.slice(0, SERIES_MAX)) {
       if (tunnel.latencyMs !== null) latency.set({ path: tunnel.path }, tunnel.latencyMs);
       if (tunnel.lossRatio !== null) loss.set({ path: tunnel.path }, tunnel.lossRatio);
+      const mtus = tunnel.ends.flatMap(({ mtuBytes }) => mtuBytes ?? []);
+      if (mtus.length > 0) mtu.set({ path: tunnel.path }, Math.min(...mtus));
     }
     for (const name of ['up', 'degraded', 'down', 'unknown']) tunnels.set({ state: name }, view.tunnels.filter((tunnel) => tunnel.state === name).length);
     disagreeing.set(view.tunnels.filter(({ disagreement }) => disagreement !== null).length);

@@ -49,7 +49,7 @@ const SCHEMA = oneOf('type', {
   },
   status: {
     status: object({ node: name, generation: count, commit, drift: { type: 'array', maxItems: 1000, items: { type: 'string', maxLength: 1000 } }, ike: { anyOf: [object({ version: { type: 'string', maxLength: 60 }, mlKem: { type: 'boolean' } }), { type: 'null' }] } }, ['ike']),
-    tunnels: { type: 'array', maxItems: 10_000, items: object({ tunnel, ikeState: stateText, childState: stateText, pathState }) },
+    tunnels: { type: 'array', maxItems: 10_000, items: object({ tunnel, ikeState: stateText, childState: stateText, pathState, mtuBytes: ratio }, ['mtuBytes']) },
     leakPackets: count,
     shaped: { type: 'array', maxItems: 4096, items: object({ uplink: name, classId: name, droppedPackets: count, droppedBytes: count }, ['droppedBytes']) },
     repairs: count,

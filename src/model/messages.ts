@@ -51,6 +51,8 @@ export interface TunnelStatus {
   ikeState: string | null;
   childState: string | null;
   pathState: PathState;
+  /** Greatest packet that the tunnel's path was measured to carry, bytes; null or absent: not known. */
+  mtuBytes?: number | null;
 }
 
 /** Something the engine should react to at once rather than at the next cycle. */

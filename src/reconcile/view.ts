@@ -105,6 +105,8 @@ export interface TunnelEndView {
   ikeState: string | null;
   childState: string | null;
   pathState: PathState;
+  /** Greatest packet that this end's path was measured to carry, bytes. */
+  mtuBytes: number | null;
   latencyMs: number | null;
   jitterMs: number | null;
   /** From this node to the other, and back. */
@@ -269,7 +271,7 @@ function tunnelViews({ deps, state }: CycleContext): TunnelView[] {
       const status = statuses.get(node)?.tunnels.find((entry) => entry.tunnel === tunnel.id);
       const end = measured.get(tunnel.id)?.ends.find((entry) => entry.node === node);
       const { latencyMs = null, jitterMs = null, lossForwardRatio = null, lossReverseRatio = null } = end ?? {};
-      return status ? [{ node, ikeState: status.ikeState, childState: status.childState, pathState: status.pathState, latencyMs, jitterMs, lossForwardRatio, lossReverseRatio }] : [];
+      return status ? [{ node, ikeState: status.ikeState, childState: status.childState, pathState: status.pathState, mtuBytes: status.mtuBytes ?? null, latencyMs, jitterMs, lossForwardRatio, lossReverseRatio }] : [];
     });
     const worst = ends.reduce<PathState>((state, end) => (WORSE.indexOf(end.pathState) > WORSE.indexOf(state) ? end.pathState : state), ends.length > 0 ? 'up' : 'unknown');
     const quality = state.observation?.paths.find(({ path }) => path === tunnel.path);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type Agent, createAgent, createMemoryConfigStore, createMemoryOutbox } from '../../agent/index.ts';
 import { alarmsOf, type Condition } from '../../agent/alarms.ts';
 import { createLog, VirtualClock } from '../../src/base/index.ts';
-import type { AgentMessage, NodeId } from '../../src/model/index.ts';
+import type { AgentMessage, NodeId, PathId } from '../../src/model/index.ts';
 import { createTestNet } from '../support/agent-ports.ts';
 import { berlin, configOf, paris, signedForTest, t1, t2, verifyForTest } from '../support/node-configs.ts';
 import { createSteppedClock } from '../support/stepped-clock.ts';
@@ -120,7 +120,7 @@ describe('a wall clock that somebody sets', () => {
 });
 
 describe('alarms of a node', () => {
-  const well: Condition = { engineSilentMs: 0, configSignedAt: 0, clockBehindMs: 0, leakPackets: 0, droppedBatches: 0, sampleError: '', deadLanTarget: null };
+  const well: Condition = { engineSilentMs: 0, configSignedAt: 0, clockBehindMs: 0, leakPackets: 0, droppedBatches: 0, sampleError: '', deadLanTarget: null, narrowPaths: [] };
   it.each<[string, Partial<Condition>, RegExp | null]>([
     ['nothing is wrong', {}, null],
     ['the engine is away for less than an hour', { engineSilentMs: HOUR_MS - 1 }, null],
@@ -128,6 +128,7 @@ describe('alarms of a node', () => {
     ['there is no plan either', { engineSilentMs: 2 * HOUR_MS, configSignedAt: null }, /with no plan$/],
     ['packets would have leaked', { leakPackets: 3 }, /^3 packets .* were stopped/],
     ['samples were lost', { droppedBatches: 2 }, /^2 batches of samples were lost/],
+    ['a path is narrower than its uplink', { narrowPaths: [{ path: 'a/x~b/x' as PathId, pathBytes: 1228, interfaceBytes: 1350 }] }, /^path a\/x~b\/x carries packets of 1228 bytes at most, its uplink's interface allows 1350/],
     ['the disk is full', { sampleError: 'ENOSPC' }, /^samples cannot be kept: ENOSPC/],
   ])('when %s', (_, change, expected) => {
     const alarms = alarmsOf({ ...well, ...change });

@@ -37,7 +37,7 @@ function renderStatus(status: Status): string {
       ),
     ),
     renderTable(
-      ['tunnel', 'path', 'state', 'IKE / CHILD', 'latency', 'loss', 'Mbit/s', 'why'],
+      ['tunnel', 'path', 'state', 'IKE / CHILD', 'latency', 'loss', 'MTU', 'Mbit/s', 'why'],
       status.tunnels.map((tunnel) => [
         tunnel.tunnel,
         tunnel.path,
@@ -45,6 +45,7 @@ function renderStatus(status: Status): string {
         tunnel.ends.map((end) => `${end.ikeState ?? '-'}/${end.childState ?? '-'}`).join(' | '),
         tunnel.latencyMs === null ? null : `${tunnel.latencyMs.toFixed(1)} ms`,
         tunnel.lossRatio === null ? null : `${(tunnel.lossRatio * 100).toFixed(1)} %`,
+        mtuOf(tunnel.ends),
         tunnel.mbps === null ? null : tunnel.mbps.toFixed(2),
         tunnel.reason,
       ]),
@@ -57,6 +58,12 @@ function renderStatus(status: Status): string {
     ...status.findings.map(formatFinding),
   ];
   return sections.join('\n\n');
+}
+
+/** What both ends measured, by the lesser. */
+function mtuOf(ends: EngineView['tunnels'][number]['ends']): number | null {
+  const known = ends.flatMap(({ mtuBytes }) => mtuBytes ?? []);
+  return known.length === 0 ? null : Math.min(...known);
 }
 
 /** `3 d`, `5 h`, `12 min`; null when the node runs no plan. */

@@ -91,6 +91,8 @@ describe('the commands for a node', () => {
   });
 
   it.each<[string, Partial<DataplaneWanted>, Observed, string[]]>([
+    ['give routes the MTU that a path was measured to have', { interfaces: WANTED.interfaces.map((one) => (one.tunnel === T1 ? { ...one, pathMtuBytes: 1228 } : one)) }, is.kernel, ['route replace 10.2.0.0/24 via 172.30.0.1 dev t-00000001 onlink mtu 1228 table 1001']],
+    ['take it away again', {}, { ...is.kernel, routes: is.kernel.routes.map((one) => (one.table === '1002' ? { ...one, mtuBytes: 1228 } : one)) }, ['route replace 10.2.0.0/24 via 172.30.0.3 dev t-00000002 onlink table 1002']],
     ['point a lane at another tunnel', { lanes: [{ ...lane1, active: T2 }, lane2] }, is.kernel, ['route replace 10.2.0.0/24 via 172.30.0.3 dev t-00000002 onlink table 1001']],
     ['make a lane without a tunnel unreachable', { lanes: [{ ...lane1, active: null }, lane2] }, is.kernel, ['route replace unreachable 10.2.0.0/24 table 1001']],
     [

@@ -141,6 +141,7 @@ function afterIp(kernel: Observed, line: string, family: 'ipv4' | 'ipv6'): Obser
         prefix: unreachable ? words[3]! : name,
         via: unreachable ? null : { address: words.includes('via') ? after('via') : null, interface: after('dev') },
         metric: words.includes('metric') ? Number(after('metric')) : 0,
+        ...(words.includes('mtu') ? { mtuBytes: Number(after('mtu')) } : {}),
       };
       const others = kernel.routes.filter((one) => one.table !== route.table || one.prefix !== route.prefix || one.metric !== route.metric);
       return { ...kernel, routes: [...others, route] };

@@ -26,7 +26,7 @@ function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
   let memory: Memory = rememberDesired(firstMemory(start), desired, start);
   const read = (machine: Partial<Machine>): { observed: Observed; nowMs: number } => {
     const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true, keepsSas = false, ike = { version: '5.9.8', mlKem: false } } = machine;
-    const views: Observed['probes'] = new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, violated: [], peerLame: false, isDoubted: false, peerRenews: false, ...view }]));
+    const views: Observed['probes'] = new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, violated: [], peerLame: false, isDoubted: false, peerRenews: false, mtu: null, ...view }]));
     return {
       nowMs,
       observed: {
@@ -70,7 +70,7 @@ function textOf(action: Action): string {
       const { overlayAddresses, interfaces, lanes, steering } = action.wanted;
       const ways = lanes.map(({ mark, active }) => `${mark}→${active ?? 'none'}`).join(',');
       const used = steering.map((entry) => entry.lanes.map(({ mark }) => mark).join('+')).join(',');
-      return `apply overlays=${overlayAddresses.join(',')} interfaces=${interfaces.map(({ tunnel }) => tunnel).join(',')} lanes=${ways} steering=${used}`;
+      return `apply overlays=${overlayAddresses.join(',')} interfaces=${interfaces.map(({ tunnel, pathMtuBytes }) => (pathMtuBytes === undefined ? tunnel : `${tunnel}/${pathMtuBytes}`)).join(',')} lanes=${ways} steering=${used}`;
     }
     case 'load-connection':
       return `load ${action.spec.tunnel}${action.spec.mlKem ? ` with ML-KEM ${action.spec.mlKem}` : ''}`;
@@ -97,6 +97,17 @@ function runningOnT1() {
   expect(story.pass({ nowMs: 1000, connections: [t1], sas: [t1], interfaces: [t1], probes: { [t1]: {} } })).toEqual(['wait 30080: comparison with the kernel']);
   return story;
 }
+
+describe('a path that carries less than its uplink', () => {
+  it('is fitted to in one apply, and no more once it carries everything', () => {
+    const story = runningOnT1();
+    const at = (nowMs: number, pathBytes: number) => ({ nowMs, connections: [t1], sas: [t1], interfaces: [t1], probes: { [t1]: { mtu: { pathBytes, interfaceBytes: 1350 } } } });
+    expect(story.pass(at(1_100, 1350))).toEqual(['wait 30080: comparison with the kernel']);
+    expect(story.pass(at(1_200, 1168))).toEqual([expect.stringMatching(`^apply .* interfaces=${t1}/1168 `)]);
+    expect(story.pass(at(1_300, 1168))).toEqual(['wait 31200: comparison with the kernel']);
+    expect(story.pass(at(1_400, 1350))).toEqual([expect.stringMatching(`^apply .* interfaces=${t1} `)]);
+  });
+});
 
 describe('a new certificate', () => {
   it('is a reason to look again soon, for as long as a tunnel has not got it', () => {

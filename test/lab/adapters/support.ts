@@ -178,8 +178,8 @@ export async function sentPerTunnel(gateway: Gateway): Promise<[number, number]>
 
 /** As a fail-over does it: past the dataplane, which is told. */
 export function switchLanes({ lanes, dataplane }: Gateway, switched: readonly LaneWanted[]): void {
-  const overlays = new Map([1, 2].map((index) => connectionOf('a', index as 1 | 2)).map(({ tunnel, remoteOverlay }) => [tunnel, remoteOverlay]));
-  lanes.switchLanes(switched, overlays);
+  const tunnels = new Map([1, 2].map((index) => connectionOf('a', index as 1 | 2)).map(({ tunnel, remoteOverlay }) => [tunnel, { tunnel, remoteOverlay }]));
+  lanes.switchLanes(switched, tunnels);
   dataplane.noteSwitched(switched);
 }
 
