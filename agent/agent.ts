@@ -1,5 +1,6 @@
 import { type Cancel, type Clock, createAnchoredClock, ForemeshError, type Log, messageOf } from '../src/base/index.ts';
-import { type AgentMessage, DRIFT_LINES_MAX, type EngineMessage, type NodeId, type PathId, type PathState, type SignedConfig, type StatusMessage, type TunnelId } from '../src/model/index.ts';
+import { type AgentMessage, DRIFT_LINES_MAX, type EngineMessage, ikeIdentity, type NodeConfig, type NodeId, type PathId, type PathState, type SignedConfig, type StatusMessage, type TunnelId } from '../src/model/index.ts';
+import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { AgentPorts, Credentials } from './ports.ts';
 import type { ProbeView } from './probe/index.ts';
@@ -105,6 +106,7 @@ export function createAgent(deps: AgentDeps): Agent {
   let credentialsSerial = 1;
   let isLanLost = false;
   let isUnheard = false;
+  let isNumberingAsked = false;
   let isConnected = false;
   let isStopped = false;
   let repairs = 0;
@@ -250,6 +252,11 @@ export function createAgent(deps: AgentDeps): Agent {
 
   function setDesired({ config }: Candidate): void {
     reconciler.setDesired({ config, earlier: earlier.map(({ candidate }) => candidate.config), credentialsSerial, isLanLost, adoptedAreCurrent: deps.renewal?.isDone(credentials) ?? true, ppks: new Map(deps.ppks?.keys()) });
+    if (!isNumberingAsked && lacksIdentity(config, credentials)) {
+      isNumberingAsked = true;
+      log.info({ node }, 'the certificate is from before uplinks had identities: a new one is asked for');
+      deps.renewCertificate?.();
+    }
     deps.ppks?.want(config.tunnels.filter(({ postQuantum }) => postQuantum === 'ppk').map(({ peer }) => peer));
   }
 
@@ -412,4 +419,12 @@ export function createAgent(deps: AgentDeps): Agent {
 function standbySettingsOf({ config, generation }: Candidate): StandbySettings | null {
   const { shared, interface: name, address, address6, prefixes } = config.lan;
   return shared ? { generation, interface: name, address, ...(address6 === undefined ? {} : { address6 }), prefixes, shared, holdDownMaxMs: config.probe.holdDownMaxMs } : null;
+}
+
+/** Tunnels begin here under an identity that the certificate does not have yet. */
+function lacksIdentity({ node, tunnels }: NodeConfig, { certificatePem }: Credentials): boolean {
+  const numbers = tunnels.flatMap(({ initiator, initiatorNumber }) => (initiator && initiatorNumber !== undefined ? [initiatorNumber] : []));
+  if (numbers.length === 0) return false;
+  const names = new X509Certificate(certificatePem).subjectAltName ?? '';
+  return !numbers.every((number) => names.split(', ').includes(`email:${ikeIdentity(node, number)}`));
 }

@@ -65,8 +65,11 @@ export interface ConnectionSpec {
   tunnel: TunnelId;
   initiator: boolean;
   localAddress: string;
-  remoteAddress: string;
-  /** IKE identities: the node names, which are SANs of their certificates. */
+  /** Null: it may come from any address. */
+  remoteAddress: string | null;
+  /** This end is behind NAT: its own packets keep the way back open, and tell the peer when that has changed. */
+  isBehindNat?: boolean;
+  /** IKE identities, which are SANs of the certificates: node names, or numbered ones (see `ikeIdentity`). */
   localIdentity: string;
   remoteIdentity: string;
   localOverlay: string;
@@ -118,8 +121,8 @@ export interface IpsecPort {
   loadCredentials(credentials: Credentials): Promise<void>;
   /** The CA's list of revoked certificates (PEM): no exchange succeeds with one of them from now on. Kept over restarts of the daemon. */
   loadRevocations(crlPem: string): Promise<void>;
-  /** Ends all IKE SAs with peers of these identities, without waiting for them; how many there were. */
-  terminatePeers(identities: readonly string[]): Promise<number>;
+  /** Ends all IKE SAs with these peers, whichever of their identities they used, without waiting for them; how many there were. */
+  terminatePeers(nodes: readonly string[]): Promise<number>;
   /** Loads or replaces one connection; does not touch SAs that exist. */
   loadConnection(spec: ConnectionSpec): Promise<void>;
   unloadConnection(tunnel: TunnelId): Promise<void>;

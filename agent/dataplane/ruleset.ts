@@ -204,8 +204,10 @@ function uplinkLines(wanted: DataplaneWanted, management: readonly ManagementTra
     const own = unique(wanted.config.uplinks.map((uplink) => uplink.address).filter((address) => familyOf(address) === family));
     return own.length === 0 ? [] : [{ family, from: `${HEADER[family]} saddr ${setOf(own)}` }];
   });
+  // the router that lends an address behind NAT may well have one out of a protected network
+  const hasNat = wanted.config.tunnels.some(({ local }) => local.nat === true);
   return [
-    ...ends.flatMap(({ from }) => [`${from} udp sport { 500, 4500 } accept`, `${from} meta l4proto esp accept`]),
+    ...ends.flatMap(({ family, from }) => [`${from} udp sport { 500, 4500 } accept`, `${from} meta l4proto esp accept`, ...(hasNat && family === 'ipv4' ? [`${from} udp sport 68 udp dport 67 accept`] : [])]),
     ...leakLines(wanted),
     ...ends.flatMap(({ family, from }) => REST[family].map((line) => line.replace('FROM', from))),
     ...management.flatMap(({ protocol, port }) => [`${protocol} dport ${port} accept`, `${protocol} sport ${port} accept`]),

@@ -1,5 +1,5 @@
 import { digest, ofFamily } from '../../src/base/index.ts';
-import type { IkeDaemon, NodeConfig, NodeId, NodeTunnel } from '../../src/model/index.ts';
+import { type IkeDaemon, ikeIdentity, type NodeConfig, type NodeId, type NodeTunnel } from '../../src/model/index.ts';
 import type { ConnectionSpec, Ppk } from '../ports.ts';
 import { rekeyTimesOf } from './rekey-schedule.ts';
 import type { LoadedConnection } from './types.ts';
@@ -17,9 +17,10 @@ export function connectionSpecOf(config: NodeConfig, tunnel: NodeTunnel, means: 
     tunnel: tunnel.id,
     initiator: tunnel.initiator,
     localAddress: tunnel.local.address,
-    remoteAddress: tunnel.remote.address,
-    localIdentity: config.node,
-    remoteIdentity: tunnel.peer,
+    remoteAddress: tunnel.remote.address ?? null,
+    ...(tunnel.local.nat ? { isBehindNat: true } : {}),
+    localIdentity: ikeIdentity(config.node, tunnel.initiator ? tunnel.initiatorNumber : undefined),
+    remoteIdentity: ikeIdentity(tunnel.peer, tunnel.initiator ? undefined : tunnel.initiatorNumber),
     localOverlay: tunnel.local.overlay,
     remoteOverlay: tunnel.remote.overlay,
     ...(config.sites.some(({ prefixes }) => ofFamily(prefixes, 'ipv6').length > 0) ? { ipv6: true as const } : {}),
@@ -45,5 +46,5 @@ function mlKemOf({ postQuantum }: NodeTunnel, { ike }: KeyMeans): Pick<Connectio
 
 /** What is remembered of a loaded connection: whether it is still the wanted one, and whether its SAs are. */
 export function loadedConnectionOf(spec: ConnectionSpec): LoadedConnection {
-  return { digest: digest(spec), ends: [spec.localAddress, spec.remoteAddress, spec.localOverlay, spec.remoteOverlay].join(' ') };
+  return { digest: digest(spec), ends: [spec.localAddress, spec.remoteAddress ?? 'any', spec.localOverlay, spec.remoteOverlay].join(' ') };
 }

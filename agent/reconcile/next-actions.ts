@@ -180,13 +180,13 @@ function connections({ desired, observed, memory, wanted, nowMs }: Scene): Actio
   });
 }
 
-/** The initiating end at once, the other after a grace time, both with growing pauses. */
+/** The initiating end at once, the other after a grace time, both with growing pauses; nobody towards a peer whose address is not known. */
 function initiations({ desired, observed, memory, wanted, installed, nowMs }: Scene): Action[] {
   if (!observed.daemon) return [];
   const { sas } = observed.daemon;
   return [...wanted.values()].flatMap((tunnel): Action[] => {
     const graceOverAtMs = (memory.absentSinceMs.get(tunnel.id) ?? nowMs) + (tunnel.initiator ? 0 : RESPONDER_GRACE_MS);
-    if (lackOf(tunnel, meansOf(desired, observed)) !== null) return [];
+    if (lackOf(tunnel, meansOf(desired, observed)) !== null || tunnel.remote.address === undefined) return [];
     if (installed.has(tunnel.id) || nowMs < graceOverAtMs || !isDue(memory, 'initiate', tunnel.id, nowMs) || !isDue(memory, 'load', tunnel.id, nowMs)) return [];
     const sa = sas.find((candidate) => candidate.tunnel === tunnel.id);
     const isChildless = sa?.ikeState === 'ESTABLISHED' && sa.childState === null;

@@ -102,7 +102,7 @@ function siteBreaches(next: NodeConfig, current: NodeConfig | null): string[] {
 function managementBreaches(next: NodeConfig, current: NodeConfig | null, engine: string | null): string[] {
   if (!current || !next.protectedPrefixes.every(isPrefix)) return [];
   const isNewlyProtected = (address: string): boolean => isWithin(next.protectedPrefixes, address) && !isWithin(current.protectedPrefixes, address);
-  const peers = [...new Set(next.tunnels.map(({ remote }) => remote.address))].filter(isNewlyProtected);
+  const peers = [...new Set(next.tunnels.flatMap(({ remote }) => remote.address ?? []))].filter(isNewlyProtected);
   return [...peers.map((address) => `peer ${address} would be a protected address, which nothing but a tunnel reaches`), ...engineBreaches(next, current, engine, isNewlyProtected)];
 }
 

@@ -1,6 +1,6 @@
 import { Ajv, type ValidateFunction } from 'ajv';
 import { isAddress, isPrefix } from '../../src/base/index.ts';
-import { HOST_NAME_PATTERN, NAME_PATTERN, type NodeConfig } from '../../src/model/index.ts';
+import { HOST_NAME_PATTERN, NAME_PATTERN, type NodeConfig, NUMBERED_UPLINKS_MAX } from '../../src/model/index.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -73,14 +73,15 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
       path,
       peer: name,
       initiator: { type: 'boolean' },
-      local: object({ interface: interfaceName, address, overlay: address }),
-      remote: object({ address, overlay: address }),
+      local: object({ interface: interfaceName, address, overlay: address, nat: { const: true } }, ['nat']),
+      remote: object({ address, overlay: address }, ['address']),
+      initiatorNumber: integer(1, NUMBERED_UPLINKS_MAX),
       ike: list(cryptoSuite, 16, 1),
       esp: list(cryptoSuite, 16, 1),
       ikeRekeyMs: integer(1000, 90 * DAY_MS),
       espRekeyMs: integer(1000, 90 * DAY_MS),
       postQuantum: choice('ppk', 'mlkem', 'mlkem-preferred'),
-    }, ['postQuantum']),
+    }, ['postQuantum', 'initiatorNumber']),
     10_000,
   ),
   steering: list(
@@ -112,6 +113,8 @@ function faultOf(config: NodeConfig): string | null {
   const ids = config.tunnels.map(({ id }) => id);
   const known = new Set<string>(ids);
   if (known.size !== ids.length) return '/tunnels holds a tunnel twice';
+  const lost = config.tunnels.find(({ remote, initiator, initiatorNumber }) => remote.address === undefined && (initiator || initiatorNumber === undefined));
+  if (lost) return `/tunnels ${lost.id} does not say where or who its peer is`;
   const members = (config.lan.shared?.members ?? []).map(({ node }) => node);
   if (config.lan.shared && (!members.includes(config.node) || !members.includes(config.lan.shared.preferred))) return '/lan/shared does not name this node, or prefers one that it does not name';
   if (new Set(members).size !== members.length) return '/lan/shared names a node twice';

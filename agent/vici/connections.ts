@@ -5,11 +5,17 @@ import { espProposals, ikeProposals, withMlKem } from './suites.ts';
 
 /** How often a silent peer is asked whether it still lives. Only tidies up: probes decide on fail-over. */
 const DPD_DELAY_SECONDS = 5;
+/**
+ * Behind NAT the question is also what tells the peer our new address after the NAT has forgotten the old one (RFC 7296
+ * §2.23): nothing comes in any more then, and so it is asked. As soon as charon can.
+ */
+const NAT_DPD_DELAY_SECONDS = 1;
 /** Keys that nobody renewed live on for this many rekey times more, for the other end to do it. */
 const OVERDUE_FACTOR = 2;
 
 /**
  * The `load-conn` message of a tunnel: one IKE SA with one CHILD SA, both named by the tunnel.
+ * - a peer behind NAT may come from any address; which tunnel it means is told by its identity and our address
  * - selectors: with libipsec the two overlay addresses and nothing else; with XFRM everything, and the interface id says
  *   which tunnel a packet is for. Either way what goes through is decided by routes
  * - `unique never`: several tunnels between the same two nodes live side by side
@@ -26,14 +32,14 @@ export function connectionMessage(spec: ConnectionSpec, credentials: Credentials
     [spec.tunnel]: {
       version: '2',
       local_addrs: [spec.localAddress],
-      remote_addrs: [spec.remoteAddress],
+      remote_addrs: [spec.remoteAddress ?? '%any'],
       proposals: withMlKem(ikeProposals(spec.ike), spec.mlKem),
       unique: 'never',
       mobike: 'no',
       encap: driver === 'libipsec' ? 'yes' : 'no',
       keyingtries: '0',
       send_cert: 'always',
-      dpd_delay: `${DPD_DELAY_SECONDS}s`,
+      dpd_delay: `${spec.isBehindNat ? NAT_DPD_DELAY_SECONDS : DPD_DELAY_SECONDS}s`,
       rekey_time: seconds(spec.ikeRekeyMs),
       rand_time: '0s',
       over_time: seconds(spec.ikeRekeyMs * OVERDUE_FACTOR + 1000 * edition),

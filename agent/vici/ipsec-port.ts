@@ -102,9 +102,9 @@ class StrongswanPort implements ViciIpsecPort {
     await this.#client.request('load-cert', { type: 'X509_CRL', data: crlPem });
   }
 
-  async terminatePeers(identities: readonly string[]): Promise<number> {
-    if (identities.length === 0) return 0;
-    const ids = (await this.#listedSas({})).filter(({ peer }) => identities.includes(peer)).map(({ state }) => state.ikeId);
+  async terminatePeers(nodes: readonly string[]): Promise<number> {
+    if (nodes.length === 0) return 0;
+    const ids = (await this.#listedSas({})).filter(({ peer }) => nodes.includes(peer)).map(({ state }) => state.ikeId);
     for (const id of ids) await this.#client.request('terminate', { 'ike-id': String(id), force: 'yes', timeout: '-1', loglevel: '-1' });
     return ids.length;
   }

@@ -1,4 +1,4 @@
-import type { TunnelId } from '../../src/model/index.ts';
+import { nodeOfIkeIdentity, type TunnelId } from '../../src/model/index.ts';
 import type { DriverName } from '../driver.ts';
 import type { SaState } from '../ports.ts';
 import { ANY_ADDRESS } from './connections.ts';
@@ -15,7 +15,7 @@ const IKE_LEAVING = new Set(['REKEYED', 'DELETING', 'DESTROYING']);
 /** One IKE SA of a `list-sa` event. */
 export interface ListedSa {
   state: SaState;
-  /** Its IKE identity; '' before it has shown one. */
+  /** The node that it has shown to be; '' before it has. */
   peer: string;
 }
 
@@ -40,7 +40,7 @@ export function readListedSas(event: ViciMessage, driver: DriverName = 'libipsec
       ikeId: numberAt(ike, 'uniqueid'),
       besides: 0,
     };
-    return [{ state, peer: textAt(ike, 'remote-id') ?? '' }];
+    return [{ state, peer: nodeOfIkeIdentity(textAt(ike, 'remote-id') ?? '') }];
   });
 }
 

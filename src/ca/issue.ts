@@ -1,6 +1,6 @@
 import { randomBytes, X509Certificate, type KeyObject } from 'node:crypto';
 import { isAddress } from '../base/index.ts';
-import type { NodeId } from '../model/index.ts';
+import { ikeIdentity, type NodeId, NUMBERED_UPLINKS_MAX } from '../model/index.ts';
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -47,7 +47,7 @@ export async function issueRoot(issuer: Issuer, now: number): Promise<string> {
 
 /**
  * A certificate for this public key; PEM. A node's is for TLS at both ends and for IKE: its name is the DNS SAN, which strongSwan
- * compares with the IKE identity, and `spiffe://<mesh>/node/<node>` the URI SAN, which the channel reads. A server's names hosts.
+ * compares with the IKE identity, `spiffe://<mesh>/node/<node>` the URI SAN, which the channel reads, and the mail SANs are the identities of its uplinks (see `ikeIdentity`). A server's names hosts.
  */
 export async function issueLeaf(issuer: Issuer, publicKey: KeyObject, use: LeafUse, now: number, leafMs: number): Promise<string> {
   const purposes = use.kind === 'node' ? [SERVER_AUTH, CLIENT_AUTH, IPSEC_IKE] : [SERVER_AUTH];
@@ -59,9 +59,10 @@ export async function issueLeaf(issuer: Issuer, publicKey: KeyObject, use: LeafU
   ]);
 }
 
-function namesOf(use: LeafUse): { type: 'dns' | 'ip' | 'url'; value: string }[] {
+function namesOf(use: LeafUse): { type: 'dns' | 'ip' | 'url' | 'email'; value: string }[] {
   if (use.kind === 'node') {
-    return [{ type: 'dns', value: use.node }, { type: 'url', value: `spiffe://${use.mesh}/node/${use.node}` }];
+    const numbered = Array.from({ length: NUMBERED_UPLINKS_MAX }, (_, index) => ({ type: 'email' as const, value: ikeIdentity(use.node, index + 1) }));
+    return [{ type: 'dns', value: use.node }, { type: 'url', value: `spiffe://${use.mesh}/node/${use.node}` }, ...numbered];
   }
   const hosts = use.hosts.map((host) => ({ type: isAddress(host) ? ('ip' as const) : ('dns' as const), value: host }));
   return [...hosts, { type: 'url', value: `spiffe://${use.mesh}/engine` }];

@@ -3,7 +3,7 @@ import { matchesName } from '../model/index.ts';
 import { checkClasses } from './check-classes.ts';
 import { finding, locationOf, shown } from './check-schema.ts';
 import { suggestion } from './nearest.ts';
-import { textAt, textsAt, type Outline, type OutlineSite, type Spot } from './outline.ts';
+import { textAt, textsAt, type Outline, type OutlineSite, type OutlineUplink, type Spot } from './outline.ts';
 import { overlappingPairs, rangeContains, rangeOfPrefix } from './ranges.ts';
 import { INTENT_KINDS } from './schema.ts';
 
@@ -42,13 +42,21 @@ function checkMesh(outline: Outline): Finding[] {
 
 function checkDuplicates(outline: Outline): Finding[] {
   const nodes = outline.sites.flatMap((site) => site.nodes);
-  const addresses = nodes.flatMap((node) => node.uplinks.flatMap((uplink) => uplink.address ?? []));
+  // private addresses behind NAT may be the same in two places; what the world sees may not
+  const addresses = nodes.flatMap((node) => node.uplinks.flatMap(publicAddressOf));
   return [
     ...INTENT_KINDS.filter((kind) => kind !== 'Mesh').flatMap((kind) => doubles(outline.named.get(kind) ?? [], `another ${kind}`, 'give each its own name')),
     ...doubles(nodes.flatMap((node) => node.name ?? []), 'another node', 'node names are unique in the whole mesh; choose another'),
     ...nodes.flatMap((node) => doubles(node.uplinks.map((uplink) => uplink.id), 'another uplink of this node', 'give each uplink of a node its own name')),
     ...doubles(addresses, 'another uplink', 'give each uplink its own address'),
+    ...nodes.flatMap((node) => doubles(node.uplinks.flatMap((uplink) => (uplink.nat ? (uplink.address ?? []) : [])), 'another uplink of this node', 'give each uplink its own address')),
   ];
+}
+
+/** What peers know an uplink by, if anything. */
+function publicAddressOf({ address, nat }: OutlineUplink): Spot[] {
+  const spot = nat ? nat.publicAddress : address;
+  return spot ? [spot] : [];
 }
 
 /** A finding for the second and every later spot with the same text. */
@@ -224,7 +232,7 @@ function unprotected(outline: Outline): Finding[] {
     .filter(({ range }) => range.family === 4)
     .map(({ spot }) => at(spot, 'INTENT_INVALID', `${spot.text} is not among the mesh's protectedPrefixes, so it may leave in clear text when no tunnel is up`, 'add it to protectedPrefixes of the Mesh'));
   const hidden = outline.sites
-    .flatMap((site) => site.nodes.flatMap((node) => node.uplinks.flatMap((uplink) => uplink.address ?? [])))
+    .flatMap((site) => site.nodes.flatMap((node) => node.uplinks.flatMap(publicAddressOf)))
     .filter(({ text }) => {
       const range = rangeOfPrefix(hostPrefixOf(text));
       return range !== null && isCovered(range);

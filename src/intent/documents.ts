@@ -41,6 +41,7 @@ export interface NodeDocument {
     address: string;
     up: string;
     down: string;
+    nat?: { publicAddress?: string };
     egressCost: number;
     riskGroups: string[];
     drain: boolean;

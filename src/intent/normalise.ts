@@ -91,6 +91,7 @@ function nodeOf(raw: NodeDocument, site: string): SiteNode {
     provider: uplink.provider,
     interface: uplink.interface,
     address: uplink.address,
+    ...(uplink.nat ? { nat: uplink.nat.publicAddress === undefined ? {} : { publicAddress: uplink.nat.publicAddress } } : {}),
     upMbps: mbps(uplink.up),
     downMbps: mbps(uplink.down),
     usdPerGb: uplink.egressCost,

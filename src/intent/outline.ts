@@ -12,6 +12,8 @@ export interface OutlineUplink {
   /** `node/uplink`; its pointer is the uplink's name. */
   id: Spot;
   address: Spot | null;
+  /** Behind NAT, with what peers reach it by, when that is known. */
+  nat: { publicAddress: Spot | null } | null;
 }
 
 export interface OutlineNode {
@@ -67,10 +69,14 @@ function nodesOf(document: KindDocument): OutlineNode[] {
     const name = textAt(document, `${at}/name`);
     const uplinks = indexesAt(document, `${at}/uplinks`).flatMap((uplink): OutlineUplink[] => {
       const spot = textAt(document, `${at}/uplinks/${uplink}/name`);
-      return spot && name ? [{ id: { ...spot, text: `${name.text}/${spot.text}` }, address: textAt(document, `${at}/uplinks/${uplink}/address`) }] : [];
+      return spot && name ? [{ id: { ...spot, text: `${name.text}/${spot.text}` }, address: textAt(document, `${at}/uplinks/${uplink}/address`), nat: natAt(document, `${at}/uplinks/${uplink}/nat`) }] : [];
     });
     return { name, role: textAt(document, `${at}/role`)?.text ?? 'active', lanAddress: textAt(document, `${at}/lan/address`), lanAddress6: textAt(document, `${at}/lan/address6`), uplinks };
   });
+}
+
+function natAt(document: KindDocument, pointer: string): OutlineUplink['nat'] {
+  return valueAt(document, pointer) === undefined ? null : { publicAddress: textAt(document, `${pointer}/publicAddress`) };
 }
 
 function indexesAt(document: KindDocument, pointer: string): number[] {

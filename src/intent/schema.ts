@@ -30,7 +30,10 @@ const uplink = object(
     name: field('name', 'Name, unique within the node.'),
     provider: field('name', 'Who sells it. Two uplinks of one provider may fail together, so a backup prefers another.'),
     interface: field('interface', 'The Linux interface it is plugged into.'),
-    address: field('address', 'Its underlay address, by which peers reach it, IPv4 or IPv6. Paths join uplinks of the same family.'),
+    address: field('address', 'Its underlay address, IPv4 or IPv6, by which peers reach it unless it is behind NAT. Paths join uplinks of the same family.'),
+    nat: object('It is behind NAT: `address` is its own, and peers see another. At one end of a path only, unless publicAddress is there.', {
+      publicAddress: field('address', 'What peers reach it by, with UDP ports 500 and 4500 forwarded to it. Absent: not known or changing, so this end always begins; peers tell it by its certificate.'),
+    }, []),
     up: field('bandwidth', 'What it can send.'),
     down: field('bandwidth', 'What it can receive.'),
     egressCost: number(0, 1000, 'USD per GB sent.', 0),

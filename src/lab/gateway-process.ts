@@ -91,6 +91,8 @@ export async function writeAgentConfig(file: string, config: AgentConfigFile): P
 
 /** What a real agent says of itself besides. */
 export interface LabNodeRuntime extends NodeRuntime {
+  tunnels: (NodeRuntime['tunnels'][number] & { mtuBytes: number | null })[];
+  alarms: string[];
   connected: boolean;
   drift: string[];
   /** Nothing is left to do until something changes. */

@@ -1,6 +1,6 @@
 import { ViciConnection, listAt, numberAt, sectionAt, sectionsOf, textAt, type ViciMessage } from '../../agent/vici/index.ts';
 import { type Clock, compareText } from '../base/index.ts';
-import type { NodeId, TunnelId } from '../model/index.ts';
+import { nodeOfIkeIdentity, type TunnelId } from '../model/index.ts';
 import type { WorldSa } from './world.ts';
 
 /** An SA with what a throughput run needs: the overlay addresses that its child carries, and the underlay's. */
@@ -50,7 +50,7 @@ function readTunnel(name: string, ike: ViciMessage): ListedTunnel {
   const child = newestChild(sectionsOf(sectionAt(ike, 'child-sas') ?? {}).map(([, section]) => section));
   return {
     tunnel: name as TunnelId,
-    peer: (textAt(ike, 'remote-id') ?? '') as NodeId,
+    peer: nodeOfIkeIdentity(textAt(ike, 'remote-id') ?? ''),
     ikeState: textAt(ike, 'state') ?? '',
     childState: child ? textAt(child, 'state') : null,
     ikeSuite: suiteOf(ike),

@@ -1,6 +1,6 @@
 import { type Clock, ForemeshError, roundTo, runCommand, sleep } from '../base/index.ts';
 import type { TunnelId } from '../model/index.ts';
-import type { GatewayLayout } from './net/index.ts';
+import { type GatewayLayout, wanAddress } from './net/index.ts';
 import type { ListedTunnel } from './sas.ts';
 
 /** A tunnel as its end `a` (the lesser uplink id) lists it, with the gateways of both ends. */
@@ -13,7 +13,7 @@ export interface TunnelEnds {
 /** Finds a tunnel among what the daemons list. @throws ForemeshError LAB_FAILED unless it is installed at its end a */
 export function findTunnel(tunnel: TunnelId, listed: ReadonlyMap<GatewayLayout, readonly ListedTunnel[]>): TunnelEnds {
   const uplinks = [...listed.keys()].flatMap((gateway) => gateway.uplinks.map((uplink) => ({ gateway, ...uplink })));
-  const at = (address: string): (typeof uplinks)[number] | undefined => uplinks.find((one) => one.address === address);
+  const at = (address: string): (typeof uplinks)[number] | undefined => uplinks.find((one) => [one.address, wanAddress(one)].includes(address));
   for (const [gateway, sas] of listed) {
     const sa = sas.find((one) => one.tunnel === tunnel && one.childState === 'INSTALLED' && one.localOverlay && one.remoteOverlay);
     const [local, remote] = sa ? [at(sa.localAddress), at(sa.remoteAddress)] : [];

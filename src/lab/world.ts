@@ -92,6 +92,8 @@ export interface PathProfile {
   lossRatio: number;
   bandwidthMbps: number;
   down: boolean;
+  /** Larger packets are dropped, silently; absent: none is. The simulated network has no sizes. */
+  mtuBytes?: number;
 }
 
 export interface UnderlayReport {

@@ -7,6 +7,7 @@ export * from './change.ts';
 export * from './day-curve.ts';
 export * from './forecast.ts';
 export * from './ids.ts';
+export * from './ike-identity.ts';
 export * from './intent.ts';
 export * from './live-trailers.ts';
 export * from './messages.ts';

@@ -91,6 +91,8 @@ export interface Uplink {
   interface: string;
   /** IPv4 or IPv6: paths join uplinks of one family. */
   address: string;
+  /** It is behind NAT: peers see another address, which is fixed and has IKE's ports forwarded to it, or is not known. */
+  nat?: { publicAddress?: string };
   upMbps: number;
   downMbps: number;
   usdPerGb: number;
@@ -213,4 +215,9 @@ export function isAdmitted(intent: Intent, one: SiteId, other: SiteId): boolean 
 
 export function matchesName(selector: string, name: string): boolean {
   return selector.endsWith('*') ? name.startsWith(selector.slice(0, -1)) : selector === name;
+}
+
+/** Where peers can reach an uplink; null: nowhere, it has to begin the conversation itself. */
+export function reachableAddress({ address, nat }: Pick<Uplink, 'address' | 'nat'>): string | null {
+  return nat ? (nat.publicAddress ?? null) : address;
 }

@@ -81,8 +81,12 @@ export interface NodeTunnel {
   peer: NodeId;
   /** This end starts the IKE exchange. */
   initiator: boolean;
-  local: { interface: string; address: string; overlay: string };
-  remote: { address: string; overlay: string };
+  /** `nat`: this end is behind one. */
+  local: { interface: string; address: string; overlay: string; nat?: true };
+  /** Without an address it may come from any: its certificate tells who it is, and it begins. */
+  remote: { address?: string; overlay: string };
+  /** Which uplink of the initiating node it is, from 1, where its address cannot tell that at the other end. */
+  initiatorNumber?: number;
   ike: CryptoSuite[];
   esp: CryptoSuite[];
   ikeRekeyMs: number;

@@ -1,5 +1,5 @@
 import { familyOf, type IpFamily } from '../base/index.ts';
-import { matchesName, type PathId, type PathState, type Site, type Tunnel, type TrafficClass } from '../model/index.ts';
+import { matchesName, reachableAddress, type PathId, type PathState, type Site, type Tunnel, type TrafficClass } from '../model/index.ts';
 import { formatBoundMs, formatRatio } from './words.ts';
 import type { Network } from './network.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
@@ -10,6 +10,9 @@ export function refusalsOf(network: Network, pair: Pair, ends: readonly [HopEnd,
   const refusals = [...familyRefusals(ends), ...avoidRefusals(pair, ends, [])];
   for (const end of ends) {
     if (end.uplink.drain) refusals.push({ code: 'drain', reason: `${end.uplink.id} is being drained` });
+  }
+  if (ends.every((end) => reachableAddress(end.uplink) === null)) {
+    refusals.push({ code: 'nat', reason: `${ends[0].uplink.id} and ${ends[1].uplink.id} are both behind NAT, and neither has a public address` });
   }
   for (const constraint of network.inputs.constraints) {
     if (constraint.forbidPath === path) refusals.push({ code: 'forbidden', reason: `refused by policy: ${constraint.reason}` });

@@ -14,7 +14,7 @@ import type {
 
 /** Why a path may not be used. All but `down` bind always; `down` is overlooked when a pair has nothing else. */
 export interface Refusal {
-  code: 'family' | 'security' | 'avoid' | 'forbidden' | 'override' | 'drain' | 'veto' | 'down';
+  code: 'family' | 'security' | 'avoid' | 'forbidden' | 'override' | 'drain' | 'nat' | 'veto' | 'down';
   reason: string;
 }
 

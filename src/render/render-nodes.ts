@@ -1,6 +1,7 @@
 import { addressAt, compareText, sortedBy } from '../base/index.ts';
 import {
   nodeOfUplink,
+  reachableAddress,
   type Assignment,
   type ClassId,
   type Intent,
@@ -14,7 +15,10 @@ import {
   type SiteNode,
   type Steering,
   type Tunnel,
+  type TunnelEnd,
   type TunnelId,
+  type Uplink,
+  type UplinkId,
 } from '../model/index.ts';
 import { assignMarks, lanesOf, markedLanes } from './lanes.ts';
 import { shapingOf } from './shaping.ts';
@@ -36,6 +40,7 @@ export function renderNodes(intent: Intent, plan: Plan): NodeConfig[] {
 /** What every node's config looks up, made once. */
 interface PlanIndex {
   sites: Site[];
+  uplinks: Map<UplinkId, Uplink>;
   prefixes: Map<SiteId, string[]>;
   profiles: Map<string, SecurityProfile>;
   tunnels: Map<NodeId, Tunnel[]>;
@@ -50,6 +55,7 @@ function indexPlan(intent: Intent, plan: Plan): PlanIndex {
   const sites = sortedBy(intent.sites, (site) => site.id);
   return {
     sites,
+    uplinks: new Map(sites.flatMap(({ nodes }) => nodes.flatMap((node) => node.uplinks.map((uplink) => [uplink.id, uplink] as const)))),
     prefixes: new Map(sites.map((site) => [site.id, [...site.prefixes].sort(compareText)])),
     profiles: new Map(plan.securityProfiles.map((profile) => [profile.name, profile])),
     tunnels: groupBy(plan.tunnels, ({ a, b }) => [a.node, b.node]),
@@ -118,14 +124,18 @@ function renderTunnels(index: PlanIndex, node: SiteNode): NodeTunnel[] {
     const [local, remote] = isA ? [tunnel.a, tunnel.b] : [tunnel.b, tunnel.a];
     const uplink = node.uplinks.find(({ id }) => id === local.uplink);
     if (!uplink || !profile) return [];
+    const initiator = initiatorOf(index, tunnel);
+    const farUplink = index.uplinks.get(remote.uplink);
+    const remoteAddress = farUplink ? reachableAddress(farUplink) : remote.address;
     return [
       {
         id: tunnel.id,
         path: tunnel.path,
         peer: nodeOfUplink(remote.uplink),
-        initiator: isA,
-        local: { interface: uplink.interface, address: local.address, overlay: local.overlay },
-        remote: { address: remote.address, overlay: remote.overlay },
+        initiator: initiator === local,
+        local: { interface: uplink.interface, address: local.address, overlay: local.overlay, ...(uplink.nat ? { nat: true as const } : {}) },
+        remote: { ...(remoteAddress === null ? {} : { address: remoteAddress }), overlay: remote.overlay },
+        ...numberOf(index, initiator),
         ike: profile.ike,
         esp: profile.esp,
         ikeRekeyMs: profile.ikeRekeyMs,
@@ -134,6 +144,23 @@ function renderTunnels(index: PlanIndex, node: SiteNode): NodeTunnel[] {
       },
     ];
   });
+}
+
+/** The end that cannot be reached; else the one behind NAT, which opens its way back by that; else end a. */
+function initiatorOf(index: PlanIndex, { a, b }: Tunnel): TunnelEnd {
+  const shyness = (end: TunnelEnd): number => {
+    const uplink = index.uplinks.get(end.uplink);
+    return !uplink?.nat ? 0 : reachableAddress(uplink) === null ? 2 : 1;
+  };
+  return shyness(b) > shyness(a) ? b : a;
+}
+
+/** The uplink's place among its node's, where its address will not tell. */
+function numberOf(index: PlanIndex, { node, uplink }: TunnelEnd): Pick<NodeTunnel, 'initiatorNumber'> {
+  const known = index.uplinks.get(uplink);
+  if (!known || reachableAddress(known) !== null) return {};
+  const uplinks = index.sites.flatMap(({ nodes }) => nodes).find(({ id }) => id === node)?.uplinks ?? [];
+  return { initiatorNumber: sortedBy(uplinks, ({ id }) => id).findIndex(({ id }) => id === uplink) + 1 };
 }
 
 /**

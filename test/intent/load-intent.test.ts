@@ -137,6 +137,24 @@ describe('the order of things', () => {
   });
 });
 
+describe('uplinks behind NAT', () => {
+  const behind = (changes: Record<string, string>): SourceFile[] => example.map(({ file, text }) => ({ file, text: Object.entries(changes).reduce((all, [from, to]) => all.replace(from, to), text) }));
+
+  it('may have the same private address in two places, also out of a protected network', () => {
+    const changes = { 'address: 100.64.1.1\n': 'address: 192.168.7.2\n        nat: {}\n', 'address: 100.64.1.2\n': 'address: 192.168.7.2\n        nat: { publicAddress: 203.0.113.9 }\n' };
+    const files = behind(changes);
+    const result = loadIntent(files, null);
+    if (!result.ok) throw new Error(result.findings.map(formatFinding).join('\n'));
+    const uplinks = result.value.intent.sites.flatMap(({ nodes }) => nodes.flatMap((node) => node.uplinks)).filter(({ nat }) => nat !== undefined);
+    expect(uplinks.map(({ address, nat }) => [address, nat])).toEqual([['192.168.7.2', {}], ['192.168.7.2', { publicAddress: '203.0.113.9' }]]);
+  });
+
+  it('may not share what peers reach them by', () => {
+    const result = loadIntent(behind({ 'address: 100.64.1.1\n': 'address: 192.168.7.2\n        nat: { publicAddress: 100.64.1.2 }\n' }), null);
+    expect(result.ok ? [] : result.findings.map(({ what }) => what)).toEqual([expect.stringMatching(/^"100.64.1.2" is taken by another uplink/)]);
+  });
+});
+
 describe('the result', () => {
   it('is frozen to the last field', () => {
     const intent = intentOf(example);

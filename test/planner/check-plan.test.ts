@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { classId, siteId, type Assignment, type Plan, type Tunnel, type TunnelId } from '../../src/model/index.ts';
+import { classId, siteId, type Assignment, type Intent, type Plan, type Tunnel, type TunnelId, type Uplink } from '../../src/model/index.ts';
 import { checkPlan } from '../../src/planner/index.ts';
 import { exampleIntent } from '../support/plan-situations.ts';
 import { playStory } from '../support/golden.ts';
@@ -45,6 +45,18 @@ describe('checkPlan', () => {
     const findings = checkPlan(intent, break_(good));
     expect(findings.map(({ what }) => what).join('\n')).toMatch(message);
     expect(new Set(findings.map(({ code }) => code))).toEqual(new Set(['PLAN_INVALID']));
+  });
+
+  it('finds a tunnel whose ends are both behind NAT, unless one of them has a public address', () => {
+    const behind = (addresses: readonly (string | undefined)[]): Intent => {
+      const { a, b } = good.tunnels[0]!;
+      const natOf = new Map([a, b].map(({ uplink }, index) => [uplink, addresses[index] === undefined ? {} : { publicAddress: addresses[index] }]));
+      const withNat = (uplink: Uplink): Uplink => ({ ...uplink, ...(natOf.has(uplink.id) ? { nat: natOf.get(uplink.id)! } : {}) });
+      return { ...intent, sites: intent.sites.map((site) => ({ ...site, nodes: site.nodes.map((node) => ({ ...node, uplinks: node.uplinks.map(withNat) })) })) };
+    };
+    const about = (findings: ReturnType<typeof checkPlan>): number => findings.filter(({ what }) => what.includes('both are behind NAT without a public address')).length;
+    expect(about(checkPlan(behind([undefined, undefined]), good))).toBeGreaterThan(0);
+    expect(about(checkPlan(behind([undefined, '203.0.113.9']), good))).toBe(0);
   });
 
   it('finds a relay that may not relay, one that the connection denies, and one that steers another way', () => {

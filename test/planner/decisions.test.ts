@@ -50,6 +50,17 @@ describe('admissibility', () => {
     expect(routesOf(planned, 'berlin>paris', 'voice')).toBe(`${FIBRE_PATH} 100`);
   });
 
+  it('builds nothing between two uplinks behind NAT of which none has a public address, and says so', () => {
+    const behind = (node: SiteNode, nat: { publicAddress?: string }): SiteNode => ({ ...node, uplinks: node.uplinks.map((uplink) => (uplink.name === 'fibre' ? { ...uplink, nat } : uplink)) });
+    const hidden = withNode(withNode(exampleIntent(), 'berlin-gw1', (node) => behind(node, {})), 'paris-gw1', (node) => behind(node, {}));
+    const { plan: planned, report } = planFor({ intent: hidden, demands: ['berlin>paris voice 1'] });
+    expect(tunnelPaths(planned)).not.toContain(FIBRE_PATH);
+    expect(routesOf(planned, 'berlin>paris', 'voice')).not.toBe('');
+    expect(report.refused).toContainEqual({ pair: 'berlin>paris', path: FIBRE_PATH, reason: 'berlin-gw1/fibre and paris-gw1/fibre are both behind NAT, and neither has a public address' });
+    const open = withNode(hidden, 'paris-gw1', (node) => behind(node, { publicAddress: '203.0.113.9' }));
+    expect(planFor({ intent: open, demands: ['berlin>paris voice 1'] }).report.refused.filter(({ reason }) => reason.includes('NAT'))).toEqual([]);
+  });
+
   it('forgets what was measured more than five minutes ago, so that a dead path is tried again', () => {
     const down = (ageMs: number) => [{ path: CABLE_PATH, state: 'down' as const, sampledAt: NOW - ageMs }];
     expect(planFor({ demands: ['berlin>paris voice 1'], paths: down(1000) }).report.refused.map(({ path }) => path)).toContain(CABLE_PATH);

@@ -35,6 +35,25 @@ describe('renderNodes', () => {
     expect(configs.get(nodeId('paris-gw1'))!.lan).not.toHaveProperty('shared');
   });
 
+  it('has the end behind NAT begin, under an identity of its uplink, and tells the other end no address to expect', () => {
+    const { a, b, id } = limit.plan.tunnels.find((tunnel) => tunnel.b.node === 'paris-gw1')!;
+    const ends = (nats: Record<string, { publicAddress?: string }>): NodeConfig['tunnels'] => {
+      const sites = limit.intent.sites.map((site) => ({ ...site, nodes: site.nodes.map((node) => ({ ...node, uplinks: node.uplinks.map((uplink) => ({ ...uplink, ...(nats[uplink.id] ? { nat: nats[uplink.id]! } : {}) })) })) }));
+      const rendered = renderNodes({ ...limit.intent, sites }, limit.plan);
+      return [a, b].map(({ node }) => rendered.find((config) => config.node === node)!.tunnels.find((tunnel) => tunnel.id === id)!);
+    };
+    const number = limit.intent.sites.flatMap(({ nodes }) => nodes).find((node) => node.id === b.node)!.uplinks.findIndex((uplink) => uplink.id === b.uplink) + 1;
+    expect(ends({})).toMatchObject([{ initiator: true, remote: { address: b.address } }, { initiator: false, remote: { address: a.address } }]);
+    expect(ends({ [b.uplink]: {} })).toMatchObject([
+      { initiator: false, initiatorNumber: number, remote: { overlay: b.overlay } },
+      { initiator: true, initiatorNumber: number, local: { address: b.address, nat: true }, remote: { address: a.address } },
+    ]);
+    expect(ends({ [b.uplink]: {} })[0]!.remote).not.toHaveProperty('address');
+    expect(ends({ [b.uplink]: { publicAddress: '203.0.113.9' } })).toMatchObject([{ initiator: false, remote: { address: '203.0.113.9' } }, { initiator: true, remote: { address: a.address } }]);
+    expect(ends({ [b.uplink]: { publicAddress: '203.0.113.9' }, [a.uplink]: {} })).toMatchObject([{ initiator: true, remote: { address: '203.0.113.9' } }, { initiator: false, remote: { overlay: a.overlay } }]);
+    expect(ends({})[0]).not.toHaveProperty('initiatorNumber');
+  });
+
   it('gives a gateway without tunnels nothing to carry', () => {
     const bare = { ...limit.plan, tunnels: limit.plan.tunnels.filter(({ a, b }) => a.node !== 'berlin-gw2' && b.node !== 'berlin-gw2') };
     expect(renderNodes(limit.intent, bare).find(({ node }) => node === 'berlin-gw2')).toMatchObject({ serving: false, tunnels: [], steering: [], allow: [] });

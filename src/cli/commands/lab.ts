@@ -17,6 +17,7 @@ interface FaultOptions extends CommonOptions {
   jitter?: string;
   loss?: string;
   bandwidth?: string;
+  mtu?: string;
   down?: boolean;
   up?: boolean;
   direction: 'both' | 'forward' | 'reverse';
@@ -97,6 +98,7 @@ function addFault(lab: Command): void {
     .command('fault')
     .argument('<what>', 'a path (uplink~uplink), or kill:KIND:NODE, restart:KIND:NODE with KIND engine, agent or daemon')
     .description('break or change something: a path of the WAN, or a process')
+    .option('--mtu <bytes>', 'drop packets that are larger, silently')
     .option('--down', 'drop everything, silently')
     .option('--up', 'carry packets again')
     .option('--delay <duration>', 'one way')
@@ -124,6 +126,7 @@ function profileOf(options: FaultOptions): Partial<PathProfile> {
     return value;
   };
   return {
+    ...(options.mtu === undefined ? {} : { mtuBytes: quantity(options.mtu, Number(options.mtu), '1400') }),
     ...(options.down ? { down: true } : {}),
     ...(options.up ? { down: false } : {}),
     ...(options.delay ? { delayMs: quantity(options.delay, parseDurationMs(options.delay), '80ms') } : {}),

@@ -6,6 +6,7 @@ import {
   type LabLayout,
   MANAGEMENT_PREFIX,
   namespacesIn,
+  type NatLayout,
   PROVIDER_ROUTER,
   PROVIDER_ROUTER_6,
   PROVIDER_ROUTER_MAC,
@@ -34,6 +35,7 @@ export async function buildNetwork(layout: LabLayout): Promise<void> {
       await batch(gateway.namespace, gatewayLines(gateway, layout.hasIpv6));
       await batch(gateway.namespace, uplinkRuleLines(gateway, 'ipv6'), ['-6']);
     }),
+    ...layout.gateways.flatMap(({ uplinks }) => uplinks.flatMap((uplink) => (uplink.nat ? [() => buildRouter(uplink, uplink.nat!)] : []))),
     ...layout.hosts.map((host) => () => batch(host.namespace, hostLines(layout, host))),
   ];
   await inGroups(rest, CONCURRENCY, (step) => step());
@@ -47,7 +49,8 @@ function linksBetweenNamespaces(layout: LabLayout): string[] {
     ...layout.gateways.flatMap((gateway, index) => {
       const management = `link add mgmt0 netns ${gateway.namespace} type veth peer name gw${index} netns ${layout.managementNamespace}`;
       const lan = host.get(gateway.site);
-      return lan ? [management, `link add ${gateway.lanInterface} netns ${gateway.namespace} type veth peer name gw${index} netns ${lan}`] : [management];
+      const routers = gateway.uplinks.flatMap(({ interface: name, mac, nat }) => (nat ? [`link add ${name} address ${natMac(mac)} mtu 1500 netns ${gateway.namespace} type veth peer name ${GATEWAY_SIDE} address ${PROVIDER_ROUTER_MAC} mtu 1500 netns ${nat.namespace}`] : []));
+      return lan ? [...routers, management, `link add ${gateway.lanInterface} netns ${gateway.namespace} type veth peer name gw${index} netns ${lan}`] : [...routers, management];
     }),
   ];
 }
@@ -61,7 +64,7 @@ function underlayLines(layout: LabLayout): string[] {
     ...layout.gateways.flatMap((gateway) =>
       gateway.uplinks.map(
         (uplink) =>
-          `link add ${uplink.interface} address ${uplink.mac} mtu 1500 netns ${gateway.namespace} type vxlan id ${uplink.vni} local ${UNDERLAY_ADDRESS} remote ${WAN_ADDRESS} dev u0 dstport ${uplink.port} nolearning noudpcsum`,
+          `link add ${uplink.nat ? WAN_SIDE : uplink.interface} address ${uplink.mac} mtu 1500 netns ${uplink.nat?.namespace ?? gateway.namespace} type vxlan id ${uplink.vni} local ${UNDERLAY_ADDRESS} remote ${WAN_ADDRESS} dev u0 dstport ${uplink.port} nolearning noudpcsum`,
       ),
     ),
   ];
@@ -85,6 +88,31 @@ function gatewayLines(gateway: GatewayLayout, hasIpv6: boolean): string[] {
 
 function uplinkRuleLines(gateway: GatewayLayout, family: 'ipv4' | 'ipv6'): string[] {
   return gateway.uplinks.filter(({ address }) => familyOf(address) === family).map(({ address, table }) => `rule add from ${address} lookup ${table} prio ${table}`);
+}
+
+const WAN_SIDE = 'wan0';
+const GATEWAY_SIDE = 'lan0';
+
+/** The uplink's own MAC is its router's towards the WAN. */
+function natMac(mac: string): string {
+  return mac.replace(/^02:fe/, '02:fd');
+}
+
+/** A router as offices and mobile networks have: packets from behind it get its address and a port of its choice. */
+async function buildRouter(uplink: UplinkLayout, nat: NatLayout): Promise<void> {
+  await batch(nat.namespace, [
+    'link set lo up',
+    `addr add ${nat.publicAddress}/32 dev ${WAN_SIDE}`,
+    `link set ${WAN_SIDE} up`,
+    `link set ${GATEWAY_SIDE} up`,
+    `route add ${uplink.address}/32 dev ${GATEWAY_SIDE}`,
+    `neigh replace ${uplink.address} lladdr ${natMac(uplink.mac)} dev ${GATEWAY_SIDE} nud permanent`,
+    `neigh replace ${PROVIDER_ROUTER} lladdr ${PROVIDER_ROUTER_MAC} dev ${WAN_SIDE} nud permanent`,
+    `route add default via ${PROVIDER_ROUTER} dev ${WAN_SIDE} onlink`,
+  ]);
+  const forwarding = nat.isForwarded ? `chain in {\n type nat hook prerouting priority dstnat\n iifname "${WAN_SIDE}" udp dport { 500, 4500 } dnat to ${uplink.address}\n}\n` : '';
+  const rules = `table ip nat {\nchain out {\n type nat hook postrouting priority srcnat\n oifname "${WAN_SIDE}" masquerade random\n}\n${forwarding}}\n`;
+  await runCommandText('ip', ['netns', 'exec', nat.namespace, 'nft', '-f', '-'], { stdin: rules });
 }
 
 /** What goes when an uplink's link goes down, and has to be there again when it comes up. */

@@ -1,5 +1,5 @@
 import { addressAt, familyOf, ForemeshError, ofFamily } from '../../base/index.ts';
-import { type Intent, type NodeId, nodesOf, type Provider, type Site, type SiteId, type SiteNode, type UplinkId } from '../../model/index.ts';
+import { type Intent, type NodeId, nodesOf, type Provider, type Site, type SiteId, type SiteNode, type Uplink, type UplinkId } from '../../model/index.ts';
 import { namespacePrefix } from '../run/index.ts';
 
 /** Every name, number and address of one lab; a pure function of id and intent. */
@@ -40,6 +40,17 @@ export interface UplinkLayout {
   table: number;
   upMbps: number;
   downMbps: number;
+  /** A router between the gateway and the WAN; null: none. */
+  nat: NatLayout | null;
+}
+
+/** A router of its own for one uplink, which translates addresses: `address` of the uplink is behind it. */
+export interface NatLayout {
+  namespace: string;
+  /** What the WAN sees. */
+  publicAddress: string;
+  /** IKE's ports lead to the gateway. */
+  isForwarded: boolean;
 }
 
 export interface HostLayout {
@@ -93,7 +104,13 @@ export function layoutLab(id: string, intent: Intent): LabLayout {
 /** All namespaces, in the order they are made. */
 export function namespacesIn(layout: LabLayout): string[] {
   const sites = [...layout.gateways, ...layout.hosts].map((part) => part.namespace);
-  return [layout.underlayNamespace, layout.wanNamespace, layout.managementNamespace, ...sites];
+  const routers = layout.gateways.flatMap(({ uplinks }) => uplinks.flatMap(({ nat }) => nat?.namespace ?? []));
+  return [layout.underlayNamespace, layout.wanNamespace, layout.managementNamespace, ...sites, ...routers];
+}
+
+/** The address of an uplink as the WAN sees it. */
+export function wanAddress({ address, nat }: Pick<UplinkLayout, 'address' | 'nat'>): string {
+  return nat?.publicAddress ?? address;
 }
 
 function layoutGateway(prefix: string, node: SiteNode, index: number, uplinksBefore: number): GatewayLayout {
@@ -115,10 +132,19 @@ function layoutGateway(prefix: string, node: SiteNode, index: number, uplinksBef
         table: 101 + position,
         upMbps: uplink.upMbps,
         downMbps: uplink.downMbps,
+        nat: layoutNat(prefix, uplink, number),
       };
     }),
   };
 }
+
+/** Addresses that nobody has told are out of 192.0.0.0/24 (RFC 6890), which no site uses. */
+function layoutNat(prefix: string, { nat }: Uplink, number: number): NatLayout | null {
+  if (!nat) return null;
+  return { namespace: `${prefix}nat-${number}`, publicAddress: nat.publicAddress ?? addressAt(UNKNOWN_ADDRESSES, number), isForwarded: nat.publicAddress !== undefined };
+}
+
+const UNKNOWN_ADDRESSES = '192.0.0.0/24';
 
 /** One host a site with gateways: the tenth address of its LAN, or the next that the gateway does not have. */
 function layoutHost(prefix: string, site: Site): HostLayout[] {
@@ -147,7 +173,9 @@ function hostIn(lan: string, gatewayAddress: string): { address: string; prefixL
 
 function refuseSharedAddresses(gateways: readonly GatewayLayout[]): void {
   const owners = new Map<string, UplinkId>();
-  for (const { uplink, address } of gateways.flatMap((gateway) => gateway.uplinks)) {
+  for (const one of gateways.flatMap((gateway) => gateway.uplinks)) {
+    const { uplink } = one;
+    const address = wanAddress(one);
     const owner = owners.get(address);
     if (owner) throw new ForemeshError('LAB_FAILED', { what: `uplinks ${owner} and ${uplink} have the same address ${address}`, fix: 'give each uplink its own address' });
     owners.set(address, uplink);

@@ -1,14 +1,14 @@
 import type { PathId } from '../../model/index.ts';
 import { controlCall } from '../control/index.ts';
 import type { LabLayout, PathProfiles } from '../net/index.ts';
-import { PROVIDER_ROUTER_MAC, UNDERLAY_ADDRESS, WAN_ADDRESS } from '../net/index.ts';
+import { PROVIDER_ROUTER_MAC, UNDERLAY_ADDRESS, WAN_ADDRESS, wanAddress } from '../net/index.ts';
 import type { PathProfile, UnderlayReport } from '../world.ts';
 import type { Direction, DirectionCount, RelayConfig, WanReport } from './protocol.ts';
 
 /** The relay's config for a layout. */
 export function relayConfig(layout: LabLayout, profiles: PathProfiles[], seed: string, controlSocket: string): RelayConfig {
   const endpoints = layout.gateways.flatMap((gateway) =>
-    gateway.uplinks.map(({ uplink, address, vni, port, mac, upMbps, downMbps }) => ({ uplink, address, vni, port, mac, upMbps, downMbps })),
+    gateway.uplinks.map(({ uplink, address, nat, vni, port, mac, upMbps, downMbps }) => ({ uplink, address: wanAddress({ address, nat }), vni, port, mac, upMbps, downMbps })),
   );
   return { controlSocket, bindAddress: WAN_ADDRESS, peerAddress: UNDERLAY_ADDRESS, seed, routerMac: PROVIDER_ROUTER_MAC, endpoints, profiles };
 }

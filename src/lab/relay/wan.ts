@@ -88,7 +88,7 @@ export function createWan(options: WanOptions): Wan {
     const { profile, count } = way;
     const uploadedMs = take(from.up, clock.monotonicMs(), bytes, slackMs());
     if (uploadedMs === null) return void count.queueDroppedPackets++;
-    if (profile.down) return void count.cutPackets++;
+    if (profile.down || bytes > (profile.mtuBytes ?? Infinity)) return void count.cutPackets++;
     if (profile.lossRatio > 0 && way.loss.next() < profile.lossRatio) return void count.lostPackets++;
     const passedMs = take(way.shaper, uploadedMs, bytes, slackMs());
     if (passedMs === null) return void count.queueDroppedPackets++;

@@ -1,6 +1,6 @@
 import type { ConnectionSpec, Credentials, IpsecPort, SaState } from '../../../agent/ports.ts';
 import { canonicalJson, ForemeshError, type Cancel, type Clock } from '../../base/index.ts';
-import type { NodeId, TunnelId, UplinkId } from '../../model/index.ts';
+import { type NodeId, nodeOfIkeIdentity, type TunnelId, type UplinkId } from '../../model/index.ts';
 import type { SimWan } from './wan.ts';
 
 interface SimSa {
@@ -62,7 +62,7 @@ export class SimDaemon {
   }
 
   listSas(): (SaState & { peer: NodeId })[] {
-    return [...this.#sas].map(([tunnel, sa]) => ({ ...this.#saState(tunnel, sa), peer: (this.#connections.get(tunnel)?.remoteIdentity ?? '') as NodeId }));
+    return [...this.#sas].map(([tunnel, sa]) => ({ ...this.#saState(tunnel, sa), peer: nodeOfIkeIdentity(this.#connections.get(tunnel)?.remoteIdentity ?? '') }));
   }
 
   /** SAs, connections and keys go with it. */
@@ -81,7 +81,8 @@ export class SimDaemon {
 
   /** The node at the other end of a tunnel that has a connection here. */
   peerOf(tunnel: TunnelId): NodeId | null {
-    return (this.#connections.get(tunnel)?.remoteIdentity as NodeId | undefined) ?? null;
+    const identity = this.#connections.get(tunnel)?.remoteIdentity;
+    return identity === undefined ? null : nodeOfIkeIdentity(identity);
   }
 
   /** Sends `bytes` through the tunnel's SA; `arrive` is called when the peer has an SA for it too. Nothing leaves without one. */
@@ -110,8 +111,8 @@ export class SimDaemon {
     const { addresses, daemons } = this.#options;
     const spec = this.#connections.get(tunnel);
     const local = spec && addresses.get(spec.localAddress);
-    const remote = spec && addresses.get(spec.remoteAddress);
-    const peer = spec && daemons.get(spec.remoteIdentity as NodeId);
+    const peer = spec && daemons.get(nodeOfIkeIdentity(spec.remoteIdentity));
+    const remote = spec && addresses.get(spec.remoteAddress ?? (peer ? peer.#connections.get(tunnel)?.localAddress : null) ?? '');
     return local && remote && peer ? { local, remote, peer } : null;
   }
 
@@ -152,7 +153,7 @@ export class SimDaemon {
       loadRevocations: async () => requireUp(),
       terminatePeers: async (identities) => {
         requireUp();
-        const tunnels = [...this.#sas.keys()].filter((tunnel) => identities.includes(this.#connections.get(tunnel)?.remoteIdentity ?? ''));
+        const tunnels = [...this.#sas.keys()].filter((tunnel) => identities.includes(nodeOfIkeIdentity(this.#connections.get(tunnel)?.remoteIdentity ?? '')));
         for (const tunnel of tunnels) this.#sas.delete(tunnel);
         this.#notify();
         return tunnels.length;

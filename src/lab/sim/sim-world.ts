@@ -7,7 +7,7 @@ import { createVerifier } from '../../../agent/sync/index.ts';
 import { createLog, createRng, ForemeshError, VirtualClock, type Log, type Rng } from '../../base/index.ts';
 import { createNodeKey, openAuthority, type Authority } from '../../ca/index.ts';
 import { createInlineForecaster, type Forecaster } from '../../forecast/index.ts';
-import { nodesOf, uplinksOfPath, type Cause, type Intent, type NodeId, type PathId, type SiteId, type UplinkId } from '../../model/index.ts';
+import { nodesOf, reachableAddress, uplinksOfPath, type Cause, type Intent, type NodeId, type PathId, type SiteId, type UplinkId } from '../../model/index.ts';
 import type { Checkpoint } from '../../reconcile/index.ts';
 import { createMemoryStore, type TelemetryStore } from '../../telemetry/index.ts';
 import { defaultProfiles } from '../net/index.ts';
@@ -125,7 +125,7 @@ class Simulation implements SimWorld {
 
   async start(): Promise<SimWorld> {
     const { intent } = this.#parts.options;
-    const addresses = new Map<string, UplinkId>(nodesOf(intent).flatMap((node) => node.uplinks.map((uplink) => [uplink.address, uplink.id] as const)));
+    const addresses = new Map<string, UplinkId>(nodesOf(intent).flatMap((node) => node.uplinks.flatMap((uplink) => [uplink.address, reachableAddress(uplink) ?? uplink.address].map((address) => [address, uplink.id] as const))));
     const lans = new Map(intent.sites.map(({ id }) => [id, new SimLan(this.clock)]));
     const mesh: SimMesh = { clock: this.clock, seed: this.#parts.options.seed, log: this.#parts.log, wan: this.#wan, daemons: new Map(), kernels: new Map(), gateways: this.#gateways, addresses, lans, toHost: (_site, packet) => packet.arrive() };
     for (const { id, site } of nodesOf(intent)) {

@@ -10,7 +10,7 @@ export function checkTunnels(intent: Intent, plan: Plan): string[] {
     return [
       ...checkIdentity(plan, tunnel).map((problem) => `${name}: ${problem}`),
       ...[tunnel.a, tunnel.b].flatMap((end) => checkEnd(intent, plan, end)).map((problem) => `${name}: ${problem}`),
-      ...[...checkServing(plan, tunnel), ...checkPermission(intent, plan, tunnel)].map((problem) => `${name}: ${problem}`),
+      ...[...checkServing(plan, tunnel), ...checkReach(intent, tunnel), ...checkPermission(intent, plan, tunnel)].map((problem) => `${name}: ${problem}`),
     ];
   });
 }
@@ -74,6 +74,13 @@ function checkEnd(intent: Intent, plan: Plan, end: TunnelEnd): string[] {
   if (uplink.address !== end.address) problems.push(`address ${end.address} is not that of uplink ${end.uplink} (${uplink.address})`);
   if (uplink.drain) problems.push(`uplink ${end.uplink} is being drained`);
   return problems;
+}
+
+/** Somebody has to be there to be spoken to: of two ends behind NAT one needs a public address. */
+function checkReach(intent: Intent, { a, b }: Tunnel): string[] {
+  const uplinks = intent.sites.flatMap(({ nodes }) => nodes.flatMap((node) => node.uplinks));
+  const hidden = [a, b].filter((end) => uplinks.some(({ id, nat }) => id === end.uplink && nat !== undefined && nat.publicAddress === undefined));
+  return hidden.length > 1 ? [`neither ${a.uplink} nor ${b.uplink} can be reached: both are behind NAT without a public address`] : [];
 }
 
 /** At least one end serves its site: two standby gateways have nothing to say to each other. */

@@ -98,6 +98,16 @@ function runningOnT1() {
   return story;
 }
 
+describe('a peer behind NAT', () => {
+  it('is waited for: nothing is begun towards an address that nobody knows', () => {
+    const config = configOf(paris, [t1], [[t1]]);
+    const [tunnel] = config.tunnels;
+    const story = scenario({ ...config, tunnels: [{ ...tunnel!, initiator: false, initiatorNumber: 2, remote: { overlay: tunnel!.remote.overlay } }] });
+    expect(story.pass({}).filter((line) => line.startsWith('load'))).toEqual(['load-credentials', `load ${t1}`]);
+    for (const nowMs of [50, 5_000, 20_000]) expect(story.pass({ nowMs, connections: [t1] }).filter((line) => line.startsWith('initiate'))).toEqual([]);
+  });
+});
+
 describe('a path that carries less than its uplink', () => {
   it('is fitted to in one apply, and no more once it carries everything', () => {
     const story = runningOnT1();

@@ -234,6 +234,8 @@ describe('the form of a node config', () => {
     ['a steering into an unknown tunnel', (c) => ({ ...c, tunnels: [] })],
     ['a tunnel twice', (c) => ({ ...c, tunnels: [...EXAMPLE_CONFIG.tunnels, ...EXAMPLE_CONFIG.tunnels] })],
     ['an unknown cipher', (c) => ({ ...c, tunnels: [{ ...EXAMPLE_CONFIG.tunnels[0], ike: [{ ...EXAMPLE_CONFIG.tunnels[0]!.ike[0], encryption: 'rot13' }] }] })],
+    ['a peer without an address that is not to begin', (c) => ({ ...c, tunnels: [{ ...EXAMPLE_CONFIG.tunnels[0], initiatorNumber: 1, remote: { overlay: '10.255.0.1' } }] })],
+    ['a peer without an address that nothing tells from others', (c) => ({ ...c, tunnels: [{ ...EXAMPLE_CONFIG.tunnels[0], initiator: false, remote: { overlay: '10.255.0.1' } }] })],
     ['no cipher at all', (c) => ({ ...c, tunnels: [{ ...EXAMPLE_CONFIG.tunnels[0], ike: [] }] })],
   ];
   it.each(refused)('is refused with %s', (_, change) => {

@@ -99,6 +99,13 @@ describe('the connection of a tunnel', () => {
     expect(JSON.stringify(message)).not.toContain('U0VDUkVU');
   });
 
+  it('lets a peer behind NAT come from any address, and asks after it every second where the NAT is here', () => {
+    const responder = sectionAt(connectionMessage({ ...SPEC, remoteAddress: null, remoteIdentity: 'u2@paris-gw1' }, CREDENTIALS), SPEC.tunnel)!;
+    expect(responder).toMatchObject({ remote_addrs: ['%any'], remote: { id: 'u2@paris-gw1' }, dpd_delay: '5s' });
+    const initiator = sectionAt(connectionMessage({ ...SPEC, isBehindNat: true, localIdentity: 'u2@berlin-gw1' }, CREDENTIALS), SPEC.tunnel)!;
+    expect(initiator).toMatchObject({ remote_addrs: ['100.64.1.2'], local: { id: 'u2@berlin-gw1' }, dpd_delay: '1s', mobike: 'no' });
+  });
+
   it('takes any address with XFRM, and belongs to the interface of its id', () => {
     const connection = sectionAt(connectionMessage(SPEC, CREDENTIALS, 0, 'xfrm'), SPEC.tunnel)!;
     expect(connection).toMatchObject({ encap: 'no' });

@@ -240,7 +240,7 @@ function configOf(gateway: 'a' | 'b', allowDelta: boolean, serving: boolean, dup
         peer: nodeId(`gw-${peer}`),
         initiator: spec.initiator,
         local: { interface: `isp${index}`, address: spec.localAddress, overlay: spec.localOverlay },
-        remote: { address: spec.remoteAddress, overlay: spec.remoteOverlay },
+        remote: { address: spec.remoteAddress!, overlay: spec.remoteOverlay },
         ike: spec.ike,
         esp: spec.esp,
         ikeRekeyMs: spec.ikeRekeyMs,
