@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { parseDocument } from 'yaml';
-import { ForemeshError, messageOf } from '../src/base/index.ts';
+import type * as Yaml from 'yaml';
+import { ForemeshError, messageOf, requireCommonJs } from '../src/base/index.ts';
 import { isName, nodeId, type NodeId } from '../src/model/index.ts';
 import type { DriverName } from './driver.ts';
+
+const { parseDocument } = requireCommonJs<typeof Yaml>('yaml');
 
 /** What the agent's process is told at its start; everything about the mesh comes from the engine, signed. */
 export interface AgentSettings {

@@ -41,6 +41,16 @@ describe('the import graph', () => {
     expect(sideDoors).toEqual([]);
   });
 
+  it('keeps what an agent loads small: few packages, and CommonJS ones by requireCommonJs, without WebAssembly', () => {
+    const files = [...sourceFiles(join(root, 'agent')), ...sourceFiles(join(root, 'src/base')), ...sourceFiles(join(root, 'src/model'))];
+    const found = files.flatMap((file) => {
+      const text = withoutComments(readFileSync(file, 'utf8'));
+      const imported = [...text.matchAll(/^import (?!type )[^'\n]*'((?!node:)[^.'][^']*)'/gm)].map(([, name]) => `import ${name}`);
+      return [...imported, ...[...text.matchAll(/requireCommonJs<[^>]*>\('([^']+)'\)/g)].map(([, name]) => `require ${name}`)];
+    });
+    expect([...new Set(found)].sort()).toEqual(['import cidr-tools', 'require ipaddr.js', 'require pino', 'require ws', 'require yaml']);
+  });
+
   it('keeps time and chance out of everything but adapters', () => {
     const impure = [...sourceFiles(join(root, 'src')), ...sourceFiles(join(root, 'agent'))]
       .filter((file) => /src\/(intent|planner|render|policy|model|forecast)\/|agent\/(reconcile|probe)\//.test(file))

@@ -4,7 +4,7 @@ import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { BootstrapError, ROOT } from './bootstrap.mjs';
 
-const IMPORT = /(?:from|import)\s*\(?['"]((?:@[\w.-]+\/)?[a-z][\w.-]*)(?:\/[^'"]*)?['"]/g;
+const IMPORT = /(?:from|import|requireCommonJs)\s*\(?['"]((?:@[\w.-]+\/)?[a-z][\w.-]*)(?:\/[^'"]*)?['"]/g;
 
 /** Names that the .js files below a folder import; `node:` and Node's own left out. */
 export function importedPackages(folder) {

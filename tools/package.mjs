@@ -59,7 +59,7 @@ try {
   const at = process.argv.indexOf('--out');
   const out = resolve(at < 0 ? join(ROOT, 'dist') : process.argv[at + 1]);
   mkdirSync(out, { recursive: true });
-  process.stdout.write(`${buildPackage(out)}\n`);
+  process.stdout.write(`${await buildPackage(out)}\n`);
   exitCode = 0;
 } catch (error) {
   if (!(error instanceof BootstrapError)) throw error;
@@ -69,7 +69,7 @@ try {
 }
 process.exit(exitCode);
 
-function buildPackage(out) {
+async function buildPackage(out) {
   const root = join(work, 'root');
   const put = (path, text, mode = 0o644) => {
     mkdirSync(dirname(join(root, path)), { recursive: true });
@@ -78,6 +78,7 @@ function buildPackage(out) {
   };
   const copy = (from, to) => cpSync(join(ROOT, from), join(root, to), { recursive: true, dereference: true });
 
+  const { AGENT_NODE_FLAGS } = await import('../dist/src/lab/programs.js'); // the lab measures what is shipped
   for (const folder of COMPILED) copy(`dist/${folder}`, `${LIBRARY}/dist/${folder}`);
   put(`${LIBRARY}/package.json`, `${JSON.stringify({ name: 'foremesh-agent', version, license, type: 'module', private: true }, null, 2)}\n`);
   const names = importedPackages(join(root, LIBRARY, 'dist'));
@@ -89,7 +90,7 @@ function buildPackage(out) {
   copy('packaging/foremesh-agent.service', 'usr/lib/systemd/system/foremesh-agent.service');
   copy('packaging/sysusers.d/foremesh.conf', 'usr/lib/sysusers.d/foremesh.conf');
   copy('packaging/strongswan.d/foremesh.conf', 'etc/strongswan.d/foremesh.conf');
-  put('usr/bin/foremesh-agent', `#!/bin/sh\nexec node --max-semi-space-size=2 --optimize-for-size /${LIBRARY}/dist/agent/main.js "$@"\n`, 0o755);
+  put('usr/bin/foremesh-agent', `#!/bin/sh\nexec node ${AGENT_NODE_FLAGS.join(' ')} /${LIBRARY}/dist/agent/main.js "$@"\n`, 0o755);
   for (const name of DOCS) copy(`docs/${name}`, `usr/share/doc/foremesh-agent/${name}`);
   copy('CHANGELOG.md', 'usr/share/doc/foremesh-agent/CHANGELOG.md');
   put('usr/share/doc/foremesh-agent/copyright', copyrightOf(packages));

@@ -7,14 +7,12 @@ export interface InterfaceCounters {
   txPackets: number;
 }
 
+/** `name: bytes packets errs drop fifo frame compressed multicast bytes packets …` */
+const LINE = /^ *([^\s:|]+): *(\d+) +(\d+)(?: +\d+){6} +(\d+) +(\d+)/gm;
+
 /** The text of `/proc/net/dev`; lines that do not look like it are left out. */
 export function parseNetDev(text: string): InterfaceCounters[] {
-  return text
-    .split('\n')
-    .slice(2)
-    .flatMap((line) => {
-      const [name = '', figures = ''] = line.split(':');
-      const [rxBytes, rxPackets, , , , , , , txBytes, txPackets] = figures.trim().split(/\s+/).map(Number);
-      return txPackets === undefined ? [] : [{ name: name.trim(), rxBytes: rxBytes!, txBytes: txBytes!, rxPackets: rxPackets!, txPackets }];
-    });
+  const found: InterfaceCounters[] = [];
+  for (const match of text.matchAll(LINE)) found.push({ name: match[1]!, rxBytes: Number(match[2]), txBytes: Number(match[4]), rxPackets: Number(match[3]), txPackets: Number(match[5]) });
+  return found;
 }

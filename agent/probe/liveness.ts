@@ -8,6 +8,7 @@ export interface OutstandingProbe {
 
 /** Expired probes that a late answer is still looked up for. */
 const EXPIRED_KEPT = 256;
+const NONE: readonly OutstandingProbe[] = [];
 
 /** Which probes wait, which were missed, and whether enough were missed in a row to call the path silent. */
 export interface Liveness {
@@ -15,7 +16,7 @@ export interface Liveness {
   /** Our own process stood still: everybody gets this much more time. */
   excuse(byMs: number): void;
   /** Takes out those whose time is over; counts them as missed unless `isExcused` (the peer asked for patience). */
-  expire(nowMs: number, isExcused: boolean): OutstandingProbe[];
+  expire(nowMs: number, isExcused: boolean): readonly OutstandingProbe[];
   /** An answer came: of a probe that waited, of one that was counted as missed, or of neither (null). */
   answered(sequence: number): { regular: boolean; late: boolean } | null;
   /** A probe of ours is known to have reached the peer, and the news has reached us: both ways work. */
@@ -46,10 +47,11 @@ export function createLiveness(firstDownAfter: number): Liveness {
       for (const probe of outstanding) probe.deadlineMs += byMs;
     },
     expire(nowMs, isExcused) {
-      const expired = outstanding.filter((probe) => probe.deadlineMs <= nowMs + 0.01);
-      if (expired.length === 0) return expired;
-      outstanding = outstanding.filter((probe) => probe.deadlineMs > nowMs + 0.01);
-      if (isExcused) return [];
+      const isOver = (probe: OutstandingProbe): boolean => probe.deadlineMs <= nowMs + 0.01;
+      if (!outstanding.some(isOver)) return NONE;
+      const expired = outstanding.filter(isOver);
+      outstanding = outstanding.filter((probe) => !isOver(probe));
+      if (isExcused) return NONE;
       for (const { sequence, regular } of expired) {
         expiredRegular.set(sequence, regular);
         if (expiredRegular.size > EXPIRED_KEPT) expiredRegular.delete(expiredRegular.keys().next().value!);
@@ -60,11 +62,8 @@ export function createLiveness(firstDownAfter: number): Liveness {
       return expired;
     },
     answered(sequence) {
-      const waiting = outstanding.find((probe) => probe.sequence === sequence);
-      if (waiting) {
-        outstanding = outstanding.filter((probe) => probe !== waiting);
-        return { regular: waiting.regular, late: false };
-      }
+      const at = outstanding.findIndex((probe) => probe.sequence === sequence);
+      if (at >= 0) return { regular: outstanding.splice(at, 1)[0]!.regular, late: false };
       const regular = expiredRegular.get(sequence);
       expiredRegular.delete(sequence);
       return regular === undefined ? null : { regular, late: true };
@@ -72,8 +71,8 @@ export function createLiveness(firstDownAfter: number): Liveness {
     arrived(sequence) {
       if (sequence <= lastArrived || sequence > lastSent) return;
       lastArrived = sequence;
-      misses = misses.filter((missed) => missed > sequence);
-      extraMisses = extraMisses.filter((missed) => missed > sequence);
+      if (misses.length > 0) misses = misses.filter((missed) => missed > sequence);
+      if (extraMisses.length > 0) extraMisses = extraMisses.filter((missed) => missed > sequence);
     },
     hasArrivals: () => lastArrived > 0,
     misses: () => misses.length,

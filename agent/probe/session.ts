@@ -183,11 +183,13 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const timeoutMs = Math.min(TIMEOUT_MAX_MS, Math.max(regular ? intervalMs : Math.min(intervalMs, EXTRA_TIMEOUT_MIN_MS), latency.timeoutMs()));
     liveness.sent({ sequence, deadlineMs: nowMs + timeoutMs, regular });
     const counts = regular ? (deps.traffic?.() ?? null) : null;
-    deps.send(encodeProbe({ ...ownWords('probe', nowMs), sequence, traffic: counts && { senderSent: counts.sent >>> 0, reflectorReceived: 0, reflectorSent: 0 } }));
+    deps.send(encodeProbe(ownWords('probe', nowMs, { sequence, traffic: counts && { senderSent: counts.sent >>> 0, reflectorReceived: 0, reflectorSent: 0 } })));
   }
 
-  function ownWords(kind: ProbePacket['kind'], nowMs: number): ProbePacket {
-    const nowUs = timeUs(nowMs);
+  /** One object for a packet, and no copies of it: this runs for every packet of every tunnel. */
+  function ownWords(kind: ProbePacket['kind'], nowMs: number, { sequence: number = 0, sentUs, traffic: counted = null, pauseMs = 0 }: Partial<ProbePacket>): ProbePacket {
+    const answeredUs = timeUs(nowMs);
+    const { peerSession, peerReceived, peerHighest } = peer.counts();
     return {
       kind,
       inUse,
@@ -196,12 +198,14 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       renews,
       lame,
       session: deps.session,
-      sequence: 0,
-      sentUs: nowUs,
-      answeredUs: nowUs,
-      traffic: null,
-      ...peer.counts(),
-      pauseMs: 0,
+      sequence: number,
+      sentUs: sentUs ?? answeredUs,
+      answeredUs,
+      traffic: counted,
+      peerSession,
+      peerReceived,
+      peerHighest,
+      pauseMs,
     };
   }
 
@@ -287,9 +291,9 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       pausedUntilMs = nowMs + Math.min(heard.pauseMs, PAUSE_MAX_MS);
       return;
     }
-    const before = [peer.renews(nowMs), peer.isLame(nowMs)].join();
+    const [renewed, wasLame] = [peer.renews(nowMs), peer.isLame(nowMs)];
     if (peer.hear(heard, nowMs)) pausedUntilMs = -1; // its next life; what the last one had under way does not count
-    if ([peer.renews(nowMs), peer.isLame(nowMs)].join() !== before) deps.onWish?.();
+    if (peer.renews(nowMs) !== renewed || peer.isLame(nowMs) !== wasLame) deps.onWish?.();
     const counted = peer.counts();
     if (counted.peerReceived > 0) meter.weCounted({ session: counted.peerSession, received: counted.peerReceived, highest: counted.peerHighest });
     if (heard.peerSession === deps.session) {
@@ -314,7 +318,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   function answer(probe: ProbePacket, nowMs: number): void {
     const counts = probe.traffic ? (deps.traffic?.() ?? null) : null;
     const filled = probe.traffic && counts && { ...probe.traffic, reflectorReceived: counts.received >>> 0, reflectorSent: counts.sent >>> 0 };
-    deps.send(encodeProbe({ ...ownWords('echo', nowMs), sequence: probe.sequence, sentUs: probe.sentUs, traffic: filled }));
+    deps.send(encodeProbe(ownWords('echo', nowMs, { sequence: probe.sequence, sentUs: probe.sentUs, traffic: filled })));
   }
 
   function noteEcho(echo: ProbePacket, nowMs: number): void {
@@ -368,7 +372,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     takeWindow: () => meter.take(),
     fallMemory: () => damping.memory(),
     pausePeer(pauseMs) {
-      deps.send(encodeProbe({ ...ownWords('pause', clock.monotonicMs()), pauseMs }));
+      deps.send(encodeProbe(ownWords('pause', clock.monotonicMs(), { pauseMs })));
     },
     close() {
       closed = true;

@@ -49,12 +49,12 @@ export function createUdpProbePort(options: { port?: number } = {}): UdpProbePor
 
 function probeSocket(socket: Socket, port: number, remoteOverlay: string, countFailure: () => void): ProbeSocket {
   let open = true;
+  const sent = (cause: Error | null): void => {
+    if (cause) countFailure();
+  };
   return {
     send(packet) {
-      if (!open) return;
-      socket.send(packet, port, remoteOverlay, (cause) => {
-        if (cause) countFailure();
-      });
+      if (open) socket.send(packet, port, remoteOverlay, sent);
     },
     close() {
       if (!open) return;

@@ -61,11 +61,11 @@ export function createWindowMeter(): WindowMeter {
 /** Loss between two readings of a cumulative counter; a reading of another session starts again. */
 function createLossMeter(): { note(count: Count): void; take(): number | null } {
   let base: Count | null = null;
-  let latest: Count | null = null;
+  let latest: Count | null = null; // nobody changes a count that was given here
   return {
     note(count) {
       if (base === null || base.session !== count.session) base = { session: count.session, received: 0, highest: count.highest - count.received };
-      if (latest === null || latest.session !== count.session || count.highest >= latest.highest) latest = { ...count };
+      if (latest === null || latest.session !== count.session || count.highest >= latest.highest) latest = count;
     },
     take() {
       if (base === null || latest === null) return null;

@@ -2,13 +2,15 @@ import { X509Certificate } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
-import { parse } from 'yaml';
-import { type Clock, type Log, messageOf, readFileIfExists } from '../../src/base/index.ts';
+import type * as Yaml from 'yaml';
+import { type Clock, type Log, messageOf, readFileIfExists, requireCommonJs } from '../../src/base/index.ts';
 import { canMakeXfrmInterface, type Machine, NFT_TABLE, observeLinks } from '../dataplane/index.ts';
 import { type AgentSettings, readSettings } from '../settings.ts';
 import { createFileConfigStore, CREDENTIAL_FILES, readEngineClock } from '../sync/index.ts';
 import { readDaemonFacts } from '../vici/index.ts';
 import type { DoctorFacts } from './diagnose.ts';
+
+const { parse } = requireCommonJs<typeof Yaml>('yaml');
 
 export interface FactsOptions {
   settingsFile: string;

@@ -1,8 +1,10 @@
-import { WebSocket, type RawData } from 'ws';
-import { createRng, messageOf, type Cancel, type Clock, type Log } from '../../src/base/index.ts';
+import type * as Ws from 'ws';
+import { createRng, messageOf, requireCommonJs, type Cancel, type Clock, type Log } from '../../src/base/index.ts';
 import { CHANNEL_PROTOCOL, createSampleEncoder, FRAME_BYTES_MAX, type AgentMessage, type EngineMessage, type NodeId, type PackedSamplesMessage, type SampleEncoder, type SamplesMessage } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
 import { serverName } from './engine-request.ts';
+
+const { WebSocket } = requireCommonJs<typeof Ws>('ws');
 
 export interface ChannelOptions {
   host: string;
@@ -41,7 +43,7 @@ export function connectChannel(options: ChannelOptions): Channel {
   const { clock, log, host, port, node } = options;
   const rng = createRng(options.seed ?? node).fork('channel-reconnect');
   const timers = new Map<string, Cancel>();
-  let socket: WebSocket | null = null;
+  let socket: Ws.WebSocket | null = null;
   let encoder: SampleEncoder | null = null;
   let attempts = 0;
   let openedAtMs = 0;
@@ -106,14 +108,14 @@ export function connectChannel(options: ChannelOptions): Channel {
     setTimer('retry', fullMs * (0.5 + rng.next() / 2), connect);
   }
 
-  function watch(current: WebSocket): void {
+  function watch(current: Ws.WebSocket): void {
     setTimer('silence', SILENCE_MAX_MS, () => {
       log.warn('the engine is silent; connecting anew');
       current.terminate();
     });
   }
 
-  function receive(current: WebSocket, data: RawData, isBinary: boolean): void {
+  function receive(current: Ws.WebSocket, data: Ws.RawData, isBinary: boolean): void {
     const message = isBinary ? null : parseEngineMessage((data as Buffer).toString('utf8'));
     if (message) return options.onMessage(message);
     log.warn('the engine sent something that is no message');

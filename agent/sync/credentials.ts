@@ -1,15 +1,12 @@
-import 'reflect-metadata';
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, webcrypto, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cryptoProvider, Name, Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
 import { ForemeshError, messageOf, readFileIfExists, writeFileAtomic, type Clock, type Log } from '../../src/base/index.ts';
 import type { NodeId } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
+import { createCsr } from './der.ts';
 import { SEAL_FILE } from './ppk.ts';
 import { findServerCa, requestEngine, type EngineAddress } from './engine-request.ts';
-
-cryptoProvider.set(webcrypto);
 
 export type { EngineAddress } from './engine-request.ts';
 
@@ -38,22 +35,6 @@ export async function ensureNodeKey(stateDir: string): Promise<string> {
   return privateKeyPem;
 }
 
-/** A request for a certificate in the node's own name, signed with its key; PEM. */
-export async function createCsr(privateKeyPem: string, node: NodeId): Promise<string> {
-  const privateKey = createPrivateKey(privateKeyPem);
-  const curve = { name: 'ECDSA', namedCurve: 'P-256' };
-  const csr = await Pkcs10CertificateRequestGenerator.create({
-    name: new Name([{ CN: [node] }]),
-    keys: {
-      privateKey: await webcrypto.subtle.importKey('pkcs8', privateKey.export({ format: 'der', type: 'pkcs8' }), curve, false, ['sign']),
-      publicKey: await webcrypto.subtle.importKey('spki', createPublicKey(privateKey).export({ format: 'der', type: 'spki' }), curve, true, ['verify']),
-    },
-    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
-    extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: node }])],
-  });
-  return csr.toString('pem');
-}
-
 /**
  * Joins the mesh: trusts exactly the CA whose fingerprint stands in the token, sends a request for our key, and keeps certificate,
  * CA and the engine's signers. Repeating it with the same token and key is harmless; node.crt is written last, so a crash leaves
@@ -68,7 +49,7 @@ export async function enrol(options: EnrolOptions): Promise<Credentials> {
   }
   const privateKeyPem = await ensureNodeKey(stateDir);
   const caPem = await findServerCa(engine, parts['fingerprint']!);
-  const body = { token: parts['sent']!, csr: await createCsr(privateKeyPem, node) };
+  const body = { token: parts['sent']!, csr: createCsr(privateKeyPem, node) };
   const certificatePem = readIssued(await requestEngine(engine, { method: 'POST', path: '/enrol', caPem, body }));
   checkIssued(certificatePem, caPem, privateKeyPem, node);
   const signers = await requestEngine(engine, { method: 'GET', path: '/signers', caPem });
@@ -98,7 +79,7 @@ export async function renewIfDue(options: { engine: EngineAddress; node: NodeId;
   const { engine, node, stateDir, clock, credentials } = options;
   const { beginsAt, endsAt } = validity(credentials.certificatePem);
   if (options.isAsked !== true && clock.now() < (beginsAt + endsAt) / 2) return null;
-  const csr = await createCsr(credentials.privateKeyPem, node);
+  const csr = createCsr(credentials.privateKeyPem, node);
   const answer = await requestEngine(engine, { method: 'POST', path: '/renew', caPem: credentials.caPem, body: { csr }, client: credentials });
   const certificatePem = readIssued(answer);
   checkIssued(certificatePem, credentials.caPem, credentials.privateKeyPem, node);

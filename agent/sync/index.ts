@@ -8,6 +8,7 @@ export * from './config-store.ts';
 export * from './floor.ts';
 export * from './channel-client.ts';
 export * from './credentials.ts';
+export { createCsr } from './der.ts';
 export * from './ppk.ts';
 export * from './revocations.ts';
 export { readEngineClock } from './engine-request.ts';

@@ -1,18 +1,16 @@
-import { Ajv, type ValidateFunction } from 'ajv';
 import { isAddress, isPrefix } from '../../src/base/index.ts';
 import { HOST_NAME_PATTERN, NAME_PATTERN, type NodeConfig, NUMBERED_UPLINKS_MAX } from '../../src/model/index.ts';
-
-type Schema = Readonly<Record<string, unknown>>;
+import { faultIn, type Formats, type Shape } from './shape.ts';
 
 const NAME = NAME_PATTERN.slice(1, -1);
-const name: Schema = { type: 'string', maxLength: 40, pattern: NAME_PATTERN };
+const name: Shape = { type: 'string', maxLength: 40, pattern: NAME_PATTERN };
 /** Goes into nft and ip batches: nothing that either could read as anything else. */
-const interfaceName: Schema = { type: 'string', maxLength: 15, pattern: '^[a-z][a-z0-9._-]{0,14}$' };
-const address: Schema = { type: 'string', maxLength: 45, format: 'address' };
-const hostPrefix: Schema = { type: 'string', maxLength: 49, format: 'host-prefix' };
+const interfaceName: Shape = { type: 'string', maxLength: 15, pattern: '^[a-z][a-z0-9._-]{0,14}$' };
+const address: Shape = { type: 'string', maxLength: 45, format: 'address' };
+const hostPrefix: Shape = { type: 'string', maxLength: 49, format: 'host-prefix' };
 const prefixes = list({ type: 'string', maxLength: 49, format: 'prefix' }, 2000);
-const tunnel: Schema = { type: 'string', maxLength: 10, pattern: '^t-[0-9a-f]{8}$' };
-const path: Schema = { type: 'string', maxLength: 170, pattern: `^${NAME}/${NAME}~${NAME}/${NAME}$` };
+const tunnel: Shape = { type: 'string', maxLength: 10, pattern: '^t-[0-9a-f]{8}$' };
+const path: Shape = { type: 'string', maxLength: 170, pattern: `^${NAME}/${NAME}~${NAME}/${NAME}$` };
 const port = integer(0, 65_535);
 const DAY_MS = 86_400_000;
 const rateKbps = integer(1, 1_000_000_000);
@@ -31,7 +29,7 @@ const shared = object({
 });
 
 /** Every field, nothing else, everything bounded: what leaves here may be put into kernel and daemon as it is. */
-export const NODE_CONFIG_SCHEMA: Schema = object({
+export const NODE_CONFIG_SCHEMA: Shape = object({
   schema: { const: 'foremesh/node-config/v1' },
   node: name,
   site: name,
@@ -96,17 +94,12 @@ export const NODE_CONFIG_SCHEMA: Schema = object({
   allow: list(object({ from: prefixes, to: prefixes }), 50_000),
 }, ['countConnections', 'countUsers', 'resolvers', 'shaping']);
 
-let validate: ValidateFunction<NodeConfig> | null = null;
+const FORMATS: Formats = { address: isAddress, prefix: isPrefix, 'host-prefix': isHostPrefix };
 
 /** The value as a NodeConfig, or what is wrong with it: its shape first, then names that must agree with each other. */
 export function checkNodeConfig(value: unknown): { ok: true; config: NodeConfig } | { ok: false; what: string } {
-  validate ??= createAjv().compile<NodeConfig>(NODE_CONFIG_SCHEMA);
-  if (!validate(value)) {
-    const [error] = validate.errors ?? [];
-    return { ok: false, what: `${error?.instancePath || '/'} ${error?.message ?? 'is not acceptable'}` };
-  }
-  const what = faultOf(value);
-  return what === null ? { ok: true, config: value } : { ok: false, what };
+  const what = faultIn(value, NODE_CONFIG_SCHEMA, FORMATS) ?? faultOf(value as NodeConfig);
+  return what === null ? { ok: true, config: value as NodeConfig } : { ok: false, what };
 }
 
 function faultOf(config: NodeConfig): string | null {
@@ -136,14 +129,6 @@ function faultOf(config: NodeConfig): string | null {
   return range ? `/classes has the port range ${range.from}-${range.to}` : null;
 }
 
-function createAjv(): Ajv {
-  const ajv = new Ajv({ strict: true, ownProperties: true });
-  ajv.addFormat('address', (text: string) => isAddress(text));
-  ajv.addFormat('prefix', (text: string) => isPrefix(text));
-  ajv.addFormat('host-prefix', (text: string) => isHostPrefix(text));
-  return ajv;
-}
-
 /** An address, with or without the length of its network. */
 function isHostPrefix(text: string): boolean {
   const [address = '', length, ...rest] = text.split('/');
@@ -151,18 +136,18 @@ function isHostPrefix(text: string): boolean {
   return length === undefined || (/^[1-9][0-9]{0,2}$/.test(length) && Number(length) <= (address.includes(':') ? 128 : 32));
 }
 
-function object(properties: Record<string, Schema>, optional: readonly string[] = []): Schema {
+function object(properties: Record<string, Shape>, optional: readonly string[] = []): Shape {
   return { type: 'object', additionalProperties: false, required: Object.keys(properties).filter((key) => !optional.includes(key)), properties };
 }
 
-function list(items: Schema, maxItems: number, minItems = 0): Schema {
+function list(items: Shape, maxItems: number, minItems = 0): Shape {
   return { type: 'array', items, minItems, maxItems };
 }
 
-function choice(...values: readonly string[]): Schema {
+function choice(...values: readonly string[]): Shape {
   return { type: 'string', enum: values };
 }
 
-function integer(minimum: number, maximum: number): Schema {
+function integer(minimum: number, maximum: number): Shape {
   return { type: 'integer', minimum, maximum };
 }

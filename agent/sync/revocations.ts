@@ -1,12 +1,8 @@
-import 'reflect-metadata';
-import { webcrypto } from 'node:crypto';
 import { join } from 'node:path';
-import { cryptoProvider, X509Certificate, X509Crl } from '@peculiar/x509';
 import { type Cancel, type Clock, type Log, messageOf, readFileIfExists, writeFileAtomic } from '../../src/base/index.ts';
 import type { NodeId, RevocationsMessage } from '../../src/model/index.ts';
 import type { IpsecPort } from '../ports.ts';
-
-cryptoProvider.set(webcrypto);
+import { isCrlSigned } from './der.ts';
 
 export interface RevocationGuardDeps {
   stateDir: string;
@@ -72,7 +68,7 @@ export function createRevocationGuard(deps: RevocationGuardDeps): RevocationGuar
   }
 
   async function take(message: RevocationsMessage): Promise<void> {
-    const fault = kept && message.number < kept.message.number ? `it is number ${message.number}, older than ${kept.message.number}` : await faultOf(message, deps.caPem());
+    const fault = kept && message.number < kept.message.number ? `it is number ${message.number}, older than ${kept.message.number}` : faultOf(message, deps.caPem());
     if (fault !== null) return log.error({ number: message.number, reason: fault }, 'a list of revocations was refused, the one before stays');
     const known = new Set((kept?.message.revoked ?? []).map(({ keySha256 }) => keySha256));
     for (const { node, keySha256 } of message.revoked) if (!known.has(keySha256)) due.add(node);
@@ -118,15 +114,15 @@ async function load(file: string, log: Log): Promise<Kept | null> {
   return null;
 }
 
-async function faultOf(message: RevocationsMessage, caPem: string): Promise<string | null> {
+function faultOf(message: RevocationsMessage, caPem: string): string | null {
   if (!isForm(message)) return 'it does not have the form of one';
   try {
-    const crl = new X509Crl(message.crlPem);
-    if (!(await crl.verify({ publicKey: new X509Certificate(caPem) }))) return 'it is not signed by our CA';
+    const isSigned = isCrlSigned(message.crlPem, caPem);
+    if (isSigned !== null) return isSigned ? null : 'it is not signed by our CA';
   } catch {
-    return 'its list cannot be read';
+    // a CA that OpenSSL cannot use; told as below
   }
-  return null;
+  return 'its list cannot be read';
 }
 
 function isForm(message: RevocationsMessage): boolean {

@@ -1,8 +1,10 @@
-import { parseDocument, visit } from 'yaml';
-import { ForemeshError, isSshSignatureValid } from '../../src/base/index.ts';
+import type * as Yaml from 'yaml';
+import { ForemeshError, isSshSignatureValid, requireCommonJs } from '../../src/base/index.ts';
 import { messageBody, parseTrailers, type LiveTrailers, type NodeConfig, type NodeId, type SignedConfig } from '../../src/model/index.ts';
 import { checkNodeConfig } from './node-config-schema.ts';
 import { findTreeEntry, objectId, parseCommit, type CommitParts } from './objects.ts';
+
+const { parseDocument, visit } = requireCommonJs<typeof Yaml>('yaml');
 
 /** A config whose every byte is covered by the engine's signature. Whether it is new enough is for the caller to judge. */
 export interface VerifiedConfig {
@@ -38,7 +40,6 @@ const DEPTH_MAX = 32;
  * The check throws ForemeshError AGENT_PLAN_INVALID and changes nothing anywhere.
  */
 export function createVerifier(options: VerifierOptions): (signed: SignedConfig) => Promise<VerifiedConfig> {
-  checkNodeConfig(null); // compiles the schema now, not while tunnels are probed: 70 ms
   return async (signed) => {
     const { commit, blob } = checkChain(signed, options.node);
     await checkSignature(commit, options);

@@ -7,6 +7,7 @@ export * from './anchored-clock.ts';
 export * from './canonical.ts';
 export * from './clock.ts';
 export * from './command.ts';
+export * from './common-js.ts';
 export { endCommandHelper, keepCommandHelper } from './command-helper.ts';
 export * from './error-codes.ts';
 export * from './errors.ts';

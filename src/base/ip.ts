@@ -1,5 +1,8 @@
-import ipaddr from 'ipaddr.js';
 import { containsCidr, overlapCidr } from 'cidr-tools';
+import type IpAddr from 'ipaddr.js';
+import { requireCommonJs } from './common-js.ts';
+
+const ipaddr = requireCommonJs<typeof IpAddr>('ipaddr.js');
 
 export type IpFamily = 'ipv4' | 'ipv6';
 

@@ -1,6 +1,7 @@
-import { pino, type Logger } from 'pino';
+import type * as Pino from 'pino';
+import { requireCommonJs } from './common-js.ts';
 
-export type Log = Logger;
+export type Log = Pino.Logger;
 
 /** Field names whose values never reach a log line, at any of the first three levels. */
 const SECRET_FIELDS = ['token', 'joinToken', 'psk', 'privateKey', 'key', 'password', 'authorization', 'secret'];
@@ -10,6 +11,7 @@ const SECRET_FIELDS = ['token', 'joinToken', 'psk', 'privateKey', 'key', 'passwo
  * @param level  pino level; `silent` for tests
  */
 export function createLog(name: string, level = process.env['FOREMESH_LOG'] ?? 'info', file?: string): Log {
+  const { pino } = requireCommonJs<typeof Pino>('pino'); // only by who writes a log
   const paths = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]);
   return pino({ name, level, base: { name }, redact: { paths, censor: '[redacted]' } }, pino.destination({ dest: file ?? 2, sync: true, mkdir: file !== undefined }));
 }

@@ -138,7 +138,7 @@ async function prepareState(dir: string, config: NodeConfig, signed: SignedConfi
   const stateDir = join(dir, 'agent');
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const key = await ensureNodeKey(stateDir);
-  const { certificatePem, caPem } = await authority.renew(config.node, await createCsr(key, config.node));
+  const { certificatePem, caPem } = await authority.renew(config.node, createCsr(key, config.node));
   await writeFile(join(stateDir, CREDENTIAL_FILES.certificate), certificatePem);
   await writeFile(join(stateDir, CREDENTIAL_FILES.ca), caPem);
   await writeFile(join(stateDir, CREDENTIAL_FILES.signers), await readFile(signersFile));
