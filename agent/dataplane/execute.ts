@@ -1,17 +1,21 @@
-import { ForemeshError, messageOf } from '../../src/base/index.ts';
+import { type Clock, ForemeshError, messageOf } from '../../src/base/index.ts';
 import type { Change, Command, Phases } from './commands.ts';
+import { listenersCaughtUp } from './event-backlog.ts';
 import type { Machine } from './machine.ts';
 import { notifySysctls } from './names.ts';
+
+/** Lines of one `ip -batch`. Between two of them all who hear of the changes are waited for. */
+const LINES_MAX = 40;
 
 /**
  * Does the phases in order and gives the lines of what was changed.
  * @throws ForemeshError DATAPLANE_FAILED with every command that failed, after the phase it is in; later phases are not begun
  */
-export async function execute(phases: Phases, machine: Machine): Promise<string[]> {
+export async function execute(phases: Phases, machine: Machine, clock: Clock): Promise<string[]> {
   const said: string[] = [];
   for (const phase of phases) {
     if (phase.length === 0) continue;
-    const failures = await executePhase(phase, machine);
+    const failures = await executePhase(phase, machine, clock);
     if (failures.length > 0) {
       throw new ForemeshError('DATAPLANE_FAILED', {
         what: `${failures.length} command${failures.length === 1 ? '' : 's'} failed: ${failures.slice(0, 5).join('; ')}`.slice(0, 1500),
@@ -23,14 +27,14 @@ export async function execute(phases: Phases, machine: Machine): Promise<string[
   return said;
 }
 
-/** Neighbouring `ip` lines of a family go to one process. */
-async function executePhase(phase: readonly Change[], machine: Machine): Promise<string[]> {
+/** Neighbouring `ip` lines of a family go to one process, or to a few where they are many. */
+async function executePhase(phase: readonly Change[], machine: Machine, clock: Clock): Promise<string[]> {
   const failures: string[] = [];
   const commands = phase.flatMap((change) => change.commands);
   let lines: string[] = [];
   let family: 'ipv6' | undefined;
   const flush = async (): Promise<void> => {
-    failures.push(...(await runIpLines(lines, machine, family)));
+    failures.push(...(await runPaced(lines, machine, family, clock)));
     lines = [];
   };
   for (const command of commands) {
@@ -44,6 +48,15 @@ async function executePhase(phase: readonly Change[], machine: Machine): Promise
     lines.push(command.line);
   }
   await flush();
+  return failures;
+}
+
+async function runPaced(lines: readonly string[], machine: Machine, family: 'ipv6' | undefined, clock: Clock): Promise<string[]> {
+  const failures: string[] = [];
+  for (let from = 0; from < lines.length; from += LINES_MAX) {
+    if (from > 0) await listenersCaughtUp(machine, clock);
+    failures.push(...(await runIpLines(lines.slice(from, from + LINES_MAX), machine, family)));
+  }
   return failures;
 }
 

@@ -17,6 +17,8 @@ export interface Machine {
   watch(program: string, args: readonly string[], onLine: (line: string) => void, onEnd: (why: string) => void): Cancel;
   /** The text of `/proc/net/dev`: interface counters without a process of their own. */
   readNetDev(): Promise<string>;
+  /** The text of `/proc/net/netlink`: who listens to the kernel, and how much each has not read yet. */
+  readNetlink(): Promise<string>;
   /** By `/proc/sys` name; null when there is no such setting. */
   readSysctl(name: string): Promise<string | null>;
   writeSysctl(name: string, value: string): Promise<void>;
@@ -30,6 +32,7 @@ export const localMachine: Machine = {
   start: startLineProgram,
   watch: startWatcher,
   readNetDev: () => readFile('/proc/net/dev', 'utf8'),
+  readNetlink: () => readFile('/proc/net/netlink', 'utf8'),
   async readSysctl(name) {
     try {
       return (await readFile(`/proc/sys/${name}`, 'utf8')).trim();

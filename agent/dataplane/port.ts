@@ -142,7 +142,7 @@ class KernelDataplane implements DataplanePort {
   async clear(): Promise<void> {
     await this.#inTurn(async () => {
       const observed = await observe(this.#machine, { sysctls: [], withIpTable: false, withIpv6Rules: true, shapedDevices: [] });
-      await execute(clearChanges(observed, this.#driver), this.#machine);
+      await execute(clearChanges(observed, this.#driver), this.#machine, this.#clock);
       this.#installed = null;
     });
   }
@@ -157,10 +157,10 @@ class KernelDataplane implements DataplanePort {
     if (rulesetIsNew) this.#installed = null;
     const interfacesAreNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'ip' && /^link (?:add|del) /.test(command.line)));
     const [going = [], ...making] = phases.toReversed();
-    const said = await execute(making.reverse(), this.#machine);
+    const said = await execute(making.reverse(), this.#machine, this.#clock);
     if (interfacesAreNew) this.#onInterfacesChanged();
     if (rulesetIsNew && going.length > 0) await sleep(this.#clock, UNDER_WAY_MS);
-    said.push(...(await execute([going], this.#machine)));
+    said.push(...(await execute([going], this.#machine, this.#clock)));
     said.push(...(await this.#setQueues(queues)));
     this.#config = wanted.config;
     const uplinkMtus = new Map(observed.links.map(({ name, mtu }) => [name, mtu]));
@@ -179,7 +179,7 @@ class KernelDataplane implements DataplanePort {
 
   async #setQueues(queues: readonly Change[]): Promise<string[]> {
     try {
-      const said = await execute([[...queues]], this.#machine);
+      const said = await execute([[...queues]], this.#machine, this.#clock);
       this.#mayHaveQueues = false;
       return said;
     } catch (cause) {

@@ -1,8 +1,10 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { PathState, TunnelId } from '../../src/model/index.ts';
 import type { DriverName } from '../driver.ts';
 import type { LaneWanted } from '../ports.ts';
 import type { PathSettings, PathWindow, ProbeView } from '../probe/index.ts';
 import type { LaneTable } from './failover.ts';
+import type { StandbyWorkerSettings } from '../standby/messages.ts';
 import type { LogNews } from '../worker-thread.ts';
 
 /** What the thread is given when it starts. */
@@ -22,6 +24,7 @@ export type FailoverOrder =
   | { kind: 'lame'; lame: boolean }
   | { kind: 'renew-lanes' }
   | { kind: 'renews'; tunnels: readonly TunnelId[] }
+  | { kind: 'standby'; port: MessagePort; settings: StandbyWorkerSettings }
   | { kind: 'windows'; call: number; tunnels: readonly TunnelId[] }
   | { kind: 'close'; call: number; pauseMs: number };
 

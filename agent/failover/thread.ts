@@ -1,7 +1,8 @@
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import { type ErrorCode, ForemeshError, type Log } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
 import type { PathWindow, ProbeView } from '../probe/index.ts';
+import type { StandbyWorkerSettings } from '../standby/messages.ts';
 import type { Failover, FailoverEvents } from './failover.ts';
 import type { FailoverNews, FailoverOrder, RunView, WorkerSettings } from './messages.ts';
 
@@ -9,6 +10,11 @@ export interface FailoverThreadOptions extends WorkerSettings {
   log: Log;
   /** The thread is gone, which it never should: probes and fast switches are gone with it. */
   onEnd: (cause: Error) => void;
+}
+
+export interface FailoverThread extends Failover {
+  /** Runs the LAN side (`serveStandby`) in the same thread; it is to be closed before or together with this. */
+  serveStandby(port: MessagePort, settings: StandbyWorkerSettings): void;
 }
 
 /** Its heap holds windows and a few hundred packets; more is a leak, MB. */
@@ -21,7 +27,7 @@ const YOUNG_MAX_MB = 4;
  * with a config, a handshake or a collection of garbage, probes are sent and answered and lanes are switched. `views` are
  * at most 100 ms old; a verdict is told with the views that belong to it.
  */
-export function startFailoverThread(options: FailoverThreadOptions, events: FailoverEvents): Failover {
+export function startFailoverThread(options: FailoverThreadOptions, events: FailoverEvents): FailoverThread {
   const { log, onEnd, ...settings } = options;
   const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: settings, resourceLimits: { maxOldGenerationSizeMb: HEAP_MAX_MB, maxYoungGenerationSizeMb: YOUNG_MAX_MB } });
   const waiting = new Map<number, { resolve: (value: ReadonlyMap<TunnelId, PathWindow> | null) => void; reject: (cause: Error) => void }>();
@@ -97,6 +103,7 @@ export function startFailoverThread(options: FailoverThreadOptions, events: Fail
     setRenews: (tunnels) => order({ kind: 'renews', tunnels }),
     setLame: (lame) => order({ kind: 'lame', lame }),
     renewLanes: () => order({ kind: 'renew-lanes' }),
+    serveStandby: (port, standby) => worker.postMessage({ kind: 'standby', port, settings: standby } satisfies FailoverOrder, [port]),
     takeWindows: async (tunnels) => (isClosed ? null : await ask((call) => ({ kind: 'windows', call, tunnels }))) ?? new Map(),
     async close(pauseMs) {
       if (isClosed) return;

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { createRng, ForemeshError, messageOf, systemClock } from '../../src/base/index.ts';
+import { createRng, ForemeshError, messageOf, sleep, systemClock } from '../../src/base/index.ts';
 import type { TunnelId } from '../../src/model/index.ts';
 import { createLaneWriter } from '../dataplane/lane-writer.ts';
 import { localMachine } from '../dataplane/machine.ts';
@@ -10,7 +10,7 @@ import { createFailover } from './failover.ts';
 import type { FailoverNews, FailoverOrder, RunView, WorkerSettings } from './messages.ts';
 import { raisePriority, relayedLog } from '../worker-thread.ts';
 
-/** The thread's side: sockets, timers and the route writer live here, and nothing else does. */
+/** The thread's side: sockets, timers and the route writer live here, the LAN side where a gateway has one, and nothing else does. */
 
 /** Before everything else on the gateway but what carries packets: a late echo is a loss to the peer. */
 const NICE = -12;
@@ -22,7 +22,12 @@ const port = parentPort!;
 const settings = workerData as WorkerSettings;
 const tell = (news: FailoverNews): void => port.postMessage(news);
 const log = relayedLog(tell);
+/** The LAN side may say goodbye this long after the probes, ms. */
+const STANDBY_CLOSE_MS = 500;
+
 const runs = new Map<TunnelId, number>();
+/** Settled once the LAN side has closed, or while there is none. */
+let standbyClosed: Promise<void> = Promise.resolve();
 let told = '';
 const failover = createFailover({
   probes: createUdpProbePort({ port: settings.probePort }),
@@ -54,13 +59,28 @@ port.on('message', (order: FailoverOrder) => {
       return failover.setLame(order.lame);
     case 'renew-lanes':
       return failover.renewLanes();
+    case 'standby':
+      standbyClosed = serveLan(order);
+      return;
     case 'windows':
       return answer(order.call, failover.takeWindows(order.tunnels), false);
     case 'close':
-      return answer(order.call, failover.close(order.pauseMs).then(() => null), false);
+      return answer(order.call, closeAll(order.pauseMs), false);
   }
 });
 systemClock.setTimer(VIEWS_MS, watchViews);
+
+/** Loaded only where it is needed. */
+async function serveLan({ port: link, settings: lan }: Extract<FailoverOrder, { kind: 'standby' }>): Promise<void> {
+  const { serveStandby } = await import('../standby/serve.ts');
+  await serveStandby(link, lan);
+}
+
+async function closeAll(pauseMs: number): Promise<null> {
+  await failover.close(pauseMs);
+  await Promise.race([standbyClosed, sleep(systemClock, STANDBY_CLOSE_MS)]);
+  return null;
+}
 
 function answer(call: number, result: Promise<ReadonlyMap<TunnelId, PathWindow> | null>, withViews: boolean): void {
   result.then(

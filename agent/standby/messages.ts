@@ -3,7 +3,7 @@ import type { Credentials } from '../ports.ts';
 import type { StandbySettings, StandbyView } from './standby.ts';
 import type { LogNews } from '../worker-thread.ts';
 
-/** What the thread is given when it starts. */
+/** What the thread is given when the LAN side begins. */
 export interface StandbyWorkerSettings {
   node: NodeId;
   port: number;

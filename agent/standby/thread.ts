@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Log } from '../../src/base/index.ts';
 import type { NodeId } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
@@ -10,54 +10,44 @@ export interface StandbyThreadOptions {
   /** UDP port of heartbeats; the same on every node. */
   port: number;
   log: Log;
-  /** The thread is gone, which it never should: nobody would give the LAN address up. */
-  onEnd: (cause: Error) => void;
+  /** Has `serveStandby` (serve.ts) run with these in the thread of probes and fail-over, whose end ends the agent. */
+  serve: (port: MessagePort, settings: StandbyWorkerSettings) => void;
 }
 
-/** Its heap holds a few packets, MB. */
-const HEAP_MAX_MB = 32;
-const YOUNG_MAX_MB = 4;
-
 /**
- * The LAN side in a thread of its own, so that however long the agent's own thread is busy, heartbeats are sent and the
- * address is taken over in time. The thread begins with the first config that shares the address; a gateway that is
- * alone at its site has none.
+ * The LAN side in the thread of probes and fail-over, so that however long the agent's own thread is busy, heartbeats are
+ * sent and the address is taken over in time. A thread for it alone would cost each such gateway 13 MB. It begins with the
+ * first config that shares the address; a gateway that is alone at its site has none.
  */
 export function startStandbyThread(options: StandbyThreadOptions, first: Credentials, onView: (view: StandbyView) => void): Standby {
-  const { node, port, log, onEnd } = options;
+  const { node, port, log, serve } = options;
   let credentials = first;
-  let worker: Worker | null = null;
+  let link: MessagePort | null = null;
   let view = NO_LAN_SHARED;
   let reach = 0;
   let revoked: readonly string[] = [];
   let isClosed = false;
   let closed = (): void => undefined;
 
-  const order = (message: StandbyOrder): void => worker?.postMessage(message, []);
+  const order = (message: StandbyOrder): void => link?.postMessage(message, []);
 
-  function start(): Worker {
-    const workerData: StandbyWorkerSettings = { node, port, credentials };
-    const begun = new Worker(new URL('./worker.js', import.meta.url), { workerData, resourceLimits: { maxOldGenerationSizeMb: HEAP_MAX_MB, maxYoungGenerationSizeMb: YOUNG_MAX_MB } });
-    begun.on('message', (news: StandbyNews) => {
+  function start(): MessagePort {
+    const { port1: here, port2: there } = new MessageChannel();
+    here.on('message', (news: StandbyNews) => {
       if (news.kind === 'log') return log[news.level](news.fields, news.message);
       if (news.kind === 'closed') return closed();
       view = news.view;
       onView(view);
     });
-    const end = (cause: Error): void => {
-      if (!isClosed) onEnd(cause);
-      closed();
-      isClosed = true;
-    };
-    begun.on('error', end);
-    begun.on('exit', (code) => end(new Error(`the standby thread ended with ${code}`)));
-    return begun;
+    here.on('close', () => closed());
+    serve(there, { node, port, credentials });
+    return here;
   }
 
   return {
     configure(settings) {
-      if (!worker && settings === null) return;
-      worker ??= start();
+      if (!link && settings === null) return;
+      link ??= start();
       order({ kind: 'revoked', keysSha256: revoked });
       order({ kind: 'configure', settings });
       order({ kind: 'reach', sites: reach });
@@ -77,14 +67,14 @@ export function startStandbyThread(options: StandbyThreadOptions, first: Credent
     },
     view: () => view,
     async close(pauseMs) {
-      if (isClosed || !worker) return;
+      if (isClosed || !link) return;
       const ended = new Promise<void>((resolve) => {
         closed = resolve;
       });
       order({ kind: 'close', pauseMs });
       await ended;
       isClosed = true;
-      await worker.terminate();
+      link.close();
     },
   };
 }

@@ -1,11 +1,15 @@
 import { createSocket } from 'node:dgram';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createFailover, type FailoverEvents, type startFailoverThread } from '../../agent/failover/index.ts';
 import type { LaneWanted, ProbePort } from '../../agent/ports.ts';
+import type { startStandbyThread } from '../../agent/standby/index.ts';
 import { createLog, createRng, sleep, systemClock, VirtualClock } from '../../src/base/index.ts';
+import { createNodeKey, openAuthority } from '../../src/ca/index.ts';
 import type { PathState, Steering, TunnelId } from '../../src/model/index.ts';
-import { classId, siteId } from '../../src/model/index.ts';
+import { classId, nodeId, siteId } from '../../src/model/index.ts';
 import { t1, t2 } from '../support/node-configs.ts';
 import { type CompiledSources, compileSources } from '../support/compiled.ts';
 
@@ -158,7 +162,7 @@ describe('the fail-over, when all tunnels of a peer fall silent at once,', () =>
 describe('the fail-over thread', () => {
   let compiled: CompiledSources;
   beforeAll(async () => {
-    compiled = await compileSources(['agent/failover/index.ts', 'agent/failover/worker.ts']);
+    compiled = await compileSources(['agent/failover/index.ts', 'agent/failover/worker.ts', 'agent/standby/index.ts']);
   });
   afterAll(() => compiled.remove());
 
@@ -185,6 +189,36 @@ describe('the fail-over thread', () => {
     one.failover.stopProbe(t1);
     expect(one.failover.views().size).toBe(0);
     await one.failover.close(0);
+  });
+
+  it('has the LAN side in it, which greets its partners and closes with it', async () => {
+    const { startFailoverThread: start } = (await import(join(compiled.dir, 'agent/failover/index.js'))) as { startFailoverThread: typeof startFailoverThread };
+    const { startStandbyThread: startLan } = (await import(join(compiled.dir, 'agent/standby/index.js'))) as { startStandbyThread: typeof startStandbyThread };
+    const ends: string[] = [];
+    const events: FailoverEvents = { onVerdict: () => undefined, onSwitch: () => undefined, onWish: () => undefined };
+    const failover = start({ driver: 'libipsec', probePort: await freePort(), seed: 'lan', logLevel: 'silent', log, onEnd: (cause) => ends.push(cause.message) }, events);
+    const partner = createSocket('udp4');
+    const hellos: string[] = [];
+    partner.on('message', (packet, from) => hellos.push(`${from.address} ${packet.toString('latin1', 0, 4)}`));
+    const port = await freePort();
+    await new Promise<void>((resolve) => partner.bind(port, '127.0.7.2', resolve));
+    const key = await createNodeKey();
+    const node = nodeId('berlin-gw1');
+    const folder = await mkdtemp(join(tmpdir(), 'foremesh-thread-'));
+    const authority = await openAuthority({ dir: folder, clock: systemClock });
+    const certificate = await authority.renew(node, await key.csrPem(node));
+    const standby = startLan({ node, port, log, serve: (link, settings) => failover.serveStandby(link, settings) }, { ...certificate, privateKeyPem: key.privateKeyPem }, () => undefined);
+    standby.configure(null); // a gateway that is alone at its site
+    await sleep(systemClock, 50);
+    expect(hellos).toEqual([]);
+    const members = [{ node, address: '127.0.7.1' }, { node: nodeId('berlin-gw2'), address: '127.0.7.2' }];
+    standby.configure({ generation: 1, holdDownMaxMs: 0, interface: 'fm-none0', address: '127.0.7.9', prefixes: ['127.0.7.0/24'], shared: { preferred: node, members, heartbeat: { intervalMs: 20, missedMax: 3, holdDownMs: 0 } } });
+    while (hellos.length === 0) await sleep(systemClock, 10);
+    expect(hellos[0]).toBe('127.0.7.1 FMLN');
+    await Promise.all([standby.close(100), failover.close(100)]);
+    expect(ends).toEqual([]);
+    partner.close();
+    await rm(folder, { recursive: true, force: true });
   });
 });
 

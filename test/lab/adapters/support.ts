@@ -50,6 +50,7 @@ export function namespaceMachine(namespace: string): Machine {
     start: (program, args, onLine, onEnd) => startLineProgram('ip', [...inside, program, ...args], onLine, onEnd),
     watch: (program, args, onLine, onEnd) => startWatcher('ip', [...inside, program, ...args], onLine, onEnd),
     readNetDev: () => runCommandText('ip', [...inside, 'cat', '/proc/net/dev']),
+    readNetlink: () => runCommandText('ip', [...inside, 'cat', '/proc/net/netlink']),
     async readSysctl(name) {
       const result = await runCommand('ip', [...inside, 'cat', `/proc/sys/${name}`]);
       return result.exitCode === 0 ? result.stdout.toString('utf8').trim() : null;

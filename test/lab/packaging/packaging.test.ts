@@ -7,8 +7,8 @@ import { MARK1, T1, wantedOf } from '../adapters/support.ts';
 
 const repository = resolve(import.meta.dirname, '../../..');
 const NAMESPACE = 'fmpkg-gw';
-/** As the unit has it: an own user, one capability, no way to another. */
-const UNPRIVILEGED = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--no-new-privs', '--bounding-set', '-all,+net_admin', '--inh-caps', '-all,+net_admin', '--ambient-caps', '-all,+net_admin'];
+/** As the unit has it: an own user, two capabilities, no way to another. */
+const UNPRIVILEGED = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--no-new-privs', '--bounding-set', '-all,+net_admin,+net_raw', '--inh-caps', '-all,+net_admin,+net_raw', '--ambient-caps', '-all,+net_admin,+net_raw'];
 
 /** The package, installed by dpkg below a folder, as it would be on a gateway. */
 describe('the package of the agent', () => {
@@ -95,12 +95,19 @@ describe('the package of the agent', () => {
     const context = await said('trace');
     expect([await said('install.code'), await said('restart.code'), await said('stop.code')], context).toEqual(['0', '0', '0']);
     expect((await said('unit')).split('\n').sort(), context).toEqual(['ActiveState=active', 'NRestarts=0', 'SubState=running', 'UnitFileState=enabled']);
-    expect(await said('process')).toMatch(/^Uid:\t(?!0\t)\d+\t.*\nCapEff:\t0000000000001000\nCapBnd:\t0000000000001000\nNoNewPrivs:\t1\nSeccomp:\t2$/);
+    expect(await said('process')).toMatch(/^Uid:\t(?!0\t)\d+\t.*\nCapEff:\t0000000000003000\nCapBnd:\t0000000000003000\nNoNewPrivs:\t1\nSeccomp:\t2$/);
     expect(JSON.parse(await said('status'))).toMatchObject({ node: 'berlin-gw1', generation: 0, drift: ['not joined yet'] });
     const { findings } = JSON.parse(await said('doctor')) as { findings: { code: string; level: string }[] };
     const level = (code: string): string | undefined => findings.find((finding) => finding.code === code)?.level;
     expect([level('SETTINGS'), level('IKE_DAEMON'), level('IKE_VERSION'), level('STATE_MODES')]).toEqual(['ok', 'ok', 'ok', 'ok']);
     expect((await said('stopped')).split('\n').sort()).toEqual(['ExecMainStatus=0', 'Result=success']);
+  });
+
+  it('may ping what is behind it, with the capabilities of its unit', async () => {
+    const unit = await readFile(join(root, 'usr/lib/systemd/system/foremesh-agent.service'), 'utf8');
+    expect(unit).toContain('CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW\nAmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW\n');
+    const [, ...args] = UNPRIVILEGED;
+    expect(await runCommandText('setpriv', [...args, 'ping', '-n', '-c', '1', '-W', '1', '127.0.0.1'])).toMatch(/ bytes from .* icmp_seq=/);
   });
 
   it('does all it does to the kernel as an unprivileged user with CAP_NET_ADMIN', async () => {
