@@ -78,7 +78,7 @@ async function buildPackage(out) {
   };
   const copy = (from, to) => cpSync(join(ROOT, from), join(root, to), { recursive: true, dereference: true });
 
-  const { AGENT_NODE_FLAGS } = await import('../dist/src/lab/programs.js'); // the lab measures what is shipped
+  const { AGENT_NODE_FLAGS } = await import('../dist/agent/ports.js'); // the lab measures what is shipped
   for (const folder of COMPILED) copy(`dist/${folder}`, `${LIBRARY}/dist/${folder}`);
   put(`${LIBRARY}/package.json`, `${JSON.stringify({ name: 'foremesh-agent', version, license, type: 'module', private: true }, null, 2)}\n`);
   const names = importedPackages(join(root, LIBRARY, 'dist'));

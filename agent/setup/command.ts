@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createLog, ForemeshError, messageOf, runCommand, systemClock } from '../../src/base/index.ts';
 import { localMachine } from '../dataplane/index.ts';
+import { AGENT_NODE_FLAGS } from '../ports.ts';
 import { diagnose, type DoctorFinding } from './diagnose.ts';
 import { gatherFacts } from './facts.ts';
 import { install, type StepResult } from './install.ts';
@@ -142,7 +143,7 @@ function rootFolder(): string {
 /** How this very program is started again: a package has it in /usr/bin. */
 function thisProgram(): string {
   const root = rootFolder();
-  return root.startsWith('/usr/lib/') ? '/usr/bin/foremesh-agent' : `${process.execPath} ${join(root, 'dist', 'agent', 'main.js')}`;
+  return root.startsWith('/usr/lib/') ? '/usr/bin/foremesh-agent' : [process.execPath, ...AGENT_NODE_FLAGS, join(root, 'dist', 'agent', 'main.js')].join(' ');
 }
 
 function printed(text: string): number {

@@ -11,12 +11,6 @@ export const PROGRAMS = {
   cli: 'src/cli/main.js',
 } as const;
 
-/**
- * For whoever starts an agent: a small nursery, since most of what it makes lives for one packet or one pass; 20 MB less.
- * Each thread collects its own garbage alone: helpers would be of usual priority, and the probe thread would wait for them.
- */
-export const AGENT_NODE_FLAGS = ['--max-semi-space-size=2', '--optimize-for-size', '--single-threaded-gc', '--v8-pool-size=1'];
-
 export type ProgramName = keyof typeof PROGRAMS;
 
 /** The compiled file of a program. @throws ForemeshError LAB_FAILED when it was not built */

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { AGENT_NODE_FLAGS } from '../../../agent/ports.ts';
 import { createCsr, createFileConfigStore, CREDENTIAL_FILES, ensureNodeKey } from '../../../agent/sync/index.ts';
 import { createLog, ForemeshError, messageOf, roundTo, runCommand, runCommandText, sleep, systemClock } from '../../base/index.ts';
 import { openAuthority, type Authority } from '../../ca/index.ts';
@@ -11,7 +12,7 @@ import type { NodeConfig, SignedConfig } from '../../model/index.ts';
 import { startCharon, type Charon } from '../charon.ts';
 import { readNodeRuntime, writeAgentConfig } from '../gateway-process.ts';
 import { isLabPossible } from '../possible.ts';
-import { AGENT_NODE_FLAGS, programFile } from '../programs.ts';
+import { programFile } from '../programs.ts';
 import { listTunnels } from '../sas.ts';
 import { agentBenchConfig, type End, ENDS, uplinkAddresses } from './agent-config.ts';
 
