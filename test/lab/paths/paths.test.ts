@@ -1,29 +1,35 @@
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runCommandText } from '../../../src/base/index.ts';
 import { loadIntent } from '../../../src/intent/index.ts';
 import { createBenchMesh, FAR, NEAR } from '../../../src/lab/bench/bench-mesh.ts';
 import { createLabWorld, type LabWorld } from '../../../src/lab/lab-world.ts';
 import { isLabPossible } from '../../../src/lab/possible.ts';
-import { nodeId, type PathId } from '../../../src/model/index.ts';
+import type { Sender } from '../../../src/lab/world.ts';
+import { classId, nodeId, type PathId } from '../../../src/model/index.ts';
 import { findOpa } from '../../../src/policy/index.ts';
 import { build } from '../world/built.ts';
 
 const possible = await isLabPossible();
-const NEAR_NODE = nodeId('near-gw1');
-const GATEWAYS = [NEAR_NODE, nodeId('far-gw1')];
+const [NEAR_NODE, FAR_NODE] = [nodeId('near-gw1'), nodeId('far-gw1')];
+const GATEWAYS = [NEAR_NODE, FAR_NODE];
 /** What a path of 1380 bytes leaves a packet: IP 20, UDP 8, ESP 8 + 8 + 16 and 2 of padding, VXLAN 50. */
 const NARROW_WIRE_BYTES = 1380;
 const NARROW_BYTES = 1268;
 const TCP_BYTES = 400_000;
 
+/** About 100 packets a second and stream. */
+const MBPS = (200 * 160 * 8) / 1e6;
+
 /**
  * Story: an office whose two uplinks are both behind a NAT router of their provider's, and a site with one uplink that both tunnels
- * end at. Then the paths lose large packets without a word.
- * Set-up: engine, agents, strongSwan, real TCP between the hosts. What leaked is read off the WAN.
+ * end at. A router forgets its table, a provider's path loses large packets without a word, and one uplink dies.
+ * Set-up: engine, agents, strongSwan, streams each way, real TCP between the hosts. What leaked is read off the WAN.
  */
 describe.skipIf(!possible.possible)('paths of a running mesh', () => {
   let world: LabWorld;
   let paths: PathId[];
+  let streams: Sender[];
 
   beforeAll(async () => {
     await build();
@@ -35,6 +41,10 @@ describe.skipIf(!possible.possible)('paths of a running mesh', () => {
     const up = await world.until(async () => (await states()).every((state) => state.settled && state.tunnels.length > 1 && state.tunnels.every(({ pathState, mtuBytes }) => pathState === 'up' && mtuBytes !== null)), 30_000);
     expect(up).toBe(true);
     paths = (await states())[0]!.tunnels.map(({ path }) => path);
+    streams = [];
+    for (const [from, to] of [[NEAR, FAR], [FAR, NEAR]] as const) {
+      streams.push(await world.startSender({ name: from, from, to, classId: classId('voice'), port: 5000, flows: 2, packetBytes: 160, rate: { kind: 'constant', mbps: MBPS } }));
+    }
   });
   afterAll(() => world?.close());
 
@@ -56,17 +66,69 @@ describe.skipIf(!possible.possible)('paths of a running mesh', () => {
   it('that swallow large packets are measured, and a TCP connection goes on through them, also one that was open before', async () => {
     const open = await openConnection();
     for (const path of paths) await world.setPath(path, { mtuBytes: NARROW_WIRE_BYTES });
+    const sending = open.send(); // whose losses have the sizes looked at
     const isFitted = await world.until(async () => (await states()).every(({ tunnels }) => tunnels.every(({ mtuBytes }) => mtuBytes !== null && mtuBytes <= NARROW_BYTES && mtuBytes > NARROW_BYTES - 4)), 15_000);
     expect(isFitted).toBe(true);
     const alarms = (await states()).map((state) => state.alarms.filter((alarm) => /^path .* carries packets of 126\d bytes at most, its uplink's interface allows 1350/.test(alarm)).length);
     expect(alarms).toEqual([2, 2]);
-    expect(await open.send()).toBe(TCP_BYTES);
+    expect(await sending).toBe(TCP_BYTES);
     expect(await (await openConnection()).send()).toBe(TCP_BYTES);
     expect((await world.underlay()).clearTextPackets).toBe(0);
   });
 
+  it('carry traffic again soon after a router has forgotten its table, with the same keys', async () => {
+    const keys = await ikeIds();
+    await clean();
+    for (const { namespace } of routers()) await runCommandText('ip', ['netns', 'exec', namespace, 'conntrack', '-F']);
+    const isFlowing = await world.until(async () => {
+      const before = await received();
+      await world.pass(300);
+      return (await received()).every((count, index) => count - before[index]! > 15);
+    }, 8_000);
+    expect(isFlowing).toBe(true);
+    const silences = await Promise.all(streams.map(async (stream) => Math.round((await stream.report()).longestGapMs)));
+    console.log(`after the NAT forgot: longest silence ${silences.join(' and ')} ms`);
+    expect(Math.max(...silences)).toBeLessThan(5_000);
+    expect(await ikeIds()).toEqual(keys);
+  });
+
+  it('are left for the other one when one dies', async () => {
+    const used = (await world.underlay()).paths;
+    await clean();
+    const busiest = await busiestPath(used);
+    await world.setPath(busiest, { down: true });
+    await world.pass(2_500);
+    for (const stream of streams) {
+      const { longestGapMs, received } = await stream.report();
+      expect(longestGapMs).toBeLessThan(1_500);
+      expect(received).toBeGreaterThan(100);
+    }
+    expect(await world.underlay()).toMatchObject({ clearTextPackets: 0 });
+  });
+
   function routers() {
     return world.network.layout.gateways.flatMap(({ uplinks }) => uplinks.flatMap(({ address, nat }) => (nat ? [{ address, ...nat }] : [])));
+  }
+
+  async function ikeIds(): Promise<number[]> {
+    return (await world.listTunnels(FAR_NODE)).map(({ ikeId }) => ikeId);
+  }
+
+  /** Streams arrive, and are counted from here. */
+  async function clean(): Promise<void> {
+    for (const stream of streams) await stream.reset();
+    await world.pass(1_200);
+    for (const count of await received()) expect(count).toBeGreaterThan(30);
+    for (const stream of streams) await stream.reset();
+  }
+
+  function received(): Promise<number[]> {
+    return Promise.all(streams.map(async (stream) => (await stream.report()).received));
+  }
+
+  async function busiestPath(before: Awaited<ReturnType<LabWorld['underlay']>>['paths']): Promise<PathId> {
+    const sent = (await world.underlay()).paths.map(({ path, espPackets }) => ({ path, packets: espPackets - (before.find((one) => one.path === path)?.espPackets ?? 0) }));
+    return sent.sort((one, other) => other.packets - one.packets)[0]!.path;
   }
 
   async function states() {
