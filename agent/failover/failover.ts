@@ -72,7 +72,7 @@ export function createFailover(deps: FailoverDeps): Failover {
   let table = NO_LANES;
   let current: readonly LaneWanted[] = [];
   let switches = 0;
-  /** Lanes wait for the answer of a tunnel in doubt. */
+  /** Lanes wait for the answer of a tunnel in doubt, or for one that is about to be up again. */
   let isHeldBack = false;
   /** By mark, the number of the last switch of this lane. */
   const switchedAt = new Map<number, number>();
@@ -103,10 +103,10 @@ export function createFailover(deps: FailoverDeps): Failover {
     const views = probes.views();
     const interfaces = new Set(table.tunnels.map(({ tunnel }) => tunnel));
     const adopted = new Set(table.adopted);
-    const choose = (isDoubted: (tunnel: TunnelId) => boolean): LaneWanted[] =>
-      chooseLanes(table.inForce, (tunnel, classes) => healthOf(tunnel, interfaces, adopted, views, renewing, classes), new Map(current.map((lane) => [lane.mark, lane])), isDoubted);
-    const next = choose((tunnel) => views.get(tunnel)?.isDoubted === true);
-    isHeldBack = [...views.values()].some(({ isDoubted }) => isDoubted) && changedLanes(next, choose(() => false)).length > 0;
+    const choose = (trust?: typeof views): LaneWanted[] =>
+      chooseLanes(table.inForce, (tunnel, classes) => healthOf(tunnel, interfaces, adopted, views, renewing, classes), new Map(current.map((lane) => [lane.mark, lane])), trust);
+    const next = choose(views);
+    isHeldBack = [...views.values()].some(({ isDoubted, isReturning }) => isDoubted || isReturning) && changedLanes(next, choose()).length > 0;
     const changed = changedLanes(current, next);
     const written = next.filter((lane) => changed.includes(lane) || unsure.has(lane.mark));
     if (written.length > 0) {

@@ -11,21 +11,22 @@ import type { TunnelHealth } from './health.ts';
  *
  * A lane does not leave a silent tunnel for one that is in doubt: when an agent dies, all its tunnels fall silent at
  * once while what is sent through them still arrives, and to move from one to the next would only shake the traffic.
- * The doubt lasts a round trip, or until that tunnel is down too; whatever else was up comes into question then.
+ * The doubt lasts a round trip, or until that tunnel is down too; whatever else was up comes into question then. Nor
+ * does it leave a tunnel that will be up again in a moment for another that is so a little sooner.
  *
  * A second copy goes over the first of the lane's tunnels for copies that is up, else degraded, and is not the active one;
  * while nothing answers it stays where it is, and without a second tunnel it is not sent.
  *
  * @param healthOf  of tunnels as the kernel has, or is about to have, them, for the classes that are to use them
  * @param previous  what each mark points at now
- * @param isDoubted  asked whether it still answers, since another tunnel fell silent, and has not answered yet
+ * @param trust  `isDoubted`: asked whether it still answers, since another tunnel fell silent, and has not answered yet; `isReturning`: down, answering again, and up within a moment
  * @returns sorted by mark, one entry a mark, prefixes sorted
  */
 export function chooseLanes(
   inForce: readonly Steering[],
   healthOf: (tunnel: TunnelId, classes: readonly ClassId[]) => TunnelHealth,
   previous: ReadonlyMap<number, Pick<LaneWanted, 'active' | 'copy'>>,
-  isDoubted: (tunnel: TunnelId) => boolean = () => false,
+  trust: Pick<ReadonlyMap<TunnelId, { isDoubted: boolean; isReturning: boolean }>, 'get'> = new Map(),
 ): LaneWanted[] {
   const users = new Map<number, { lane: Lane; steerings: Steering[] }>();
   for (const steering of inForce) {
@@ -44,7 +45,7 @@ export function chooseLanes(
       const now = before?.active ?? null;
       const siblings = siblingTunnels(lane, steerings);
       const best = activeTunnel(lane, siblings, healthForThem, now);
-      const isHeldBack = best !== null && now !== null && isDoubted(best) && healthForThem(now) === 'stale' && [...lane.tunnels, ...siblings].includes(now);
+      const isHeldBack = best !== null && now !== null && (trust.get(best)?.isDoubted === true || trust.get(now)?.isReturning === true) && healthForThem(now) === 'stale' && [...lane.tunnels, ...siblings].includes(now);
       const active = isHeldBack ? now : best;
       return {
         mark: lane.mark,

@@ -19,7 +19,7 @@ export interface ProbeSetDeps {
   onWish: () => void;
   /** A tunnel that worked has missed a probe. */
   onSuspect: (tunnel: TunnelId) => void;
-  /** A doubted tunnel has answered. */
+  /** A doubted tunnel has answered, or one that was about to be up again has not. */
   onCertain: () => void;
 }
 
@@ -35,6 +35,8 @@ export interface ProbeView {
   peerLame: boolean;
   /** Asked because another tunnel fell silent, and has not answered since: what its state says may be over. */
   isDoubted: boolean;
+  /** Down, but answering, and about to be up again. */
+  isReturning: boolean;
   /** Classes whose SLA the path does not keep, though it answers. */
   violated: readonly ClassId[];
   /** The greatest packet that its path carries, and that its interface takes; null while the former is not known. */
@@ -204,7 +206,7 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
 
 function viewOf(found: Running): ProbeView {
   const { session } = found;
-  return { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews(), peerLame: session.peerLame(), isDoubted: session.isDoubted(), violated: session.violated(), mtu: viewOfMtu(found) };
+  return { state: session.state(), wasEverUp: session.wasEverUp(), peerInUse: session.peerInUse(), peerRenews: session.peerRenews(), peerLame: session.peerLame(), isDoubted: session.isDoubted(), isReturning: session.isReturning(), violated: session.violated(), mtu: viewOfMtu(found) };
 }
 
 function viewOfMtu({ mtu }: Running): ProbeView['mtu'] {

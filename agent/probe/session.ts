@@ -31,7 +31,7 @@ export interface ProbeSessionDeps {
   onWish?: () => void;
   /** A regular probe was missed of a path that worked until now. */
   onSuspect?: () => void;
-  /** The doubt is over: it answered. */
+  /** What others waited for is known: a doubted path answered, or one that was about to be up again fell silent. */
   onCertain?: () => void;
   /** Traffic towards the peer was lost, which may be for its size. */
   onTrafficLost?: () => void;
@@ -55,6 +55,8 @@ export interface ProbeSession {
   doubt(): void;
   /** Asked so, and not answered yet: that it was up a moment ago says nothing now. */
   isDoubted(): boolean;
+  /** Down, but answering, and up again within `RETURN_MS` if that goes on. */
+  isReturning(): boolean;
   /** Classes whose SLA the path does not keep, though it answers. */
   violated(): readonly ClassId[];
   /** Other intervals and limits from the next beat on; the verdict stays. */
@@ -77,6 +79,8 @@ const SUSPECT_FACTOR = 8;
 /** A tunnel that neither end uses is asked this many times less often, but at least every `IDLE_MAX_MS`. */
 const IDLE_FACTOR = 4;
 const IDLE_MAX_MS = 500;
+/** The end of a hold-down that counts as returning, ms: paths that came back together differ by less. */
+const RETURN_MS = 1_000;
 /** What an additional probe weighs as evidence of a brown-out. */
 const EXTRA_WEIGHT = 0.5;
 /** A doubted tunnel whose next probe is due within this anyway is not asked before, ms. */
@@ -247,7 +251,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       return;
     }
     if (liveness.isSilent() || peer.isBroken(sequence, downAfter)) {
-      wellSinceMs = null;
+      interrupt(nowMs);
       if (state !== 'down') become('down', nowMs);
       return;
     }
@@ -260,10 +264,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
 
   function judgeRecovery(nowMs: number): void {
     const isWell = state === 'down' ? liveness.hasArrivals() && liveness.misses() < 2 : loss.isWell() && latency.isWell() && !peer.isDegraded(nowMs);
-    if (!isWell) {
-      wellSinceMs = null;
-      return;
-    }
+    if (!isWell) return interrupt(nowMs);
     if (wellSinceMs === null || (state === 'down' && loss.isAlarmed())) {
       wellSinceMs = nowMs;
       if (state === 'down') loss.reset(); // what was lost while it was down says nothing about now
@@ -271,6 +272,17 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     if (nowMs - wellSinceMs < damping.holdMs(nowMs) - 0.01) return;
     loss.reset();
     become(latency.isAlarmed() ? 'degraded' : 'up', nowMs);
+  }
+
+  function isReturning(nowMs: number): boolean {
+    return state === 'down' && everUp && wellSinceMs !== null && nowMs - wellSinceMs >= damping.holdMs(nowMs) - RETURN_MS;
+  }
+
+  /** Its good figures have to begin again. */
+  function interrupt(nowMs: number): void {
+    const wasReturning = isReturning(nowMs);
+    wellSinceMs = null;
+    if (wasReturning) deps.onCertain?.();
   }
 
   function become(next: PathState, nowMs: number): void {
@@ -351,6 +363,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       probeSoon(DOUBT_SLACK_MS);
     },
     isDoubted: () => doubtedFrom !== null,
+    isReturning: () => isReturning(clock.monotonicMs()),
     violated: () => sla.violated(),
     peerLame: () => peer.isLame(clock.monotonicMs()),
     setLame(next) {

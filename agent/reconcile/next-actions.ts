@@ -131,7 +131,7 @@ function dataplaneWanted(scene: Scene): DataplaneWanted {
     config: desired.config,
     overlayAddresses: [...overlays].sort(compareText),
     interfaces: present.map((tunnel) => interfaceOf(tunnel, observed.probes.get(tunnel.id)?.mtu ?? null)),
-    lanes: chooseLanes(scene.inForce, scene.health, previous, (tunnel) => scene.observed.probes.get(tunnel)?.isDoubted === true),
+    lanes: chooseLanes(scene.inForce, scene.health, previous, scene.observed.probes),
     steering: scene.inForce.map(({ to, classId, prefixes, lanes }) => ({ to, classId, prefixes, lanes: lanes.map(({ mark, weight, tunnels: [key] }) => ({ mark, weight, ...(key === undefined ? {} : { key }) })) })),
   };
 }

@@ -124,6 +124,34 @@ describe('the fail-over, when all tunnels of a peer fall silent at once,', () =>
     expect(written).toEqual([]);
   });
 
+  it('stays also when the paths are back one after the other', async () => {
+    const { clock, cut, delaysMs, heard, here, written, tableOf } = await startEnd();
+    here.setLanes(tableOf(t1, 0));
+    await clock.advance(600);
+    cut.add(t1).add(t2);
+    await clock.advance(2_000);
+    delaysMs.set(t1, 20);
+    cut.delete(t2);
+    await clock.advance(20);
+    cut.delete(t1);
+    await clock.advance(3_000);
+    expect(heard.filter((text) => text.includes('down→up'))).toEqual([`${t2} down→up 0`, `${t1} down→up 0`]);
+    expect(written).toEqual([]);
+  });
+
+  it('leaves a path that was about to be back and fell silent again, for one that is', async () => {
+    const { clock, cut, heard, here, tableOf } = await startEnd();
+    here.setLanes(tableOf(t1, 0));
+    await clock.advance(600);
+    cut.add(t1).add(t2);
+    await clock.advance(2_000);
+    cut.clear();
+    await clock.advance(980);
+    cut.add(t1);
+    await clock.advance(400);
+    expect(heard.filter((text) => text.startsWith('#'))).toEqual([`#1 7→${t2}`]);
+  });
+
   it('goes straight to another gateway of the site that answers, once, and no later than before', async () => {
     const { clock, cut, heard, here, written, tableOf } = await startEnd([t1, t2, t3]);
     here.setLanes(tableOf(t1, 0));

@@ -47,7 +47,7 @@ describe('lanes that send twice', () => {
 describe('lanes of a class whose SLA a tunnel does not keep', () => {
   const [voice, bulk] = [classId('voice'), classId('bulk')];
   const both: Steering[] = [voice, bulk].map((id, index) => ({ to: siteId('paris'), prefixes: ['10.2.0.0/24'], classId: id, lanes: [{ mark: 4100 + index, weight: 100, tunnels: [A, B] }] }));
-  const view = (violated: (typeof voice)[]) => ({ state: 'up' as const, wasEverUp: true, peerInUse: true, peerRenews: false, peerLame: false, isDoubted: false, violated, mtu: null });
+  const view = (violated: (typeof voice)[]) => ({ state: 'up' as const, wasEverUp: true, peerInUse: true, peerRenews: false, peerLame: false, isDoubted: false, isReturning: false, violated, mtu: null });
   const activeOf = (violatedAtA: (typeof voice)[], violatedAtB: (typeof voice)[] = []): (TunnelId | null)[] => {
     const views = new Map([[A, view(violatedAtA)], [B, view(violatedAtB)]]);
     return chooseLanes(both, (tunnel, classes) => healthOf(tunnel, new Set([A, B]), null, views, new Set(), classes), new Map()).map(({ active }) => active);
@@ -67,7 +67,7 @@ describe('lanes of a class whose SLA a tunnel does not keep', () => {
 describe('lanes towards a gateway whose LAN is dead', () => {
   const toSite: Steering[] = [{ to: siteId('paris'), prefixes: ['10.2.0.0/24'], classId: classId('voice'), lanes: [{ mark: 4100, weight: 100, tunnels: [A, B] }] }];
   const activeOf = (lameAtA: boolean, lameAtB: boolean): TunnelId | null => {
-    const view = (peerLame: boolean) => ({ state: 'up' as const, wasEverUp: true, peerInUse: true, peerRenews: false, peerLame, isDoubted: false, violated: [], mtu: null });
+    const view = (peerLame: boolean) => ({ state: 'up' as const, wasEverUp: true, peerInUse: true, peerRenews: false, peerLame, isDoubted: false, isReturning: false, violated: [], mtu: null });
     const views = new Map([[A, view(lameAtA)], [B, view(lameAtB)]]);
     return chooseLanes(toSite, (tunnel, classes) => healthOf(tunnel, new Set([A, B]), null, views, new Set(), classes), new Map())[0]!.active;
   };

@@ -26,7 +26,7 @@ function scenario(config: NodeConfig, earlier: NodeConfig[] = [], start = 0) {
   let memory: Memory = rememberDesired(firstMemory(start), desired, start);
   const read = (machine: Partial<Machine>): { observed: Observed; nowMs: number } => {
     const { sas = [], connections = [], interfaces = [], probes = {}, rx = {}, nowMs = start, daemon = true, keepsSas = false, ike = { version: '5.9.8', mlKem: false } } = machine;
-    const views: Observed['probes'] = new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, violated: [], peerLame: false, isDoubted: false, peerRenews: false, mtu: null, ...view }]));
+    const views: Observed['probes'] = new Map(Object.entries(probes).map(([tunnel, view]) => [tunnel as TunnelId, { state: 'up', wasEverUp: view.state !== 'unknown', peerInUse: null, violated: [], peerLame: false, isDoubted: false, isReturning: false, peerRenews: false, mtu: null, ...view }]));
     return {
       nowMs,
       observed: {
