@@ -78,6 +78,8 @@ export interface AgentRuntime {
   alarms: string[];
   /** It owns its site's LAN address. */
   holdsLan: boolean;
+  /** The shared LAN addresses that it owns, its own and those of others. */
+  lanAddresses: string[];
   /** What differs from the config, with the last refused config, if any. */
   drift: string[];
   connected: boolean;
@@ -404,6 +406,7 @@ export function createAgent(deps: AgentDeps): Agent {
         leakPackets: reporter.leakPackets(),
         repairs,
         holdsLan: running?.config.lan.shared ? standby.view().holds : running?.config.serving === true,
+        lanAddresses: running?.config.lan.shared ? standby.view().owns : [],
         configSignedAt: running?.signedAt ?? null,
         engineSilentMs: Math.round(engineSilentMs()),
         alarms: alarms(),

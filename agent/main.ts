@@ -46,7 +46,7 @@ async function run(settings: AgentSettings, log: Log): Promise<void> {
   keepCommandHelper(0); // ip and nft may wait; packets and probes may not
   const { node, stateDir } = settings;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, holdsLan: false, repairs: 0, configSignedAt: null, engineSilentMs: 0, alarms: [], drift: ['not joined yet'], connected: false, settled: false });
+  let runtime = (): unknown => ({ node, generation: 0, commit: null, tunnels: [], leakPackets: 0, holdsLan: false, lanAddresses: [], repairs: 0, configSignedAt: null, engineSilentMs: 0, alarms: [], drift: ['not joined yet'], connected: false, settled: false });
   const statusSocket = await listenStatus(join(stateDir, 'agent.sock'), () => runtime(), log);
   const ended = endSignal();
   const clock = createAnchoredClock(systemClock);

@@ -23,7 +23,7 @@ export function checkWanted(wanted: DataplaneWanted): void {
   if (config.lan.address6 !== undefined) check(isAddress6WithLength(config.lan.address6), 'IPv6 LAN address', config.lan.address6);
   checkPrefixes(config.lan.prefixes, 'LAN prefix');
   for (const member of config.lan.shared?.members ?? []) check(isAddress(member.address) && !member.address.includes(':'), 'own LAN address', member.address);
-  if (config.lan.shared) check(!config.lan.address.includes(':'), 'shared LAN address', config.lan.address);
+  if (config.lan.shared) for (const address of [config.lan.address, ...(config.lan.shared.others ?? []).map((other) => other.address)]) check(!address.includes(':'), 'shared LAN address', address);
   checkPrefixes(config.protectedPrefixes, 'protected prefix');
   for (const uplink of config.uplinks) {
     check(isInterfaceName(uplink.interface), 'uplink interface', uplink.interface);

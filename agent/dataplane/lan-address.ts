@@ -7,7 +7,7 @@ import type { Observed } from './observe.ts';
 
 /** Names of the settings that a shared LAN wants to see. */
 export function lanSysctls({ lan }: NodeConfig): string[] {
-  return lan.shared ? wantedNotify(lan) : [];
+  return lan.shared ? wantedSysctls(lan) : [];
 }
 
 /**
@@ -22,7 +22,7 @@ export function sharedLanChanges({ config }: DataplaneWanted, observed: Observed
   const label = addressLabel(name);
   const hasRoute = (subnet: string): boolean => observed.routes.some((route) => route.table === 'main' && route.prefix === subnet && route.via?.interface === name && route.metric === LAN_METRIC);
   return [
-    ...wantedNotify(config.lan)
+    ...wantedSysctls(config.lan)
       .filter((setting) => observed.sysctls.get(setting) !== '1')
       .map((setting): Change => ({ says: `${setting} = 1`, commands: [{ do: 'sysctl', name: setting, value: '1' }] })),
     ...(observed.addresses.some((one) => one.interface === name && one.address === own) ? [] : [ipChange(`own LAN address ${own} added`, `addr add ${own} dev ${name} scope link${label === '' ? '' : ` label ${label}`}`)]),
@@ -36,6 +36,7 @@ export function sharedLanChanges({ config }: DataplaneWanted, observed: Observed
 export function staleLanChanges({ config }: DataplaneWanted, observed: Observed): Change[] {
   const { interface: name, shared, address6 } = config.lan;
   const own = ownLanAddress(config);
+  const wanted6 = [address6, ...(shared?.others ?? []).map((other) => other.address6)];
   const subnets = shared ? lanSubnets(config.lan) : [];
   const ours = observed.addresses.filter((one) => one.interface === name && isOurs(one));
   return [
@@ -43,7 +44,7 @@ export function staleLanChanges({ config }: DataplaneWanted, observed: Observed)
       .filter((one) => prefixContains(SHARED_LAN_PREFIX, hostPrefixOf(one.address.split('/')[0]!)) && one.address !== own)
       .map(({ address }) => ipChange(`own LAN address ${address} removed`, `addr del ${address} dev ${name}`)),
     ...ours
-      .filter(({ address }) => address.includes(':') && address !== address6)
+      .filter(({ address }) => address.includes(':') && !wanted6.includes(address))
       .map(({ address }) => ipChange(`LAN address ${address} given up`, `addr del ${address} dev ${name}`)),
     ...observed.routes
       .filter((route) => route.table === 'main' && route.via?.interface === name && route.metric === LAN_METRIC && !subnets.includes(route.prefix))
@@ -70,8 +71,9 @@ function lanSubnets(lan: NodeConfig['lan']): string[] {
   return lanAddressesOf(lan).map((address) => `${addressAt(address, 0)}/${address.split('/')[1]}`);
 }
 
-function wantedNotify({ interface: name, address6 }: NodeConfig['lan']): string[] {
-  return notifySysctls(name).slice(0, address6 === undefined ? 1 : 2);
+/** The kernel announces what is taken; and of two addresses of one network, to give up the one that came first must not take the other with it. */
+function wantedSysctls({ interface: name, address6, shared }: NodeConfig['lan']): string[] {
+  return [...notifySysctls(name).slice(0, address6 === undefined ? 1 : 2), ...(shared?.others ? [`net/ipv4/conf/${name}/promote_secondaries`] : [])];
 }
 
 /** Of a site with one gateway. Where several share the address, `agent/standby` alone takes and gives it up. */

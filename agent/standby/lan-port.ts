@@ -4,7 +4,7 @@ import type { Clock, Log } from '../../src/base/index.ts';
 import { addressLine, lanAddressesOf } from '../dataplane/lan-address.ts';
 import type { LineProgram, Machine } from '../dataplane/machine.ts';
 import { addressLabel } from '../dataplane/names.ts';
-import type { LanLink, LanPort, StandbySettings } from './standby.ts';
+import type { LanLink, LanPort, SharedAddress, StandbySettings } from './standby.ts';
 
 export interface KernelLanOptions {
   /** UDP port of heartbeats, on our own LAN address only. */
@@ -33,13 +33,12 @@ class KernelLink implements LanLink {
   readonly #options: KernelLanOptions;
   readonly #interface: string;
   readonly #own: string;
-  /** IPv4 first; what has that has the other too. */
-  readonly #shared: readonly string[];
+  readonly #prefixes: readonly string[];
   readonly #onPacket: (packet: Uint8Array) => void;
   #program: LineProgram | null = null;
   #socket: Socket | null = null;
   #isBound = false;
-  #written: { has: boolean; atMs: number } | null = null;
+  readonly #written = new Map<string, { has: boolean; atMs: number }>();
   #complainedMs = -ERROR_LOG_MS;
   #isClosed = false;
 
@@ -47,7 +46,7 @@ class KernelLink implements LanLink {
     this.#options = options;
     this.#interface = settings.interface;
     this.#own = own;
-    this.#shared = lanAddressesOf(settings);
+    this.#prefixes = settings.prefixes;
     this.#onPacket = onPacket;
     this.#bind();
   }
@@ -56,25 +55,27 @@ class KernelLink implements LanLink {
     return this.#addresses().some(({ address }) => address === this.#own); // only interfaces with a carrier are listed
   }
 
-  hasAddress(): boolean {
-    if (this.#written && this.#options.clock.monotonicMs() - this.#written.atMs < SETTLE_MS) return this.#written.has;
-    return this.#addresses().some(({ cidr }) => cidr === this.#shared[0]);
+  hasAddress(address: string): boolean {
+    const written = this.#written.get(address);
+    if (written && this.#options.clock.monotonicMs() - written.atMs < SETTLE_MS) return written.has;
+    const [shared] = this.#withLengths({ address });
+    return this.#addresses().some(({ cidr }) => cidr === shared);
   }
 
   send(to: string, packet: Uint8Array): void {
     if (this.#isBound) this.#socket?.send(packet, this.#options.port, to, () => undefined); // not heard is what the others make of an error
   }
 
-  take(leaseMs: number | null, announce: boolean): void {
+  take(seat: SharedAddress, leaseMs: number | null, announce: boolean): void {
     const life = leaseMs === null ? 'forever' : String(Math.ceil(leaseMs / 1000));
-    const lines = this.#shared.map((address) => `${addressLine('replace', address, this.#interface)} valid_lft ${life} preferred_lft ${life}`);
+    const lines = this.#withLengths(seat).map((address) => `${addressLine('replace', address, this.#interface)} valid_lft ${life} preferred_lft ${life}`);
     const mac = this.#addresses()[0]?.mac;
     if (announce && mac !== undefined) lines.push(`link set ${this.#interface} address ${mac}`);
-    this.#write(lines, true);
+    this.#write(seat.address, lines, true);
   }
 
-  giveUp(): void {
-    this.#write(this.#shared.map((address) => `addr del ${address} dev ${this.#interface}`), false);
+  giveUp(seat: SharedAddress): void {
+    this.#write(seat.address, this.#withLengths(seat).map((address) => `addr del ${address} dev ${this.#interface}`), false);
   }
 
   close(): void {
@@ -85,13 +86,18 @@ class KernelLink implements LanLink {
     this.#program = null;
   }
 
+  /** IPv4 first; what has that has the other too. */
+  #withLengths({ address, address6 }: SharedAddress): string[] {
+    return lanAddressesOf({ address, address6, prefixes: this.#prefixes });
+  }
+
   #addresses(): { address: string; cidr: string | null; mac: string }[] {
     const all = networkInterfaces(); // an address with a label is listed under that
     return [this.#interface, addressLabel(this.#interface)].flatMap((name) => all[name] ?? []);
   }
 
-  #write(lines: readonly string[], has: boolean): void {
-    this.#written = { has, atMs: this.#options.clock.monotonicMs() };
+  #write(address: string, lines: readonly string[], has: boolean): void {
+    this.#written.set(address, { has, atMs: this.#options.clock.monotonicMs() });
     this.#program ??= this.#start();
     this.#program.write(`${lines.join('\n')}\n`);
   }

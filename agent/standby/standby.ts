@@ -1,14 +1,17 @@
 import type { Cancel, Clock, Log } from '../../src/base/index.ts';
 import type { NodeId, SharedLan } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
-import { decide, firstStanding, holdDownOf, isUnheard, noteHeard, silenceMaxMs, type Heard, type MemberState, type Scene, type Standing } from './election.ts';
-import { createLanIdentity, encodeHeartbeat, encodeHello, openHeartbeat, openSession, peekHello, verifyHello, type Session } from './session.ts';
+import { holdDownOf, isUnheard, silenceMaxMs, type Scene } from './election.ts';
+import { hear, laterBy, type Partner } from './partner.ts';
+import { LEASE_MS, seatsOf, settleSeat, type Seat } from './seat.ts';
+import { createLanIdentity, encodeHeartbeat, encodeHello, openHeartbeat, openSession, peekHello, verifyHello } from './session.ts';
+import { readWords, type SeatWords } from './words.ts';
 
 /** What the LAN side of a gateway runs by. */
 export interface StandbySettings {
   generation: number;
   interface: string;
-  /** The shared address, with or without the length of its network. */
+  /** The shared address that hosts have by this node's intent, with or without the length of its network; `shared.others` are further ones. */
   address: string;
   /** The one for hosts with IPv6, where the site has such. */
   address6?: string;
@@ -24,20 +27,29 @@ export interface LanPort {
   open(settings: StandbySettings, own: string, onPacket: (packet: Uint8Array) => void): LanLink;
 }
 
+/** One address that hosts have as their gateway, and the one that goes with it for hosts with IPv6. */
+export interface SharedAddress {
+  address: string;
+  address6?: string | undefined;
+}
+
 export interface LanLink {
   /** The interface has a carrier and our own address. */
   isUp(): boolean;
-  /** The kernel has the shared address now. */
-  hasAddress(): boolean;
+  /** The kernel has this shared address now. */
+  hasAddress(address: string): boolean;
   send(to: string, packet: Uint8Array): void;
-  /** Makes it ours, for `leaseMs` unless taken again (null: for good); `announce` tells the LAN. */
-  take(leaseMs: number | null, announce: boolean): void;
-  giveUp(): void;
+  /** Makes an address ours, for `leaseMs` unless taken again (null: for good); `announce` tells the LAN. */
+  take(seat: SharedAddress, leaseMs: number | null, announce: boolean): void;
+  giveUp(seat: SharedAddress): void;
   close(): void;
 }
 
 export interface StandbyView {
+  /** It owns the address of this node's intent. */
   holds: boolean;
+  /** The shared addresses that it owns, sorted. */
+  owns: string[];
   /** False: this gateway has lost its LAN, so that what reaches it through tunnels cannot be delivered. */
   isLanUp: boolean;
   /** Others are heard on the LAN, but none of them hears this gateway: its own words reach nobody, and its packets may not either. */
@@ -46,7 +58,7 @@ export interface StandbyView {
   partners: NodeId[];
 }
 
-export const NO_LAN_SHARED: StandbyView = { holds: false, isLanUp: true, isUnheard: false, partners: [] };
+export const NO_LAN_SHARED: StandbyView = { holds: false, owns: [], isLanUp: true, isUnheard: false, partners: [] };
 
 /** The LAN side of one gateway of several. */
 export interface Standby {
@@ -74,19 +86,8 @@ export interface StandbyDeps {
 
 export type StartStandby = (credentials: Credentials, onView: (view: StandbyView) => void) => Standby;
 
-/** While another gateway listens, an address is ours for this long only, unless renewed: an agent that dies is fenced by its own kernel, ms. */
-const LEASE_MS = 5_000;
-const LEASE_RENEW_MS = 1_000;
 /** Hellos of strangers and of partners that come back are checked this often at most, ms: a flood costs no more than that. */
 const HELLO_CHECK_MS = 20;
-
-interface Partner {
-  node: NodeId;
-  address: string;
-  /** What was agreed, and what may replace it once something sealed by it arrives. */
-  sessions: Session[];
-  heard: Heard | null;
-}
 
 /** The LAN side in this very thread. */
 export function createStandby(deps: StandbyDeps): Standby {
@@ -96,7 +97,7 @@ export function createStandby(deps: StandbyDeps): Standby {
   let settings: StandbySettings | null = null;
   let link: LanLink | null = null;
   let partners: Partner[] = [];
-  let standing: Standing = firstStanding(false);
+  let seats: Seat[] = [];
   let hello = encodeHello(identity, credentials);
   let reach = 0;
   let number = 0;
@@ -105,7 +106,6 @@ export function createStandby(deps: StandbyDeps): Standby {
   let cancelTick: Cancel = () => undefined;
   let tickDueMs = 0;
   let sentAtMs = 0;
-  let leasedAtMs = 0;
   let helloCheckedMs = -HELLO_CHECK_MS;
   let wasLanUp = false;
 
@@ -116,10 +116,13 @@ export function createStandby(deps: StandbyDeps): Standby {
     settings = next;
     const known = new Map(partners.map((partner) => [partner.node, partner]));
     partners = next.shared.members.filter((member) => member.node !== node).map((member) => ({ sessions: [], heard: null, ...known.get(member.node), ...member }));
-    if (isSameLink) return evaluate();
+    if (isSameLink) {
+      seats = seatsOf(next, seats, link!);
+      return evaluate();
+    }
     link?.close();
     link = deps.lan.open(next, mine.address, receive);
-    standing = firstStanding(link.hasAddress()); // after a restart it may be ours still
+    seats = seatsOf(next, [], link);
     wasLanUp = false;
     tickDueMs = clock.monotonicMs();
     cancelTick();
@@ -128,8 +131,10 @@ export function createStandby(deps: StandbyDeps): Standby {
 
   function end(): void {
     cancelTick();
+    // what hosts have by our own intent is for `apply` to keep or take away
+    for (const seat of seats) if (seat.standing.holds && seat.address !== settings?.address) link?.giveUp(seat);
     link?.close();
-    [settings, link, partners, standing] = [null, null, [], firstStanding(false)];
+    [settings, link, partners, seats] = [null, null, [], []];
     tell(NO_LAN_SHARED);
   }
 
@@ -139,13 +144,7 @@ export function createStandby(deps: StandbyDeps): Standby {
     const nowMs = clock.monotonicMs();
     const lateMs = nowMs - tickDueMs;
     // who stood still himself has heard nobody meanwhile, and judges nobody by that time
-    if (lateMs > intervalMs) {
-      for (const partner of partners) {
-        if (!partner.heard) continue;
-        const { untilMs, deafSinceMs } = partner.heard;
-        partner.heard = { ...partner.heard, untilMs: untilMs + lateMs, deafSinceMs: deafSinceMs === null ? null : deafSinceMs + lateMs };
-      }
-    }
+    if (lateMs > intervalMs) for (const partner of partners) if (partner.heard) partner.heard = laterBy(partner.heard, lateMs);
     evaluate();
     if (nowMs - sentAtMs >= intervalMs * 0.9) sendAll(0);
     tickDueMs = nowMs + intervalMs / 2;
@@ -154,52 +153,39 @@ export function createStandby(deps: StandbyDeps): Standby {
 
   function evaluate(): void {
     if (!settings || !link) return;
-    const { generation } = settings;
     const nowMs = clock.monotonicMs();
     const isLanUp = link.isUp();
-    const scene = sceneOf(settings, nowMs, isLanUp);
-    const before = standing;
-    standing = decide(before, scene);
-    const alive = partners.filter((partner) => partner.heard !== null && nowMs < partner.heard.untilMs);
-    const ousted = alive.some((partner) => partner.heard!.state.holds);
-    if (standing.holds !== before.holds) log.info({ holds: standing.holds, partners: alive.map((partner) => partner.node), reach, generation }, standing.holds ? 'the LAN address is ours' : 'the LAN address is given up');
-    keepKernel(standing.holds, before.holds, alive.length > 0, nowMs);
-    // who had a rival until now may have lost hosts to it: say again where the address is
-    if (standing.holds && before.holds && wasContested && !ousted) link.take(alive.length > 0 ? LEASE_MS : null, true);
-    wasContested = standing.holds && ousted;
-    if (standing.holds !== before.holds) sendAll(0);
+    const names = alivePartners(nowMs);
+    const moved = seats.filter((seat) => settleSeat(seat, sceneOf(seat, settings!, nowMs, isLanUp), link!, names.length > 0));
+    for (const { address, standing: { holds } } of moved) log.info({ holds, address, partners: names, reach, generation: settings.generation }, holds ? 'the LAN address is ours' : 'the LAN address is given up');
+    if (moved.length > 0) sendAll(0);
     wasLanUp ||= isLanUp;
-    tell({ holds: standing.holds, isLanUp: isLanUp || !wasLanUp, isUnheard: isUnheard(scene), partners: alive.map((partner) => partner.node) });
-  }
-  let wasContested = false;
-
-  function sceneOf({ shared, generation, holdDownMaxMs }: StandbySettings, nowMs: number, isLanUp: boolean): Scene {
-    const heard = partners.flatMap((partner) => partner.heard ?? []);
-    return { nowMs, self: { node, generation, preferred: shared.preferred, reach }, isLanUp, heard, heartbeat: shared.heartbeat, holdDownMaxMs };
+    const owns = seats.flatMap(({ standing, address }) => (standing.holds ? [address] : [])).sort();
+    const isUnheardNow = seats[0] !== undefined && isUnheard(sceneOf(seats[0], settings, nowMs, isLanUp));
+    tell({ holds: owns.includes(settings.address), owns, isLanUp: isLanUp || !wasLanUp, isUnheard: isUnheardNow, partners: names });
   }
 
-  function keepKernel(holds: boolean, held: boolean, isPartnerAlive: boolean, nowMs: number): void {
-    if (!link) return;
-    if (!holds) {
-      if (held || link.hasAddress()) link.giveUp();
-      return;
-    }
-    const isNew = !held || !link.hasAddress();
-    if (!isNew && nowMs - leasedAtMs < LEASE_RENEW_MS) return;
-    leasedAtMs = nowMs;
-    link.take(isPartnerAlive ? LEASE_MS : null, isNew);
+  function sceneOf({ address, preferred }: Pick<Seat, 'address' | 'preferred'>, { shared, generation, holdDownMaxMs }: StandbySettings, nowMs: number, isLanUp: boolean): Scene {
+    const heard = partners.flatMap((partner) => partner.heard?.byAddress.get(address) ?? []);
+    return { nowMs, self: { node, generation, preferred, reach }, isLanUp, heard, heartbeat: shared.heartbeat, holdDownMaxMs };
+  }
+
+  function alivePartners(nowMs: number): NodeId[] {
+    return partners.flatMap((partner) => (partner.heard && nowMs < partner.heard.untilMs ? [partner.node] : []));
   }
 
   function sendAll(pauseMs: number): void {
     if (!settings || !link) return;
-    sentAtMs = clock.monotonicMs();
-    const scene = sceneOf(settings, sentAtMs, true);
-    const hears = scene.heard.filter(({ untilMs }) => scene.nowMs < untilMs).map(({ state }) => state.node);
-    const state: MemberState = { ...scene.self, holds: standing.holds, isInterim: standing.isInterim, hears, holdDownMs: holdDownOf(standing, scene) };
+    const nowMs = clock.monotonicMs();
+    sentAtMs = nowMs;
+    const { generation, address, holdDownMaxMs, shared: { heartbeat } } = settings;
+    const words = new Map(seats.map(({ address: of, preferred, standing }): [string, SeatWords] => [of, { preferred, holds: standing.holds, isInterim: standing.isInterim, holdDownMs: holdDownOf(standing, { nowMs, heartbeat, holdDownMaxMs }) }]));
+    // an older agent reads what is beside the addresses, of which it shares one only
+    const body = { generation, reach, hears: alivePartners(nowMs), pauseMs, ...words.get(address), addresses: Object.fromEntries(words) };
     for (const partner of partners) {
-      const isKnown = partner.heard !== null && clock.monotonicMs() < partner.heard.untilMs && partner.sessions.length === 1;
+      const isKnown = partner.heard !== null && nowMs < partner.heard.untilMs && partner.sessions.length === 1;
       if (!isKnown) link.send(partner.address, hello);
-      for (const session of partner.sessions) link.send(partner.address, encodeHeartbeat(identity, session, ++number, { ...state, pauseMs }));
+      for (const session of partner.sessions) link.send(partner.address, encodeHeartbeat(identity, session, ++number, body));
     }
   }
 
@@ -226,12 +212,12 @@ export function createStandby(deps: StandbyDeps): Standby {
     for (const session of partner.sessions) {
       const opened = openHeartbeat(packet, session);
       if (!opened) continue;
-      const state = readState(opened.body, partner.node);
-      if (!state) return true;
+      const words = readWords(opened.body);
+      if (!words) return true;
       session.lastNumber = opened.number;
       if (partner.sessions.indexOf(session) === partner.sessions.length - 1) partner.sessions = [session];
       const nowMs = clock.monotonicMs();
-      partner.heard = noteHeard(partner.heard, state, { self: node, nowMs, untilMs: nowMs + Math.max(silenceMaxMs(settings!.shared.heartbeat), state.pauseMs) });
+      partner.heard = hear(partner, words, { self: node, nowMs, address: settings!.address, silenceMs: silenceMaxMs(settings!.shared.heartbeat) });
       evaluate();
       return true;
     }
@@ -239,7 +225,7 @@ export function createStandby(deps: StandbyDeps): Standby {
   }
 
   function tell(view: StandbyView): void {
-    const isSame = view.holds === told.holds && view.isLanUp === told.isLanUp && view.isUnheard === told.isUnheard && view.partners.join() === told.partners.join();
+    const isSame = view.holds === told.holds && view.owns.join() === told.owns.join() && view.isLanUp === told.isLanUp && view.isUnheard === told.isUnheard && view.partners.join() === told.partners.join();
     told = view;
     if (!isSame) deps.onView(view);
   }
@@ -266,7 +252,7 @@ export function createStandby(deps: StandbyDeps): Standby {
       const isPartnerAlive = told.partners.length > 0;
       if (pauseMs > 0 && link) {
         for (let copies = 0; copies < 3; copies++) sendAll(pauseMs);
-        if (standing.holds) link.take(isPartnerAlive ? pauseMs + LEASE_MS : null, false);
+        for (const seat of seats) if (seat.standing.holds) link.take(seat, isPartnerAlive ? pauseMs + LEASE_MS : null, false);
       }
       cancelTick();
       link?.close();
@@ -276,25 +262,6 @@ export function createStandby(deps: StandbyDeps): Standby {
   };
 }
 
-/** Longest wait that a partner may ask for, ms. */
-const PAUSE_MAX_MS = 60_000;
-
-/** Longest hold-down time that a partner may ask for, ms. */
-const HOLD_DOWN_MAX_MS = 86_400_000;
-
-function isNames(value: unknown): value is NodeId[] | null {
-  return value === null || (Array.isArray(value) && value.every((name) => typeof name === 'string'));
-}
-
-function readState(body: unknown, node: NodeId): (MemberState & { pauseMs: number }) | null {
-  if (typeof body !== 'object' || body === null) return null;
-  const { generation, preferred, holds, isInterim, reach, pauseMs, hears = null, holdDownMs = 0 } = body as Record<string, unknown>; // the last two are not said by older agents
-  const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-  if (!isNames(hears) || !isCount(holdDownMs)) return null;
-  if (!isCount(generation) || !isCount(reach) || !isCount(pauseMs) || typeof holds !== 'boolean' || typeof isInterim !== 'boolean' || typeof preferred !== 'string') return null;
-  return { node, generation, preferred: preferred as NodeId, holds, isInterim, reach, hears, holdDownMs: Math.min(holdDownMs, HOLD_DOWN_MAX_MS), pauseMs: Math.min(pauseMs, PAUSE_MAX_MS) };
-}
-
-function linkKey({ interface: name, address, address6 = '', shared }: StandbySettings, node: NodeId): string {
-  return `${name} ${address} ${address6} ${shared.members.find((member) => member.node === node)?.address ?? ''}`;
+function linkKey({ interface: name, prefixes, shared }: StandbySettings, node: NodeId): string {
+  return `${name} ${prefixes.join()} ${shared.members.find((member) => member.node === node)?.address ?? ''}`;
 }

@@ -26,7 +26,8 @@ const shared = object({
   preferred: name,
   members: list(object({ node: name, address }), 16, 2),
   heartbeat: object({ intervalMs: integer(5, 60_000), missedMax: integer(2, 1000), holdDownMs: integer(0, DAY_MS) }),
-});
+  others: list(object({ address: hostPrefix, address6: hostPrefix, preferred: name }, ['address6']), 16),
+}, ['others']);
 
 /** Every field, nothing else, everything bounded: what leaves here may be put into kernel and daemon as it is. */
 export const NODE_CONFIG_SCHEMA: Shape = object({
@@ -109,7 +110,7 @@ function faultOf(config: NodeConfig): string | null {
   const lost = config.tunnels.find(({ remote, initiator, initiatorNumber }) => remote.address === undefined && (initiator || initiatorNumber === undefined));
   if (lost) return `/tunnels ${lost.id} does not say where or who its peer is`;
   const members = (config.lan.shared?.members ?? []).map(({ node }) => node);
-  if (config.lan.shared && (!members.includes(config.node) || !members.includes(config.lan.shared.preferred))) return '/lan/shared does not name this node, or prefers one that it does not name';
+  if (config.lan.shared && [config.node, config.lan.shared.preferred, ...(config.lan.shared.others ?? []).map(({ preferred }) => preferred)].some((node) => !members.includes(node))) return '/lan/shared does not name this node, or prefers one that it does not name';
   if (new Set(members).size !== members.length) return '/lan/shared names a node twice';
   const classes = new Set<string>(config.classes.map(({ id }) => id));
   if (classes.size !== config.classes.length) return '/classes holds a class twice';

@@ -75,10 +75,32 @@ function checkNodes(site: OutlineSite): Finding[] {
   const active = site.nodes.filter((node) => node.role === 'active');
   const named = site.nodes.length > 0 && active.length === 0;
   if (named) return [finding(site.name.document.source, '/nodes', 'INTENT_INVALID', `site "${site.name.text}" has no active node`, 'give one of its nodes role: active')];
-  return active
-    .slice(1)
+  const tooMany = active
+    .slice(ACTIVE_MAX)
     .flatMap((node) => node.name ?? [])
-    .map((spot) => at(spot, 'INTENT_INVALID', `"${spot.text}" is a second active node of site "${site.name.text}"`, 'give it role: standby'));
+    .map((spot) => at(spot, 'INTENT_INVALID', `"${spot.text}" is a third active node of site "${site.name.text}"; two can share its traffic`, 'give it role: standby'));
+  return [...tooMany, ...(active.length > 1 ? checkSharing(site, active) : [])];
+}
+
+/** Gateways that share a site's traffic. */
+const ACTIVE_MAX = 2;
+
+/** Each active node has a LAN address of its own, on the LAN of the others, so that hosts can be divided among them and each can take over another's. */
+function checkSharing(site: OutlineSite, active: OutlineSite['nodes']): Finding[] {
+  const bare = (spot: Spot | null): string => spot?.text.split('/')[0] ?? '';
+  const taken = active[0]!;
+  const same = active.slice(1).flatMap((node) =>
+    [[node.lanAddress, taken.lanAddress], [node.lanAddress6, taken.lanAddress6]].flatMap(([lanAddress = null, first = null]) => lanAddress && bare(lanAddress) === bare(first)
+      ? [at(lanAddress, 'INTENT_INVALID', `two active nodes of site "${site.name.text}" have the LAN address ${bare(lanAddress)}`, 'give each its own, and half of the hosts each as their gateway; or give one role: standby')]
+      : []),
+  );
+  const addresses = new Set(active.map(({ lanAddress }) => lanAddress?.text));
+  const strange = site.nodes.flatMap(({ role, lanAddress }) =>
+    role !== 'active' && lanAddress && !addresses.has(lanAddress.text)
+      ? [at(lanAddress, 'INTENT_INVALID', `the LAN address ${lanAddress.text} of a standby node is none of those of the active ones of site "${site.name.text}"`, `use ${[...addresses].join(' or ')}`)]
+      : [],
+  );
+  return [...same, ...strange];
 }
 
 function checkPrefixes(outline: Outline): Finding[] {

@@ -47,14 +47,14 @@ const node = object(
   'A gateway: a machine that runs an agent.',
   {
     name: field('name', 'Name, unique in the mesh; its certificate is made out to it.'),
-    role: choice(['active', 'standby'], 'A site has one active node; standby nodes take over.', 'active'),
+    role: choice(['active', 'standby'], 'A site has one active node, or two that share its traffic, each with a LAN address of its own; standby nodes take over.', 'active'),
     tunnelsMax: integer(1, 10_000, 'How many tunnels it may hold.', 64),
     crypto: field('bandwidth', 'All traffic it can encrypt or decrypt.', '1Gbps'),
     lan: object(
       'Its side towards the hosts of the site.',
       {
         interface: field('interface', 'The Linux interface of the LAN.', 'lan'),
-        address: field('hostPrefix', 'The gateway address of the LAN. Nodes of one site share it; the serving one owns it.'),
+        address: field('hostPrefix', 'The gateway address of the LAN. An active node and those that stand by for it have the same; the serving one owns it. Two active nodes have one each, for half of the hosts each.'),
         address6: field('hostPrefix6', 'The same for hosts with IPv6.'),
         target: field('address', 'Something behind the gateway that answers pings: when it falls silent, peers are asked to use another gateway of the site.'),
       },
@@ -157,7 +157,7 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
       prefixes: list({ $ref: '#/$defs/prefix' }, 'The networks its hosts live in. Sites may not overlap.', 256, { minItems: 1 }),
       resolvers: list({ $ref: '#/$defs/ipv4Address' }, 'Name servers that its hosts ask over UDP, at another site or at the LAN address of its own gateway. Gateways learn from their answers which addresses the names of traffic classes have.', 4, { default: [] }),
       relay: flag('May carry traffic between other sites.', false),
-      nodes: list(node, 'Its gateways: one active, and any number of standby ones.', 16, { minItems: 1 }),
+      nodes: list(node, 'Its gateways: one or two active, and any number of standby ones.', 16, { minItems: 1 }),
     },
     required: ['name', 'location', 'prefixes', 'nodes'],
   },

@@ -128,4 +128,6 @@ export interface NodeRuntime {
   leakPackets: number;
   /** It owns its site's LAN address. */
   holdsLan: boolean;
+  /** The shared LAN addresses that it owns, its own and those of others. */
+  lanAddresses: string[];
 }

@@ -58,10 +58,12 @@ export interface NodeShaping {
   classes: { id: ClassId; rateKbps: number; priority: number }[];
 }
 
-/** One LAN address, several gateways: the same at all of them but for the generation. */
+/** One LAN address or more, several gateways: the same at all of them but for the generation. */
 export interface SharedLan {
-  /** Whose it is while all is well; the one that `serving` is true for. */
+  /** Whose `lan.address` is while all is well; one that `serving` is true for. */
   preferred: NodeId;
+  /** Where gateways share the site's traffic: further addresses by which its hosts reach it, each with whose it is while all is well. */
+  others?: { address: string; address6?: string; preferred: NodeId }[];
   /** All gateways of the site, this one too, sorted; `address` is theirs alone, for heartbeats over the LAN. */
   members: { node: NodeId; address: string }[];
   heartbeat: HeartbeatSettings;

@@ -91,7 +91,7 @@ export type ChangeKey =
 export interface Plan {
   schema: 'foremesh/plan/v1';
   mesh: string;
-  /** The node of each site that owns the LAN address and the tunnels. */
+  /** The node of each site that owns the LAN address and the tunnels, or the two that share its traffic; sorted by site, then node. */
   servingNodes: { site: SiteId; node: NodeId }[];
   /** Sorted by id. */
   tunnels: Tunnel[];

@@ -118,7 +118,7 @@ export class Board {
 
   /** Fixes the tunnel by which a hop's pair sends a class, since relayed traffic now counts on it. */
   #settle(hop: Hop, trafficClass: TrafficClass): void {
-    const pair = this.network.pair(hop.ends[0].site.id, hop.ends[1].site.id)!;
+    const pair = this.network.pairOfHop(hop)!;
     const key = `${pair.key}|${trafficClass.id}`;
     this.settled.add(key);
     if (this.placements.has(key)) return;

@@ -1,6 +1,6 @@
 import { compareText } from '../base/index.ts';
-import { pathId, sitesOfPair, uplinksOfPath, type Assignment, type ClassId, type DemandForecast, type DemandSeries, type Override, type PathId, type PathPin, type SiteId, type TunnelId } from '../model/index.ts';
-import { pairKey, type Network } from './network.ts';
+import { pathId, sitesOfPair, uplinksOfPath, type Assignment, type ClassId, type DemandForecast, type DemandSeries, type NodeId, type Override, type PathId, type PathPin, type SiteId, type TunnelId } from '../model/index.ts';
+import { type GatewayEnd, pairKey, type Network } from './network.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
 import type { DirectionDemand, Pair, Want } from './types.ts';
 
@@ -20,9 +20,10 @@ export function buildWants(network: Network): Want[] {
     const backward = directionDemands(network, source, pair, pair.b.id, pair.a.id);
     for (const [index, trafficClass] of pair.classes.entries()) {
       const key = `${pair.key}|${trafficClass.id}`;
-      const pin = pinOf(network.overrides, pair, trafficClass.id);
+      const pin = pinOf(network, network.overrides, pair, trafficClass.id);
       const there = forward[index]!;
       const back = backward[index]!;
+      const halved = (demand: DirectionDemand): DirectionDemand => shareOf(demand, pair.share);
       const isActive = [there.plannedMbps, there.recentMbps, back.plannedMbps, back.recentMbps].some((mbps) => mbps >= PLANNER_SETTINGS.demandFloorMbps);
       const always = pair.connection.mode === 'always';
       const base = always && index === 0;
@@ -30,13 +31,13 @@ export function buildWants(network: Network): Want[] {
         key,
         pair,
         trafficClass,
-        forward: isActive ? there : quiet(there),
-        backward: isActive ? back : quiet(back),
+        forward: halved(isActive ? there : quiet(there)),
+        backward: halved(isActive ? back : quiet(back)),
         active: isActive,
         base,
         protect: trafficClass.protection !== 'none' && pair.connection.backup === 'class' && (isActive || always),
         pinned: pin,
-        released: pin === null && pinOf(before, pair, trafficClass.id) !== null,
+        released: pin === null && pinOf(network, before, pair, trafficClass.id) !== null,
         previous: source.previous.get(key) ?? null,
         vetoed: source.vetoed.get(key) ?? [],
       });
@@ -124,24 +125,55 @@ function demandOf(network: Network, forecast: DemandForecast | undefined, series
   return demand;
 }
 
+function shareOf(demand: DirectionDemand, share: number): DirectionDemand {
+  if (share === 1) return demand;
+  const { plannedMbps, overMaxMbps, p50Mbps, p90Mbps, p95Mbps, meanMbps, recentMbps } = demand;
+  const part = (mbps: number): number => mbps * share;
+  return { ...demand, plannedMbps: part(plannedMbps), overMaxMbps: part(overMaxMbps), p50Mbps: part(p50Mbps), p90Mbps: part(p90Mbps), p95Mbps: part(p95Mbps), meanMbps: part(meanMbps), recentMbps: part(recentMbps) };
+}
+
 /** Below the floor: shown in the report, provided for by nobody. */
 function quiet(demand: DirectionDemand): DirectionDemand {
   return { ...demand, plannedMbps: 0, overMaxMbps: 0 };
 }
 
-/** Which ways carried what before, by their keys; both directions are the same, so the lesser site's is read. */
+/** Which ways carried what before, by their keys; both directions are the same, so the lesser site's is read. Each half of a pair has those between its own gateways. */
 function previousChoices(assignments: readonly Assignment[], network: Network): DemandSource['previous'] {
   const choices: DemandSource['previous'] = new Map();
   for (const { from, to, classId, routes } of assignments) {
     if (from > to) continue;
-    const weights = new Map<string, number>();
-    for (const route of routes) {
-      const key = wayKeyOf(route.tunnels, from, network);
-      if (key !== null) weights.set(key, (weights.get(key) ?? 0) + route.weight);
+    for (const [pair, own] of byHalf(routes, network, from, to, ({ tunnels }) => endsOfTunnels(tunnels, from, network))) {
+      const weights = new Map<string, number>();
+      const total = own.reduce((sum, { weight }) => sum + weight, 0);
+      for (const route of own) {
+        const key = wayKeyOf(route.tunnels, from, network);
+        if (key !== null) weights.set(key, (weights.get(key) ?? 0) + (route.weight * 100) / total);
+      }
+      if (weights.size > 0) choices.set(`${pair}|${classId}`, [...weights].map(([key, weight]) => ({ key, weight: Math.round(weight) })).sort((left, right) => compareText(left.key, right.key)));
     }
-    if (weights.size > 0) choices.set(`${pairKey(from, to)}|${classId}`, [...weights].map(([key, weight]) => ({ key, weight })).sort((left, right) => compareText(left.key, right.key)));
   }
   return choices;
+}
+
+/** What belongs to which half of a pair of sites, by its key; what is between other gateways belongs to the first where nothing else does. */
+function byHalf<T>(items: readonly T[], network: Network, from: SiteId, to: SiteId, endsOf: (item: T) => readonly [GatewayEnd, GatewayEnd] | null): Map<string, T[]> {
+  const halves = new Map<string, T[]>();
+  for (const item of items) {
+    const ends = endsOf(item);
+    const key = ends && network.pairOf(ends)?.key;
+    if (key) halves.set(key, [...(halves.get(key) ?? []), item]);
+  }
+  return halves.size > 0 ? halves : new Map([[pairKey(from, to), [...items]]]);
+}
+
+/** The gateways at the two ends of a way. */
+function endsOfTunnels(tunnels: readonly TunnelId[], from: SiteId, network: Network): [GatewayEnd, GatewayEnd] | null {
+  const first = network.previousTunnels.get(tunnels[0]!);
+  const last = network.previousTunnels.get(tunnels.at(-1)!);
+  if (!first || !last) return null;
+  const near = first.a.site === from ? first.a : first.b;
+  const met = tunnels.length === 1 ? from : (first.a.site === from ? first.b : first.a).site;
+  return [near, last.a.site === met ? last.b : last.a];
 }
 
 function wayKeyOf(tunnels: readonly TunnelId[], from: SiteId, network: Network): string | null {
@@ -157,25 +189,43 @@ function vetoedRoutes(network: Network): DemandSource['vetoed'] {
     const { change } = veto;
     if (change.kind !== 'reroute' || veto.until <= network.now) continue;
     const [from, to] = change.pair.split('>') as [SiteId, SiteId];
-    const routes = routeSetKey(from < to ? change.paths : change.paths.map((paths) => paths.toReversed()));
-    const key = `${pairKey(from, to)}|${change.classId}`;
-    vetoed.set(key, [...(vetoed.get(key) ?? []), { routes, until: veto.until, what: veto.what }]);
+    const [lesser, greater] = from < to ? [from, to] : [to, from];
+    const all = from < to ? change.paths : change.paths.map((paths) => paths.toReversed());
+    for (const [pair, paths] of byHalf(all, network, lesser, greater, (each) => endsOfPaths(each, lesser, greater, network))) {
+      const key = `${pair}|${change.classId}`;
+      vetoed.set(key, [...(vetoed.get(key) ?? []), { routes: routeSetKey(paths), until: veto.until, what: veto.what }]);
+    }
   }
   return vetoed;
 }
 
-/** The pin of a class of a pair: one of that class before one of the whole pair, of two alike the first by id. */
-function pinOf(pins: readonly Override[], pair: Pair, classId: ClassId): Want['pinned'] {
-  const here = pins.filter(({ what }) => what.kind === 'pin-path' && isPinOf(what, pair, classId));
+function endsOfPaths(paths: readonly PathId[], from: SiteId, to: SiteId, network: Network): [GatewayEnd, GatewayEnd] | null {
+  const nodeAt = (site: SiteId, path: PathId | undefined): NodeId | undefined => {
+    const nodes = network.sites.find(({ id }) => id === site)?.nodes ?? [];
+    return path && uplinksOfPath(path).map((uplink) => nodes.find(({ uplinks }) => uplinks.some(({ id }) => id === uplink))?.id).find((node) => node !== undefined);
+  };
+  const [near, far] = [nodeAt(from, paths[0]), nodeAt(to, paths.at(-1))];
+  return near && far ? [{ site: from, node: near }, { site: to, node: far }] : null;
+}
+
+/** The pin of a class of a pair: one of that class before one of the whole pair, of two alike the first by id. It binds the half that its path belongs to; the other goes on as it was. */
+function pinOf(network: Network, pins: readonly Override[], pair: Pair, classId: ClassId): Want['pinned'] {
+  const here = pins.filter(({ what }) => what.kind === 'pin-path' && isPinOf(what, pair, classId) && isOfHalf(network, what.path, pair));
   const chosen = here.find(({ what }) => what.kind === 'pin-path' && what.classId !== undefined) ?? here[0];
   if (chosen?.what.kind !== 'pin-path') return null;
   const [left, right] = uplinksOfPath(chosen.what.path);
   return left && right ? { path: pathId(left, right), override: chosen.id, isOfClass: chosen.what.classId !== undefined } : null;
 }
 
+function isOfHalf(network: Network, path: PathId, pair: Pair): boolean {
+  const ends = endsOfPaths([path], pair.a.id, pair.b.id, network);
+  const half = ends && network.pairOf(ends);
+  return !half || half === pair;
+}
+
 function isPinOf({ pair: pinned, classId: only }: PathPin, pair: Pair, classId: ClassId): boolean {
   const [one, other] = sitesOfPair(pinned);
-  return pairKey(one, other) === pair.key && (only === undefined || only === classId);
+  return pairKey(one, other) === pairKey(pair.a.id, pair.b.id) && (only === undefined || only === classId);
 }
 
 function rankOf(want: Want): number[] {

@@ -9,18 +9,39 @@ import type { Hop, Way } from './types.ts';
 import { relayWays } from './ways.ts';
 
 /**
- * The ways a placement falls back to, in order, from its lesser site: its own other routes (a split), then the pair's
- * other tunnels (those within the class's SLA and least shared with the routes first), then other tunnels to the same
- * relay, then, when there is none of these, other relays over tunnels that exist; then the pair's tunnels of dead paths,
- * which are of use as soon as these are back, and gateways notice that before the engine; last of all the ways through
- * standby gateways, which answer when the serving one is gone. What was listed before keeps its place among its equals.
+ * The ways a class of two sites falls back to, in order, from the lesser site: the routes of both halves, where gateways
+ * share traffic; what each half falls back to by itself; last of all the ways that only stand by, those between gateways
+ * that serve first. Which of them a gateway tries first is for it to say (src/render/lanes.ts).
  */
-export function fallbacksOf(board: Board, placement: Placement, tunnels: readonly Hop[], listed: Assignment | undefined): Hop[][] {
-  return [...servingFallbacks(board, placement, tunnels, listed), ...standbyWays(board, placement)];
+export function fallbacksOf(board: Board, halves: readonly Placement[], listed: Assignment | undefined): Hop[][] {
+  const routes = halves.length > 1 ? halves.flatMap(({ choice }) => choice.flatMap(({ way }) => way.routes.map(({ hops }) => hops))) : [];
+  const standing = halves.flatMap((placement) => standbyWays(board, placement));
+  const isServing = (hops: readonly Hop[]): boolean => hops.every(({ ends }) => ends.every(({ site, node }) => board.network.serving.get(site.id)?.some(({ id }) => id === node.id)));
+  return uniqueWays([
+    ...sortedBy(routes, wayId),
+    ...halves.flatMap((placement) => servingFallbacks(board, placement, listed)),
+    ...standing.filter(isServing),
+    ...standing.filter((hops) => !isServing(hops)),
+  ]);
 }
 
-function servingFallbacks(board: Board, placement: Placement, tunnels: readonly Hop[], listed: Assignment | undefined): Hop[][] {
-  const { choice } = placement;
+export function uniqueWays(ways: readonly Hop[][]): Hop[][] {
+  return [...new Map(ways.map((hops) => [wayId(hops), hops])).values()];
+}
+
+function wayId(hops: readonly Hop[]): string {
+  return hops.map((hop) => hop.tunnel).join();
+}
+
+/**
+ * The ways a placement falls back to by itself, in order: its own other routes (a split), then the pair's other tunnels
+ * (those within the class's SLA and least shared with the routes first), then other tunnels to the same relay, then,
+ * when there is none of these, other relays over tunnels that exist; then the pair's tunnels of dead paths, which are of
+ * use as soon as these are back, and gateways notice that before the engine. What was listed before keeps its place among its equals.
+ */
+export function servingFallbacks(board: Board, placement: Placement, listed: Assignment | undefined): Hop[][] {
+  const { want, choice } = placement;
+  const tunnels = board.ledger.claimedOf(want.pair);
   const routes = choice.flatMap(({ way }) => way.routes).map((route) => route.hops);
   const siblings = routes.length > 1 ? sortedBy(routes, (hops) => hops.map((hop) => hop.tunnel).join()) : [];
   const used = routes.flat();
@@ -45,7 +66,7 @@ function otherHops(board: Board, { want, choice }: Placement): Hop[][] {
     const [near, far] = way.routes[0]!.hops;
     if (!relay || !near || !far) return [];
     const twins = (end: Site, used: Hop): Hop[] => {
-      const claimed = board.ledger.claimedOf(board.network.pair(end.id, relay.id)!);
+      const claimed = board.ledger.claimedOf(board.network.pair(end.id, relay.id, want.pair.plane)!);
       return claimed.filter((hop) => hop !== used && !way.hops.includes(hop) && isUsable(hop) && avoidRefusals(want.pair, hop.ends, [relay]).length === 0);
     };
     return [...twins(want.pair.a, near).map((hop) => [hop, far]), ...twins(want.pair.b, far).map((hop) => [near, hop])];

@@ -114,24 +114,23 @@ export class Ledger {
     return (this.#slots.get(node) ?? 0) + (withStanding ? (this.#standing.get(node) ?? 0) : 0);
   }
 
-  /** Tunnels of standby gateways between a pair's sites, by path. No placement uses them. */
-  standbysOf(pair: Pick<Pair, 'key'>): readonly Hop[] {
-    return this.#standbysByPair.get(pair.key) ?? [];
+  /** Tunnels between a pair's sites that only stand by, of both halves, by path. No placement uses them. */
+  standbysOf({ a, b }: Pick<Pair, 'a' | 'b'>): readonly Hop[] {
+    return this.#standbysByPair.get(pairKey(a.id, b.id)) ?? [];
   }
 
   claim(hop: Hop): void {
-    this.#claimInto(this.#claimedByPair, hop);
+    this.#claimInto(this.#claimedByPair, hop, this.#network.pairOfHop(hop)?.key ?? sitesOf(hop));
   }
 
   claimStandby(hop: Hop): void {
-    this.#claimInto(this.#standbysByPair, hop);
+    this.#claimInto(this.#standbysByPair, hop, sitesOf(hop));
   }
 
-  #claimInto(byPair: Map<string, Hop[]>, hop: Hop): void {
+  #claimInto(byPair: Map<string, Hop[]>, hop: Hop, key: string): void {
     if (this.isClaimed(hop)) return;
     this.claimed.set(hop.tunnel, hop);
     this.#claimedHops.add(hop);
-    const key = pairKey(hop.ends[0].site.id, hop.ends[1].site.id);
     byPair.set(key, sortedBy([...(byPair.get(key) ?? []), hop], (each) => each.path));
     for (const { node } of hop.ends) this.#slots.set(node.id, (this.#slots.get(node.id) ?? 0) + 1);
     if (this.#isStanding.has(hop.tunnel)) this.#stand(hop, -1);
@@ -142,6 +141,10 @@ export class Ledger {
     else this.#isStanding.delete(hop.tunnel);
     for (const { node } of hop.ends) this.#standing.set(node.id, (this.#standing.get(node.id) ?? 0) + sign);
   }
+}
+
+function sitesOf({ ends: [one, other] }: Hop): string {
+  return pairKey(one.site.id, other.site.id);
 }
 
 /** Uses of all ways of a choice, weighted, one entry a resource. */

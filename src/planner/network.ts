@@ -32,7 +32,8 @@ export interface Network {
   now: number;
   sites: Site[];
   classes: TrafficClass[];
-  serving: ReadonlyMap<SiteId, SiteNode>;
+  /** The nodes that serve each site, by id. */
+  serving: ReadonlyMap<SiteId, readonly SiteNode[]>;
   resources: Resources;
   /** Admitted pairs by `pairKey`, in that order. */
   pairs: ReadonlyMap<string, Pair>;
@@ -42,12 +43,19 @@ export interface Network {
   lastUsedAt: ReadonlyMap<TunnelId, number>;
   /** `securityDigest`, computed once a profile. */
   cryptoOf(profile: SecurityProfile): string;
-  pair(one: SiteId, other: SiteId): Pair | undefined;
-  /** All paths between the serving nodes of a pair, by path id, refused ones too. */
+  /** The pair, or that half of it; the only one where no gateways share traffic. */
+  pair(one: SiteId, other: SiteId, plane: number): Pair | undefined;
+  /** The pair, or half of one, that is planned between the gateways of these two ends; undefined when one of them does not serve, or they serve different halves. */
+  pairOf(ends: readonly [GatewayEnd, GatewayEnd]): Pair | undefined;
+  /** The pair that a hop belongs to; undefined for one that only stands by. */
+  pairOfHop(hop: Hop): Pair | undefined;
+  /** The gateway of a site that a pair is planned for. */
+  gatewayOf(pair: Pair, site: SiteId): SiteNode | undefined;
+  /** All paths between the gateways of a pair, by path id, refused ones too. */
   hops(pair: Pair): Hop[];
-  /** The gateways of a site that do not serve it, in order of role and id. */
-  standbyNodes(site: SiteId): SiteNode[];
-  /** All paths between one standby gateway and the serving node at the other end of the pair, by path id, refused ones too. */
+  /** The gateways of a site that the pair is not planned for, nor its other half with the same gateway at the other end; in order of role and id. */
+  standbyNodes(pair: Pair, site: SiteId): SiteNode[];
+  /** All paths between one of these and the pair's gateway at the other end, by path id, refused ones too. */
   standbyHops(pair: Pair, standby: SiteNode): Hop[];
   /** True for a tunnel of the previous plan that could be one of a standby gateway today. */
   isStandbyTunnel(tunnel: Tunnel): boolean;
@@ -61,7 +69,13 @@ export interface Network {
   hopOf(tunnel: Tunnel): Hop | undefined;
 }
 
-export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, SiteNode>): Network {
+/** A gateway, as an end of something. */
+export interface GatewayEnd {
+  site: SiteId;
+  node: NodeId;
+}
+
+export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, readonly SiteNode[]>): Network {
   const { intent, now } = inputs;
   const sites = sortedBy(intent.sites, (site) => site.id);
   const classes = [...intent.classes].sort((left, right) => left.priority - right.priority || compareText(left.id, right.id));
@@ -73,13 +87,18 @@ export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, Si
     if (!known || entry.sampledAt > known.sampledAt) quality.set(entry.path, entry);
   }
   const resources = new Resources(intent);
-  const pairs = admittedPairs(inputs, sites, classes, profiles);
+  const pairs = admittedPairs(inputs, sites, classes, profiles, (site) => serving.get(site)?.length ?? 0);
   const directWays = new Map<Hop, Way>();
   const relaysByPair = new Map<string, Site[]>();
   const cryptoByProfile = new Map<SecurityProfile, string>();
   const hopsByPair = new Map<string, Hop[]>();
   const standbyHops = new Map<string, Hop[]>();
-  const isStandbyAt = (site: SiteId, node: NodeId): boolean => network.standbyNodes(site).some(({ id }) => id === node);
+  const halvesOf = (one: SiteId, other: SiteId): Pair[] => [0, 1].flatMap((plane) => pairs.get(pairKey(one, other, plane)) ?? []);
+  /** The half whose gateway is at one end of the tunnel, and the gateway that stands by for it at the other. */
+  const standbyEnd = ({ a, b }: Tunnel): { pair: Pair; standby: SiteNode } | undefined =>
+    halvesOf(a.site, b.site)
+      .flatMap((pair) => [[a, b], [b, a]].map(([own, far]) => ({ pair, standby: network.gatewayOf(pair, far!.site)?.id === far!.node ? network.standbyNodes(pair, own!.site).find(({ id }) => id === own!.node) : undefined })))
+      .find((found): found is { pair: Pair; standby: SiteNode } => found.standby !== undefined);
   const network: Network = {
     inputs,
     now,
@@ -97,35 +116,39 @@ export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, Si
       cryptoByProfile.set(profile, known);
       return known;
     },
-    pair: (one, other) => pairs.get(pairKey(one, other)),
+    pair: (one, other, plane) => halvesOf(one, other)[plane] ?? halvesOf(one, other)[0],
+    pairOf: ([one, other]) => halvesOf(one.site, other.site).find((pair) => [one, other].every((end) => network.gatewayOf(pair, end.site)?.id === end.node)),
+    pairOfHop: ({ ends: [one, other] }) => network.pairOf([{ site: one.site.id, node: one.node.id }, { site: other.site.id, node: other.node.id }]),
+    gatewayOf(pair, site) {
+      const nodes = serving.get(site) ?? [];
+      return nodes[pair.plane % Math.max(1, nodes.length)];
+    },
     hops(pair) {
       const known = hopsByPair.get(pair.key);
       if (known) return known;
-      const hops = buildHops(network, pair, [serving.get(pair.a.id), serving.get(pair.b.id)], quality);
+      const hops = buildHops(network, pair, [network.gatewayOf(pair, pair.a.id), network.gatewayOf(pair, pair.b.id)], quality);
       hopsByPair.set(pair.key, hops);
       return hops;
     },
-    standbyNodes: (site) => {
-      const others = serving.has(site) ? (sites.find(({ id }) => id === site)?.nodes ?? []).filter(({ id }) => id !== serving.get(site)!.id) : [];
-      return [...others].sort((left, right) => compareText(left.role, right.role) || compareText(left.id, right.id));
+    standbyNodes(pair, site) {
+      if (!serving.has(site)) return [];
+      const far = site === pair.a.id ? pair.b.id : pair.a.id;
+      const farNode = network.gatewayOf(pair, far)?.id;
+      const others = (sites.find(({ id }) => id === site)?.nodes ?? []).filter(({ id }) => farNode === undefined || !network.pairOf([{ site, node: id }, { site: far, node: farNode }]));
+      return others.filter(({ id }) => id !== network.gatewayOf(pair, site)?.id).sort((left, right) => compareText(left.role, right.role) || compareText(left.id, right.id));
     },
     standbyHops(pair, standby) {
-      const key = `${pair.key} ${standby.id}`;
-      const ends: [SiteNode | undefined, SiteNode | undefined] = standby.site === pair.a.id ? [standby, serving.get(pair.b.id)] : [serving.get(pair.a.id), standby];
+      const ends: [SiteNode | undefined, SiteNode | undefined] = standby.site === pair.a.id ? [standby, network.gatewayOf(pair, pair.b.id)] : [network.gatewayOf(pair, pair.a.id), standby];
+      const key = ends.map((node) => node?.id).join(' '); // both halves may have the two in common
       const hops = standbyHops.get(key) ?? buildHops(network, pair, ends, quality);
       standbyHops.set(key, hops);
       return hops;
     },
     standbyHopOf(tunnel) {
-      const pair = network.pair(tunnel.a.site, tunnel.b.site);
-      const end = [tunnel.a, tunnel.b].find(({ site, node }) => isStandbyAt(site, node));
-      const standby = end && network.standbyNodes(end.site).find(({ id }) => id === end.node);
-      return pair && standby && network.isStandbyTunnel(tunnel) ? network.standbyHops(pair, standby).find((hop) => hop.tunnel === tunnel.id) : undefined;
+      const found = standbyEnd(tunnel);
+      return found && network.standbyHops(found.pair, found.standby).find((hop) => hop.tunnel === tunnel.id);
     },
-    isStandbyTunnel({ a, b }) {
-      const servesAt = (end: Tunnel['a']): boolean => serving.get(end.site)?.id === end.node;
-      return network.pair(a.site, b.site) !== undefined && ((servesAt(a) && isStandbyAt(b.site, b.node)) || (servesAt(b) && isStandbyAt(a.site, a.node)));
-    },
+    isStandbyTunnel: (tunnel) => standbyEnd(tunnel) !== undefined,
     directWay(pair, hop) {
       const known = directWays.get(hop) ?? directWay(pair, hop);
       directWays.set(hop, known);
@@ -137,15 +160,15 @@ export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, Si
       return known;
     },
     hopOf(tunnel) {
-      const pair = network.pair(tunnel.a.site, tunnel.b.site);
+      const pair = network.pairOf([tunnel.a, tunnel.b]);
       return pair && network.hops(pair).find((hop) => hop.tunnel === tunnel.id);
     },
   };
   return network;
 }
 
-export function pairKey(one: SiteId, other: SiteId): string {
-  return one < other ? `${one}>${other}` : `${other}>${one}`;
+export function pairKey(one: SiteId, other: SiteId, plane = 0): string {
+  return `${one < other ? `${one}>${other}` : `${other}>${one}`}${plane === 0 ? '' : `#${plane}`}`;
 }
 
 /** Identity of a tunnel's crypto: other timers do not make another tunnel, other suites do. */
@@ -158,6 +181,7 @@ function admittedPairs(
   sites: readonly Site[],
   classes: readonly TrafficClass[],
   profiles: ReadonlyMap<string, SecurityProfile>,
+  servingCount: (site: SiteId) => number,
 ): Map<string, Pair> {
   const pairs = new Map<string, Pair>();
   const vetoed = vetoedAdmissions(inputs);
@@ -168,7 +192,11 @@ function admittedPairs(
       const key = pairKey(a.id, b.id);
       if (!connection || connection.mode === 'never' || !profile || vetoed.has(key)) continue;
       const allowed = connection.classes.length === 0 ? classes : classes.filter((each) => connection.classes.includes(each.id));
-      pairs.set(key, { key, a, b, connection, profile, classes: [...allowed] });
+      const planes = Math.max(1, servingCount(a.id), servingCount(b.id));
+      for (let plane = 0; plane < planes; plane++) {
+        const half = { key: pairKey(a.id, b.id, plane), plane, share: 1 / planes };
+        pairs.set(half.key, { ...half, a, b, connection, profile, classes: [...allowed] });
+      }
     }
   }
   return pairs;

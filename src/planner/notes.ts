@@ -22,9 +22,10 @@ export class Notes {
     this.refused.set(`${entry.pair}\n${entry.path}\n${entry.reason}`, entry);
   }
 
-  leave(from: SiteId, to: SiteId, classId: ClassId, mbps: number, reason: string): void {
+  leave(from: SiteId, to: SiteId, classId: ClassId, mbps: number, reason: string, plane = 0): void {
     const entry: Unplaced = { pair: pairId(from, to), classId, mbps, reason };
-    if (mbps > 1e-6) this.unplaced.set(`${entry.pair}\n${classId}\n${reason}`, entry);
+    const key = `${entry.pair}\n${classId}\n${reason}${plane === 0 ? '' : `\n${plane}`}`;
+    if (mbps > 1e-6) this.unplaced.set(key, entry);
   }
 }
 

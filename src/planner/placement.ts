@@ -181,8 +181,8 @@ function reportUnplaced(board: Board, want: Want, share: 1 | null, reason: strin
   const lost = (fit: number): number => (share === 1 ? 1 : 1 - fit);
   const forwardMbps = want.forward.plannedMbps * lost(placement?.fit.forward ?? 0);
   const backwardMbps = want.backward.plannedMbps * lost(placement?.fit.backward ?? 0);
-  board.notes.leave(a.id, b.id, want.trafficClass.id, forwardMbps, reason);
-  board.notes.leave(b.id, a.id, want.trafficClass.id, backwardMbps, reason);
+  board.notes.leave(a.id, b.id, want.trafficClass.id, forwardMbps, reason, want.pair.plane);
+  board.notes.leave(b.id, a.id, want.trafficClass.id, backwardMbps, reason, want.pair.plane);
 }
 
 function vetoReason(want: Want): string | null {

@@ -98,6 +98,6 @@ function levels(wants: readonly Want[]): Want[][] {
 
 function noteOverMaximum({ pair, trafficClass, forward, backward }: Want, notes: Notes): void {
   const reason = `over the maximum of connection ${pair.connection.name}`;
-  notes.leave(pair.a.id, pair.b.id, trafficClass.id, forward.overMaxMbps, reason);
-  notes.leave(pair.b.id, pair.a.id, trafficClass.id, backward.overMaxMbps, reason);
+  notes.leave(pair.a.id, pair.b.id, trafficClass.id, forward.overMaxMbps, reason, pair.plane);
+  notes.leave(pair.b.id, pair.a.id, trafficClass.id, backward.overMaxMbps, reason, pair.plane);
 }

@@ -97,17 +97,34 @@ function usesOfTunnels(board: Board): Map<TunnelId, string> {
 }
 
 function demandReports(board: Board): DemandReport[] {
-  const reports = [...board.wants.values()].flatMap((want) => {
+  const halves = [...board.wants.values()].flatMap((want) => {
     const placement = board.placements.get(want.key);
     const { a, b } = want.pair;
     return [
       { pair: pairId(a.id, b.id), demand: want.forward },
       { pair: pairId(b.id, a.id), demand: want.backward },
-    ].flatMap(({ pair, demand }): DemandReport[] => (isWorthTelling(demand) ? [demandReport(want, pair, demand, placement)] : []));
+    ].flatMap(({ pair, demand }) => (isWorthTelling(demand) ? [{ report: demandReport(want, pair, demand, placement), share: want.pair.share }] : []));
   });
-  return reports.sort(
+  const whole = new Map<string, DemandReport>();
+  for (const { report, share } of halves) {
+    const key = `${report.pair}|${report.classId}`;
+    const other = whole.get(key);
+    whole.set(key, other ? joined(other, report, share) : { ...report, carriedBy: scaled(report.carriedBy, share) });
+  }
+  return [...whole.values()].sort(
     (left, right) => left.priority - right.priority || right.plannedMbps - left.plannedMbps || compareText(left.pair, right.pair) || compareText(left.classId, right.classId),
   );
+}
+
+function scaled(carriedBy: DemandReport['carriedBy'], share: number): DemandReport['carriedBy'] {
+  return share === 1 ? carriedBy : carriedBy.map(({ path, weight }) => ({ path, weight: roundTo(weight * share, 1) }));
+}
+
+/** Both halves of what gateways share. */
+function joined(one: DemandReport, other: DemandReport, share: number): DemandReport {
+  const sum = (figure: 'p50Mbps' | 'p90Mbps' | 'p95Mbps' | 'plannedMbps'): number => roundTo(one[figure] + other[figure], 3);
+  const carriedBy = [...one.carriedBy, ...scaled(other.carriedBy, share)].sort((left, right) => right.weight - left.weight || compareText(left.path, right.path));
+  return { ...one, p50Mbps: sum('p50Mbps'), p90Mbps: sum('p90Mbps'), p95Mbps: sum('p95Mbps'), plannedMbps: sum('plannedMbps'), carriedBy };
 }
 
 function isWorthTelling(demand: DirectionDemand): boolean {

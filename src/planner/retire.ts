@@ -2,7 +2,6 @@ import { formatDuration } from '../base/index.ts';
 import type { Tunnel } from '../model/index.ts';
 import { isLastResort, isUsable } from './admissibility.ts';
 import type { Board } from './board.ts';
-import { pairKey } from './network.ts';
 import { slotRefusal } from './options.ts';
 import { formatTime } from './words.ts';
 import type { Hop } from './types.ts';
@@ -84,7 +83,7 @@ function reasonToGo(board: Board, hop: Hop, tunnel: Tunnel, usedAt: number): str
   const idleUntil = usedAt + inputs.intent.mesh.idleTimeoutMs;
   const holdUntil = tunnel.plannedAt + inputs.intent.mesh.holdMs;
   if (Math.max(idleUntil, holdUntil) <= now) {
-    const hasTwin = board.ledger.claimedOf({ key: pairKey(tunnel.a.site, tunnel.b.site) }).length > 0;
+    const hasTwin = board.ledger.claimedOf(board.network.pairOfHop(hop)!).length > 0;
     return `${hasTwin ? 'no longer needed beside the pair’s other tunnels' : 'no demand expected'}; idle since ${formatTime(usedAt)}, longer than ${formatDuration(inputs.intent.mesh.idleTimeoutMs)}`;
   }
   board.notes.wait(`removal of ${tunnel.path}`, holdUntil > idleUntil ? 'hold time' : 'idle time', Math.max(idleUntil, holdUntil));
@@ -98,7 +97,7 @@ function lastUse(board: Board, tunnel: Tunnel): number {
 }
 
 function hasOtherWay(board: Board, hop: Hop): boolean {
-  const pair = board.network.pair(hop.ends[0].site.id, hop.ends[1].site.id)!;
+  const pair = board.network.pairOfHop(hop)!;
   const hasPlacement = pair.classes.some((trafficClass) => board.placements.has(`${pair.key}|${trafficClass.id}`));
   return hasPlacement || board.ledger.claimedOf(pair).some((other) => other !== hop);
 }
@@ -111,11 +110,11 @@ function newcomers(board: Board, hop: Hop): string {
 
 function goneReason(board: Board, tunnel: Tunnel): string {
   const { network } = board;
-  const pair = network.pair(tunnel.a.site, tunnel.b.site);
+  const pair = network.pairOf([tunnel.a, tunnel.b]) ?? network.pair(tunnel.a.site, tunnel.b.site, 0);
   if (!pair) return `${tunnel.a.site} and ${tunnel.b.site} are not admitted to each other any more`;
   for (const end of [tunnel.a, tunnel.b]) {
-    const serving = network.serving.get(end.site);
-    if (serving?.id !== end.node) return serving ? `${serving.id} serves ${end.site} now` : `${end.site} has no node`;
+    const serving = network.serving.get(end.site) ?? [];
+    if (serving.every(({ id }) => id !== end.node)) return serving[0] ? `${serving.map(({ id }) => id).join(' and ')} ${serving.length > 1 ? 'serve' : 'serves'} ${end.site} now` : `${end.site} has no node`;
   }
   const isPath = network.hops(pair).some((hop) => hop.path === tunnel.path);
   return isPath ? `the security profile of the pair is another: ${pair.profile.name}` : 'one of its uplinks is gone';

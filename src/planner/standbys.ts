@@ -19,8 +19,9 @@ export function planStandbys(board: Board): void {
   const pairs = sortedBy([...network.pairs.values()].filter((pair) => board.ledger.claimedOf(pair).length > 0), (pair) => `${pair.connection.mode === 'always' ? 0 : 1} ${pair.key}`);
   for (const pair of pairs) {
     for (const site of [pair.a, pair.b]) {
-      for (const node of network.standbyNodes(site.id)) {
-        const isKept = board.ledger.standbysOf(pair).some((hop) => endAt(hop, site.id).node.id === node.id); // by a veto
+      for (const node of network.standbyNodes(pair, site.id)) {
+        const far = network.gatewayOf(pair, site === pair.a ? pair.b.id : pair.a.id)?.id;
+        const isKept = board.ledger.standbysOf(pair).some((hop) => hop.ends.every((end) => [node.id, far].includes(end.node.id))); // by a veto, or for the other half
         if (!isKept) ensureStandby(board, pair, node);
       }
     }
@@ -43,8 +44,8 @@ export function standbyWays(board: Board, { want, choice }: Placement): Hop[][] 
     const relay = board.network.relays.find((site) => site.id === way.relay);
     if (!relay) return [];
     const isFit = (hop: Hop): boolean => isStandbyUsable(hop) && avoidRefusals(pair, hop.ends, [relay]).length === 0;
-    const nears = board.ledger.standbysOf(board.network.pair(pair.a.id, relay.id)!).filter(isFit);
-    const fars = board.ledger.standbysOf(board.network.pair(relay.id, pair.b.id)!).filter(isFit);
+    const nears = board.ledger.standbysOf(board.network.pair(pair.a.id, relay.id, pair.plane)!).filter(isFit);
+    const fars = board.ledger.standbysOf(board.network.pair(relay.id, pair.b.id, pair.plane)!).filter(isFit);
     return way.routes.flatMap(({ hops: [near, far] }) => {
       const meet = (one: Hop, other: Hop): boolean => endAt(one, relay.id).node.id === endAt(other, relay.id).node.id;
       const nearer = [near!, ...nears];

@@ -47,9 +47,16 @@ export interface Hop {
   lossRatio: number;
 }
 
-/** Two sites, lesser id first, and what the intent says of them. */
+/**
+ * Two sites, lesser id first, and what the intent says of them. Where two gateways share a site's traffic a pair of sites
+ * is planned in two halves (`plane` 0 and 1), each between one gateway of either site, as if these were all there is.
+ */
 export interface Pair {
+  /** `a>b`, and `#1` for the second half. */
   key: string;
+  plane: number;
+  /** Of the demand of the two sites, 0…1. */
+  share: number;
   a: Site;
   b: Site;
   connection: Connection;

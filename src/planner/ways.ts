@@ -36,7 +36,7 @@ export function relayWays(board: Board, pair: Pair, trafficClass: TrafficClass, 
 }
 
 function hopRoutes(board: Board, pair: Pair, end: Site, relay: Site, trafficClass: TrafficClass, source: HopSource): { hop: Hop; share: number }[] | null {
-  const hopPair = board.network.pair(end.id, relay.id);
+  const hopPair = board.network.pair(end.id, relay.id, pair.plane);
   if (!hopPair || hopPair.profile.level < pair.profile.level) return null;
   const claimed = board.ledger.claimedOf(hopPair);
   if (source === 'claimed' && claimed.length === 0) return null;

@@ -3,20 +3,30 @@ import { fingerprint } from './fingerprint.ts';
 import type { PlanView } from './plan-view.ts';
 
 /**
- * Another gateway takes over a site: its LAN address and all its tunnels move. That interrupts nobody when the site is
- * new, and re-routes when the gateway that comes has a tunnel already wherever the site has one.
+ * Another gateway takes over a site, or shares its traffic from now on: its LAN address and tunnels move. That interrupts
+ * nobody when the site is new, and re-routes when a gateway that served stays, or the one that comes has a tunnel already
+ * wherever the site has one.
  */
 export function servingChanges(before: PlanView, after: PlanView): Change[] {
-  const then = new Map(before.plan.servingNodes.map(({ site, node }) => [site, node]));
-  const now = new Map(after.plan.servingNodes.map(({ site, node }) => [site, node]));
+  const then = nodesBySite(before);
+  const now = nodesBySite(after);
   return [...new Set([...then.keys(), ...now.keys()])].flatMap((site): Change[] => {
-    const [from, to] = [then.get(site), now.get(site)];
-    if (from === to) return [];
-    const key = { kind: 'serving-node', site, node: to ?? from! } as const;
-    const summary = from === undefined ? `+ site ${site} served by ${to}` : to === undefined ? `- site ${site} (was served by ${from})` : `~ site ${site} served by ${to} instead of ${from}`;
-    const nodes = [from, to].flatMap((node) => node ?? []);
-    return [{ key, fingerprint: fingerprint(key), impact: from === undefined ? 'none' : to !== undefined && isWarm(before, site, to) ? 'reroute' : 'interrupt', summary, tunnel: null, pair: null, classId: null, paths: [], nodes }];
+    const [from, to] = [then.get(site) ?? [], now.get(site) ?? []];
+    if (from.join() === to.join()) return [];
+    const node = to.find((id) => !from.includes(id)) ?? to[0] ?? from[0]!;
+    const key = { kind: 'serving-node', site, node } as const;
+    const [was, is] = [from.join(' and '), to.join(' and ')];
+    const summary = from.length === 0 ? `+ site ${site} served by ${is}` : to.length === 0 ? `- site ${site} (was served by ${was})` : `~ site ${site} served by ${is} instead of ${was}`;
+    const isSmooth = to.some((id) => from.includes(id)) || to.some((id) => isWarm(before, site, id));
+    const impact = from.length === 0 ? 'none' : to.length > 0 && isSmooth ? 'reroute' : 'interrupt';
+    return [{ key, fingerprint: fingerprint(key), impact, summary, tunnel: null, pair: null, classId: null, paths: [], nodes: [...from, ...to.filter((id) => !from.includes(id))] }];
   });
+}
+
+function nodesBySite({ plan }: PlanView): Map<SiteId, NodeId[]> {
+  const nodes = new Map<SiteId, NodeId[]>();
+  for (const { site, node } of plan.servingNodes) nodes.set(site, [...(nodes.get(site) ?? []), node]);
+  return nodes;
 }
 
 function isWarm({ plan }: PlanView, site: SiteId, node: NodeId): boolean {
@@ -29,7 +39,7 @@ function isWarm({ plan }: PlanView, site: SiteId, node: NodeId): boolean {
 export function admissionChanges(before: PlanView, after: PlanView): Change[] {
   const then = new Set(before.plan.admitted.map(([one, other]) => pairId(one, other)));
   const now = new Set(after.plan.admitted.map(([one, other]) => pairId(one, other)));
-  const serving = new Map([...before.plan.servingNodes, ...after.plan.servingNodes].map(({ site, node }) => [site, node]));
+  const serving = new Map([...nodesBySite(before), ...nodesBySite(after)]);
   return [...new Set([...then, ...now])].flatMap((pair): Change[] => {
     if (then.has(pair) === now.has(pair)) return [];
     const key = { kind: 'admission', pair } as const;
@@ -45,7 +55,7 @@ export function admissionChanges(before: PlanView, after: PlanView): Change[] {
         pair,
         classId: null,
         paths: [],
-        nodes: [...serving].flatMap(([site, node]) => (sites.includes(site) ? [node] : [])),
+        nodes: [...serving].flatMap(([site, nodes]) => (sites.includes(site) ? nodes : [])),
       },
     ];
   });

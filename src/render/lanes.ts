@@ -8,23 +8,51 @@ const MARK_SPACE = 2 ** 28;
 /** A lane before it has its mark. */
 export type UnmarkedLane = Omit<Lane, 'mark'>;
 
+/** What a gateway's lanes need to know of tunnels. */
+export interface TunnelFacts {
+  /** It is one of this gateway's. */
+  isOwn: (tunnel: TunnelId) => boolean;
+  /** A gateway at one end of it does not serve its site. */
+  isStandby: (tunnel: TunnelId) => boolean;
+  /** Where gateways of one of the two sites share its traffic, those at its two ends, as one text; else the same for all. */
+  gatewaysOf: (tunnel: TunnelId) => string;
+}
+
 /**
  * Lanes of one assignment as its own gateway sees them: a lane a route, led by the first tunnel of the route, then the
- * first tunnels of the backups in order. Routes that begin with the same tunnel share a lane; what happens after the
- * relay is the relay's choice. Of a site with several gateways each has the lanes that its own tunnels leave; [] without any. Second copies go over the assignment's ways for them first, then over any other.
+ * first tunnels of the backups, those between the same two gateways first, else in order. Routes that begin with the same
+ * tunnel share a lane; what happens after the relay is the relay's choice. Of a site with several gateways each has the
+ * lanes of the routes that begin with its own tunnels, and their weights are what it has of them; one that leads none of
+ * the routes has those that its own tunnels leave; [] without any. Second copies go over the assignment's ways for them
+ * first, then over any other, always between the gateways of the lane's first tunnel.
  */
-export function lanesOf(assignment: Assignment, isOwn: (tunnel: TunnelId) => boolean, isStandby: (tunnel: TunnelId) => boolean): UnmarkedLane[] {
+export function lanesOf({ routes, backups, copies }: Assignment, { isOwn, isStandby, gatewaysOf }: TunnelFacts): UnmarkedLane[] {
   const lanes = new Map<string, UnmarkedLane>();
-  const { routes, backups, copies } = assignment;
-  for (const route of routes) {
-    const tunnels = firstTunnels([route.tunnels, ...backups]).filter(isOwn);
+  const led = routes.filter(({ tunnels }) => isOwn(tunnels[0]!));
+  for (const route of led.length > 0 ? led : routes) {
+    const found = firstTunnels([route.tunnels, ...backups]).filter(isOwn);
+    const isNear = (tunnel: TunnelId): boolean => gatewaysOf(tunnel) === gatewaysOf(found[0]!);
+    const tunnels = [...found.filter(isNear), ...found.filter((tunnel) => !isNear(tunnel))];
     if (tunnels.length === 0) continue;
-    const second = firstTunnels([...(copies ?? []), ...backups, ...routes.map((each) => each.tunnels)]).filter((tunnel) => isOwn(tunnel) && !isStandby(tunnel));
+    const second = firstTunnels([...(copies ?? []), ...backups, ...routes.map((each) => each.tunnels)]).filter((tunnel) => isOwn(tunnel) && !isStandby(tunnel) && isNear(tunnel));
     const lane = lanes.get(tunnels.join()) ?? { tunnels, weight: 0, ...(copies && second.length > 0 ? { copies: second } : {}) };
     lane.weight += route.weight;
     lanes.set(tunnels.join(), lane);
   }
-  return [...lanes.values()];
+  return wholeShares([...lanes.values()]);
+}
+
+/** Weights that sum to 100: a gateway that shares traffic has part of the routes, and all of what its hosts send it. */
+function wholeShares(lanes: UnmarkedLane[]): UnmarkedLane[] {
+  const total = lanes.reduce((sum, { weight }) => sum + weight, 0);
+  if (total === 100 || total === 0) return lanes;
+  let owed = 0;
+  return lanes.map((lane) => {
+    const exact = (lane.weight * 100) / total;
+    const weight = Math.round(exact + owed);
+    owed += exact - weight;
+    return { ...lane, weight };
+  });
 }
 
 function firstTunnels(ways: readonly TunnelId[][]): TunnelId[] {

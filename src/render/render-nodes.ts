@@ -31,10 +31,10 @@ import { relayedWays, type RelayedWay } from './relays.ts';
  * reference is left out rather than rendered.
  */
 export function renderNodes(intent: Intent, plan: Plan): NodeConfig[] {
-  const serving = new Map(plan.servingNodes.map(({ site, node }) => [site, node]));
+  const serving = groupBy(plan.servingNodes, ({ site }) => [site]);
   const index = indexPlan(intent, plan);
   const nodes = index.sites.flatMap((site) => site.nodes.map((node) => ({ site, node })));
-  return sortedBy(nodes, ({ node }) => node.id).map(({ site, node }) => renderNode(intent, index, site, node, serving.get(site.id)));
+  return sortedBy(nodes, ({ node }) => node.id).map(({ site, node }) => renderNode(intent, index, site, node, (serving.get(site.id) ?? []).map((one) => one.node)));
 }
 
 /** What every node's config looks up, made once. */
@@ -49,6 +49,10 @@ interface PlanIndex {
   admitted: Map<SiteId, [SiteId, SiteId][]>;
   /** Tunnels of gateways that do not serve their site: two copies of a packet must come to the same gateway. */
   standbys: Set<TunnelId>;
+  /** Sites with several gateways that serve them. */
+  shared: Set<SiteId>;
+  /** The gateways of each tunnel, as one text. */
+  gateways: Map<TunnelId, string>;
 }
 
 function indexPlan(intent: Intent, plan: Plan): PlanIndex {
@@ -63,20 +67,23 @@ function indexPlan(intent: Intent, plan: Plan): PlanIndex {
     relayed: relayedWays(plan),
     admitted: groupBy(plan.admitted, (pair) => pair),
     standbys: new Set(plan.tunnels.filter(({ a, b }) => [a, b].some((end) => !plan.servingNodes.some(({ site, node }) => site === end.site && node === end.node))).map(({ id }) => id)),
+    shared: new Set(plan.servingNodes.filter(({ site, node }) => plan.servingNodes.some((other) => other.site === site && other.node !== node)).map(({ site }) => site)),
+    gateways: new Map(plan.tunnels.map(({ id, a, b }) => [id, [a.node, b.node].sort(compareText).join(' ')])),
   };
 }
 
-function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode, serving: NodeId | undefined): NodeConfig {
+function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode, serving: readonly NodeId[]): NodeConfig {
   const { mesh } = intent;
   const classes = [...intent.classes].sort((left, right) => left.priority - right.priority || compareText(left.id, right.id));
   const shaping = shapingOf(mesh, { ...node, uplinks: sortedBy(node.uplinks, (uplink) => uplink.name) }, classes);
   const tunnels = renderTunnels(index, node);
-  const isInUse = serving === node.id || tunnels.length > 0;
+  const isServing = serving.includes(node.id);
+  const isInUse = isServing || tunnels.length > 0;
   return {
     schema: 'foremesh/node-config/v1',
     node: node.id,
     site: site.id,
-    serving: serving === node.id,
+    serving: isServing,
     lan: { interface: node.lan.interface, address: node.lan.address, ...(node.lan.address6 === undefined ? {} : { address6: node.lan.address6 }), prefixes: index.prefixes.get(site.id)!, ...(node.lan.target === undefined ? {} : { target: node.lan.target }), ...sharedLan(site, node, serving, mesh.probe) },
     uplinks: sortedBy(node.uplinks, (uplink) => uplink.name).map(({ name, interface: device, address }) => ({ name, interface: device, address })),
     protectedPrefixes: [...mesh.protectedPrefixes].sort(compareText),
@@ -107,11 +114,21 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
  */
 const SHARED_PREFIX = '169.254.255.0/24';
 
-function sharedLan(site: Site, node: SiteNode, preferred: NodeId | undefined, { intervalMs, downAfter, holdDownMs }: Intent['mesh']['probe']): Pick<NodeConfig['lan'], 'shared'> {
-  const sharing = site.nodes.filter(({ lan }) => lan.address === node.lan.address);
-  if (sharing.length < 2 || preferred === undefined || !sharing.some(({ id }) => id === preferred)) return {};
+/**
+ * Who sees after which LAN address. Gateways with the same one share it. Where several active ones share the site's
+ * traffic each has one of its own while all is well, and all of the site's gateways see after all of these.
+ */
+function sharedLan(site: Site, node: SiteNode, serving: readonly NodeId[], { intervalMs, downAfter, holdDownMs }: Intent['mesh']['probe']): Pick<NodeConfig['lan'], 'shared'> {
+  const isSplit = site.nodes.filter(({ role }) => role === 'active').length > 1;
+  const sharing = site.nodes.filter(({ lan }) => isSplit || lan.address === node.lan.address);
+  const able = serving.filter((id) => sharing.some((one) => one.id === id));
+  const preferredFor = (address: string): NodeId | undefined => able.find((id) => sharing.some((one) => one.id === id && one.lan.address === address)) ?? able[0];
+  const preferred = preferredFor(node.lan.address);
+  if (sharing.length < 2 || preferred === undefined) return {};
   const members = sortedBy(sharing, ({ id }) => id).map(({ id }, index) => ({ node: id, address: addressAt(SHARED_PREFIX, index + 1) }));
-  return { shared: { preferred, members, heartbeat: { intervalMs, missedMax: Math.max(HEARTBEATS_MISSED_MIN, downAfter), holdDownMs } } };
+  const addresses = new Map(sharing.map(({ lan }) => [lan.address, lan.address6]));
+  const others = sortedBy([...addresses].filter(([address]) => address !== node.lan.address), ([address]) => address).map(([address, address6]) => ({ address, ...(address6 === undefined ? {} : { address6 }), preferred: preferredFor(address)! }));
+  return { shared: { preferred, members, ...(others.length > 0 ? { others } : {}), heartbeat: { intervalMs, missedMax: Math.max(HEARTBEATS_MISSED_MIN, downAfter), holdDownMs } } };
 }
 
 /** One lost packet is no death. */
@@ -170,7 +187,7 @@ function numberOf(index: PlanIndex, { node, uplink }: TunnelEnd): Pick<NodeTunne
  */
 function renderSteering(index: PlanIndex, site: SiteId, ownTunnels: ReadonlySet<TunnelId>, marked: ReadonlySet<ClassId>): Steering[] {
   const isOwn = (tunnel: TunnelId): boolean => ownTunnels.has(tunnel);
-  const own = (index.assignments.get(site) ?? []).map((assignment) => ({ to: assignment.to, classId: assignment.classId, lanes: lanesOf(assignment, isOwn, (tunnel) => index.standbys.has(tunnel)) }));
+  const own = (index.assignments.get(site) ?? []).map((assignment) => ({ to: assignment.to, classId: assignment.classId, lanes: lanesOf(assignment, { isOwn, isStandby: (tunnel) => index.standbys.has(tunnel), gatewaysOf: (tunnel) => (index.shared.has(assignment.from) || index.shared.has(assignment.to) ? (index.gateways.get(tunnel) ?? '') : '') }) }));
   const keys = new Set(own.map(({ to, classId }) => `${to} ${classId}`));
   const lent = (index.relayed.get(site) ?? []).flatMap(({ assignment, list }) => {
     const key = `${assignment.to} ${assignment.classId}`;

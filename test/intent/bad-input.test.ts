@@ -27,6 +27,14 @@ nodes:
   return text.replace(from, to);
 }
 
+/** One more gateway of that site, the second or third. */
+const gateway = (number: number, lan: string, role = 'active') => `  - name: rome-gw${number}
+    role: ${role}
+    lan: { address: ${lan}/24 }
+    uplinks:
+      - { name: fibre, provider: tim, interface: isp1, address: 100.64.1.9${number}, up: 20Mbps, down: 20Mbps }
+`;
+
 const connection = (fields: string) => `apiVersion: foremesh/v1\nkind: Connection\nname: extra\n${fields}\n`;
 const override = (what: string, rest = "until: '2026-11-22T18:00:00Z'\nwhy: works\nby: ada@example.org") => `apiVersion: foremesh/v1\nkind: Override\nname: works\nwhat: ${what}\n${rest}\n`;
 const random = 'q8Zr3TnV0aXbK7mWcY5uJ1hG9sD4fE6p+LQ2oRiNxtA=';
@@ -34,6 +42,7 @@ const random = 'q8Zr3TnV0aXbK7mWcY5uJ1hG9sD4fE6p+LQ2oRiNxtA=';
 describe('a sound document', () => {
   it.each([
     ['a site with everything left to the defaults', site()],
+    ['two gateways that share its traffic, and one that stands by', `${site()}${gateway(2, '10.9.0.2')}${gateway(3, '10.9.0.2', 'standby')}`],
     ['a byte order mark and Windows line ends', `\ufeff${site().replaceAll('\n', '\r\n')}`],
     ['two documents', `${site()}---\n${connection("between: [rome, 'p*']")}`],
     ['a comment in another script', `# Ünïcode: λ, 東京\n${site()}`],
@@ -131,6 +140,9 @@ describe('a wrong intent is refused at its place', () => {
     ['a node name that another site has', site('rome-gw1', 'paris-gw1'), ['7:11 INTENT_DUPLICATE'], 'unique in the whole mesh'],
     ['a site name that is taken', site('name: rome\n', 'name: paris\n'), ['3:7 INTENT_DUPLICATE'], 'its own name'],
     ['no active node', site('    lan:', '    role: standby\n    lan:'), ['7:3 INTENT_INVALID'], 'role: active'],
+    ['a third active node', `${site()}${gateway(2, '10.9.0.2')}${gateway(3, '10.9.0.3')}`, ['16:11 INTENT_INVALID'], 'role: standby'],
+    ['two active nodes with one LAN address', `${site()}${gateway(2, '10.9.0.1')}`, ['13:21 INTENT_INVALID'], 'half of the hosts'],
+    ['a standby node for neither of two active ones', `${site()}${gateway(2, '10.9.0.2')}${gateway(3, '10.9.0.3', 'standby')}`, ['18:21 INTENT_INVALID'], 'use 10.9.0.1/24 or 10.9.0.2/24'],
     ['a second mesh', 'apiVersion: foremesh/v1\nkind: Mesh\nname: other', ['2:7 INTENT_DUPLICATE'], 'keep one'],
     ['a site joined with itself', connection('between: [berlin, berlin]'), ['4:19 INTENT_INVALID'], 'two different sites'],
     ['one site only', connection('between: [berlin]'), ['4:10 INTENT_SCHEMA'], 'write at least 2'],

@@ -11,14 +11,14 @@ export interface BenchMesh {
   files: SourceFile[];
 }
 
-/** `gateways`: the near site has a second one that stands by; `families`: so too, the cables are IPv6, and hosts have both families. */
-export type BenchMeshKind = 'pair' | 'gateways' | 'families';
+/** `gateways`: the near site has a second one that stands by; `sharing`: it has a second one that carries half of its traffic; `families`: as `gateways`, the cables are IPv6, and hosts have both families. */
+export type BenchMeshKind = 'pair' | 'gateways' | 'sharing' | 'families';
 
 /** Two sites with two uplinks each that share nothing, always connected, with a standby tunnel; suites as shipped. Voice has a backup, control is sent twice. */
 export async function createBenchMesh(sourceDir: string, probe: { intervalMs: number; downAfter: number }, kind: BenchMeshKind = 'pair'): Promise<BenchMesh> {
   const isDual = kind === 'families';
   const shipped = (await readConfigFolder(sourceDir)).filter(({ file }) => file.endsWith('/security.yaml'));
-  const files = [...shipped, { file: 'mesh-config/mesh.yaml', text: meshYaml(probe, isDual) }, { file: 'mesh-config/bench.yaml', text: [siteYaml(1, 'near', kind === 'pair' ? [1] : [1, 3], isDual), siteYaml(2, 'far', [2], isDual), ...CLASSES_YAML, CONNECTION_YAML].join('---\n') }];
+  const files = [...shipped, { file: 'mesh-config/mesh.yaml', text: meshYaml(probe, isDual) }, { file: 'mesh-config/bench.yaml', text: [siteYaml(1, 'near', kind === 'pair' ? [1] : [1, 3], kind), siteYaml(2, 'far', [2], kind), ...CLASSES_YAML, CONNECTION_YAML].join('---\n') }];
   const loaded = loadIntent(files, null);
   if (!loaded.ok) throw new FindingsError(loaded.findings);
   return { intent: loaded.value.intent, files: [...files, ...(await readPolicyFolder(sourceDir))] };
@@ -40,24 +40,24 @@ autoApply: { tunnelsMax: 100, sitesMax: 100, trafficShareMax: 100%, changesPerHo
 vetoFor: 1s
 `;
 
-/** @param hosts  last bytes of the gateways' uplink addresses, the active one's first */
-const siteYaml = (number: number, name: string, hosts: readonly number[], isDual: boolean): string => `apiVersion: foremesh/v1
+/** @param hosts  last bytes of the gateways' uplink addresses, the active one's first, or all active when they share */
+const siteYaml = (number: number, name: string, hosts: readonly number[], kind: BenchMeshKind): string => `apiVersion: foremesh/v1
 kind: Site
 name: ${name}
 location: { city: Berlin, country: DE, latitude: 52.5, longitude: ${13 + number} }
 provider: onprem
 region: bench
-prefixes: [10.${number}.0.0/24${isDual ? `, "fd00:${number}::/64"` : ''}]
+prefixes: [10.${number}.0.0/24${kind === 'families' ? `, "fd00:${number}::/64"` : ''}]
 nodes:
-${hosts.map((host, index) => nodeYaml(number, name, index, host, isDual)).join('')}`;
+${hosts.map((host, index) => nodeYaml(number, name, index, host, kind)).join('')}`;
 
-const nodeYaml = (site: number, name: string, index: number, host: number, isDual: boolean): string => `  - name: ${name}-gw${index + 1}
-    role: ${index === 0 ? 'active' : 'standby'}
+const nodeYaml = (site: number, name: string, index: number, host: number, kind: BenchMeshKind): string => `  - name: ${name}-gw${index + 1}
+    role: ${index === 0 || kind === 'sharing' ? 'active' : 'standby'}
     tunnelsMax: 16
-    lan: { interface: lan, address: 10.${site}.0.1/24${isDual ? `, address6: "fd00:${site}::1/64"` : ''} }
+    lan: { interface: lan, address: 10.${site}.0.${kind === 'sharing' ? index + 1 : 1}/24${kind === 'families' ? `, address6: "fd00:${site}::1/64"` : ''} }
     uplinks:
       - { name: fibre, provider: one, interface: isp1, address: 100.64.1.${host}, up: 50Mbps, down: 50Mbps, riskGroups: [${name}-north] }
-      - { name: cable, provider: other, interface: isp2, address: ${isDual ? `"2001:db8:2::${host}"` : `100.64.2.${host}`}, up: 50Mbps, down: 50Mbps, riskGroups: [${name}-south] }
+      - { name: cable, provider: other, interface: isp2, address: ${kind === 'families' ? `"2001:db8:2::${host}"` : `100.64.2.${host}`}, up: 50Mbps, down: 50Mbps, riskGroups: [${name}-south] }
 `;
 
 const CONNECTION_YAML = `apiVersion: foremesh/v1

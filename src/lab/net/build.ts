@@ -134,9 +134,14 @@ function hostLines(layout: LabLayout, host: HostLayout): string[] {
     ...ports.map((port) => `link set ${port} master lan0 up`),
     `addr add ${host.address}/${host.prefixLength} dev lan0`,
     'link set lan0 up',
-    `route add default via ${host.gatewayAddress} dev lan0 onlink`,
-    ...(host.ipv6 ? [`addr add ${host.ipv6.address}/${host.ipv6.prefixLength} dev lan0 nodad`, `route add ::/0 via ${host.ipv6.gatewayAddress} dev lan0 onlink`] : []),
+    `route add default ${hopsOf(host.gatewayAddresses)}`,
+    ...(host.ipv6 ? [`addr add ${host.ipv6.address}/${host.ipv6.prefixLength} dev lan0 nodad`, `route add ::/0 ${hopsOf(host.ipv6.gatewayAddresses)}`] : []),
   ];
+}
+
+function hopsOf(gatewayAddresses: readonly string[]): string {
+  const hops = gatewayAddresses.map((address) => `via ${address} dev lan0 onlink`);
+  return hops.length === 1 ? hops[0]! : hops.map((hop) => `nexthop ${hop}`).join(' ');
 }
 
 function managementLines(layout: LabLayout): string[] {
@@ -161,6 +166,7 @@ async function setSysctls(namespace: string, hasIpv6: boolean): Promise<void> {
     'net.ipv4.ip_forward=1',
     'net.ipv4.conf.all.rp_filter=0',
     'net.ipv4.conf.default.rp_filter=0',
+    'net.ipv4.fib_multipath_hash_policy=1', // a host with two gateways divides flows, not destinations
     'net.ipv4.neigh.default.base_reachable_time_ms=2000',
     'net.ipv4.neigh.default.delay_first_probe_time=1',
     'net.ipv4.neigh.default.ucast_solicit=1',

@@ -59,10 +59,10 @@ export interface HostLayout {
   namespace: string;
   address: string;
   prefixLength: number;
-  /** The LAN address of the site, which the agent of the serving gateway holds. */
-  gatewayAddress: string;
+  /** The LAN addresses of the site, which the agents of serving gateways hold. */
+  gatewayAddresses: string[];
   /** The same in IPv6, where the site has it. */
-  ipv6: { address: string; prefixLength: number; gatewayAddress: string } | null;
+  ipv6: { address: string; prefixLength: number; gatewayAddresses: string[] } | null;
 }
 
 export const UNDERLAY_ADDRESS = '169.254.0.1';
@@ -146,7 +146,7 @@ function layoutNat(prefix: string, { nat }: Uplink, number: number): NatLayout |
 
 const UNKNOWN_ADDRESSES = '192.0.0.0/24';
 
-/** One host a site with gateways: the tenth address of its LAN, or the next that the gateway does not have. */
+/** One host a site with gateways, which divides its flows among their addresses: the tenth address of its LAN, or the next that no gateway has. */
 function layoutHost(prefix: string, site: Site): HostLayout[] {
   const node = site.nodes.find((one) => one.role === 'active') ?? site.nodes[0];
   const firstPrefix = site.prefixes.find((one) => one.includes('.'));
@@ -154,21 +154,22 @@ function layoutHost(prefix: string, site: Site): HostLayout[] {
   const gatewayAddress = bareAddress(node.lan.address);
   const lanLength = node.lan.address.split('/')[1];
   const lan = lanLength === undefined ? firstPrefix : `${gatewayAddress}/${lanLength}`;
-  const { address6 } = node.lan;
+  const active = site.nodes.filter(({ role }) => role === node.role).map((one) => one.lan);
   return [
     {
       site: site.id,
       provider: site.provider,
       namespace: `${prefix}host-${site.id}`,
-      ...hostIn(lan, gatewayAddress),
-      ipv6: address6 === undefined ? null : hostIn(address6, bareAddress(address6)),
+      ...hostIn(lan, active.map(({ address }) => address)),
+      ipv6: node.lan.address6 === undefined ? null : hostIn(node.lan.address6, active.flatMap(({ address6 }) => address6 ?? [])),
     },
   ];
 }
 
-function hostIn(lan: string, gatewayAddress: string): { address: string; prefixLength: number; gatewayAddress: string } {
-  const tenth = addressAt(lan, 10);
-  return { address: tenth === gatewayAddress ? addressAt(lan, 11) : tenth, prefixLength: Number(lan.split('/')[1]), gatewayAddress };
+function hostIn(lan: string, gateways: readonly string[]): { address: string; prefixLength: number; gatewayAddresses: string[] } {
+  const gatewayAddresses = [...new Set(gateways.map(bareAddress))];
+  const free = [10, 11, 12].map((offset) => addressAt(lan, offset)).find((address) => !gatewayAddresses.includes(address))!;
+  return { address: free, prefixLength: Number(lan.split('/')[1]), gatewayAddresses };
 }
 
 function refuseSharedAddresses(gateways: readonly GatewayLayout[]): void {

@@ -1,7 +1,7 @@
 import { createFailover } from '../../../agent/failover/index.ts';
 import { createStandby } from '../../../agent/standby/index.ts';
 import type { AgentPorts, ProbePort, SaState } from '../../../agent/ports.ts';
-import { createRng, type Clock, type Log } from '../../base/index.ts';
+import { compareText, createRng, hash32, type Clock, type Log } from '../../base/index.ts';
 import type { NodeConfig, NodeId, SiteId, TunnelId, UplinkId } from '../../model/index.ts';
 import { SimDaemon } from './daemon.ts';
 import { SimKernel, type HostPacket } from './kernel.ts';
@@ -60,10 +60,12 @@ export class SimGateway {
     return this.#kernel.config;
   }
 
-  /** True when hosts of its site send to it: it owns the LAN address alone, or announced a shared one last. */
-  get isServing(): boolean {
+  /** True when hosts of its site send it this flow: it owns the LAN address alone, or announced a shared one last that the flow's host has. */
+  serves(flow: string): boolean {
     const config = this.#kernel.config;
-    return config?.lan.shared ? this.#lan.gateway() === this.#node : (config?.serving ?? false);
+    if (!config?.lan.shared) return config?.serving ?? false;
+    const addresses = [config.lan.address, ...(config.lan.shared.others ?? []).map(({ address }) => address)].sort(compareText);
+    return this.#lan.gateway(addresses[hash32(flow) % addresses.length]) === this.#node;
   }
 
   /** The machine is gone, with daemon, kernel and LAN; its agent must have been stopped. */

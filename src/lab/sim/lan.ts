@@ -11,28 +11,37 @@ interface Member {
   isMute: boolean;
   own: string | null;
   onPacket: (packet: Uint8Array) => void;
-  hasAddress: boolean;
-  cancelLease: Cancel;
+  /** The shared addresses that its kernel has, with what ends each lease. */
+  leases: Map<string, Cancel>;
 }
 
-/** The LAN of one site: its gateways, and where its hosts believe the gateway address to be. */
+/** The LAN of one site: its gateways, and where its hosts believe the gateway addresses to be. */
 export class SimLan {
   readonly #clock: Clock;
   readonly #members = new Map<NodeId, Member>();
-  #believed: NodeId | null = null;
+  readonly #believed = new Map<string, NodeId>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Who gets what hosts send to the gateway address: whoever announced it last, wherever it is now; null when that one is not there. */
-  gateway(): NodeId | null {
-    return this.#believed !== null && this.isConnected(this.#believed) ? this.#believed : null;
+  /**
+   * Who gets what hosts send to a gateway address, by default the one that was announced first: whoever announced it last,
+   * wherever it is now; null when that one is not there.
+   */
+  gateway(address = this.addresses()[0]): NodeId | null {
+    const node = address === undefined ? undefined : this.#believed.get(address);
+    return node !== undefined && this.isConnected(node) ? node : null;
   }
 
-  /** Gateways whose kernel has the shared address. */
-  owners(): NodeId[] {
-    return [...this.#members].filter(([, member]) => member.hasAddress).map(([node]) => node);
+  /** The gateway addresses that hosts have heard of. */
+  addresses(): string[] {
+    return [...this.#believed.keys()];
+  }
+
+  /** Gateways whose kernel has a shared address, by default any. */
+  owners(address?: string): NodeId[] {
+    return [...this.#members].filter(([, { leases }]) => (address === undefined ? leases.size > 0 : leases.has(address))).map(([node]) => node);
   }
 
   isConnected(node: NodeId): boolean {
@@ -50,8 +59,9 @@ export class SimLan {
   /** As a machine without power: off the LAN, and all its addresses forgotten. */
   powerOff(node: NodeId): void {
     const member = this.#member(node);
-    member.cancelLease();
-    Object.assign(member, { isConnected: false, hasAddress: false }); // for whoever still has a link to what it was
+    for (const cancel of member.leases.values()) cancel();
+    member.leases.clear(); // for whoever still has a link to what it was
+    member.isConnected = false;
     this.#members.set(node, { ...newMember(), isConnected: false });
   }
 
@@ -63,12 +73,12 @@ export class SimLan {
         [member.own, member.onPacket] = [own, onPacket];
         return {
           isUp: () => member.isConnected && isReady(),
-          hasAddress: () => member.hasAddress,
+          hasAddress: (address) => member.leases.has(address),
           send: (to, packet) => this.#send(member, to, packet),
-          take: (leaseMs, announce) => this.#take(node, member, leaseMs, announce),
-          giveUp: () => {
-            member.cancelLease();
-            member.hasAddress = false;
+          take: ({ address }, leaseMs, announce) => this.#take(node, member, address, leaseMs, announce),
+          giveUp: ({ address }) => {
+            member.leases.get(address)?.();
+            member.leases.delete(address);
           },
           close: () => {
             if (member.onPacket === onPacket) [member.own, member.onPacket] = [null, () => undefined];
@@ -86,15 +96,10 @@ export class SimLan {
     });
   }
 
-  #take(node: NodeId, member: Member, leaseMs: number | null, announce: boolean): void {
-    member.cancelLease();
-    member.hasAddress = true;
-    if (leaseMs !== null) {
-      member.cancelLease = this.#clock.setTimer(leaseMs, () => {
-        member.hasAddress = false;
-      });
-    }
-    if (announce && member.isConnected) this.#believed = node;
+  #take(node: NodeId, member: Member, address: string, leaseMs: number | null, announce: boolean): void {
+    member.leases.get(address)?.();
+    member.leases.set(address, leaseMs === null ? () => undefined : this.#clock.setTimer(leaseMs, () => void member.leases.delete(address)));
+    if (announce && member.isConnected) this.#believed.set(address, node);
   }
 
   #member(node: NodeId): Member {
@@ -108,5 +113,5 @@ export class SimLan {
 }
 
 function newMember(): Member {
-  return { isConnected: true, isMute: false, own: null, onPacket: () => undefined, hasAddress: false, cancelLease: () => undefined };
+  return { isConnected: true, isMute: false, own: null, onPacket: () => undefined, leases: new Map() };
 }

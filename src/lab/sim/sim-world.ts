@@ -353,7 +353,7 @@ class Simulation implements SimWorld {
   }
 
   #fromHost(packet: HostPacket): void {
-    const serving = nodesOf(this.#parts.options.intent).find(({ site, id }) => site === packet.from && this.#gateways.get(id)?.isServing);
+    const serving = nodesOf(this.#parts.options.intent).find(({ site, id }) => site === packet.from && this.#gateways.get(id)?.serves(`${packet.port} ${packet.flow}`));
     if (serving) this.#gateways.get(serving.id)?.forward(packet);
   }
 

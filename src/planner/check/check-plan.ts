@@ -46,7 +46,10 @@ function checkServingNodes(intent: Intent, plan: Plan): string[] {
     const nodes = intent.sites.find((each) => each.id === site)?.nodes;
     if (!nodes) problems.push(`serving node of site ${site}, which the intent does not have`);
     else if (!nodes.some((each) => each.id === node)) problems.push(`serving node ${node} is no node of site ${site}`);
-    if (seen.has(site)) problems.push(`site ${site} has two serving nodes`);
+    const others = plan.servingNodes.filter((other) => other.site === site && other.node !== node);
+    const areActive = [node, ...others.map((other) => other.node)].every((id) => nodes?.find((each) => each.id === id)?.role === 'active');
+    if (others.length > 0 && !areActive) problems.push(`site ${site} has several serving nodes, and not all of them are active ones`);
+    if (others.length > 1) problems.push(`site ${site} has ${others.length + 1} serving nodes, two at most can share its traffic`);
     seen.add(site);
   }
   for (const site of intent.sites) {

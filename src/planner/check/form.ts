@@ -28,7 +28,7 @@ export function checkOrder(plan: Plan): string[] {
       else if (key < before) problems.push(`${list} is not sorted: ${key.replaceAll('\0', ' ')} after ${before.replaceAll('\0', ' ')}`);
     }
   };
-  see('servingNodes', plan.servingNodes.map(({ site }) => site));
+  see('servingNodes', plan.servingNodes.map(({ site, node }) => `${site}\0${node}`));
   see('tunnels', plan.tunnels.map(({ id }) => id));
   see('assignments', plan.assignments.map(({ from, to, classId }) => `${from}\0${to}\0${classId}`));
   see('admitted', plan.admitted.map((pair) => pair.join('\0')));

@@ -115,6 +115,12 @@ describe('the commands for a node', () => {
       ['route replace unreachable 169.254.255.0/24 metric 9999', 'net/ipv4/conf/lan/arp_notify=1', 'addr add 169.254.255.1/24 dev lan scope link label lan:fm', 'route replace 10.1.0.0/24 dev lan scope link metric 500'],
     ],
     [
+      'also share the address of another gateway that carries traffic: of two addresses of one network one may be given up',
+      { config: { ...CONFIG, serving: false, lan: { ...SHARED_LAN, shared: { ...SHARED_LAN.shared!, others: [{ address: '10.1.0.2/24', preferred: SHARED_LAN.shared!.members[1]!.node }] } } } },
+      is.kernel,
+      ['route replace unreachable 169.254.255.0/24 metric 9999', 'net/ipv4/conf/lan/arp_notify=1', 'net/ipv4/conf/lan/promote_secondaries=1', 'addr add 169.254.255.1/24 dev lan scope link label lan:fm', 'route replace 10.1.0.0/24 dev lan scope link metric 500'],
+    ],
+    [
       'end sharing: the own address and the LAN route go, the LAN address is kept by the one that serves',
       {},
       applied({ ...WANTED, config: { ...CONFIG, lan: SHARED_LAN } }, is.kernel, is.installed).kernel,

@@ -28,7 +28,7 @@ describe('two gateways of one site', () => {
     const site = await startSite();
     expect(site.lan.owners()).toEqual([GW1]);
     expect(site.lan.gateway()).toBe(GW1);
-    expect(site.standbys.get(GW2)!.view()).toEqual({ holds: false, isLanUp: true, isUnheard: false, partners: [GW1] });
+    expect(site.standbys.get(GW2)!.view()).toEqual({ holds: false, owns: [], isLanUp: true, isUnheard: false, partners: [GW1] });
   });
 
   it('have the other one take over when the owner is gone, within the silence and two looks', async () => {

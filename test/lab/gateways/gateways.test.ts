@@ -3,19 +3,26 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { createLabWorld, type LabWorld } from '../../../src/lab/index.ts';
 import { findOpa } from '../../../src/policy/index.ts';
 import { describeGateways, gatewayMesh } from '../../support/gateway-story.ts';
+import { describeSharing, sharingMesh } from '../../support/sharing-story.ts';
 import { build } from '../world/built.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 
 describe('a site with two gateways, in the lab', () => {
-  let world: LabWorld;
+  describeGateways(inLab('gateways', gatewayMesh), 1000);
+});
 
+describe('a site whose two gateways share its traffic, in the lab', () => {
+  describeSharing(inLab('sharing', sharingMesh), 1000);
+});
+
+function inLab(seed: string, meshOf: typeof gatewayMesh): () => LabWorld {
+  let world: LabWorld;
   beforeAll(async () => {
     await build();
-    const mesh = await gatewayMesh(ROOT);
-    world = await createLabWorld({ intent: mesh.intent, repository: { files: mesh.files }, opa: await findOpa(), seed: 'gateways' });
+    const mesh = await meshOf(ROOT);
+    world = await createLabWorld({ intent: mesh.intent, repository: { files: mesh.files }, opa: await findOpa(), seed });
   });
   afterAll(() => world?.close());
-
-  describeGateways(() => world, 1000);
-});
+  return () => world;
+}

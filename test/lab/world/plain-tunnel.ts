@@ -24,7 +24,7 @@ export async function joinSites(network: LabNetwork, path: PathId, port = 4500):
   });
   for (const [near, far] of [ends, ends.toReversed()] as [(typeof ends)[number], (typeof ends)[number]][]) {
     const lines = [
-      `addr add ${near.host.gatewayAddress}/${near.host.prefixLength} dev ${near.gateway.lanInterface}`,
+      `addr add ${near.host.gatewayAddresses[0]}/${near.host.prefixLength} dev ${near.gateway.lanInterface}`,
       `link add plain type vxlan id 1 local ${near.uplink.address} remote ${far.uplink.address} dev ${near.uplink.interface} dstport ${port} srcport ${port} ${port + 1} noudpcsum`,
       `addr add 172.31.0.${near === ends[0] ? 1 : 2}/30 dev plain`,
       'link set plain mtu 1400 up',
