@@ -1,7 +1,7 @@
 // `node tools/qemu-xfrm.mjs`: the tests of the data path with XFRM interfaces, on a kernel that has them, whatever this
 // machine's kernel has: a Debian cloud kernel in QEMU (TCG, no KVM needed) with the programs of this machine, in memory.
-// Prints a line for each test; --output json prints one JSON value instead; --quick leaves out what holds for any driver. Exit code 0 when all held, 1 when not, 2 when
-// it could not run. Nothing of the host is touched but the cache folder and a folder in /tmp.
+// Prints a line for each test; --output json prints one JSON value instead. --suites families,agents runs these only (default: all of
+// xfrm, families, agents, adapters); --quick is --suites xfrm: what only this driver does. Exit code 0 when all held, 1 when not, 2 when it could not run. Nothing of the host is touched but the cache folder and a folder in /tmp.
 import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ const MEMORY_MB = 1024;
 
 const INIT = `#!/bin/bash
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/ipsec HOME=/root TMPDIR=/tmp NO_COLOR=1 FOREMESH_TEST_DRIVER=xfrm
-[ -e /guest/quick ] && export FOREMESH_TEST_QUICK=yes
+export FOREMESH_TEST_SUITES=$(cat /guest/suites)
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp; mount -t tmpfs run /run
 ln -s /proc/self/fd /dev/fd
 mkdir -p /run/netns
@@ -40,8 +40,13 @@ poweroff -f
 `;
 
 const wantsJson = process.argv.includes('json');
-/** Without the steps that only repeat with this driver what they show with the other. */
-const isQuick = process.argv.includes('--quick');
+const SUITES = ['xfrm', 'families', 'agents', 'adapters'];
+const suites = suitesOf(process.argv);
+const unknownSuite = suites.find((name) => !SUITES.includes(name));
+if (unknownSuite !== undefined) {
+  say(`there is no suite "${unknownSuite}": ${SUITES.join(', ')}`);
+  process.exit(2);
+}
 const startedAtMs = performance.now();
 const folder = mkdtempSync(join(tmpdir(), 'foremesh-qemu-'));
 let exitCode = 2;
@@ -60,6 +65,12 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 process.exit(exitCode);
+
+function suitesOf(args) {
+  if (args.includes('--quick')) return ['xfrm'];
+  const at = args.indexOf('--suites');
+  return at < 0 ? SUITES : (args[at + 1] ?? '').split(',');
+}
 
 /** The distribution's own kernel package, unpacked in the cache; got anew only when the distribution has a newer one. */
 function ensureKernel() {
@@ -104,7 +115,7 @@ function makeImage(kernel) {
   writeFileSync(join(root, 'etc', 'group'), 'root:x:0:\n');
   writeFileSync(join(root, 'etc', 'strongswan.conf'), 'pki {\n  load = random pem pkcs1 pkcs8 pubkey x509 openssl\n}\n'); // all of them take it seconds
   writeFileSync(join(root, 'init'), INIT, { mode: 0o755 });
-  if (isQuick) writeFileSync(join(root, 'guest', 'quick'), '');
+  writeFileSync(join(root, 'guest', 'suites'), suites.join(','));
   const image = join(folder, 'initrd');
   must('bash', ['-c', `cd ${root} && find . | cpio -o -H newc --quiet > ${image}`]);
   rmSync(root, { recursive: true, force: true });

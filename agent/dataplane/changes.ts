@@ -4,6 +4,7 @@ import type { DataplaneWanted, LaneTunnel, LaneWanted } from '../ports.ts';
 import { type Change, type Command, ipChange, type Phases } from './commands.ts';
 import { driverOf, type NextHop, type TunnelDriver } from './driver.ts';
 import { carriesIpv6, forwardingChanges6, hasIpv6, ipv6Sysctls, isIpv6On, isIpv6Wanted, withoutIpv6 } from './ipv6.ts';
+import { joiningChanges } from './joining.ts';
 import { isOurs, lanAddressChanges, lanSysctls, SHARED_LAN_PREFIX, sharedLanChanges, staleLanChanges } from './lan-address.ts';
 import { IPV6_MTU_MIN_BYTES } from './mtu.ts';
 import { addressLabel, COPY_ALIASES, copyAlias, GUARD_METRIC, isTunnelName, LAN_METRIC, markText, RULE_PRIORITY } from './names.ts';
@@ -55,7 +56,7 @@ export function planChanges(
     phases: [
       guardChanges(wanted, observed),
       [...filterChanges(wanted, observed, driver), ...overlayChanges(wanted, observed), ...sharedLanChanges(wanted, observed)],
-      links,
+      [...links, ...(canLink ? joiningChanges(wanted, observed, fresh) : [])],
       [...lanes.flatMap((lane) => laneRouteChanges(lane, nextHops, fresh, observed)), ...lanes.flatMap((lane) => laneRuleChanges(lane, observed))],
       rulesetChanges(given, observed, installed, management, driver),
       [...forwardingChanges(observed), ...forwardingChanges6(wanted, observed), ...lanAddressChanges(wanted, observed)],

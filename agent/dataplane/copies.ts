@@ -44,7 +44,7 @@ export function copyingRules({ config, lanes }: DataplaneWanted): Copying {
           { name: 'tell_copies', lines: [hook('output', -150), `oifname "t-*" meta mark ${marks} ip frag-off set 0xc000`] },
         ];
   const own = disjoint(config.lan.prefixes, 'ipv4');
-  if (own.length === 0 || !config.classes.some(({ duplicate }) => duplicate)) return { sending, receiving: [], sets: [], counters: [] };
+  if (!receivesCopies(config)) return { sending, receiving: [], sets: [], counters: [] };
   return {
     sending,
     receiving: [
@@ -56,6 +56,11 @@ export function copyingRules({ config, lanes }: DataplaneWanted): Copying {
     sets: ['originals', 'copies'].flatMap((name) => [setOfPackets(name, KEY), setOfPackets(`${name}_tcp`, TCP_KEY)]),
     counters: [DEDUPLICATED_COUNTER],
   };
+}
+
+/** True when packets may come twice for hosts behind this gateway. */
+export function receivesCopies({ classes, lan }: DataplaneWanted['config']): boolean {
+  return classes.some(({ duplicate }) => duplicate) && disjoint(lan.prefixes, 'ipv4').length > 0;
 }
 
 /** Drops what is the partner of a remembered packet, and remembers the rest. */

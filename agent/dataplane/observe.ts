@@ -25,6 +25,8 @@ export interface ObservedLink {
   isUp: boolean;
   mtu: number;
   mac: string;
+  /** Packets that arrive together are made one of up to so many bytes (GRO); null where the kernel does not say. */
+  joinedMaxBytes: number | null;
   /** null for anything but VXLAN. */
   vxlan: { vni: number; local: string; remote: string; port: number; lower: string } | null;
   /** null for anything but an XFRM interface. */
@@ -104,7 +106,7 @@ export async function observeLinks(machine: Machine): Promise<ObservedLink[]> {
   return links.map(readLink);
 }
 
-function readLink({ ifname, flags, mtu, address, link, linkinfo }: IpLink): ObservedLink {
+function readLink({ ifname, flags, mtu, address, link, linkinfo, gro_max_size }: IpLink): ObservedLink {
   const data = linkinfo?.info_kind === 'vxlan' ? linkinfo.info_data : undefined;
   const xfrm = linkinfo?.info_kind === 'xfrm' ? linkinfo.info_data : undefined;
   return {
@@ -112,6 +114,7 @@ function readLink({ ifname, flags, mtu, address, link, linkinfo }: IpLink): Obse
     isUp: flags.includes('UP'),
     mtu,
     mac: address ?? '',
+    joinedMaxBytes: gro_max_size ?? null,
     vxlan: data ? { vni: data.id, local: data.local ?? '', remote: data.remote ?? '', port: data.port, lower: data.link ?? '' } : null,
     xfrm: xfrm ? { ifId: Number(xfrm.if_id), lower: link ?? '' } : null,
   };
@@ -221,6 +224,7 @@ interface IpLink {
   address?: string;
   /** The device it is built on, for some kinds. */
   link?: string;
+  gro_max_size?: number;
   linkinfo?: { info_kind?: string; info_data?: { id: number; local?: string; remote?: string; port: number; link?: string; if_id?: string } };
   stats64?: { rx: { bytes: number; packets: number }; tx: { bytes: number; packets: number } };
 }

@@ -74,6 +74,20 @@ describe('the commands for a node', () => {
   const [lane1, lane2] = WANTED.lanes as [LaneWanted, LaneWanted];
   const without = (kernel: Observed, name: string): Observed => kernelAfter(kernel, { do: 'ip', line: `link del ${name}` });
 
+  it('keep packets single on arrival where they may come twice, from the start of an interface, and no longer than that', () => {
+    const config = { ...CONFIG, classes: CONFIG.classes.map((one) => ({ ...one, duplicate: true as const })) };
+    const made = applied({ ...WANTED, config }, bareMachine(), null);
+    const all = lines([made.changes]);
+    for (const tunnel of [T1, T2]) expect(all.indexOf(`link set ${tunnel} gro_max_size 1`)).toBeGreaterThan(all.findIndex((line) => line.startsWith(`link add ${tunnel} `)));
+    expect(all.indexOf(`link set ${T2} gro_max_size 1`)).toBeLessThan(all.indexOf('nft'));
+    expect(planChanges({ ...WANTED, config }, made.kernel, made.installed).phases.flat()).toEqual([]);
+    const back = lines(planChanges(WANTED, made.kernel, made.installed).phases).filter((line) => line.startsWith('link '));
+    expect(back).toEqual([`link set ${T1} gro_max_size 65536`, `link set ${T2} gro_max_size 65536`]);
+    const old = bareMachine();
+    const oldKernel = { ...old, links: old.links.map((one) => ({ ...one, joinedMaxBytes: null })) };
+    expect(lines(planChanges({ ...WANTED, config }, oldKernel, null).phases).join()).not.toContain('gro_max_size');
+  });
+
   it('send second copies by an address of their own, guarded before there is a way for them', () => {
     const twice: DataplaneWanted = { ...WANTED, lanes: [{ ...lane1, copy: T2 }, lane2] };
     const made = applied(twice, bareMachine(), null);

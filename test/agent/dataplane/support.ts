@@ -73,7 +73,7 @@ export const WANTED: DataplaneWanted = {
   ],
 };
 
-const link = (name: string, mac: string): Observed['links'][number] => ({ name, isUp: true, mtu: 1500, mac, vxlan: null, xfrm: null });
+const link = (name: string, mac: string): Observed['links'][number] => ({ name, isUp: true, mtu: 1500, mac, joinedMaxBytes: 65_536, vxlan: null, xfrm: null });
 
 /** A gateway before anything was applied: interfaces and the daemon's device, nothing else. */
 export function bareMachine(espIsThere = true): Observed {
@@ -166,10 +166,11 @@ function afterIp(kernel: Observed, line: string, family: 'ipv4' | 'ipv6'): Obser
       if (after('type') === 'xfrm') return { ...kernel, links: [...kernel.links, { ...link(name, ''), isUp: false, xfrm: { ifId: Number(after('if_id')), lower: after('dev') } }] };
       return {
         ...kernel,
-        links: [...kernel.links, { name, isUp: false, mtu: 1450, mac: 'random', xfrm: null, vxlan: { vni: Number(after('id')), local: after('local'), remote: after('remote'), port: Number(after('dstport')), lower: after('dev') } }],
+        links: [...kernel.links, { name, isUp: false, mtu: 1450, mac: 'random', joinedMaxBytes: 65_536, xfrm: null, vxlan: { vni: Number(after('id')), local: after('local'), remote: after('remote'), port: Number(after('dstport')), lower: after('dev') } }],
       };
     case 'link set':
       needs(hasLink(name));
+      if (words.includes('gro_max_size')) return { ...kernel, links: kernel.links.map((one) => (one.name === name ? { ...one, joinedMaxBytes: Number(after('gro_max_size')) } : one)) };
       return { ...kernel, links: kernel.links.map((one) => (one.name === name ? { ...one, isUp: true, mac: words.includes('address') ? after('address') : one.mac, mtu: Number(after('mtu')) } : one)) };
     case 'link del':
       needs(hasLink(name));

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDataplanePort, createLaneWriter, type Machine, startLineProgram, startWatcher } from '../../../agent/dataplane/index.ts';
@@ -160,10 +160,14 @@ export async function underlayAt(gateway: Gateway): Promise<{ esp: number; ike: 
 
 /** Pings host-b (or another address) from host-a; what was lost. */
 export async function ping(from: Gateway, to: string, count = 3, intervalSeconds = 0.05): Promise<{ sent: number; received: number }> {
-  const text = await inside(from.hostNamespace, 'ping', '-n', '-q', '-c', String(count), '-i', String(intervalSeconds), '-W', '1', to);
-  const match = /(\d+) packets transmitted, (\d+) received/.exec(text);
+  const command = ['ping', '-n', '-q', '-c', String(count), '-i', String(intervalSeconds), '-W', '1', to];
+  const { stdout } = await runCommand('ip', ['netns', 'exec', from.hostNamespace, ...command], { timeoutMs: PING_LIMIT_MS });
+  const match = /(\d+) packets transmitted, (\d+) received/.exec(stdout.toString('utf8'));
   return { sent: Number(match?.[1] ?? 0), received: Number(match?.[2] ?? 0) };
 }
+
+/** An emulated processor sends fewer packets a second than it is asked to. */
+const PING_LIMIT_MS = 300_000;
 
 /** Sends `count` datagrams from the host, each from a new source port. */
 export async function sendDatagrams(from: Gateway, to: string, port: number, count: number): Promise<void> {
@@ -339,16 +343,16 @@ async function watchUnderlay(namespace: string): Promise<void> {
   });
 }
 
-/** A CA and a certificate for each gateway, made by strongSwan's own tool. */
-export async function issueCredentials(dir: string): Promise<Record<'a' | 'b', Credentials>> {
+/** A CA (or the one that is there) and a certificate for a new key of each gateway, made by strongSwan's own tool. */
+export async function issueCredentials(dir: string, { sameCa = false } = {}): Promise<Record<'a' | 'b', Credentials>> {
   const file = (name: string): string => join(dir, name);
   const pki = async (...args: string[]): Promise<string> => runCommandText('pki', args);
   const keep = async (name: string, pem: string): Promise<string> => {
     await writeFile(file(name), pem, { mode: 0o600 });
     return pem;
   };
-  await keep('ca.key', await pki('--gen', '--type', 'ecdsa', '--size', '256', '--outform', 'pem'));
-  const caPem = await keep('ca.crt', await pki('--self', '--ca', '--in', file('ca.key'), '--type', 'ecdsa', '--dn', 'CN=adapters CA', '--lifetime', '30', '--outform', 'pem'));
+  if (!sameCa) await keep('ca.key', await pki('--gen', '--type', 'ecdsa', '--size', '256', '--outform', 'pem'));
+  const caPem = sameCa ? await readFile(file('ca.crt'), 'utf8') : await keep('ca.crt', await pki('--self', '--ca', '--in', file('ca.key'), '--type', 'ecdsa', '--dn', 'CN=adapters CA', '--lifetime', '30', '--outform', 'pem'));
   const issue = async (name: 'a' | 'b'): Promise<Credentials> => {
     const privateKeyPem = await keep(`${name}.key`, await pki('--gen', '--type', 'ecdsa', '--size', '256', '--outform', 'pem'));
     await keep(`${name}.pub`, await pki('--pub', '--in', file(`${name}.key`), '--type', 'ecdsa', '--outform', 'pem'));
