@@ -12,8 +12,9 @@ const NODES = [GW1, GW2, FAR_GW];
  * What a site with two gateways must bear, told by the packets of its hosts: 500 a second each way. The tests build on
  * each other: the last two run with the engine dead.
  * @param outageMaxMs  longest silence of any flow when a gateway is gone; a busy machine adds its own
+ * @param movedLostMax  packets that a planned move between gateways may cost
  */
-export function describeGateways(worldOf: () => World, outageMaxMs: number): void {
+export function describeGateways(worldOf: () => World, outageMaxMs: number, movedLostMax: number): void {
   const senders: Sender[] = [];
   const settled = async (owner: NodeId): Promise<void> => {
     const world = worldOf();
@@ -57,7 +58,7 @@ export function describeGateways(worldOf: () => World, outageMaxMs: number): voi
     expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(300);
     await settled(GW2);
     await world.pass(1500);
-    expect(await count()).toMatchObject({ lost: 0 });
+    expect((await count()).lost).toBeLessThanOrEqual(movedLostMax);
     expect((await world.underlay()).clearTextPackets).toBe(0);
   });
 
@@ -73,7 +74,7 @@ export function describeGateways(worldOf: () => World, outageMaxMs: number): voi
     await reset();
     await world.restart({ kind: 'node', node: GW2 });
     await settled(GW2);
-    expect(await count()).toMatchObject({ lost: 0 });
+    expect((await count()).lost).toBeLessThanOrEqual(movedLostMax);
   });
 
   it('goes on over the other gateway when the LAN cable of the active one is pulled, though its uplinks live', async () => {

@@ -14,12 +14,12 @@ const START_AT = Date.UTC(2026, 0, 5, 8);
 
 describe('a site with two gateways, simulated', () => {
   const worldOf = simulated('gateways', gatewayMesh);
-  describeGateways(worldOf, 300);
+  describeGateways(worldOf, 300, 0);
 });
 
 describe('a site whose two gateways share its traffic, simulated', () => {
   const worldOf = simulated('sharing', sharingMesh);
-  describeSharing(worldOf, 300);
+  describeSharing(worldOf, 300, 0);
 });
 
 function simulated(seed: string, meshOf: typeof gatewayMesh): () => SimWorld {
