@@ -20,7 +20,7 @@ const PROGRAMS = ['bash', 'ip', 'bridge', 'tc', 'nft', 'conntrack', 'ping', 'arp
 const SYSTEM_FOLDERS = ['bin', 'sbin', 'lib', 'lib64'];
 const ENTRY = 'test/qemu/guest-main.ts';
 /** Programs and threads of their own that the entry starts. */
-const STARTED = ['test/qemu/agent-process.ts', 'agent/failover/worker.ts', 'agent/standby/worker.ts'];
+const STARTED = ['test/qemu/agent-process.ts', 'agent/failover/worker.ts'];
 const LIMIT_MS = 900_000;
 const MEMORY_MB = 1024;
 

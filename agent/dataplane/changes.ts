@@ -10,7 +10,8 @@ import { IPV6_MTU_MIN_BYTES } from './mtu.ts';
 import { addressLabel, COPY_ALIASES, copyAlias, GUARD_METRIC, isTunnelName, LAN_METRIC, markText, RULE_PRIORITY } from './names.ts';
 import type { Observed, ObservedRoute } from './observe.ts';
 import { shapingChanges, shapingRemovals } from './shaping.ts';
-import { buildRuleset, type ManagementTraffic, NO_TABLES, rulesetText } from './ruleset.ts';
+import { buildRuleset, type ManagementTraffic, NO_TABLES } from './ruleset.ts';
+import { rulesetKey, rulesetTransactions, staged } from './ruleset-text.ts';
 
 /** What is known of our own ruleset beyond the kernel's listing of it. */
 export interface InstalledRuleset {
@@ -83,7 +84,7 @@ export function clearChanges(observed: Observed, driver: TunnelDriver = driverOf
         .map(({ prefix, via }) => ipChange(`LAN route ${prefix} removed`, `route del ${prefix} dev ${via!.interface} metric ${LAN_METRIC}`)),
       ...ours.map(({ interface: name, address }) => ipChange(`address ${address} removed from ${name}`, `addr del ${address} dev ${name}`)),
     ],
-    observed.ruleset ? [{ says: 'nft ruleset removed', commands: [{ do: 'nft', text: NO_TABLES }] }] : [],
+    observed.ruleset ? [{ says: 'nft ruleset removed', commands: [{ do: 'nft', transactions: [NO_TABLES] }] }] : [],
     guardsOf(observed).map(({ prefix }) => ipChange(`guard of ${prefix} removed`, `route del unreachable ${prefix} metric ${GUARD_METRIC}`)),
   ];
 }
@@ -245,8 +246,8 @@ function ourMarks(observed: Observed): number[] {
 }
 
 function rulesetChanges(wanted: DataplaneWanted, observed: Observed, installed: InstalledRuleset | null, management: readonly ManagementTraffic[], driver: TunnelDriver): Change[] {
-  const ruleset = buildRuleset(wanted, management, driver);
-  if (installed && observed.ruleset?.digest === installed.digest && installed.text === rulesetText(ruleset, { chains: [], counters: [], sets: [] })) return [];
+  const ruleset = staged(buildRuleset(wanted, management, driver));
+  if (installed && observed.ruleset?.digest === installed.digest && installed.text === rulesetKey(ruleset)) return [];
   const chains = new Set(ruleset.chains.map(({ name }) => name));
   const counters = new Set(ruleset.counters);
   const stale = {
@@ -254,7 +255,7 @@ function rulesetChanges(wanted: DataplaneWanted, observed: Observed, installed: 
     counters: (observed.ruleset?.counters ?? []).map(({ name }) => name).filter((name) => !counters.has(name)),
     sets: (observed.ruleset?.sets ?? []).filter((name) => !ruleset.sets.some((set) => set.name === name)),
   };
-  return [{ says: `nft ruleset replaced (${ruleset.chains.length} chains)`, commands: [{ do: 'nft', text: rulesetText(ruleset, stale) }] }];
+  return [{ says: `nft ruleset replaced (${ruleset.chains.length} chains)`, commands: [{ do: 'nft', transactions: rulesetTransactions(ruleset, stale) }] }];
 }
 
 function staleChanges(wanted: DataplaneWanted, observed: Observed): Change[] {

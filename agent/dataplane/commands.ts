@@ -2,8 +2,8 @@
 export type Command =
   /** A line of `ip -batch`; `family` only where the line itself does not show that it is about IPv6. */
   | { do: 'ip'; line: string; family?: 'ipv6' }
-  /** A transaction for `nft -f`. */
-  | { do: 'nft'; text: string }
+  /** Transactions for `nft -f`, one after the other; the first that fails is the last. */
+  | { do: 'nft'; transactions: readonly string[] }
   /** A line of `tc -batch`, and what to do where the kernel does not know this kind of queue. */
   | { do: 'tc'; line: string; otherwise: string | null }
   | { do: 'sysctl'; name: string; value: string }

@@ -83,8 +83,11 @@ async function runIpLines(lines: readonly string[], machine: Machine, family?: '
 
 async function runOne(command: Exclude<Command, { do: 'ip' }>, machine: Machine): Promise<string[]> {
   if (command.do === 'nft') {
-    const result = await machine.run('nft', ['-f', '-'], command.text);
-    return result.exitCode === 0 ? [] : [`nft: ${result.stderr.trim().slice(0, 600)}`];
+    for (const transaction of command.transactions) {
+      const result = await machine.run('nft', ['-f', '-'], transaction);
+      if (result.exitCode !== 0) return [`nft: ${result.stderr.trim().slice(0, 600)}`];
+    }
+    return [];
   }
   if (command.do === 'tc') return runTcLine(command.line, command.otherwise, machine);
   if (command.do === 'sysctl') return setSysctl(command.name, command.value, machine);

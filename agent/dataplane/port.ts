@@ -13,7 +13,8 @@ import { KernelWatch } from './kernel-watch.ts';
 import { localMachine, type Machine } from './machine.ts';
 import { isTunnelName, ownCounters, readOfferedCounter } from './names.ts';
 import { observe, readCounters, readDrops, readRuleset, readTraffic } from './observe.ts';
-import { buildRuleset, LEAK_COUNTER, type ManagementTraffic, rulesetText } from './ruleset.ts';
+import { buildRuleset, LEAK_COUNTER, type ManagementTraffic } from './ruleset.ts';
+import { rulesetKey, staged } from './ruleset-text.ts';
 import { readQueues, shapedDevices } from './shaping.ts';
 import { readUsers } from './users.ts';
 
@@ -149,7 +150,7 @@ class KernelDataplane implements DataplanePort {
 
   async #applyNow(wanted: DataplaneWanted): Promise<string[]> {
     if (this.#config?.shaping) this.#mayHaveQueues = true;
-    const ruleset = buildRuleset(wanted, this.#management, this.#driver);
+    const ruleset = staged(buildRuleset(wanted, this.#management, this.#driver));
     const hasIpTable = ruleset.ipChains.length > 0;
     const observed = await observe(this.#machine, { sysctls: sysctlNames(wanted, this.#driver), withIpTable: hasIpTable, withIpv6Rules: isIpv6Wanted(wanted) || this.#mayHaveIpv6, shapedDevices: wanted.config.shaping || this.#mayHaveQueues ? shapedDevices(wanted, this.#driver.shaperPlace) : null });
     const { phases, queues, waiting, lacksIpv6 } = planChanges({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) }, observed, this.#installed, this.#management, this.#driver);
@@ -169,8 +170,7 @@ class KernelDataplane implements DataplanePort {
     if (interfacesAreNew) this.#onInterfacesChanged();
     if (rulesetIsNew) {
       const listed = await readRuleset(this.#machine, hasIpTable);
-      const text = rulesetText(ruleset, { chains: [], counters: [], sets: [] });
-      this.#installed = listed ? { text, digest: listed.digest } : null;
+      this.#installed = listed ? { text: rulesetKey(ruleset), digest: listed.digest } : null;
     }
     if (waiting.length > 0) said.push(`waiting for ${this.#driver.device}: ${waiting.join(', ')}`);
     if (lacksIpv6) said.push(`waiting for IPv6: it is switched off here (net.ipv6.conf.*.disable_ipv6 of all, default or ${wanted.config.lan.interface}), so none is carried`);

@@ -81,35 +81,6 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
   };
 }
 
-/**
- * One nft transaction that replaces whatever rules the tables have: in no instant is there a packet that meets the old
- * half and the new. Counters and sets that both have keep what is in them.
- * @param stale  chains, counters and sets of the main table as it is that the new ruleset does not have
- */
-export function rulesetText(ruleset: Ruleset, stale: { chains: readonly string[]; counters: readonly string[]; sets: readonly string[] }): string {
-  const table = `table inet ${NFT_TABLE}`;
-  const body = (chains: readonly Chain[]): string[] => chains.map(({ name, lines }) => `\tchain ${name} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}`);
-  return [
-    `${table} {`,
-    ...ruleset.counters.map((name) => `\tcounter ${name} {\n\t}`),
-    ...ruleset.sets.map(({ name, lines }) => `\tset ${name} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}`),
-    ...ruleset.chains.map(({ name, lines }) => `\tchain ${name} {\n${lines[0]?.startsWith('type ') ? `\t\t${lines[0]}\n` : ''}\t}`),
-    '}',
-    `flush ${table}`,
-    ...stale.chains.map((name) => `delete chain inet ${NFT_TABLE} ${name}`),
-    ...stale.counters.map((name) => `delete counter inet ${NFT_TABLE} ${name}`),
-    ...stale.sets.map((name) => `delete set inet ${NFT_TABLE} ${name}`),
-    `${table} {`,
-    ...body(ruleset.chains),
-    '}',
-    `table ip ${NFT_TABLE} {`,
-    '}',
-    `delete table ip ${NFT_TABLE}`,
-    ...(ruleset.ipChains.length > 0 ? [`table ip ${NFT_TABLE} {`, ...body(ruleset.ipChains), '}'] : []),
-    '',
-  ].join('\n');
-}
-
 /** The chain that finds the class of a packet to one site, and one chain a class that counts and marks it. */
 function steeringChains({ id: site, prefixes }: { id: SiteId; prefixes: readonly string[] }, wanted: DataplaneWanted): Ruleset['chains'] {
   const { classes, lan, node } = wanted.config;

@@ -12,8 +12,10 @@ const ADDRESSES = new Map([[GW1, '10.1.0.1/24'], [GW2, '10.1.0.2/24']]);
  * What a site whose two gateways share its traffic must bear, told by the packets of its hosts, of which half have either
  * gateway: 500 a second each way, and 100 of a class that is sent twice. The last test runs with the engine dead.
  * @param outageMaxMs  longest silence of any flow when a gateway is gone; a busy machine adds its own
+ * @param movedLostMax  packets that a planned move may cost
+ * @param movedDoubledMax  packets of the class that is sent twice that may come twice while a gateway goes or comes
  */
-export function describeSharing(worldOf: () => World, outageMaxMs: number, movedLostMax: number): void {
+export function describeSharing(worldOf: () => World, outageMaxMs: number, movedLostMax: number, movedDoubledMax = 0): void {
   const senders: Sender[] = [];
 
   it('sends and receives through both', async () => {
@@ -60,7 +62,7 @@ export function describeSharing(worldOf: () => World, outageMaxMs: number, moved
     const death = await count();
     expect(death.gapMs).toBeLessThanOrEqual(outageMaxMs);
     expect(death.gapMs).toBeGreaterThan(20); // it did die
-    expect(death.duplicated).toBe(0);
+    expect(death.duplicated).toBeLessThanOrEqual(movedDoubledMax);
     expect((await world.nodeState(GW2)).lanAddresses).toEqual([...ADDRESSES.values()]);
     await reset();
     await world.restart({ kind: 'node', node: GW1 });
@@ -72,7 +74,7 @@ export function describeSharing(worldOf: () => World, outageMaxMs: number, moved
   async function expectFewLost(): Promise<void> {
     const { lost, duplicated } = await count();
     expect(Object.values(lost).reduce((sum, one) => sum + one, 0), JSON.stringify(lost)).toBeLessThanOrEqual(movedLostMax);
-    expect(duplicated).toBe(0);
+    expect(duplicated).toBeLessThanOrEqual(movedDoubledMax);
   }
 
   /** @param homes  whose addresses each gateway owns */

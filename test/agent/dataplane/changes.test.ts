@@ -27,8 +27,8 @@ function applied(wanted: DataplaneWanted, before: Observed, installed: Installed
   for (const command of changes.flatMap((change) => change.commands)) {
     kernel = kernelAfter(kernel, command);
     if (command.do === 'nft') {
-      nft = command.text;
-      remembered = installedBy(command.text);
+      nft = command.transactions.join('');
+      remembered = installedBy(nft);
     }
     look(kernel, nft);
   }

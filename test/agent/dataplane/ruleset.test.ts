@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { buildRuleset, checkWanted, rulesetText } from '../../../agent/dataplane/index.ts';
+import { buildRuleset, checkWanted, rulesetKey, rulesetTransactions, staged } from '../../../agent/dataplane/index.ts';
 import type { DataplaneWanted } from '../../../agent/ports.ts';
 import { ForemeshError } from '../../../src/base/index.ts';
 import { classId, type NodeConfig, siteId, type TrafficMatch, type TunnelId } from '../../../src/model/index.ts';
@@ -10,8 +10,20 @@ function chain(wanted: DataplaneWanted, name: string, management: { protocol: 't
 }
 
 describe('the ruleset', () => {
-  it('is one transaction, counters and chains first, then all rules at once', () => {
-    expect(rulesetText(buildRuleset(WANTED), { chains: ['to_rome'], counters: ['o_rome__bulk'], sets: ['spare'] })).toMatchInlineSnapshot(`
+  it('brings no set or map with the transaction that packets notice: the kernel finds new ones empty for a moment', () => {
+    const [beside, inForce, ...away] = rulesetTransactions(staged(buildRuleset(WANTED)), { chains: [], counters: [], sets: [] });
+    expect(away).toEqual([]);
+    expect(beside).not.toContain('type filter hook');
+    expect(beside).toMatch(/vmap \{/);
+    const [inet] = inForce!.split('table ip ');
+    expect(inet).not.toMatch(/[{] .* [}]/);
+    const jumps = [...inet!.matchAll(/^\t\tjump (\S+)$/gm)].map((match) => match[1]);
+    expect(jumps).not.toEqual([]);
+    for (const name of jumps) expect(beside).toContain(`chain ${name} {`);
+  });
+
+  it('is laid beside the one in force, taken by the base chains in one transaction, and only then is the old one taken away', () => {
+    expect(rulesetTransactions(staged(buildRuleset(WANTED)), { chains: ['to_rome'], counters: ['o_rome__bulk'], sets: ['spare'] }).join('# next\n')).toMatchInlineSnapshot(`
       "table inet foremesh {
       	counter leak {
       	}
@@ -21,55 +33,56 @@ describe('the ruleset', () => {
       	}
       	counter o_paris__bulk {
       	}
-      	chain c_paris__voice {
+      	chain c_paris__voice.db6953a9 {
       	}
-      	chain c_paris__bulk {
+      	chain c_paris__bulk.db6953a9 {
       	}
-      	chain to_paris {
+      	chain to_paris.db6953a9 {
       	}
-      	chain allowed {
+      	chain allowed.db6953a9 {
       	}
-      	chain uplink_out {
+      	chain uplink_out.db6953a9 {
       	}
-      	chain prerouting {
-      		type filter hook prerouting priority -150; policy accept;
+      	chain in_prerouting.db6953a9 {
       	}
-      	chain forward {
-      		type filter hook forward priority 0; policy drop;
+      	chain in_forward.db6953a9 {
       	}
-      	chain clamp {
-      		type filter hook forward priority -150; policy accept;
+      	chain in_clamp.db6953a9 {
       	}
-      	chain input {
-      		type filter hook input priority 0; policy accept;
+      	chain in_input.db6953a9 {
       	}
-      	chain leaving {
-      		type filter hook postrouting priority 300; policy accept;
+      	chain in_leaving.db6953a9 {
       	}
       }
-      flush table inet foremesh
-      delete chain inet foremesh to_rome
-      delete counter inet foremesh o_rome__bulk
-      delete set inet foremesh spare
+      flush chain inet foremesh c_paris__voice.db6953a9
+      flush chain inet foremesh c_paris__bulk.db6953a9
+      flush chain inet foremesh to_paris.db6953a9
+      flush chain inet foremesh allowed.db6953a9
+      flush chain inet foremesh uplink_out.db6953a9
+      flush chain inet foremesh in_prerouting.db6953a9
+      flush chain inet foremesh in_forward.db6953a9
+      flush chain inet foremesh in_clamp.db6953a9
+      flush chain inet foremesh in_input.db6953a9
+      flush chain inet foremesh in_leaving.db6953a9
       table inet foremesh {
-      	chain c_paris__voice {
+      	chain c_paris__voice.db6953a9 {
       		iifname "lan" counter name "o_paris__voice"
       		meta mark set 0x3ea
       	}
-      	chain c_paris__bulk {
+      	chain c_paris__bulk.db6953a9 {
       		iifname "lan" counter name "o_paris__bulk"
       		meta l4proto { tcp, udp, sctp } ip frag-off & 0x3fff == 0 meta mark set jhash ip saddr . ip daddr . th sport . th dport mod 100 seed 0xe0f1e39a map { 0-1 : 0x3ea, 2-6 : 0x3e9, 7 : 0x3ea, 8-13 : 0x3e9, 14 : 0x3ea, 15 : 0x3e9, 16-17 : 0x3ea, 18-20 : 0x3e9, 21 : 0x3ea, 22 : 0x3e9, 23 : 0x3ea, 24 : 0x3e9, 25 : 0x3ea, 26 : 0x3e9, 27 : 0x3ea, 28-30 : 0x3e9, 31 : 0x3ea, 32 : 0x3e9, 33 : 0x3ea, 34-35 : 0x3e9, 36 : 0x3ea, 37-40 : 0x3e9, 41-44 : 0x3ea, 45 : 0x3e9, 46 : 0x3ea, 47-51 : 0x3e9, 52 : 0x3ea, 53-55 : 0x3e9, 56-60 : 0x3ea, 61 : 0x3e9, 62 : 0x3ea, 63-64 : 0x3e9, 65 : 0x3ea, 66-67 : 0x3e9, 68-72 : 0x3ea, 73-77 : 0x3e9, 78 : 0x3ea, 79 : 0x3e9, 80 : 0x3ea, 81-85 : 0x3e9, 86-88 : 0x3ea, 89-91 : 0x3e9, 92 : 0x3ea, 93-94 : 0x3e9, 95 : 0x3ea, 96 : 0x3e9, 97-98 : 0x3ea, 99 : 0x3e9 } return
       		meta mark set jhash ip saddr . ip daddr mod 100 seed 0xe0f1e39a map { 0-1 : 0x3ea, 2-6 : 0x3e9, 7 : 0x3ea, 8-13 : 0x3e9, 14 : 0x3ea, 15 : 0x3e9, 16-17 : 0x3ea, 18-20 : 0x3e9, 21 : 0x3ea, 22 : 0x3e9, 23 : 0x3ea, 24 : 0x3e9, 25 : 0x3ea, 26 : 0x3e9, 27 : 0x3ea, 28-30 : 0x3e9, 31 : 0x3ea, 32 : 0x3e9, 33 : 0x3ea, 34-35 : 0x3e9, 36 : 0x3ea, 37-40 : 0x3e9, 41-44 : 0x3ea, 45 : 0x3e9, 46 : 0x3ea, 47-51 : 0x3e9, 52 : 0x3ea, 53-55 : 0x3e9, 56-60 : 0x3ea, 61 : 0x3e9, 62 : 0x3ea, 63-64 : 0x3e9, 65 : 0x3ea, 66-67 : 0x3e9, 68-72 : 0x3ea, 73-77 : 0x3e9, 78 : 0x3ea, 79 : 0x3e9, 80 : 0x3ea, 81-85 : 0x3e9, 86-88 : 0x3ea, 89-91 : 0x3e9, 92 : 0x3ea, 93-94 : 0x3e9, 95 : 0x3ea, 96 : 0x3e9, 97-98 : 0x3ea, 99 : 0x3e9 }
       	}
-      	chain to_paris {
-      		udp dport { 5000-5099, 6000 } ip dscp { 46 } goto c_paris__voice
-      		goto c_paris__bulk
+      	chain to_paris.db6953a9 {
+      		udp dport { 5000-5099, 6000 } ip dscp { 46 } goto c_paris__voice.db6953a9
+      		goto c_paris__bulk.db6953a9
       	}
-      	chain allowed {
+      	chain allowed.db6953a9 {
       		ip saddr { 10.1.0.0/24 } ip daddr { 10.2.0.0/24 } accept
       		ip saddr { 10.2.0.0/24 } ip daddr { 10.1.0.0/24 } accept
       	}
-      	chain uplink_out {
+      	chain uplink_out.db6953a9 {
       		ip saddr { 100.64.1.1, 100.64.2.1 } udp sport { 500, 4500 } accept
       		ip saddr { 100.64.1.1, 100.64.2.1 } meta l4proto esp accept
       		ip daddr { 10.0.0.0/8, 172.30.0.1, 172.30.0.3 } counter name "leak" drop
@@ -77,34 +90,79 @@ describe('the ruleset', () => {
       		ip saddr { 100.64.1.1, 100.64.2.1 } udp sport 68 udp dport 67 accept
       		drop
       	}
+      	chain in_prerouting.db6953a9 {
+      		ip daddr vmap { 10.2.0.0/24 : jump to_paris.db6953a9 }
+      	}
+      	chain in_forward.db6953a9 {
+      		oifname { "isp1", "isp2" } ip daddr { 10.0.0.0/8, 172.30.0.1, 172.30.0.3 } counter name "leak" drop
+      		oifname { "isp1", "isp2" } counter name "refused" drop
+      		iifname "lan" oifname "t-*" jump allowed.db6953a9
+      		iifname "t-*" oifname "t-*" jump allowed.db6953a9
+      		iifname "t-*" oifname "lan" jump allowed.db6953a9
+      	}
+      	chain in_clamp.db6953a9 {
+      		oifname "t-*" tcp flags syn tcp option maxseg size set rt mtu
+      	}
+      	chain in_input.db6953a9 {
+      		ip daddr { 172.30.0.0, 172.30.0.2 } iifname != { "ipsec0", "lo" } drop
+      	}
+      	chain in_leaving.db6953a9 {
+      		oifname { "isp1", "isp2" } goto uplink_out.db6953a9
+      	}
+      }
+      # next
+      table inet foremesh {
       	chain prerouting {
       		type filter hook prerouting priority -150; policy accept;
-      		ip daddr vmap { 10.2.0.0/24 : jump to_paris }
       	}
       	chain forward {
       		type filter hook forward priority 0; policy drop;
-      		oifname { "isp1", "isp2" } ip daddr { 10.0.0.0/8, 172.30.0.1, 172.30.0.3 } counter name "leak" drop
-      		oifname { "isp1", "isp2" } counter name "refused" drop
-      		iifname "lan" oifname "t-*" jump allowed
-      		iifname "t-*" oifname "t-*" jump allowed
-      		iifname "t-*" oifname "lan" jump allowed
       	}
       	chain clamp {
       		type filter hook forward priority -150; policy accept;
-      		oifname "t-*" tcp flags syn tcp option maxseg size set rt mtu
       	}
       	chain input {
       		type filter hook input priority 0; policy accept;
-      		ip daddr { 172.30.0.0, 172.30.0.2 } iifname != { "ipsec0", "lo" } drop
       	}
       	chain leaving {
       		type filter hook postrouting priority 300; policy accept;
-      		oifname { "isp1", "isp2" } goto uplink_out
+      	}
+      }
+      flush chain inet foremesh prerouting
+      flush chain inet foremesh forward
+      flush chain inet foremesh clamp
+      flush chain inet foremesh input
+      flush chain inet foremesh leaving
+      table inet foremesh {
+      	chain prerouting {
+      		type filter hook prerouting priority -150; policy accept;
+      		jump in_prerouting.db6953a9
+      	}
+      	chain forward {
+      		type filter hook forward priority 0; policy drop;
+      		jump in_forward.db6953a9
+      	}
+      	chain clamp {
+      		type filter hook forward priority -150; policy accept;
+      		jump in_clamp.db6953a9
+      	}
+      	chain input {
+      		type filter hook input priority 0; policy accept;
+      		jump in_input.db6953a9
+      	}
+      	chain leaving {
+      		type filter hook postrouting priority 300; policy accept;
+      		jump in_leaving.db6953a9
       	}
       }
       table ip foremesh {
       }
       delete table ip foremesh
+      # next
+      flush chain inet foremesh to_rome
+      delete chain inet foremesh to_rome
+      delete counter inet foremesh o_rome__bulk
+      delete set inet foremesh spare
       "
     `);
   });
@@ -187,7 +245,7 @@ describe('the ruleset', () => {
   });
 
   it('notes which hosts are active only where that may be counted, by class and by role', () => {
-    expect(rulesetText(buildRuleset(WANTED), { chains: [], counters: [], sets: [] })).not.toContain('users_');
+    expect(rulesetKey(staged(buildRuleset(WANTED)))).not.toContain('users_');
     const wanted = { ...WANTED, config: { ...CONFIG, countUsers: { roles: [{ name: 'tills', prefixes: ['10.1.0.0/26', '10.1.0.64/27'] }] } } };
     expect(chain(wanted, 'c_paris__voice').slice(0, 2)).toEqual(['iifname "lan" counter name "o_paris__voice"', 'iifname "lan" update @users_class__voice { ip saddr }']);
     expect(chain(wanted, 'roles')).toEqual(['type filter hook prerouting priority -152; policy accept;', 'iifname "lan" ip daddr { 10.2.0.0/24 } ip saddr { 10.1.0.0/26, 10.1.0.64/27 } update @users_role__tills { ip saddr }']);

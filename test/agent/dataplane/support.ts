@@ -98,7 +98,7 @@ export function bareMachine(espIsThere = true): Observed {
  */
 export function kernelAfter(kernel: Observed, command: Command): Observed {
   if (command.do === 'sysctl') return { ...kernel, sysctls: new Map([...kernel.sysctls, [command.name, command.value]]) };
-  if (command.do === 'nft') return { ...kernel, ruleset: rulesetAfter(command.text) };
+  if (command.do === 'nft') return { ...kernel, ruleset: rulesetAfter(command.transactions.join('')) };
   if (command.do === 'announce') return kernel;
   if (command.do === 'tc') return { ...kernel, shaping: afterTc(kernel.shaping!, command.line, command.otherwise) };
   return afterIp(kernel, command.line, command.family ?? 'ipv4');
@@ -119,7 +119,8 @@ function rulesetAfter(text: string): Observed['ruleset'] {
 }
 
 function withoutStale(text: string): string {
-  return text.replaceAll(/^delete (?:chain|counter|set) .*\n/gm, '');
+  const gone = new Set([...text.matchAll(/^delete chain (.*)$/gm)].map((match) => match[1]));
+  return text.replaceAll(/^flush chain (.*)\n/gm, (line, chain: string) => (gone.has(chain) ? '' : line)).replaceAll(/^delete (?:chain|counter|set) .*\n/gm, '');
 }
 
 function afterIp(kernel: Observed, line: string, family: 'ipv4' | 'ipv6'): Observed {

@@ -16,7 +16,7 @@ const lines = (some: Change[]): string[] => some.flatMap(({ commands }) => comma
 /** A machine that has all of WANTED, and the text of its ruleset. */
 function madeMachine(): { kernel: Observed; nft: string } {
   const commands = changes(WANTED, bareMachine(false)).flatMap((change) => change.commands);
-  const nft = commands.find((command): command is Extract<Command, { do: 'nft' }> => command.do === 'nft')!.text;
+  const nft = commands.find((command): command is Extract<Command, { do: 'nft' }> => command.do === 'nft')!.transactions.join('');
   return { kernel: commands.reduce(kernelAfter, bareMachine(false)), nft };
 }
 

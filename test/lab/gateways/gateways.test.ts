@@ -6,8 +6,10 @@ import { describeGateways, gatewayMesh } from '../../support/gateway-story.ts';
 import { describeSharing, sharingMesh } from '../../support/sharing-story.ts';
 import { build } from '../world/built.ts';
 
-/** A defect that is open (docs/failover.md): most planned moves between gateways lose nothing, some a few packets of 500 a second. */
+/** See docs/failover.md, "Not there yet": to be none. */
 const MOVED_LOST_MAX = 15;
+/** While the two copies of a packet reach a site by different gateways, each passes on the first that it sees. */
+const MOVED_DOUBLED_MAX = 100;
 const ROOT = resolve(import.meta.dirname, '../../..');
 
 describe('a site with two gateways, in the lab', () => {
@@ -15,7 +17,7 @@ describe('a site with two gateways, in the lab', () => {
 });
 
 describe('a site whose two gateways share its traffic, in the lab', () => {
-  describeSharing(inLab('sharing', sharingMesh), 1000, MOVED_LOST_MAX);
+  describeSharing(inLab('sharing', sharingMesh), 1000, MOVED_LOST_MAX, MOVED_DOUBLED_MAX);
 });
 
 function inLab(seed: string, meshOf: typeof gatewayMesh): () => LabWorld {
