@@ -1,5 +1,5 @@
 import { type Cancel, type Clock, createAnchoredClock, ForemeshError, type Log, messageOf } from '../src/base/index.ts';
-import { type AgentMessage, DRIFT_LINES_MAX, type EngineMessage, ikeIdentity, type NodeConfig, type NodeId, type PathId, type PathState, type SignedConfig, type StatusMessage, type TunnelId } from '../src/model/index.ts';
+import { type AgentMessage, type ClassId, DRIFT_LINES_MAX, type EngineMessage, ikeIdentity, type NodeConfig, type NodeId, type PathId, type PathState, type SignedConfig, type StatusMessage, type TunnelId } from '../src/model/index.ts';
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { AgentPorts, Credentials } from './ports.ts';
@@ -66,7 +66,7 @@ export interface AgentRuntime {
   node: NodeId;
   generation: number;
   commit: string | null;
-  tunnels: { tunnel: TunnelId; path: PathId; pathState: PathState; childState: string | null; /** Greatest packet that its path was measured to carry; null: not known. */ mtuBytes: number | null }[];
+  tunnels: { tunnel: TunnelId; path: PathId; pathState: PathState; childState: string | null; /** Greatest packet that its path was measured to carry; null: not known. */ mtuBytes: number | null; /** Classes whose SLA it does not keep, though it answers: they use another while there is one. */ violated: readonly ClassId[]; /** One end asks to use another: it renews keys, or its LAN is dead. */ isLeaving: boolean }[];
   leakPackets: number;
   /** How often somebody else's changes had to be set right since the agent began. */
   repairs: number;
@@ -311,6 +311,8 @@ export function createAgent(deps: AgentDeps): Agent {
       pathState: views.get(id)?.state ?? 'unknown',
       mtu: views.get(id)?.mtu ?? null,
       mtuBytes: views.get(id)?.mtu?.pathBytes ?? null,
+      violated: views.get(id)?.violated ?? [],
+      isLeaving: views.get(id)?.peerRenews === true || views.get(id)?.peerLame === true,
       ikeState: sas.get(id)?.ikeState ?? null,
       childState: sas.get(id)?.childState ?? null,
     }));
@@ -402,7 +404,7 @@ export function createAgent(deps: AgentDeps): Agent {
         node,
         generation: running?.generation ?? 0,
         commit: running?.commit ?? null,
-        tunnels: tunnelStates().map(({ tunnel, path, pathState, childState, mtuBytes }) => ({ tunnel, path, pathState, childState, mtuBytes })),
+        tunnels: tunnelStates().map(({ tunnel, path, pathState, childState, mtuBytes, violated, isLeaving }) => ({ tunnel, path, pathState, childState, mtuBytes, violated, isLeaving })),
         leakPackets: reporter.leakPackets(),
         repairs,
         holdsLan: running?.config.lan.shared ? standby.view().holds : running?.config.serving === true,

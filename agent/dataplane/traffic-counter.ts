@@ -9,18 +9,21 @@ import { parseNetDev } from './net-dev.ts';
 const FRESH_MIN_MS = 2;
 /** With many interfaces reading takes longer: no more than a twentieth of the time is spent on it. */
 const FRESH_FACTOR = 20;
+/** What reading takes is the least of so many: in between the process may have stood still, which costs nobody anything. */
+const COSTS_KEPT = 16;
 
 /** The kernel's interface counters, read here and now: a helper process would take longer than what is measured. */
 export function createTrafficCounter(clock: Clock, read: () => string = () => readFileSync('/proc/net/dev', 'utf8')): TrafficPort {
   let counts = new Map<TunnelId, { sent: number; received: number }>();
   let freshUntilMs = Number.NEGATIVE_INFINITY;
+  let costsMs: number[] = [];
   return {
     counts(tunnel) {
       const nowMs = clock.monotonicMs();
       if (nowMs >= freshUntilMs) {
         counts = new Map(parseNetDev(read()).flatMap(({ name, rxPackets, txPackets }) => (isTunnelName(name) ? [[name, { sent: txPackets, received: rxPackets }] as const] : [])));
-        const doneMs = clock.monotonicMs();
-        freshUntilMs = doneMs + Math.max(FRESH_MIN_MS, FRESH_FACTOR * (doneMs - nowMs));
+        costsMs = [...costsMs, clock.monotonicMs() - nowMs].slice(-COSTS_KEPT);
+        freshUntilMs = nowMs + Math.max(FRESH_MIN_MS, FRESH_FACTOR * Math.min(...costsMs));
       }
       return counts.get(tunnel) ?? null;
     },

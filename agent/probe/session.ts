@@ -7,7 +7,7 @@ import { createPeer } from './peer.ts';
 import { createLatencyWatch, createLossWatch } from './quality.ts';
 import { createScrutiny } from './scrutiny.ts';
 import { createSlaWatch, SLA_LOOK_MS, type SlaLimits } from './sla.ts';
-import { createTrafficMeter } from './traffic-loss.ts';
+import { createTrafficMeter, WINDOW_PACKETS } from './traffic-loss.ts';
 import { type Count, createWindowMeter, type PathWindow } from './window.ts';
 
 /** How a path is probed, and what the classes that may use it need. */
@@ -345,7 +345,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const lost = echo.traffic ? traffic.note(echo.traffic, echo.sentUs / 1000) : null;
     if (!lost) return;
     if (lost.lost > 0) deps.onTrafficLost?.();
-    loss.traffic(lost);
+    if (lost.sent >= WINDOW_PACKETS) loss.traffic(lost);
     sla.traffic(lost);
   }
 

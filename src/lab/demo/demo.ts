@@ -88,3 +88,11 @@ export async function isApplied(demo: Demo, generation: number, cut?: TunnelId):
     status.tunnels.every(({ tunnel, ends }) => tunnel === cut || (ends.length === 2 && ends.every((end) => end.childState === 'INSTALLED')))
   );
 }
+
+/** True when the underlay sees a call's packets on the path, not probes alone; takes a second. */
+export async function carries({ world }: Demo, path: PathId): Promise<boolean> {
+  const count = async (): Promise<number> => (await world.underlay()).paths.find((entry) => entry.path === path)?.espPackets ?? 0;
+  const before = await count();
+  await world.pass(1000);
+  return (await count()) - before > 300;
+}

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { formatFinding } from '../../../base/index.ts';
 import { findOpa } from '../../../policy/index.ts';
 import { checkRepository } from '../../../reconcile/index.ts';
-import { await_, carriersOf, check, isApplied, note, pathInWords, planOf, tunnelsBetween, type Demo } from '../demo.ts';
+import { await_, carries, carriersOf, check, isApplied, note, pathInWords, planOf, tunnelsBetween, type Demo } from '../demo.ts';
 import { CUT_PAIR } from '../settings.ts';
 
 /** 10: what may not be, does not come to be; and an administrator's hand, for a while. */
@@ -51,7 +51,10 @@ async function showOverride(demo: Demo): Promise<void> {
   const other = await await_(demo, `a second tunnel ${CUT_PAIR.from} – ${CUT_PAIR.to}, to pin the pair to`, 20_000, async () => {
     const plan = planOf(await engine.plan());
     const carriers = carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to, 'voice');
-    return tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to).find(({ id }) => id !== carriers[0]) ?? null;
+    const vetoed = (await engine.vetoes()).map(({ what }) => what);
+    // a route that the revert of step 9 took back stays back, for an administrator's hand too, until the veto is lifted
+    const isVetoed = (path: string): boolean => vetoed.some((what) => what.includes(`: ${path} 100 %`));
+    return tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to).find(({ id, path }) => id !== carriers[0] && !isVetoed(path)) ?? null;
   });
   if (!other) return;
   const forMs = world.kind === 'lab' ? 15_000 : 60_000;
@@ -74,12 +77,4 @@ async function showOverride(demo: Demo): Promise<void> {
   });
   note(demo, 'overrideExpired', expired ? 1 : 0);
   check(demo, expired !== null, `it expired by itself after ${forMs / 1000} s, as a commit with its own cause`);
-}
-
-/** True when the underlay sees traffic, not only probes, on the path. */
-async function carries(demo: Demo, path: string): Promise<boolean> {
-  const count = async (): Promise<number> => (await demo.world.underlay()).paths.find((entry) => entry.path === path)?.espPackets ?? 0;
-  const before = await count();
-  await demo.world.pass(1000);
-  return (await count()) - before > 300;
 }

@@ -34,9 +34,20 @@ export async function showPeak(demo: Demo): Promise<void> {
   note(demo, 'leadSeconds', leadSeconds);
   note(demo, 'peakLost', report.lost);
   note(demo, 'peakSent', report.sent);
+  if (leadSeconds <= 0) screen.evidence(await whatWasPlanned(demo, seen.exceededAt));
   check(demo, leadSeconds > 0, `lead time ${leadSeconds.toFixed(1)} s: the tunnel carried traffic so long before it was needed`);
   const dropped = report.lost === 0 ? '' : ` (the WAN dropped ${await droppedOnPair(demo)} of the pair's packets since the start)`;
   check(demo, report.lost === 0, `${report.lost} of ${report.sent} packets lost through the rise${dropped}`);
+}
+
+/** For a rise that came too early for the plan: what was committed when, and what was foreseen. */
+async function whatWasPlanned({ repository, engine }: Demo, exceededAt: number): Promise<string> {
+  await repository.git('fetch', '-q', 'origin');
+  const commits = await repository.git('log', '-12', '--format=%ct %s', 'origin/mesh/live');
+  const lines = commits.split('\n').map((line) => `${(Number(line.split(' ')[0]) - exceededAt / 1000).toFixed(0)} s  ${line.slice(line.indexOf(' ') + 1)}`);
+  const { forecasts } = await engine.forecasts();
+  const foreseen = forecasts.filter(({ pair }) => pair === `${PEAK_PAIR.from}>${PEAK_PAIR.to}`).map(({ classId, p90PeakMbps, peakAt }) => `foreseen: ${classId} P90 ${formatMbps(p90PeakMbps)} at ${peakAt}`);
+  return [...lines, ...foreseen].join('\n');
 }
 
 async function droppedOnPair({ world }: Demo): Promise<number> {
