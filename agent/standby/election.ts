@@ -80,6 +80,12 @@ export function silenceMaxMs({ intervalMs, missedMax }: HeartbeatSettings): numb
   return intervalMs * (missedMax + 0.5);
 }
 
+/**
+ * One that has just come and hears nobody listens for so many silences: on a machine that boots, hellos and their
+ * signatures take their time, and what is taken in the meantime draws the hosts away from an owner that lives.
+ */
+const LISTEN_ALONE_SILENCES = 3;
+
 /** How long an owner that reaches fewer sites is borne before one that reaches more takes over, in silences. */
 const LAME_SILENCES = 2;
 
@@ -88,7 +94,7 @@ const LAME_SILENCES = 2;
  * 1. without LAN it does not, at once;
  * 2. an owner that hears another owner stays when it comes before it (see `compareRank`), else gives up; one that for a
  *    silence has not heard us will not give way, so it comes first whatever its rank;
- * 3. one that has just come listens first, for as long as a silence may last;
+ * 3. one that has just come listens first, for as long as a silence may last, and three of them while it hears nobody;
  * 4. when nobody owns it, the first in rank takes it now, each other one a silence later, should the ones before it not;
  * 5. while another owns it that hears us, only these take it over: one that has reached more sites than the owner for two
  *    silences, and the preferred one when it reaches as many sites and has been well for the hold-down time (which grows
@@ -106,7 +112,7 @@ export function decide(before: Standing, scene: Scene): Standing {
   const comesFirst = (other: Member): boolean => deaf.has(other.node) || compareRank(other, self, preferred) < 0;
   const owners = others.filter(({ holds }) => holds).sort((left, right) => compareRank(left, right, preferred));
   const silenceMs = silenceMaxMs(heartbeat);
-  const isListening = nowMs - (before.lanSinceMs ?? nowMs) < silenceMs;
+  const isListening = nowMs - (before.lanSinceMs ?? nowMs) < silenceMs * (alive.length > 0 ? 1 : LISTEN_ALONE_SILENCES);
   const isWell = self.reach > 0 && !isUnheard(scene);
   const next: Standing = {
     holds: before.holds,

@@ -38,6 +38,8 @@ class KernelLink implements LanLink {
   #program: LineProgram | null = null;
   #socket: Socket | null = null;
   #isBound = false;
+  /** Until it has once listened it has heard nothing, which says nothing. */
+  #wasBound = false;
   readonly #written = new Map<string, { has: boolean; atMs: number }>();
   #complainedMs = -ERROR_LOG_MS;
   #isClosed = false;
@@ -52,7 +54,7 @@ class KernelLink implements LanLink {
   }
 
   isUp(): boolean {
-    return this.#addresses().some(({ address }) => address === this.#own); // only interfaces with a carrier are listed
+    return this.#wasBound && this.#addresses().some(({ address }) => address === this.#own); // only interfaces with a carrier are listed
   }
 
   hasAddress(address: string): boolean {
@@ -133,7 +135,7 @@ class KernelLink implements LanLink {
       this.#options.clock.setTimer(BIND_RETRY_MS, () => this.#bind());
     });
     socket.bind({ port: this.#options.port, address: this.#own }, () => {
-      this.#isBound = true;
+      this.#isBound = this.#wasBound = true;
     });
   }
 }

@@ -217,8 +217,11 @@ export function createStandby(deps: StandbyDeps): Standby {
       session.lastNumber = opened.number;
       if (partner.sessions.indexOf(session) === partner.sessions.length - 1) partner.sessions = [session];
       const nowMs = clock.monotonicMs();
+      const isNews = partner.heard === null || nowMs >= partner.heard.untilMs;
       partner.heard = hear(partner, words, { self: node, nowMs, address: settings!.address, silenceMs: silenceMaxMs(settings!.shared.heartbeat) });
       evaluate();
+      // while it was not heard it may have taken what is ours, and have given it up before its first word
+      if (isNews) for (const seat of seats) if (seat.standing.holds) link?.take(seat, LEASE_MS, true);
       return true;
     }
     return false;

@@ -101,6 +101,8 @@ export interface UnderlayReport {
   espPackets: number;
   ikePackets: number;
   clearTextPackets: number;
+  /** The headers of the first of them, for whoever looks for the leak; the simulated network has none. */
+  clearTextSeen: string[];
   paths: { path: PathId; espPackets: number; espBytes: number; ikePackets: number; clearTextPackets: number; droppedPackets: number }[];
 }
 

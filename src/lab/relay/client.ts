@@ -33,7 +33,7 @@ export function underlayReport(report: WanReport): UnderlayReport {
     droppedPackets: droppedOf(forward) + droppedOf(reverse),
   }));
   const sum = (key: 'espPackets' | 'ikePackets' | 'clearTextPackets'): number => paths.reduce((total, path) => total + path[key], 0);
-  return { espPackets: sum('espPackets'), ikePackets: sum('ikePackets'), clearTextPackets: sum('clearTextPackets') + report.strayPackets, paths };
+  return { espPackets: sum('espPackets'), ikePackets: sum('ikePackets'), clearTextPackets: sum('clearTextPackets') + report.strayPackets, clearTextSeen: report.clearTextSeen.map(({ uplink, at, header }) => `${new Date(at).toISOString()} ${uplink} ${header}`), paths };
 }
 
 function droppedOf(count: DirectionCount): number {

@@ -93,7 +93,7 @@ export class SimWan {
   report(): UnderlayReport {
     const paths = [...this.#counts].map(([path, count]) => ({ path, ...count })).sort((left, right) => (left.path < right.path ? -1 : 1));
     const sum = (pick: (count: PathCount) => number): number => paths.reduce((total, count) => total + pick(count), 0);
-    return { espPackets: sum((count) => count.espPackets), ikePackets: sum((count) => count.ikePackets), clearTextPackets: sum((count) => count.clearTextPackets), paths };
+    return { espPackets: sum((count) => count.espPackets), ikePackets: sum((count) => count.ikePackets), clearTextPackets: sum((count) => count.clearTextPackets), clearTextSeen: [], paths };
   }
 
   #profile(path: PathId, direction: string): PathProfile {

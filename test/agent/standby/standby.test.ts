@@ -52,6 +52,36 @@ describe('two gateways of one site', () => {
     expect(site.lan.gateway()).toBe(GW1);
   });
 
+  it('leave it where it is when one that boots takes its time to make itself known', async () => {
+    const site = await startSite();
+    await site.die(GW1);
+    await site.clock.advance(2_000);
+    site.lan.setConnected(GW1, true);
+    site.lan.setMute(GW2, true);
+    site.start(GW1);
+    await site.clock.advance(2 * SILENCE_MS);
+    site.lan.setMute(GW2, false);
+    await site.clock.advance(100);
+    expect(site.lan.owners()).toEqual([GW2]);
+    expect(site.lan.gateway()).toBe(GW2);
+  });
+
+  it.each(Array.from({ length: 12 }, (_, index) => index * 5))('tell hosts where it is when one that heard nobody had taken it, whoever is heard first (%i ms)', async (phaseMs) => {
+    const site = await startSite();
+    await site.die(GW1);
+    await site.clock.advance(2_000);
+    site.lan.setConnected(GW1, true);
+    site.lan.setMute(GW2, true);
+    site.start(GW1);
+    site.standbys.get(GW1)!.setReach(0); // it has just begun
+    await site.clock.advance(5 * SILENCE_MS + phaseMs);
+    expect(site.lan.gateway()).toBe(GW1);
+    site.lan.setMute(GW2, false);
+    await site.clock.advance(2 * HEARTBEAT.intervalMs);
+    expect(site.lan.owners()).toEqual([GW2]);
+    expect(site.lan.gateway()).toBe(GW2);
+  });
+
   it('leave it where it is while an agent restarts and has asked for patience', async () => {
     const site = await startSite();
     await site.standbys.get(GW1)!.close(10_000);
