@@ -86,6 +86,8 @@ export interface StandbyDeps {
 
 export type StartStandby = (credentials: Credentials, onView: (view: StandbyView) => void) => Standby;
 
+/** A LAN that came back is said to be up after this long, unless it is needed at once: switches and address resolution take their time, ms. */
+const LAN_RETURN_MS = 2_000;
 /** Hellos of strangers and of partners that come back are checked this often at most, ms: a flood costs no more than that. */
 const HELLO_CHECK_MS = 20;
 
@@ -108,6 +110,7 @@ export function createStandby(deps: StandbyDeps): Standby {
   let sentAtMs = 0;
   let helloCheckedMs = -HELLO_CHECK_MS;
   let wasLanUp = false;
+  let lanUpSinceMs: number | null = null;
 
   function configure(next: StandbySettings | null): void {
     const mine = next?.shared.members.find((member) => member.node === node);
@@ -123,7 +126,7 @@ export function createStandby(deps: StandbyDeps): Standby {
     link?.close();
     link = deps.lan.open(next, mine.address, receive);
     seats = seatsOf(next, [], link);
-    wasLanUp = false;
+    [wasLanUp, lanUpSinceMs] = [false, null];
     tickDueMs = clock.monotonicMs();
     cancelTick();
     tick();
@@ -159,10 +162,11 @@ export function createStandby(deps: StandbyDeps): Standby {
     const moved = seats.filter((seat) => settleSeat(seat, sceneOf(seat, settings!, nowMs, isLanUp), link!, names.length > 0));
     for (const { address, standing: { holds } } of moved) log.info({ holds, address, partners: names, reach, generation: settings.generation }, holds ? 'the LAN address is ours' : 'the LAN address is given up');
     if (moved.length > 0) sendAll(0);
+    lanUpSinceMs = isLanUp ? (lanUpSinceMs ?? (wasLanUp ? nowMs : Number.NEGATIVE_INFINITY)) : null;
     wasLanUp ||= isLanUp;
     const owns = seats.flatMap(({ standing, address }) => (standing.holds ? [address] : [])).sort();
     const isUnheardNow = seats[0] !== undefined && isUnheard(sceneOf(seats[0], settings, nowMs, isLanUp));
-    tell({ holds: owns.includes(settings.address), owns, isLanUp: isLanUp || !wasLanUp, isUnheard: isUnheardNow, partners: names });
+    tell({ holds: owns.includes(settings.address), owns, isLanUp: !wasLanUp || (lanUpSinceMs !== null && (owns.length > 0 || nowMs - lanUpSinceMs >= LAN_RETURN_MS)), isUnheard: isUnheardNow, partners: names });
   }
 
   function sceneOf({ address, preferred }: Pick<Seat, 'address' | 'preferred'>, { shared, generation, holdDownMaxMs }: StandbySettings, nowMs: number, isLanUp: boolean): Scene {

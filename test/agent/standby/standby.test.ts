@@ -113,6 +113,22 @@ describe('two gateways of one site', () => {
     expect(site.standbys.get(GW1)!.view()).toMatchObject({ holds: false, isLanUp: false });
   });
 
+  it('say that their LAN is back only after a while, so that nobody sends to hosts that cannot be reached yet, but at once when they are needed', async () => {
+    const site = await startSite();
+    site.lan.setConnected(GW1, false);
+    await site.clock.advance(1_000);
+    site.lan.setConnected(GW1, true);
+    await site.clock.advance(900); // before its hold-down time is over
+    expect(site.standbys.get(GW1)!.view()).toMatchObject({ holds: false, isLanUp: false, partners: [GW2] });
+    await site.clock.advance(1_500);
+    expect(site.standbys.get(GW1)!.view()).toMatchObject({ holds: true, isLanUp: true });
+    for (const node of [GW1, GW2]) site.lan.setConnected(node, false);
+    await site.clock.advance(1_000);
+    site.lan.setConnected(GW1, true);
+    await site.clock.advance(4 * SILENCE_MS);
+    expect(site.standbys.get(GW1)!.view()).toMatchObject({ holds: true, isLanUp: true });
+  });
+
   it('are fenced by their kernel when the agent dies and the machine does not: the address ends by itself', async () => {
     const site = await startSite();
     await site.standbys.get(GW1)!.close(0);
