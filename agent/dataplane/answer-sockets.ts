@@ -1,4 +1,5 @@
 import { createSocket, type Socket } from 'node:dgram';
+import { bindSocket } from '../bind-socket.ts';
 import type { NamePort } from '../ports.ts';
 import { answerPort } from './names.ts';
 
@@ -15,7 +16,7 @@ export const listenForAnswers: NamePort['listen'] = async (address, resolvers, o
     for (const index of resolvers.keys()) {
       const socket = createSocket({ type: 'udp4', lookup: (host, _options, callback) => callback(null, host, 4) });
       sockets.push(socket);
-      await bind(socket, answerPort(index), address);
+      await bindSocket(socket, answerPort(index), address);
       socket.on('error', () => undefined); // an answer that could not be passed on: the host asks again
       socket.on('message', (message, { address: host, port }) => {
         onAnswer({ message, pass: () => void (sockets.includes(socket) && socket.send(message, port, host, () => undefined)) });
@@ -27,13 +28,3 @@ export const listenForAnswers: NamePort['listen'] = async (address, resolvers, o
   }
   return close;
 };
-
-function bind(socket: Socket, port: number, address: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind({ port, address, exclusive: true }, () => {
-      socket.off('error', reject);
-      resolve();
-    });
-  });
-}

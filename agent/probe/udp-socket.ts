@@ -1,5 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { ForemeshError, messageOf } from '../../src/base/index.ts';
+import { bindSocket } from '../bind-socket.ts';
 import type { ProbePort, ProbeSocket } from '../ports.ts';
 
 /** Both ends listen on and send to this port of the overlay addresses. */
@@ -29,7 +30,7 @@ export function createUdpProbePort(options: { port?: number } = {}): UdpProbePor
     async open(tunnel, localOverlay, remoteOverlay, onPacket) {
       const socket = createSocket({ type: 'udp4', reuseAddr: false, lookup: asAddress });
       try {
-        await bind(socket, port, localOverlay);
+        await bindSocket(socket, port, localOverlay);
       } catch (cause) {
         socket.close();
         throw new ForemeshError('PROBE_FAILED', {
@@ -62,16 +63,6 @@ function probeSocket(socket: Socket, port: number, remoteOverlay: string, countF
       socket.close();
     },
   };
-}
-
-function bind(socket: Socket, port: number, address: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind({ port, address, exclusive: true }, () => {
-      socket.off('error', reject);
-      resolve();
-    });
-  });
 }
 
 /** The destinations are addresses already; the resolver's thread pool would only add delay to a probe. */
