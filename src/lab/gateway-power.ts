@@ -40,11 +40,15 @@ function linksOf(gateway: GatewayLayout): string[] {
   return [gateway.lanInterface, ...gateway.uplinks.map((uplink) => uplink.interface)];
 }
 
-/** By the agent's own `--clear`, which knows what is ours; addresses of the LAN are nobody else's in a lab. */
+/**
+ * By the agent's own `--clear`, which knows what is ours; addresses of the LAN are nobody else's in a lab. A kernel that
+ * has just begun forwards nothing until somebody tells it to, which the agent does last.
+ */
 async function forget(network: LabNetwork, gateway: GatewayLayout): Promise<void> {
   const { agentConfig } = gatewayFiles(network, gateway.node);
   await runCommand('ip', ['netns', 'exec', gateway.namespace, process.execPath, await programFile('agent'), '--config', agentConfig, '--clear']);
   await run(gateway.namespace, [`addr flush dev ${gateway.lanInterface}`]);
+  await runCommand('ip', ['netns', 'exec', gateway.namespace, 'sh', '-c', 'echo 0 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv6/conf/all/forwarding']);
 }
 
 /** Repeating a line that holds already is no fault here. */
