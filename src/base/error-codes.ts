@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   CLI_USAGE: { httpStatus: 400, exitCode: 1 },
   COMMAND_FAILED: environment,
   DATAPLANE_FAILED: environment,
+  FORECAST_DATA_INVALID: input,
   FORECAST_FAILED: environment,
   FORGE_CHANGE_UNKNOWN: { httpStatus: 404, exitCode: 1 },
   FORGE_REFUSED: refused,

@@ -6,6 +6,7 @@ import { endSignal } from '../end-signal.ts';
 import { packageRoot } from '../package-root.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
+import { addForecastBench } from './bench-forecast.ts';
 
 interface FailoverOptions extends CommonOptions {
   runs: number;
@@ -54,6 +55,7 @@ export function addBenchCommand(program: Command): void {
     });
   addSoak(bench);
   addAgent(bench);
+  addForecastBench(bench);
 }
 
 function addSoak(bench: Command): void {

@@ -1,0 +1,101 @@
+import { createReadStream } from 'node:fs';
+import { basename } from 'node:path';
+import { createGunzip } from 'node:zlib';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
+import { benchForecast, BENCH_MODELS, readTraffic, type DemandMatrix, type ForecastBenchResult } from '../../forecast/index.ts';
+import { outputOption, type CommonOptions } from '../options.ts';
+import { printResult, renderTable } from '../output.ts';
+
+interface ForecastOptions extends CommonOptions {
+  data: string;
+  testFrom: number;
+  horizon: { name: string; ms: number }[];
+  stride: number;
+  model: string;
+  step: number | null;
+  seed: string;
+}
+
+/** `foremesh bench forecast`: fits on the first part of a table of demands and scores forecasts of the rest. */
+export function addForecastBench(bench: Command): void {
+  bench
+    .command('forecast')
+    .description('how good forecasts of your own demands would have been: learns from the first rows of a table and forecasts the later ones')
+    .requiredOption('--data <file>', 'CSV, or CSV packed by gzip: timestamp or step number, then one column a pair (from>to)')
+    .option('--test-from <share>', 'of the rows: those before are learned from', share, 0.8)
+    .option('--horizon <durations>', 'how far ahead, separated by commas', horizons, horizons('15m,60m'))
+    .option('--stride <n>', 'forecast every n-th row', stride, 1)
+    .addOption(new Option('--model <name>', 'what to use; auto takes what was best on the last fifth of what is learned from').choices(['auto', ...BENCH_MODELS]).default('auto'))
+    .option('--step <duration>', 'length of a step where the table counts steps (5m unless given)', duration, null)
+    .option('--seed <text>', 'of what is drawn while learning', 'bench')
+    .addOption(outputOption())
+    .action(async (options: ForecastOptions) => {
+      const startedAt = performance.now();
+      const progress = (text: string): void => void process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(1)} s  ${text}\n`);
+      const matrix = await readFile(options.data, options.step);
+      progress(`${matrix.pairs.length} pairs, ${matrix.rowSlots.length} rows on ${matrix.length} steps of ${matrix.stepMs / 1000} s`);
+      const result = benchForecast(matrix, {
+        testFrom: options.testFrom,
+        horizons: options.horizon,
+        stride: options.stride,
+        model: options.model,
+        seed: options.seed,
+        now: () => performance.now(),
+        peakMemoryMb: () => Math.round(process.resourceUsage().maxRSS / 1024),
+        onProgress: progress,
+      });
+      printResult(options.output, { ...result }, () => renderForecast(result));
+    });
+}
+
+async function readFile(file: string, stepMs: number | null): Promise<DemandMatrix> {
+  const stream = createReadStream(file);
+  const unpacked = file.endsWith('.gz') ? stream.pipe(createGunzip()) : stream;
+  stream.on('error', (cause) => unpacked.destroy(cause)); // pipe() does not hand errors on
+  try {
+    return await readTraffic({ name: basename(file), chunks: unpacked, stepMs });
+  } catch (cause) {
+    if (cause instanceof ForemeshError) throw cause;
+    throw new ForemeshError('FORECAST_DATA_INVALID', { what: `${file} cannot be read: ${messageOf(cause)}`, fix: 'give a CSV file, or one packed by gzip whose name ends in .gz', cause });
+  }
+}
+
+function renderForecast({ horizons, pairs, rows, stepSeconds, trainSeconds, predictMsPerStep, peakMemoryMb }: ForecastBenchResult): string {
+  const tables = Object.entries(horizons).map(([name, { chosen, models }]) => {
+    const lines = Object.entries(models).map(([model, score]) => {
+      const at14 = score.tradeoff.find(({ allocation }) => allocation === 1.4)!;
+      const tail = [percent(at14.unmet), percent(at14.over)];
+      if (!('wape' in score)) return [model, ...Array.from({ length: 7 }, () => null), ...tail];
+      const { wape, mase, pinball, coverage, coverageByVolume, allocation, topkPrecision } = score;
+      return [model === chosen ? `${model} *` : model, wape.toFixed(4), mase.toFixed(3), pinball.p95.toFixed(4), percent(coverage.p95), percent(coverageByVolume.p95), allocation.p95.toFixed(3), topkPrecision.toFixed(3), ...tail];
+    });
+    return `${name} ahead\n${renderTable(['model', 'wape', 'mase', 'p95 pinball', 'p95 holds', 'by volume', 'Σp95/Σy', 'top tenth', 'unmet at 1.4', 'over'], lines)}\n`;
+  });
+  return `${pairs} pairs, ${rows} rows of ${stepSeconds} s; learned in ${trainSeconds.toFixed(1)} s, ${predictMsPerStep.toFixed(2)} ms a forecast of all pairs, ${peakMemoryMb} MB; * chosen\n\n${tables.join('\n')}`;
+}
+
+function percent(value: number): string {
+  return `${(100 * value).toFixed(2)} %`;
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value < 1)) throw new InvalidArgumentError('a number between 0 and 1 is needed');
+  return value;
+}
+
+function horizons(text: string): { name: string; ms: number }[] {
+  return text.split(',').map((part) => ({ name: part.trim(), ms: duration(part) }));
+}
+
+function duration(text: string): number {
+  const durationMs = parseDurationMs(text);
+  if (durationMs === null || durationMs <= 0) throw new InvalidArgumentError('a duration is needed, such as 15m');
+  return durationMs;
+}
+
+function stride(text: string): number {
+  if (!/^[1-9][0-9]{0,5}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 is needed');
+  return Number(text);
+}

@@ -1,0 +1,148 @@
+import { fillGaps, type DemandMatrix } from './demand-matrix.ts';
+
+/** A point forecast made pair by pair in one pass over time. */
+export interface PointForecaster {
+  readonly name: string;
+  /** Chooses what is common to all pairs; looks at the whole of `matrix`, which ends before the forecasts. */
+  fit(matrix: DemandMatrix, steps: number): void;
+  /** `out[slot]`: the forecast of slot + steps from what is known up to `slot`, itself included. */
+  run(matrix: DemandMatrix, pair: number, steps: number, out: Float32Array): void;
+}
+
+/** The last known value. */
+export class Persistence implements PointForecaster {
+  readonly name: string = 'persistence';
+
+  fit(): void {
+    // nothing to choose
+  }
+
+  run(matrix: DemandMatrix, pair: number, _steps: number, out: Float32Array): void {
+    const values = matrix.values[pair]!;
+    let last = 0;
+    for (let slot = 0; slot < values.length; slot++) {
+      const value = values[slot]!;
+      if (!Number.isNaN(value)) last = value;
+      out[slot] = last;
+    }
+  }
+}
+
+const EWMA_WEIGHTS = [0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9];
+
+/** Exponentially weighted mean; the weight of the newest value is the one that would have been best for all pairs together. */
+export class Ewma implements PointForecaster {
+  readonly name = 'ewma';
+  private weight = 0.5;
+
+  fit(matrix: DemandMatrix, steps: number): void {
+    this.weight = bestOf(EWMA_WEIGHTS, matrix, steps, (values, weight, out) => runEwma(values, weight, out));
+  }
+
+  run(matrix: DemandMatrix, pair: number, _steps: number, out: Float32Array): void {
+    runEwma(matrix.values[pair]!, this.weight, out);
+  }
+}
+
+/** Level after each slot; unknown values leave it as it is. */
+export function runEwma(values: Float32Array, weight: number, out: Float32Array): void {
+  let level = Number.NaN;
+  for (let slot = 0; slot < values.length; slot++) {
+    const value = values[slot]!;
+    if (!Number.isNaN(value)) level = Number.isNaN(level) ? value : level + weight * (value - level);
+    out[slot] = Number.isNaN(level) ? 0 : level;
+  }
+}
+
+/** What was a day before the forecast slot; the last known value while there is no such day. */
+export class SeasonalNaive implements PointForecaster {
+  readonly name = 'seasonal-naive';
+
+  fit(): void {
+    // nothing to choose
+  }
+
+  run(matrix: DemandMatrix, pair: number, steps: number, out: Float32Array): void {
+    const filled = fillGaps(matrix.values[pair]!, matrix.slotsPerDay);
+    const back = Math.ceil(steps / matrix.slotsPerDay) * matrix.slotsPerDay;
+    for (let slot = 0; slot < filled.length; slot++) out[slot] = filled[slot + steps - back] ?? filled[slot]!;
+  }
+}
+
+/** Smoothing of level, trend and season of the day, and how fast a trend fades a slot. */
+export interface HoltWintersWeights {
+  level: number;
+  trend: number;
+  season: number;
+  damping: number;
+}
+
+const HOLT_WINTERS_WEIGHTS: HoltWintersWeights[] = [0.25, 0.5, 0.8].flatMap((level) => [
+  { level, trend: 0.01, season: 0.03, damping: 0.9 },
+  { level, trend: 0.01, season: 0.12, damping: 0.9 },
+]);
+
+/**
+ * Level, damped trend and additive season of a day (Holt 1957, Winters 1960; damped: Gardner & McKenzie 1985); the
+ * weights that would have been best for all pairs together.
+ */
+export class HoltWinters implements PointForecaster {
+  readonly name = 'holt-winters';
+  private weights = HOLT_WINTERS_WEIGHTS[0]!;
+
+  fit(matrix: DemandMatrix, steps: number): void {
+    this.weights = bestOf(HOLT_WINTERS_WEIGHTS, matrix, steps, (values, weights, out) => runHoltWinters(values, matrix.slotsPerDay, steps, weights, out));
+  }
+
+  run(matrix: DemandMatrix, pair: number, steps: number, out: Float32Array): void {
+    runHoltWinters(matrix.values[pair]!, matrix.slotsPerDay, steps, this.weights, out);
+  }
+}
+
+/** The season is learned from the first day on: a slot's season before its first day is 0. */
+export function runHoltWinters(values: Float32Array, slotsPerDay: number, steps: number, weights: HoltWintersWeights, out: Float32Array): void {
+  const season = new Float64Array(slotsPerDay);
+  const fade = weights.damping === 1 ? steps : (weights.damping * (1 - weights.damping ** steps)) / (1 - weights.damping);
+  let level = Number.NaN;
+  let trend = 0;
+  let dayMean = Number.NaN;
+  for (let slot = 0; slot < values.length; slot++) {
+    const value = values[slot]!;
+    const phase = slot % slotsPerDay;
+    if (!Number.isNaN(value)) {
+      if (Number.isNaN(level)) level = dayMean = value;
+      const before = level;
+      level = weights.level * (value - season[phase]!) + (1 - weights.level) * (level + weights.damping * trend);
+      trend = weights.trend * (level - before) + (1 - weights.trend) * weights.damping * trend;
+      // The season is measured from a slow mean: measured from the level, a fast level would eat it up.
+      dayMean += (value - dayMean) / slotsPerDay;
+      const rate = slot < slotsPerDay ? 1 : slot < 4 * slotsPerDay ? Math.max(weights.season, 0.3) : weights.season;
+      season[phase] = season[phase]! + rate * (value - dayMean - season[phase]!);
+    } else {
+      trend *= weights.damping;
+    }
+    const ahead = slot < slotsPerDay ? 0 : season[(slot + steps) % slotsPerDay]!;
+    out[slot] = Number.isNaN(level) ? 0 : Math.max(0, level + fade * trend + ahead);
+  }
+}
+
+const PAIRS_TRIED = 40;
+
+/** The choice with the least Σ|y − forecast| over the second half of evenly chosen pairs. */
+function bestOf<T>(choices: readonly T[], matrix: DemandMatrix, steps: number, run: (values: Float32Array, choice: T, out: Float32Array) => void): T {
+  const every = Math.max(1, Math.ceil(matrix.pairs.length / PAIRS_TRIED));
+  const out = new Float32Array(matrix.length);
+  const errors = choices.map((choice) => {
+    let error = 0;
+    for (let pair = 0; pair < matrix.pairs.length; pair += every) {
+      const values = matrix.values[pair]!;
+      run(values, choice, out);
+      for (let slot = Math.floor(matrix.length / 2); slot + steps < matrix.length; slot++) {
+        const miss = Math.abs(values[slot + steps]! - out[slot]!);
+        if (!Number.isNaN(miss)) error += miss;
+      }
+    }
+    return error;
+  });
+  return choices[errors.indexOf(Math.min(...errors))]!;
+}

@@ -1,0 +1,45 @@
+import type { DemandMatrix } from './demand-matrix.ts';
+
+/**
+ * Forecasts of many origins, all pairs each: `[origin · pairs + pair]`, unit of the matrix, 0 ≤ p50 ≤ p90 ≤ p95.
+ * An origin is the last slot that is known; the forecast is of the slot `steps` later.
+ */
+export interface MatrixForecasts {
+  p50: Float32Array;
+  p90: Float32Array;
+  p95: Float32Array;
+  /** The scale c of each pair when the model spreads its quantiles in log1p(y/c); null for the plain scale. */
+  logScale: Float32Array | null;
+}
+
+export interface MatrixFitTask {
+  /** Ends where the calibration begins: everything in it may be learned from. */
+  matrix: DemandMatrix;
+  /** How many slots ahead. */
+  steps: number;
+  seed: string;
+  onProgress: (text: string) => void;
+}
+
+/** One way to forecast all pairs of a matrix, fitted for one horizon. The caller calibrates its quantiles, so a model may give its median for all three. */
+export interface MatrixModel {
+  readonly name: string;
+  fit(task: MatrixFitTask): void;
+  /** Looks at nothing after each origin. Origins ascend. */
+  forecast(matrix: DemandMatrix, origins: Int32Array): MatrixForecasts;
+}
+
+export function emptyMatrixForecasts(cells: number): MatrixForecasts {
+  return { p50: new Float32Array(cells), p90: new Float32Array(cells), p95: new Float32Array(cells), logScale: null };
+}
+
+/** What came: `[origin · pairs + pair]`, NaN where it is not known. */
+export function actualsOf(matrix: DemandMatrix, origins: Int32Array, steps: number): Float32Array {
+  const pairs = matrix.pairs.length;
+  const actual = new Float32Array(origins.length * pairs);
+  for (let pair = 0; pair < pairs; pair++) {
+    const series = matrix.values[pair]!;
+    for (let index = 0; index < origins.length; index++) actual[index * pairs + pair] = series[origins[index]! + steps] ?? Number.NaN;
+  }
+  return actual;
+}

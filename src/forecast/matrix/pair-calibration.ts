@@ -1,0 +1,89 @@
+import type { MatrixForecasts } from './matrix-model.ts';
+
+/** How far the upper quantiles of each pair are moved, in the model's own scale: log1p(y/c), or y in units of the pair's mean. */
+export interface PairCalibration {
+  p90: Float64Array;
+  p95: Float64Array;
+  units: Float32Array;
+}
+
+/** A pair's own quantile weighs n/(n + this): neighbouring residuals are alike, so many of them say little. */
+const SHRINK_LOG = 400;
+/** Point forecasts have no other idea of a pair's spread than its residuals. */
+const SHRINK_PLAIN = 20;
+
+/**
+ * Split-conformal calibration (Lei et al. 2018): for each pair the quantile of y − forecast quantile, over slots that
+ * the model has not learned from, with the finite-sample correction (n + 1)/n; shrunk to the quantile over all pairs of
+ * its kind, where the heaviest tenth is a kind of its own.
+ * @param means  mean demand of each pair, 0 or NaN where unknown
+ */
+export function calibratePairs(actual: Float32Array, forecasts: MatrixForecasts, means: Float64Array): PairCalibration {
+  const pairs = means.length;
+  const units = forecasts.logScale ?? Float32Array.from(means, (mean) => (mean > 0 ? mean : 1));
+  const shrink = forecasts.logScale ? SHRINK_LOG : SHRINK_PLAIN;
+  const ranked = [...means.keys()].sort((left, right) => (means[right] || 0) - (means[left] || 0) || left - right);
+  const isHeavy = new Set(ranked.slice(0, Math.round(pairs / 10)));
+  const shiftsFor = (upper: Float32Array, quantile: number): Float64Array => {
+    const own = Array.from({ length: pairs }, (_, pair) => residualsOf(pair, actual, upper, units, forecasts.logScale !== null));
+    const pooled = [false, true].map((heavy) => {
+      const kind = own.filter((_, pair) => isHeavy.has(pair) === heavy);
+      return conformalQuantile(joined(kind).sort(), quantile);
+    });
+    const others = conformalQuantile(joined(own).sort(), quantile);
+    return Float64Array.from(own, (residuals, pair) => {
+      const kind = isHeavy.has(pair) ? pooled[1]! : pooled[0]!;
+      const prior = Number.isNaN(kind) ? others : kind;
+      if (residuals.length === 0) return Number.isNaN(prior) ? 0 : prior;
+      return (residuals.length * conformalQuantile(residuals.sort(), quantile) + shrink * prior) / (residuals.length + shrink);
+    });
+  };
+  return { p90: shiftsFor(forecasts.p90, 0.9), p95: shiftsFor(forecasts.p95, 0.95), units };
+}
+
+/** Moves the upper quantiles in place; afterwards 0 ≤ p50 ≤ p90 ≤ p95. */
+export function applyPairCalibration(forecasts: MatrixForecasts, { p90, p95, units }: PairCalibration): MatrixForecasts {
+  const isLog = forecasts.logScale !== null;
+  const pairs = units.length;
+  for (let at = 0; at < forecasts.p50.length; at++) {
+    const pair = at % pairs;
+    const unit = units[pair]!;
+    const median = Math.max(0, forecasts.p50[at]!);
+    const upper = Math.max(median, moved(forecasts.p90[at]!, p90[pair]!, unit, isLog));
+    forecasts.p50[at] = median;
+    forecasts.p90[at] = upper;
+    forecasts.p95[at] = Math.max(upper, moved(forecasts.p95[at]!, p95[pair]!, unit, isLog));
+  }
+  return forecasts;
+}
+
+/** The ⌈(n + 1) q⌉-th of n sorted residuals, at most the last; NaN without any. */
+export function conformalQuantile(sorted: Float64Array, quantile: number): number {
+  return sorted.length === 0 ? Number.NaN : sorted[Math.min(sorted.length, Math.ceil((sorted.length + 1) * quantile)) - 1]!;
+}
+
+function residualsOf(pair: number, actual: Float32Array, upper: Float32Array, units: Float32Array, isLog: boolean): Float64Array {
+  const pairs = units.length;
+  const unit = units[pair]!;
+  const residuals: number[] = [];
+  for (let at = pair; at < actual.length; at += pairs) {
+    const value = actual[at]!;
+    if (Number.isNaN(value)) continue;
+    residuals.push(isLog ? Math.log1p(value / unit) - Math.log1p(upper[at]! / unit) : (value - upper[at]!) / unit);
+  }
+  return Float64Array.from(residuals);
+}
+
+function moved(value: number, shift: number, unit: number, isLog: boolean): number {
+  return isLog ? unit * Math.expm1(Math.max(0, Math.log1p(Math.max(0, value) / unit) + shift)) : value + shift * unit;
+}
+
+function joined(parts: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
