@@ -198,11 +198,22 @@ export interface DataplaneCounters {
   tunnels: { tunnel: TunnelId; rxBytes: number; txBytes: number; rxPackets: number; txPackets: number; ownRxBytes?: number; ownTxBytes?: number }[];
   /** Of all other interfaces, by name. */
   links: { interface: string; rxBytes: number; txBytes: number }[];
-  /** What class queues dropped since they were made, by uplink; [] without shaping. Bytes by the mean size of what went through the queue: the kernel counts packets only. */
-  shaped: { uplink: string; classId: ClassId; droppedPackets: number; droppedBytes: number }[];
+  /** What class queues let through and dropped since they were made, by uplink; [] without shaping. Dropped bytes by the mean size of what went through the queue: the kernel counts packets only. */
+  shaped: { uplink: string; classId: ClassId; sentPackets: number; droppedPackets: number; droppedBytes: number }[];
+  /** Into which uplink's queues flows are led just now; absent or [] without shaping. */
+  queued?: QueuedFlows[];
   /** How many hosts of the site sent anything lately, exactly; absent or [] where nobody may count. */
   users?: { group: 'class' | 'role'; name: string; hosts: number }[];
   leakPackets: number;
+}
+
+/** A share of what hosts offer to one site in one class, 0…1, waits at one uplink; where it is sent twice, at another one too. */
+export interface QueuedFlows {
+  to: SiteId;
+  classId: ClassId;
+  uplink: string;
+  share: number;
+  copyUplink: string | null;
 }
 
 /** Kernel forwarding. */

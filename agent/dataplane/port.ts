@@ -1,5 +1,5 @@
 import { type Cancel, type Clock, type Log, messageOf, sleep, sortedBy, systemClock } from '../../src/base/index.ts';
-import type { NodeConfig, TunnelId } from '../../src/model/index.ts';
+import type { TunnelId } from '../../src/model/index.ts';
 import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted } from '../ports.ts';
 import type { DriverName } from '../driver.ts';
 import type { MtuSettings } from '../probe/index.ts';
@@ -15,7 +15,7 @@ import { isTunnelName, ownCounters, readOfferedCounter } from './names.ts';
 import { observe, readCounters, readDrops, readRuleset, readTraffic } from './observe.ts';
 import { buildRuleset, LEAK_COUNTER, type ManagementTraffic } from './ruleset.ts';
 import { rulesetKey, staged } from './ruleset-text.ts';
-import { readQueues, shapedDevices } from './shaping.ts';
+import { queuedFlows, readQueues, shapedDevices } from './shaping.ts';
 import { readUsers } from './users.ts';
 
 export interface DataplanePortOptions {
@@ -65,7 +65,8 @@ class KernelDataplane implements DataplanePort {
   /** IPv6 rules of an earlier life or config, likewise. */
   #mayHaveIpv6 = true;
   #queueProblem = '';
-  #config: NodeConfig | null = null;
+  /** As last applied. */
+  #wanted: DataplaneWanted | null = null;
   readonly #clock: Clock;
 
   constructor(options: DataplanePortOptions) {
@@ -98,13 +99,14 @@ class KernelDataplane implements DataplanePort {
   }
 
   async counters(): Promise<DataplaneCounters> {
-    const [counters, traffic, shaped, users] = await Promise.all([readCounters(this.#machine), readTraffic(this.#machine), this.#shapedCounters(), this.#config?.countUsers ? readUsers(this.#machine, this.#config) : []]);
+    const [counters, traffic, shaped, users] = await Promise.all([readCounters(this.#machine), readTraffic(this.#machine), this.#shapedCounters(), this.#wanted?.config.countUsers ? readUsers(this.#machine, this.#wanted.config) : []]);
     const ownOf = (tunnel: TunnelId): { ownRxBytes?: number; ownTxBytes?: number } => {
       const [received, sent] = Object.values(ownCounters(tunnel)).map((name) => counters.find((counter) => counter.name === name));
       return received && sent ? { ownRxBytes: received.bytes, ownTxBytes: sent.bytes } : {};
     };
     return {
       shaped,
+      queued: this.#wanted ? queuedFlows(this.#asSwitchedAll(this.#wanted)) : [],
       users,
       offered: counters.flatMap(({ name, packets, bytes }) => {
         const pair = readOfferedCounter(name);
@@ -117,10 +119,11 @@ class KernelDataplane implements DataplanePort {
   }
 
   async #shapedCounters(): Promise<DataplaneCounters['shaped']> {
-    if (!this.#config?.shaping) return [];
+    const config = this.#wanted?.config;
+    if (!config?.shaping) return [];
     const place = this.#driver.shaperPlace;
-    const devices = [...new Set(this.#config.uplinks.map((uplink) => place(uplink.interface).device))];
-    return readQueues(this.#config, place, (await Promise.all(devices.map((device) => readDrops(this.#machine, device)))).flat());
+    const devices = [...new Set(config.uplinks.map((uplink) => place(uplink.interface).device))];
+    return readQueues(config, place, (await Promise.all(devices.map((device) => readDrops(this.#machine, device)))).flat());
   }
 
   async tunnelCounters(): Promise<DataplaneCounters['tunnels']> {
@@ -149,11 +152,11 @@ class KernelDataplane implements DataplanePort {
   }
 
   async #applyNow(wanted: DataplaneWanted): Promise<string[]> {
-    if (this.#config?.shaping) this.#mayHaveQueues = true;
+    if (this.#wanted?.config.shaping) this.#mayHaveQueues = true;
     const ruleset = staged(buildRuleset(wanted, this.#management, this.#driver));
     const hasIpTable = ruleset.ipChains.length > 0;
     const observed = await observe(this.#machine, { sysctls: sysctlNames(wanted, this.#driver), withIpTable: hasIpTable, withIpv6Rules: isIpv6Wanted(wanted) || this.#mayHaveIpv6, shapedDevices: wanted.config.shaping || this.#mayHaveQueues ? shapedDevices(wanted, this.#driver.shaperPlace) : null });
-    const { phases, queues, waiting, lacksIpv6 } = planChanges({ ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) }, observed, this.#installed, this.#management, this.#driver);
+    const { phases, queues, waiting, lacksIpv6 } = planChanges(this.#asSwitchedAll(wanted), observed, this.#installed, this.#management, this.#driver);
     const rulesetIsNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'nft'));
     if (rulesetIsNew) this.#installed = null;
     const interfacesAreNew = phases.flat().some((change) => change.commands.some((command) => command.do === 'ip' && /^link (?:add|del) /.test(command.line)));
@@ -163,7 +166,7 @@ class KernelDataplane implements DataplanePort {
     if (rulesetIsNew && going.length > 0) await sleep(this.#clock, UNDER_WAY_MS);
     said.push(...(await execute([going], this.#machine, this.#clock)));
     said.push(...(await this.#setQueues(queues)));
-    this.#config = wanted.config;
+    this.#wanted = wanted;
     const uplinkMtus = new Map(observed.links.map(({ name, mtu }) => [name, mtu]));
     this.#mtus = new Map(wanted.interfaces.filter(({ tunnel }) => !waiting.includes(tunnel)).map((tunnel) => [tunnel.tunnel, this.#driver.mtuOf(tunnel, uplinkMtus.get(tunnel.uplink))]));
     this.#mayHaveIpv6 = isIpv6Wanted(wanted);
@@ -188,6 +191,10 @@ class KernelDataplane implements DataplanePort {
       this.#queueProblem = problem;
       return [`waiting for class queues: ${problem}`];
     }
+  }
+
+  #asSwitchedAll(wanted: DataplaneWanted): DataplaneWanted {
+    return { ...wanted, lanes: wanted.lanes.map((lane) => this.#asSwitched(lane)) };
   }
 
   /** A lane of an apply that was called before the lane was switched. */

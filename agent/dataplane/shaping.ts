@@ -1,5 +1,5 @@
-import type { NodeShaping } from '../../src/model/index.ts';
-import type { DataplaneCounters, DataplaneWanted } from '../ports.ts';
+import type { NodeConfig, NodeShaping, TunnelId } from '../../src/model/index.ts';
+import type { DataplaneCounters, DataplaneWanted, QueuedFlows } from '../ports.ts';
 import type { Change } from './commands.ts';
 import type { Observed, ObservedShaping } from './observe.ts';
 import { type Chain, conditionsOf, familiesOf, hook, quote, setOf } from './rule-words.ts';
@@ -60,7 +60,7 @@ export function shapedDevices(wanted: DataplaneWanted, placeOf: PlaceOf): string
 export function shapingChain({ config, interfaces, steering }: DataplaneWanted): Chain[] {
   const { shaping = [] } = config;
   const families = familiesOf(config.sites.flatMap(({ prefixes }) => prefixes));
-  const uplinkOf = new Map(config.tunnels.map((tunnel) => [tunnel.id, config.uplinks.find((uplink) => uplink.interface === tunnel.local.interface)?.name]));
+  const uplinkOf = uplinksOfTunnels(config);
   const lines = config.classes.flatMap(({ id, match }) => {
     const queues = interfaces.flatMap(({ tunnel }) => {
       const index = shaping.findIndex(({ uplink }) => uplink === uplinkOf.get(tunnel));
@@ -75,13 +75,33 @@ export function shapingChain({ config, interfaces, steering }: DataplaneWanted):
   return lines.length === 0 ? [] : [{ name: 'shape', lines: [hook('postrouting', 0), ...lines] }];
 }
 
+/** Into which uplinks' queues the flows of each (site, class) are led, with the lanes as they are; what has no tunnel just now is in none. */
+export function queuedFlows({ config, steering, lanes }: Pick<DataplaneWanted, 'config' | 'steering' | 'lanes'>): QueuedFlows[] {
+  if (!config.shaping) return [];
+  const uplinkOf = uplinksOfTunnels(config);
+  const laneOf = new Map(lanes.map((lane) => [lane.mark, lane]));
+  return steering.flatMap(({ to, classId, lanes: split }) => {
+    const weights = split.reduce((sum, { weight }) => sum + weight, 0);
+    return split.flatMap(({ mark, weight }): QueuedFlows[] => {
+      const { active = null, copy = null } = laneOf.get(mark) ?? {};
+      const uplink = active === null ? undefined : uplinkOf.get(active);
+      if (uplink === undefined || weight === 0) return [];
+      return [{ to, classId, uplink, share: weight / weights, copyUplink: (copy === null ? undefined : uplinkOf.get(copy)) ?? null }];
+    });
+  });
+}
+
+function uplinksOfTunnels({ tunnels, uplinks }: NodeConfig): Map<TunnelId, string | undefined> {
+  return new Map(tunnels.map((tunnel) => [tunnel.id, uplinks.find((uplink) => uplink.interface === tunnel.local.interface)?.name]));
+}
+
 /** What the queues of each class sent and dropped, from `tc`'s statistics. */
 export function readQueues(config: DataplaneWanted['config'], placeOf: PlaceOf, qdiscs: readonly QueueCount[]): DataplaneCounters['shaped'] {
   return (config.shaping ?? []).flatMap(({ uplink, classes }, index) => {
     const device = placeOf(config.uplinks.find(({ name }) => name === uplink)?.interface ?? '').device;
     return classes.flatMap(({ id }, leaf) => {
       const queue = qdiscs.find((one) => one.device === device && one.parent === `${SHAPER}:${leafOf(index, leaf)}`);
-      return queue ? [{ uplink, classId: id, droppedPackets: queue.drops, droppedBytes: Math.round(queue.drops * (queue.packets > 0 ? queue.bytes / queue.packets : PACKET_BYTES)) }] : [];
+      return queue ? [{ uplink, classId: id, sentPackets: queue.packets, droppedPackets: queue.drops, droppedBytes: Math.round(queue.drops * (queue.packets > 0 ? queue.bytes / queue.packets : PACKET_BYTES)) }] : [];
     });
   });
 }

@@ -199,12 +199,16 @@ export function createFileOutbox(options: FileOutboxOptions): Outbox {
   };
 }
 
+/** What batches lack that an earlier version left on the disk. */
+const LACKING_BEFORE = { droppedBytes: 0 };
+
 function parseLine(line: Buffer): Batch | null {
   const text = line.toString('utf8');
   const json = text.slice(9);
   if (!/^[0-9a-f]{8} $/.test(text.slice(0, 9)) || crc32(json) !== Number.parseInt(text.slice(0, 8), 16)) return null;
   try {
-    return JSON.parse(json) as Batch;
+    const batch = JSON.parse(json) as Batch;
+    return { ...batch, samples: batch.samples.map((sample) => (sample.kind === 'traffic' ? { ...LACKING_BEFORE, ...sample } : sample)) };
   } catch {
     return null; // a right checksum over no JSON is a file of somebody else; it is left out like a damaged one
   }

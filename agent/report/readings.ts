@@ -3,9 +3,10 @@ import { type ClassId, type NodeConfig, type PathState, type Sample, type SiteId
 import type { DataplaneCounters } from '../ports.ts';
 import type { HostReading, ProcessReading } from '../posture/index.ts';
 import type { PathWindow } from '../probe/index.ts';
+import { droppedRatios, grown, type QueueReading } from './dropped.ts';
 
 /** The kernel's counters at one instant; two of them make a window. */
-export interface CounterReading {
+export interface CounterReading extends QueueReading {
   /** Epoch ms. */
   readAt: number;
   offered: { to: SiteId; classId: ClassId; bytes: number; packets: number }[];
@@ -39,6 +40,8 @@ export function readingOf(counters: DataplaneCounters, readAt: number, host: Hos
     offered: counters.offered.map(({ to, classId, bytes, packets }) => ({ to, classId, bytes, packets })),
     tunnels: counters.tunnels.map(({ tunnel, rxBytes, txBytes, ownRxBytes, ownTxBytes }) => ({ tunnel, rxBytes, txBytes, ...(ownRxBytes === undefined ? {} : { ownRxBytes }), ...(ownTxBytes === undefined ? {} : { ownTxBytes }) })),
     links: counters.links,
+    shaped: counters.shaped.map(({ uplink, classId, sentPackets, droppedPackets }) => ({ uplink, classId, sentPackets, droppedPackets })),
+    queued: counters.queued ?? [],
     users: (counters.users ?? []).map((one) => ({ ...one, hosts: one.hosts < USERS_MIN ? 0 : one.hosts })),
     host,
   };
@@ -59,12 +62,13 @@ export function samplesOf(before: CounterReading | null, now: CounterReading, co
 
 function trafficSamples(before: CounterReading, now: CounterReading, windowMs: number, { config, isActive }: SampleContext): Sample[] {
   const last = new Map(before.offered.map((counter) => [`${counter.to} ${counter.classId}`, counter]));
+  const droppedRatio = droppedRatios(before, now);
   return now.offered.flatMap((counter): Sample[] => {
     const { to, classId } = counter;
     const offeredBytes = grown(counter.bytes, last.get(`${to} ${classId}`)?.bytes);
     const offeredPackets = grown(counter.packets, last.get(`${to} ${classId}`)?.packets);
     if (to === config.site || (offeredPackets === 0 && !(config.serving && isActive(to, classId)))) return [];
-    return [{ kind: 'traffic', sampledAt: now.readAt, windowMs, node: config.node, from: config.site, to, classId, offeredBytes, offeredPackets }];
+    return [{ kind: 'traffic', sampledAt: now.readAt, windowMs, node: config.node, from: config.site, to, classId, offeredBytes, offeredPackets, droppedBytes: Math.round(offeredBytes * droppedRatio(to, classId)) }];
   });
 }
 
@@ -144,10 +148,6 @@ function pathSamples(sampledAt: number, { config, paths, probedMs }: SampleConte
 /** Probes are no traffic: they would keep a tunnel that nobody uses for ever. Both were read together, so more than all is rounding at the edge. */
 function withoutOwn(grownBytes: number, own: number | undefined, before: number | undefined): number {
   return own === undefined ? grownBytes : Math.max(0, grownBytes - grown(own, before));
-}
-
-function grown(now: number, before: number | undefined): number {
-  return before === undefined || now < before ? now : now - before;
 }
 
 function rounded(value: number | null | undefined, digits: number): number | null {

@@ -1,7 +1,7 @@
 import { type Cancel, type Clock, type Log, messageOf } from '../../src/base/index.ts';
-import type { AgentMessage, ClassId, NodeConfig, SiteId, TunnelId } from '../../src/model/index.ts';
+import type { AgentMessage, ClassId, NodeConfig, SiteId, StatusMessage, TunnelId } from '../../src/model/index.ts';
 import type { Failover } from '../failover/index.ts';
-import type { DataplaneCounters, DataplanePort } from '../ports.ts';
+import type { DataplanePort } from '../ports.ts';
 import type { HostPort } from '../posture/index.ts';
 import type { Outbox } from './outbox.ts';
 import { type CounterReading, type PathReading, readingOf, samplesOf } from './readings.ts';
@@ -29,7 +29,7 @@ export interface Reporter {
   /** As of the last sample. */
   leakPackets(): number;
   /** What class queues dropped, as of the last sample. */
-  shaped(): DataplaneCounters['shaped'];
+  shaped(): StatusMessage['shaped'];
   /** Why the last sample could not be taken or kept; '' when it was. */
   lastError(): string;
   stop(): Promise<void>;
@@ -50,7 +50,7 @@ export function createReporter(deps: ReporterDeps): Reporter {
   let config: NodeConfig | null = null;
   let last: CounterReading | null = null;
   let leakPackets = 0;
-  let shaped: DataplaneCounters['shaped'] = [];
+  let shaped: StatusMessage['shaped'] = [];
   let probedSinceMs = clock.monotonicMs();
   let cancelBeat: Cancel | null = null;
   let isStopped = false;
@@ -85,7 +85,8 @@ export function createReporter(deps: ReporterDeps): Reporter {
   async function takeSample(): Promise<void> {
     if (!config || isStopped) return;
     const [counters, host] = await Promise.all([dataplane.counters(), deps.host?.read(config.countConnections === true) ?? null]);
-    ({ leakPackets, shaped } = counters);
+    ({ leakPackets } = counters);
+    shaped = counters.shaped.map(({ uplink, classId, droppedPackets, droppedBytes }) => ({ uplink, classId, droppedPackets, droppedBytes }));
     const reading = readingOf(counters, clock.now(), host);
     noteActivity(reading);
     const paths = await takePaths(config);

@@ -23,6 +23,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const forecast = gauge('foremesh_forecast_p95_mbps', 'Predicted peak within the horizon, 95 % quantile', ['pair', 'class']);
   const demand = gauge('foremesh_demand_planned_mbps', 'What the plan provides for', ['pair', 'class']);
   const observed = gauge('foremesh_demand_mbps', 'What hosts offered in the last slot, counted at the gateways', ['pair', 'class']);
+  const lost = gauge('foremesh_demand_dropped_mbps', 'About how much of what hosts offered in the last slot class queues dropped', ['pair', 'class']);
   const latency = gauge('foremesh_path_latency_ms', 'Round trip inside the tunnel', ['path']);
   const loss = gauge('foremesh_path_loss_ratio', 'Loss, 0 to 1', ['path']);
   const disagreeing = gauge('foremesh_tunnels_disagreeing', 'Tunnels whose ends report figures that cannot both be right');
@@ -53,12 +54,13 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, observed, latency, loss, mtu, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, lost, latency, loss, mtu, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
     for (const entry of view.forecasts.slice(0, SERIES_MAX)) forecast.set({ pair: entry.pair, class: entry.classId }, entry.p95PeakMbps);
     for (const entry of view.forecasts.slice(0, SERIES_MAX)) if (entry.observedMbps !== null) observed.set({ pair: entry.pair, class: entry.classId }, entry.observedMbps);
+    for (const entry of view.shortfalls.slice(0, SERIES_MAX)) lost.set({ pair: entry.pair, class: entry.classId }, entry.droppedMbps);
     for (const entry of demands.slice(0, SERIES_MAX)) demand.set({ pair: entry.pair, class: entry.classId }, entry.plannedMbps);
     for (const tunnel of view.tunnels.slice(0, SERIES_MAX)) {
       if (tunnel.latencyMs !== null) latency.set({ path: tunnel.path }, tunnel.latencyMs);
@@ -103,7 +105,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
     changes.set(view.metrics.changesLastHour);
     drift.set(view.metrics.forecastDrift);
     const excess = (count: number): number => Math.max(0, count - SERIES_MAX);
-    left.set(excess(view.forecasts.length) + excess(demands.length) + excess(view.tunnels.length));
+    left.set(excess(view.forecasts.length) + excess(view.shortfalls.length) + excess(demands.length) + excess(view.tunnels.length));
   }
 
   server.get('/metrics', { schema: { summary: 'Prometheus text format', querystring: NoQuery, produces: ['text/plain'] } }, async (_request, reply) => {

@@ -20,7 +20,7 @@ const stateText: Schema = { anyOf: [{ type: 'string', maxLength: 40 }, { type: '
 const window = { sampledAt: figure, windowMs: figure, node: name };
 
 const sample = oneOf('kind', {
-  traffic: { ...window, from: name, to: name, classId: name, offeredBytes: figure, offeredPackets: figure },
+  traffic: { ...window, from: name, to: name, classId: name, offeredBytes: figure, offeredPackets: figure, droppedBytes: figure },
   path: { ...window, peer: name, tunnel, path, state: pathState, latencyMs: ratio, jitterMs: ratio, lossForwardRatio: ratio, lossReverseRatio: ratio },
   tunnel: { ...window, tunnel, rxBytes: figure, txBytes: figure },
   uplink: { ...window, uplink, rxBytes: figure, txBytes: figure },

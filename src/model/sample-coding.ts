@@ -40,7 +40,7 @@ const NAMES: { [Kind in Sample['kind']]: readonly string[] } = {
 
 /** Each with the digits behind the point that are kept; they travel as whole numbers. */
 const FIGURES: { [Kind in Sample['kind']]: readonly (readonly [name: string, digits: number])[] } = {
-  traffic: [['offeredBytes', 0], ['offeredPackets', 0]],
+  traffic: [['offeredBytes', 0], ['offeredPackets', 0], ['droppedBytes', 0]],
   path: [['state', 0], ['latencyMs', 3], ['jitterMs', 3], ['lossForwardRatio', 5], ['lossReverseRatio', 5]],
   tunnel: [['rxBytes', 0], ['txBytes', 0]],
   uplink: [['rxBytes', 0], ['txBytes', 0]],

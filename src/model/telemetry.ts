@@ -12,6 +12,8 @@ export interface TrafficSample {
   classId: ClassId;
   offeredBytes: number;
   offeredPackets: number;
+  /** What of it class queues dropped afterwards, about: the kernel counts drops by queue, not by pair. */
+  droppedBytes: number;
 }
 
 export type PathState = 'up' | 'degraded' | 'down' | 'unknown';
@@ -131,8 +133,19 @@ export interface DemandSeries {
   from: SiteId;
   to: SiteId;
   classId: ClassId;
-  /** Mbit/s averaged over the slot. */
+  /** Mbit/s averaged over the slot, offered. */
   mbps: (number | null)[];
+  /** What of it shaping dropped, about; absent where it dropped nothing in any of the slots. */
+  droppedMbps?: number[];
+}
+
+/** How many hosts of a site were active at one gateway, by class or role, a value a slot, oldest first; null where nobody counted. */
+export interface ActiveHostsSeries {
+  node: NodeId;
+  group: UsersSample['group'];
+  name: string;
+  /** Mean of the slot's counts by time; a count below `USERS_MIN` is 0. */
+  hosts: (number | null)[];
 }
 
 export interface TunnelUsage {

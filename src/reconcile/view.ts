@@ -46,6 +46,8 @@ export interface EngineView {
   report: PlanReport | null;
   /** Heaviest first: by class priority, then by the peak of p95. */
   forecasts: ForecastView[];
+  /** Demands of which shaping dropped something in the last complete slot, most first. */
+  shortfalls: ShortfallView[];
   forecastModel: string | null;
   training: TrainingView;
   proposals: ProposalView[];
@@ -123,6 +125,14 @@ export interface DecisionView {
   proposal: number | null;
 }
 
+/** What one demand offered and what class queues dropped of it, about, in the last complete slot. */
+export interface ShortfallView {
+  pair: PairId;
+  classId: ClassId;
+  offeredMbps: number;
+  droppedMbps: number;
+}
+
 export interface ForecastView {
   rank: number;
   pair: PairId;
@@ -130,6 +140,8 @@ export interface ForecastView {
   priority: number;
   /** Of the last complete slot; null when nobody reported it. */
   observedMbps: number | null;
+  /** What of it shaping dropped, about; null likewise. */
+  droppedMbps: number | null;
   p50PeakMbps: number;
   p90PeakMbps: number;
   p95PeakMbps: number;
@@ -190,6 +202,7 @@ export function buildView(context: CycleContext, isRunning: boolean): EngineView
     plan,
     report: state.report,
     forecasts: forecastViews(state),
+    shortfalls: shortfallViews(state),
     forecastModel: state.forecast?.model ?? null,
     training: context.trainer.view(),
     proposals: state.proposals.map(({ change, marker, state: proposalState, reviews }) => ({
@@ -295,16 +308,26 @@ function tunnelViews({ deps, state }: CycleContext): TunnelView[] {
   });
 }
 
+function shortfallViews({ observation }: EngineState): ShortfallView[] {
+  const shortfalls = (observation?.demands ?? []).flatMap(({ from, to, classId, mbps, droppedMbps }): ShortfallView[] => {
+    const dropped = droppedMbps?.at(-1) ?? 0;
+    return dropped > 0 ? [{ pair: pairId(from, to), classId, offeredMbps: mbps.at(-1) ?? 0, droppedMbps: dropped }] : [];
+  });
+  return shortfalls.sort((left, right) => right.droppedMbps - left.droppedMbps || compareText(left.pair, right.pair) || compareText(left.classId, right.classId));
+}
+
 function forecastViews(state: EngineState): ForecastView[] {
   const priorities = new Map(state.main?.intent.classes.map(({ id, priority }) => [id, priority]));
-  const observed = new Map(state.observation?.demands.map(({ from, to, classId, mbps }) => [`${from}>${to} ${classId}`, mbps.at(-1) ?? null]));
+  const observed = new Map(state.observation?.demands.map(({ from, to, classId, mbps, droppedMbps }) => [`${from}>${to} ${classId}`, { mbps: mbps.at(-1) ?? null, droppedMbps: droppedMbps?.at(-1) ?? 0 }]));
   const entries = (state.forecast?.demands ?? []).map((demand) => {
     const p95PeakMbps = peakMbps(demand, 'p95');
+    const { mbps: observedMbps = null, droppedMbps = 0 } = observed.get(`${demand.from}>${demand.to} ${demand.classId}`) ?? {};
     return {
       pair: pairId(demand.from, demand.to),
       classId: demand.classId,
       priority: priorities.get(demand.classId) ?? Number.MAX_SAFE_INTEGER,
-      observedMbps: observed.get(`${demand.from}>${demand.to} ${demand.classId}`) ?? null,
+      observedMbps,
+      droppedMbps: observedMbps === null ? null : droppedMbps,
       p50PeakMbps: peakMbps(demand, 'p50'),
       p90PeakMbps: peakMbps(demand, 'p90'),
       p95PeakMbps,

@@ -3,11 +3,11 @@ import { dirname } from 'node:path';
 import { DuckDBInstance, type DuckDBAppender, type DuckDBConnection } from '@duckdb/node-api';
 import { ForemeshError, messageOf } from '../base/index.ts';
 import type { NodeId, PathId, PathSample, PathState, Sample, TunnelId, TunnelSample } from '../model/index.ts';
-import { migrate, moveOldRows, SLOT_REPORTS_SQL, SLOT_TOTALS_SQL, LAST_USED_SQL, RECENT_PATHS_SQL, RECENT_TUNNELS_SQL } from './duckdb-sql.ts';
+import { migrate, moveOldRows, SLOT_HOSTS_SQL, SLOT_REPORTS_SQL, SLOT_TOTALS_SQL, LAST_USED_SQL, RECENT_PATHS_SQL, RECENT_TUNNELS_SQL } from './duckdb-sql.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { isMomentary, type MomentarySample } from './momentary.ts';
 import { rollUpBounds, type Retention } from './roll-up.ts';
-import type { SlotReport, SlotTotal } from './slots.ts';
+import type { SlotHosts, SlotReport, SlotTotal } from './slots.ts';
 
 /** Opens the database file and brings its tables to this version's form. See `openDuckDbStore` for errors. */
 export async function openDuckDbLog(file: string, retention: Retention): Promise<SampleLog> {
@@ -22,7 +22,7 @@ export async function openDuckDbLog(file: string, retention: Retention): Promise
   }
 }
 
-type TableName = 'traffic' | 'path' | 'tunnel' | 'batch';
+type TableName = 'traffic' | 'path' | 'tunnel' | 'users' | 'batch';
 
 class DuckDbLog implements SampleLog {
   readonly #instance: DuckDBInstance;
@@ -60,6 +60,10 @@ class DuckDbLog implements SampleLog {
     const totals = await this.#rows(SLOT_TOTALS_SQL, values);
     const reports = await this.#rows(SLOT_REPORTS_SQL, values);
     return { totals: totals as unknown as SlotTotal[], reports: reports as unknown as SlotReport[] };
+  }
+
+  async slotHosts(slotMs: number, fromSlot: number): Promise<SlotHosts[]> {
+    return (await this.#rows(SLOT_HOSTS_SQL, { slotMs, fromSlot, fromAt: fromSlot * slotMs })) as unknown as SlotHosts[];
   }
 
   async recentWindows(count: number): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }> {
@@ -131,7 +135,7 @@ function appendSample(appender: DuckDBAppender, sample: Exclude<Sample, Momentar
   switch (sample.kind) {
     case 'traffic':
       for (const text of [sample.from, sample.to, sample.classId]) appender.appendVarchar(text);
-      for (const figure of [sample.offeredBytes, sample.offeredPackets]) appender.appendDouble(figure);
+      for (const figure of [sample.offeredBytes, sample.offeredPackets, sample.droppedBytes]) appender.appendDouble(figure);
       break;
     case 'path':
       for (const text of [sample.peer, sample.tunnel, sample.path, sample.state]) appender.appendVarchar(text);
@@ -143,6 +147,10 @@ function appendSample(appender: DuckDBAppender, sample: Exclude<Sample, Momentar
     case 'tunnel':
       appender.appendVarchar(sample.tunnel);
       for (const figure of [sample.rxBytes, sample.txBytes]) appender.appendDouble(figure);
+      break;
+    case 'users':
+      for (const text of [sample.group, sample.name]) appender.appendVarchar(text);
+      for (const figure of [sample.hosts * sample.windowMs, sample.windowMs]) appender.appendDouble(figure);
       break;
   }
   appender.endRow();

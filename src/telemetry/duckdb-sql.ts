@@ -3,14 +3,17 @@ import { ForemeshError } from '../base/index.ts';
 import { DOWN_SAMPLING, type rollUpBounds } from './roll-up.ts';
 import { TUNNEL_NOISE_BYTES } from './tunnel-usage.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 const LEVELS = ['', '_5m', '_1h'] as const;
 
 /** Keys and additive figures of each kind of sample, as its tables hold them. */
 const KINDS = {
-  traffic: { keys: ['node', 'from_site', 'to_site', 'class'], figures: ['offered_bytes', 'offered_packets'] },
+  traffic: { keys: ['node', 'from_site', 'to_site', 'class'], figures: ['offered_bytes', 'offered_packets', 'dropped_bytes'] },
   tunnel: { keys: ['node', 'tunnel'], figures: ['rx_bytes', 'tx_bytes'] },
+  /** Active hosts are no sum over time, but these are: hosts × ms, and the ms in which they were counted. */
+  users: { keys: ['node', 'counted_by', 'name'], figures: ['host_ms', 'counted_ms'] },
 } as const;
+type AdditiveKind = keyof typeof KINDS;
 const PATH_KEYS = ['node', 'peer', 'tunnel', 'path'] as const;
 const PATH_FIGURES = ['latency_ms', 'jitter_ms', 'loss_forward', 'loss_reverse'] as const;
 
@@ -23,18 +26,25 @@ export async function migrate(connection: DuckDBConnection): Promise<void> {
     throw new ForemeshError('STATE_DAMAGED', { what: `the telemetry database has form ${version}, this program knows up to ${VERSION}`, fix: 'run the newer foremesh again, or move telemetry.duckdb away' });
   }
   if (version === VERSION) return;
-  const columns = {
-    traffic: 'node VARCHAR, from_site VARCHAR, to_site VARCHAR, class VARCHAR, offered_bytes DOUBLE, offered_packets DOUBLE',
-    path: 'node VARCHAR, peer VARCHAR, tunnel VARCHAR, path VARCHAR, state VARCHAR, latency_ms DOUBLE, jitter_ms DOUBLE, loss_forward DOUBLE, loss_reverse DOUBLE',
-    tunnel: 'node VARCHAR, tunnel VARCHAR, rx_bytes DOUBLE, tx_bytes DOUBLE',
-  };
   await connection.run('BEGIN TRANSACTION');
-  for (const [kind, definition] of Object.entries(columns)) {
-    for (const level of LEVELS) await connection.run(`CREATE TABLE ${kind}${level} (sampled_at BIGINT, window_ms DOUBLE, ${definition})`);
-  }
-  await connection.run('CREATE TABLE batch (node VARCHAR, sequence BIGINT)');
+  for (const steps of STEPS.slice(version)) for (const sql of steps) await connection.run(sql);
   await connection.run(`INSERT INTO foremesh_schema VALUES (${VERSION})`);
   await connection.run('COMMIT');
+}
+
+/** What leads from each version to the next. */
+const STEPS: readonly (readonly string[])[] = [
+  [
+    ...tablesOf('traffic', 'node VARCHAR, from_site VARCHAR, to_site VARCHAR, class VARCHAR, offered_bytes DOUBLE, offered_packets DOUBLE'),
+    ...tablesOf('path', 'node VARCHAR, peer VARCHAR, tunnel VARCHAR, path VARCHAR, state VARCHAR, latency_ms DOUBLE, jitter_ms DOUBLE, loss_forward DOUBLE, loss_reverse DOUBLE'),
+    ...tablesOf('tunnel', 'node VARCHAR, tunnel VARCHAR, rx_bytes DOUBLE, tx_bytes DOUBLE'),
+    'CREATE TABLE batch (node VARCHAR, sequence BIGINT)',
+  ],
+  [...LEVELS.map((level) => `ALTER TABLE traffic${level} ADD COLUMN dropped_bytes DOUBLE DEFAULT 0`), ...tablesOf('users', 'node VARCHAR, counted_by VARCHAR, name VARCHAR, host_ms DOUBLE, counted_ms DOUBLE')],
+];
+
+function tablesOf(kind: string, columns: string): string[] {
+  return LEVELS.map((level) => `CREATE TABLE ${kind}${level} (sampled_at BIGINT, window_ms DOUBLE, ${columns})`);
 }
 
 function allLevels(kind: string, columns: string): string {
@@ -47,9 +57,9 @@ function cutIntoSlots(source: string, stepMs: string): string {
     FROM (SELECT *, unnest(range(floor((sampled_at - window_ms) / ${stepMs})::BIGINT, greatest(ceil(sampled_at / ${stepMs})::BIGINT, floor((sampled_at - window_ms) / ${stepMs})::BIGINT + 1))) AS slot FROM (${source}))`;
 }
 
-/** $slotMs, $fromSlot, $fromAt → node, from, to, classId, slot, bytes. */
+/** $slotMs, $fromSlot, $fromAt → node, from, to, classId, slot, bytes, droppedBytes. */
 export const SLOT_TOTALS_SQL = `
-  SELECT node, from_site AS "from", to_site AS "to", class AS "classId", slot::DOUBLE AS slot, sum(offered_bytes * share) AS bytes
+  SELECT node, from_site AS "from", to_site AS "to", class AS "classId", slot::DOUBLE AS slot, sum(offered_bytes * share) AS bytes, sum(dropped_bytes * share) AS "droppedBytes"
   FROM (${cutIntoSlots(`SELECT * FROM (${allLevels('traffic', '*')}) WHERE sampled_at > $fromAt::DOUBLE`, '$slotMs::DOUBLE')})
   WHERE slot >= $fromSlot::DOUBLE GROUP BY ALL`;
 
@@ -60,6 +70,12 @@ export const SLOT_REPORTS_SQL = `
     `SELECT DISTINCT node, sampled_at, window_ms FROM (${['traffic', 'path', 'tunnel'].map((kind) => allLevels(kind, 'node, sampled_at, window_ms')).join(' UNION ALL ')}) WHERE sampled_at > $fromAt::DOUBLE`,
     '$slotMs::DOUBLE',
   )})
+  WHERE slot >= $fromSlot::DOUBLE GROUP BY ALL`;
+
+/** $slotMs, $fromSlot, $fromAt → node, group, name, slot, hostMs, countedMs. */
+export const SLOT_HOSTS_SQL = `
+  SELECT node, counted_by AS "group", name, slot::DOUBLE AS slot, sum(host_ms * share) AS "hostMs", sum(counted_ms * share) AS "countedMs"
+  FROM (${cutIntoSlots(`SELECT * FROM (${allLevels('users', '*')}) WHERE sampled_at > $fromAt::DOUBLE`, '$slotMs::DOUBLE')})
   WHERE slot >= $fromSlot::DOUBLE GROUP BY ALL`;
 
 /** $count → the newest windows of each (tunnel, node), oldest first. */
@@ -84,13 +100,15 @@ export async function moveOldRows(connection: DuckDBConnection, bounds: ReturnTy
     { from: '_5m', to: '_1h', stepMs: DOWN_SAMPLING.hourMs, before: bounds.fiveMinutesBefore },
   ];
   for (const step of steps) {
-    for (const kind of ['traffic', 'path', 'tunnel'] as const) await moveRows(connection, kind, step);
+    for (const kind of MOVED) await moveRows(connection, kind, step);
   }
-  for (const kind of ['traffic', 'path', 'tunnel']) await connection.run(`DELETE FROM ${kind}_1h WHERE sampled_at <= ${bounds.hoursBefore}`);
+  for (const kind of MOVED) await connection.run(`DELETE FROM ${kind}_1h WHERE sampled_at <= ${bounds.hoursBefore}`);
   await connection.run('DELETE FROM batch WHERE sequence < (SELECT max(sequence) FROM batch AS newer WHERE newer.node = batch.node)');
 }
 
-async function moveRows(connection: DuckDBConnection, kind: 'traffic' | 'path' | 'tunnel', step: { from: string; to: string; stepMs: number; before: number }): Promise<void> {
+const MOVED = ['traffic', 'path', 'tunnel', 'users'] as const;
+
+async function moveRows(connection: DuckDBConnection, kind: (typeof MOVED)[number], step: { from: string; to: string; stepMs: number; before: number }): Promise<void> {
   const source = `${kind}${step.from}`;
   const target = `${kind}${step.to}`;
   const due = await connection.runAndReadAll(`SELECT count(*)::DOUBLE FROM ${source} WHERE sampled_at <= ${step.before}`);
@@ -110,13 +128,13 @@ async function moveRows(connection: DuckDBConnection, kind: 'traffic' | 'path' |
   await connection.run('DROP TABLE merged');
 }
 
-function additiveBuckets(kind: 'traffic' | 'tunnel', cut: string, stepMs: number): string {
+function additiveBuckets(kind: AdditiveKind, cut: string, stepMs: number): string {
   const { keys, figures } = KINDS[kind];
   return `SELECT (slot + 1) * ${stepMs} AS sampled_at, ${stepMs}::DOUBLE AS window_ms, ${keys.join(', ')}, ${figures.map((figure) => `sum(${figure} * share) AS ${figure}`).join(', ')}
     FROM (${cut}) GROUP BY slot, ${keys.join(', ')}`;
 }
 
-function mergedAdditiveSql(kind: 'traffic' | 'tunnel', target: string, match: string): string {
+function mergedAdditiveSql(kind: AdditiveKind, target: string, match: string): string {
   const { keys, figures } = KINDS[kind];
   return `SELECT moved.sampled_at, moved.window_ms, ${keys.map((key) => `moved.${key}`).join(', ')}, ${figures.map((figure) => `moved.${figure} + coalesce(${target}.${figure}, 0) AS ${figure}`).join(', ')}
     FROM moved LEFT JOIN ${target} ON ${match}`;

@@ -1,5 +1,5 @@
 import type { NodeId, PathSample, Sample, TunnelId, TunnelSample } from '../model/index.ts';
-import type { SlotReport, SlotTotal } from './slots.ts';
+import type { SlotHosts, SlotReport, SlotTotal } from './slots.ts';
 
 /** One numbered batch, checked. */
 export interface Batch {
@@ -19,6 +19,8 @@ export interface SampleLog {
   sequences(): Promise<Map<NodeId, number>>;
   /** Bytes a node, series and slot from `fromSlot` on, windows split proportionally; and when nodes reported anything. */
   slotTotals(slotMs: number, fromSlot: number): Promise<{ totals: SlotTotal[]; reports: SlotReport[] }>;
+  /** How many hosts a node counted in each slot from `fromSlot` on, windows split proportionally. */
+  slotHosts(slotMs: number, fromSlot: number): Promise<SlotHosts[]>;
   /** The newest path and tunnel windows of each (tunnel, node), oldest first, and when each tunnel last carried traffic. */
   recentWindows(count: number): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }>;
   rollUp(now: number): Promise<void>;

@@ -1,7 +1,7 @@
-import type { NodeId, PathSample, TrafficSample, TunnelId, TunnelSample } from '../model/index.ts';
+import type { NodeId, PathSample, TrafficSample, TunnelId, TunnelSample, UsersSample } from '../model/index.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { DOWN_SAMPLING, rollUpBounds, type Retention } from './roll-up.ts';
-import { eachSlot, type SlotReport, type SlotTotal } from './slots.ts';
+import { eachSlot, type SlotHosts, type SlotReport, type SlotTotal } from './slots.ts';
 import { getOrSet } from './tunnel-usage.ts';
 
 /** Rows beyond which the older half is merged into windows of 5 minutes at once, whatever its age: bounds the memory. */
@@ -15,6 +15,11 @@ export class MemoryLog implements SampleLog {
   readonly #retention: Retention;
   readonly #sequences = new Map<NodeId, number>();
   #traffic = new WindowTable();
+  /** What of the traffic shaping dropped; rows only where it did. */
+  #dropped = new WindowTable();
+  /** Hosts times ms, and the ms in which they were counted, by node, group and name. */
+  #hostMs = new WindowTable();
+  #countedMs = new WindowTable();
   /** One row a (node, window) in which it reported anything; no bytes. */
   #reports = new WindowTable();
 
@@ -26,15 +31,22 @@ export class MemoryLog implements SampleLog {
     for (const batch of batches) {
       let lastReport = '';
       for (const sample of batch.samples) {
-        if (sample.kind === 'traffic') this.#traffic.add(trafficKey(sample), sample.sampledAt, sample.windowMs, sample.offeredBytes);
+        if (sample.kind === 'users') {
+          this.#hostMs.add(usersKey(sample), sample.sampledAt, sample.windowMs, sample.hosts * sample.windowMs);
+          this.#countedMs.add(usersKey(sample), sample.sampledAt, sample.windowMs, sample.windowMs);
+          continue;
+        }
+        if (sample.kind === 'traffic') {
+          this.#traffic.add(trafficKey(sample), sample.sampledAt, sample.windowMs, sample.offeredBytes);
+          if (sample.droppedBytes > 0) this.#dropped.add(trafficKey(sample), sample.sampledAt, sample.windowMs, sample.droppedBytes);
+        }
         const report = `${sample.sampledAt} ${sample.windowMs}`;
         if (report !== lastReport) this.#reports.add(sample.node, sample.sampledAt, sample.windowMs, 0);
         lastReport = report;
       }
       this.#sequences.set(batch.node, batch.sequence);
     }
-    if (this.#traffic.rows > ROWS_MAX) this.#traffic = this.#traffic.merged(DOWN_SAMPLING.fiveMinutesMs, this.#traffic.medianAt());
-    if (this.#reports.rows > ROWS_MAX) this.#reports = this.#reports.merged(DOWN_SAMPLING.fiveMinutesMs, this.#reports.medianAt());
+    this.#eachTable((table) => (table.rows > ROWS_MAX ? table.merged(DOWN_SAMPLING.fiveMinutesMs, table.medianAt()) : table));
     return Promise.resolve();
   }
 
@@ -45,13 +57,13 @@ export class MemoryLog implements SampleLog {
   slotTotals(slotMs: number, fromSlot: number): Promise<{ totals: SlotTotal[]; reports: SlotReport[] }> {
     const totals = new Map<string, SlotTotal>();
     const reports = new Map<string, SlotReport>();
-    this.#traffic.each((key, endAt, windowMs, bytes) => {
-      eachSlot(endAt, windowMs, slotMs, (slot, share) => {
-        if (slot < fromSlot) return;
+    const add = (figure: 'bytes' | 'droppedBytes', table: WindowTable): void =>
+      table.eachSlotFrom(slotMs, fromSlot, (key, slot, bytes) => {
         const [node, from, to, classId] = key.split('|') as [string, string, string, string];
-        getOrSet(totals, `${key}|${slot}`, () => ({ node, from, to, classId, slot, bytes: 0 })).bytes += bytes * share;
+        getOrSet(totals, `${key}|${slot}`, () => ({ node, from, to, classId, slot, bytes: 0, droppedBytes: 0 }))[figure] += bytes;
       });
-    });
+    add('bytes', this.#traffic);
+    add('droppedBytes', this.#dropped);
     this.#reports.each((node, endAt, windowMs) => {
       eachSlot(endAt, windowMs, slotMs, (slot) => {
         if (slot < fromSlot) return;
@@ -62,28 +74,48 @@ export class MemoryLog implements SampleLog {
     return Promise.resolve({ totals: [...totals.values()], reports: [...reports.values()] });
   }
 
+  slotHosts(slotMs: number, fromSlot: number): Promise<SlotHosts[]> {
+    const hosts = new Map<string, SlotHosts>();
+    const add = (figure: 'hostMs' | 'countedMs', table: WindowTable): void =>
+      table.eachSlotFrom(slotMs, fromSlot, (key, slot, ms) => {
+        const [node, group, name] = key.split('|') as [string, string, string];
+        getOrSet(hosts, `${key}|${slot}`, () => ({ node, group, name, slot, hostMs: 0, countedMs: 0 }))[figure] += ms;
+      });
+    add('hostMs', this.#hostMs);
+    add('countedMs', this.#countedMs);
+    return Promise.resolve([...hosts.values()]);
+  }
+
   recentWindows(): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }> {
     return Promise.resolve({ paths: [], tunnels: [], lastUsed: new Map() });
   }
 
   rollUp(now: number): Promise<void> {
     const bounds = rollUpBounds(now, this.#retention);
-    const roll = (table: WindowTable): WindowTable =>
-      table.merged(DOWN_SAMPLING.fiveMinutesMs, bounds.rawBefore).merged(DOWN_SAMPLING.hourMs, bounds.fiveMinutesBefore).without(bounds.hoursBefore);
-    this.#traffic = roll(this.#traffic);
-    this.#reports = roll(this.#reports);
+    this.#eachTable((table) => table.merged(DOWN_SAMPLING.fiveMinutesMs, bounds.rawBefore).merged(DOWN_SAMPLING.hourMs, bounds.fiveMinutesBefore).without(bounds.hoursBefore));
     return Promise.resolve();
   }
 
   close(): Promise<void> {
-    this.#traffic = new WindowTable();
-    this.#reports = new WindowTable();
+    this.#eachTable(() => new WindowTable());
     return Promise.resolve();
+  }
+
+  #eachTable(change: (table: WindowTable) => WindowTable): void {
+    this.#traffic = change(this.#traffic);
+    this.#dropped = change(this.#dropped);
+    this.#hostMs = change(this.#hostMs);
+    this.#countedMs = change(this.#countedMs);
+    this.#reports = change(this.#reports);
   }
 }
 
 function trafficKey(sample: TrafficSample): string {
   return `${sample.node}|${sample.from}|${sample.to}|${sample.classId}`;
+}
+
+function usersKey(sample: UsersSample): string {
+  return `${sample.node}|${sample.group}|${sample.name}`;
 }
 
 /** Rows (key, end, length, bytes) in growing typed arrays; 28 bytes a row. */
@@ -107,6 +139,15 @@ class WindowTable {
 
   each(visit: (key: string, endAt: number, windowMs: number, bytes: number) => void): void {
     for (let row = 0; row < this.rows; row++) visit(this.#keys[this.#keyOf[row]!]!, this.#endAt[row]!, this.#windowMs[row]!, this.#bytes[row]!);
+  }
+
+  /** The part of every window that lies in a slot from `fromSlot` on. */
+  eachSlotFrom(slotMs: number, fromSlot: number, visit: (key: string, slot: number, bytes: number) => void): void {
+    this.each((key, endAt, windowMs, bytes) => {
+      eachSlot(endAt, windowMs, slotMs, (slot, share) => {
+        if (slot >= fromSlot) visit(key, slot, bytes * share);
+      });
+    });
   }
 
   /** A copy in which shorter windows that end at or before `before` are added up in windows of `bucketMs`. */

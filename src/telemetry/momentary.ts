@@ -2,23 +2,23 @@ import { sortedBy } from '../base/index.ts';
 import type { HostSample, NodeId, Sample, UplinkId, UplinkSample, UsersSample } from '../model/index.ts';
 
 /** What is of use only while it is fresh: nothing is planned or forecast by it, and monitoring systems keep its history. */
-export type MomentarySample = UplinkSample | HostSample | UsersSample;
+export type MomentarySample = UplinkSample | HostSample;
 
 export function isMomentary(sample: Sample): sample is MomentarySample {
-  return sample.kind === 'uplink' || sample.kind === 'host' || sample.kind === 'users';
+  return sample.kind === 'uplink' || sample.kind === 'host';
 }
 
 /** How many window lengths a sample counts after its end, at least so many ms. */
 const FRESH_WINDOWS = 5;
 const FRESH_MIN_MS = 3_000;
 
-/** The newest of each uplink and each node, in memory only. Grows with uplinks, not with time. */
+/** The newest of each uplink, each node, and each class and role whose hosts are counted. Grows with those, not with time. */
 export class MomentaryBook {
   readonly #uplinks = new Map<UplinkId, UplinkSample>();
   readonly #hosts = new Map<NodeId, HostSample>();
   readonly #users = new Map<string, UsersSample>();
 
-  add(sample: MomentarySample): void {
+  add(sample: MomentarySample | UsersSample): void {
     if (sample.kind === 'uplink') keepNewest(this.#uplinks, sample.uplink, sample);
     else if (sample.kind === 'host') keepNewest(this.#hosts, sample.node, sample);
     else keepNewest(this.#users, usersKey(sample), sample);
@@ -50,11 +50,11 @@ function usersKey({ node, group, name }: UsersSample): string {
   return `${node} ${group} ${name}`;
 }
 
-function keepNewest<Key, Value extends MomentarySample>(map: Map<Key, Value>, key: Key, sample: Value): void {
+function keepNewest<Key, Value extends MomentarySample | UsersSample>(map: Map<Key, Value>, key: Key, sample: Value): void {
   const known = map.get(key);
   if (!known || known.sampledAt <= sample.sampledAt) map.set(key, sample);
 }
 
-function fresh<Value extends MomentarySample>(map: ReadonlyMap<unknown, Value>, now: number): Value[] {
+function fresh<Value extends MomentarySample | UsersSample>(map: ReadonlyMap<unknown, Value>, now: number): Value[] {
   return [...map.values()].filter(({ sampledAt, windowMs }) => sampledAt > now - Math.max(FRESH_MIN_MS, FRESH_WINDOWS * windowMs));
 }

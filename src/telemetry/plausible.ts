@@ -45,7 +45,7 @@ function isPlausible(node: NodeId, sample: Sample, now: number): boolean {
 }
 
 function isTrafficPlausible(sample: TrafficSample): boolean {
-  return [sample.from, sample.to, sample.classId].every(isText) && sample.from !== sample.to && isBytes(sample.offeredBytes) && isBytes(sample.offeredPackets);
+  return [sample.from, sample.to, sample.classId].every(isText) && sample.from !== sample.to && isBytes(sample.offeredBytes) && isBytes(sample.offeredPackets) && isBetween(sample.droppedBytes, 0, sample.offeredBytes);
 }
 
 function isPathPlausible(sample: PathSample): boolean {

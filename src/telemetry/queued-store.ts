@@ -1,5 +1,6 @@
 import { ForemeshError, messageOf, systemClock, type Clock } from '../base/index.ts';
-import type { HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, UplinkSample, UsersSample } from '../model/index.ts';
+import type { ActiveHostsSeries, HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, UplinkSample, UsersSample } from '../model/index.ts';
+import { seriesOfHosts } from './active-hosts.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { isMomentary } from './momentary.ts';
 import { splitPlausible } from './plausible.ts';
@@ -83,11 +84,14 @@ class QueuedStore implements TelemetryStore {
     return this.#recent.users(now);
   }
 
+  async activeHosts(query: Omit<ObserveQuery, 'pairs'>): Promise<ActiveHostsSeries[]> {
+    this.#refuseUnanswerable(query);
+    const firstSlot = Math.floor(query.now / query.slotMs) - query.slots;
+    return seriesOfHosts(await this.#enqueue(() => this.#log.slotHosts(query.slotMs, firstSlot)), firstSlot, query.slots);
+  }
+
   async observe(query: ObserveQuery, nodes: readonly NodeStatus[]): Promise<Observation> {
-    this.#refuseWhenClosed();
-    if (!(query.slotMs >= 1) || !(query.slots >= 1) || !Number.isFinite(query.now)) {
-      throw new ForemeshError('TELEMETRY_FAILED', { what: `cannot observe ${query.slots} slots of ${query.slotMs} ms at ${query.now}`, fix: 'ask for at least one slot of at least 1 ms' });
-    }
+    this.#refuseUnanswerable(query);
     const ready = this.#recent.gridFor(query);
     if (ready) return this.#recent.observe(query, ready, nodes);
     return this.#enqueue(async () => {
@@ -149,6 +153,13 @@ class QueuedStore implements TelemetryStore {
       () => undefined, // the caller of `action` has the error; the next in the queue is not concerned
     );
     return result;
+  }
+
+  #refuseUnanswerable(query: Omit<ObserveQuery, 'pairs'>): void {
+    this.#refuseWhenClosed();
+    if (!(query.slotMs >= 1) || !(query.slots >= 1) || !Number.isFinite(query.now)) {
+      throw new ForemeshError('TELEMETRY_FAILED', { what: `cannot observe ${query.slots} slots of ${query.slotMs} ms at ${query.now}`, fix: 'ask for at least one slot of at least 1 ms' });
+    }
   }
 
   #refuseWhenClosed(): void {

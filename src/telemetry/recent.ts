@@ -19,7 +19,7 @@ export class RecentPast {
 
   add(samples: readonly Sample[]): void {
     for (const sample of samples) {
-      if (isMomentary(sample)) {
+      if (isMomentary(sample) || sample.kind === 'users') {
         this.#momentary.add(sample);
         continue;
       }

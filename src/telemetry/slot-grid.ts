@@ -22,6 +22,8 @@ export class SlotGrid {
   readonly slots: number;
   readonly #ringSlots: number;
   readonly #series = new Map<string, Float64Array>();
+  /** What of it shaping dropped; only of those of which it ever did. */
+  readonly #dropped = new Map<string, Float64Array>();
   readonly #nodes = new Map<string, NodeReports>();
   #newest: number;
 
@@ -41,7 +43,8 @@ export class SlotGrid {
   load(totals: readonly SlotTotal[], reports: readonly SlotReport[]): void {
     for (const total of totals) {
       this.#nodeOf(total.node).site = total.from;
-      this.#addBytes(total.from, total.to, total.classId, total.slot, total.bytes);
+      this.#addBytes(this.#series, total, total.slot, total.bytes);
+      if (total.droppedBytes > 0) this.#addBytes(this.#dropped, total, total.slot, total.droppedBytes);
     }
     for (const report of reports) this.#addReport(report.node, report.slot, report.untilAt);
   }
@@ -50,7 +53,9 @@ export class SlotGrid {
     if (sample.kind === 'traffic') this.#nodeOf(sample.node).site = sample.from;
     eachSlot(sample.sampledAt, sample.windowMs, this.slotMs, (slot, share) => {
       this.#addReport(sample.node, slot, sample.sampledAt);
-      if (sample.kind === 'traffic') this.#addBytes(sample.from, sample.to, sample.classId, slot, sample.offeredBytes * share);
+      if (sample.kind !== 'traffic') return;
+      this.#addBytes(this.#series, sample, slot, sample.offeredBytes * share);
+      if (sample.droppedBytes > 0) this.#addBytes(this.#dropped, sample, slot, sample.droppedBytes * share);
     });
   }
 
@@ -68,11 +73,13 @@ export class SlotGrid {
       if (node.site !== null) getOrSet(reportsOf, node.site, () => []).push(node);
     }
     return query.pairs.map(({ from, to, classId }) => {
-      const ring = this.#series.get(seriesKey(from, to, classId));
+      const key = seriesKey({ from, to, classId });
       const nodes = reportsOf.get(from) ?? [];
-      const mbps: (number | null)[] = [];
-      for (let slot = last - query.slots + 1; slot <= last; slot++) mbps.push(this.#valueAt(ring, nodes, slot, slot === last));
-      return { from, to, classId, mbps };
+      const valuesOf = (ring: Float64Array | undefined): (number | null)[] =>
+        Array.from({ length: query.slots }, (_, index) => this.#valueAt(ring, nodes, last - query.slots + 1 + index, index === query.slots - 1));
+      const dropped = this.#dropped.get(key);
+      const droppedMbps = dropped ? valuesOf(dropped).map((value) => value ?? 0) : [];
+      return { from, to, classId, mbps: valuesOf(this.#series.get(key)), ...(droppedMbps.some((value) => value > 0) ? { droppedMbps } : {}) };
     });
   }
 
@@ -87,9 +94,9 @@ export class SlotGrid {
     return (bytes * 8) / countedMs / 1000;
   }
 
-  #addBytes(from: string, to: string, classId: string, slot: number, bytes: number): void {
+  #addBytes(rings: Map<string, Float64Array>, pair: Pair, slot: number, bytes: number): void {
     if (!this.#isInRing(slot)) return;
-    const ring = getOrSet(this.#series, seriesKey(from, to, classId), () => new Float64Array(this.#ringSlots));
+    const ring = getOrSet(rings, seriesKey(pair), () => new Float64Array(this.#ringSlots));
     const cell = modulo(slot, this.#ringSlots);
     ring[cell] = ring[cell]! + bytes;
   }
@@ -115,14 +122,20 @@ export class SlotGrid {
     const from = Math.max(this.#newest + 1, slot - this.#ringSlots + 1);
     for (let fresh = from; fresh <= slot; fresh++) {
       const cell = modulo(fresh, this.#ringSlots);
-      for (const ring of this.#series.values()) ring[cell] = 0;
+      for (const rings of [this.#series, this.#dropped]) for (const ring of rings.values()) ring[cell] = 0;
       for (const node of this.#nodes.values()) node.reported[cell] = 0;
     }
     this.#newest = slot;
   }
 }
 
-function seriesKey(from: string, to: string, classId: string): string {
+interface Pair {
+  from: string;
+  to: string;
+  classId: string;
+}
+
+function seriesKey({ from, to, classId }: Pair): string {
   return `${from}>${to}#${classId}`;
 }
 

@@ -21,6 +21,19 @@ export interface SlotTotal {
   classId: string;
   slot: number;
   bytes: number;
+  /** What of it shaping dropped. */
+  droppedBytes: number;
+}
+
+/** Hosts that a node counted in one slot: their mean is `hostMs / countedMs`. */
+export interface SlotHosts {
+  node: string;
+  group: string;
+  name: string;
+  slot: number;
+  /** Hosts times the time that they were counted for, ms. */
+  hostMs: number;
+  countedMs: number;
 }
 
 /** A slot in which a node reported anything, and until when it did. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/index.ts';
-import type { ClassId, HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
+import type { ActiveHostsSeries, ClassId, HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
 import type { Retention } from './roll-up.ts';
 
 /** Which demands, in slots of which length, up to when. */
@@ -34,7 +34,10 @@ export interface TelemetryStore {
   /** The newest sample of every uplink, by uplink, of those that still report. Kept in memory only, like `hosts`. */
   uplinks(now: number): UplinkSample[];
   hosts(now: number): HostSample[];
+  /** The newest, likewise; their past is in `activeHosts`. */
   users(now: number): UsersSample[];
+  /** How many hosts were active, by node, group and name; one series each that was counted in any of the slots. */
+  activeHosts(query: Omit<ObserveQuery, 'pairs'>): Promise<ActiveHostsSeries[]>;
   /**
    * The recent past: one series a pair of the query, in its order; all paths and tunnels heard of, by id; `nodes` as given.
    * A slot's value is what all nodes of the site were offered in it; null where the site's nodes reported nothing at all.

@@ -4,7 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { buildServer } from '../../src/api/index.ts';
 import { createLog } from '../../src/base/index.ts';
 import { signReview } from '../../src/forge/index.ts';
-import { nodeId } from '../../src/model/index.ts';
+import { classId, nodeId, siteId } from '../../src/model/index.ts';
 import type { Engine } from '../../src/reconcile/index.ts';
 import { createTestMesh, REVIEWER, START_AT, type TestMesh } from '../reconcile/support.ts';
 import { join } from 'node:path';
@@ -181,6 +181,16 @@ describe('what the engine shows', () => {
       expect(text).toContain(line);
     }
     expect(text).toMatch(/foremesh_forecast_p95_mbps\{pair="berlin>paris",class="voice"\} \d/);
+  });
+
+  it('what shaping dropped of a demand stands beside what was offered', async () => {
+    const voice = { from: siteId('berlin'), to: siteId('paris'), classId: classId('voice') };
+    await mesh.store.append(nodeId('berlin-gw1'), 1, [{ kind: 'traffic', sampledAt: mesh.clock.now(), windowMs: 3_600_000, node: nodeId('berlin-gw1'), ...voice, offeredBytes: 450_000_000, offeredPackets: 9, droppedBytes: 112_500_000 }]);
+    await engine.cycle();
+    const figures = { pair: 'berlin>paris', classId: 'voice', offeredMbps: 1, droppedMbps: 0.25 };
+    expect((await call('GET', '/v1/status')).body['shortfalls']).toEqual([figures]);
+    expect((await call('GET', '/v1/forecasts')).body['forecasts']).toContainEqual(expect.objectContaining({ pair: 'berlin>paris', classId: 'voice', observedMbps: 1, droppedMbps: 0.25 }));
+    expect((await call('GET', '/metrics')).text).toContain('foremesh_demand_dropped_mbps{pair="berlin>paris",class="voice"} 0.25\n');
   });
 
   it('a join token is given for a node of the intent only', async () => {

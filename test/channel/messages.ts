@@ -16,6 +16,7 @@ export const TRAFFIC: Sample = {
   classId: classId('voice'),
   offeredBytes: 12_500,
   offeredPackets: 100,
+  droppedBytes: 2_500,
 };
 
 export const SAMPLES: Sample[] = [

@@ -16,7 +16,7 @@ const tunnelOf = (index: number) => {
 const window = fc.record({ sampledAt: fc.integer({ min: AT, max: AT + 1e9 }), windowMs: fc.constantFrom(10_000, 9_998, 1) });
 
 const sample: fc.Arbitrary<Sample> = fc.oneof(
-  fc.record({ w: window, to: peerIndex, offeredBytes: bytes, offeredPackets: bytes }).map(({ w, to, ...figures }): Sample => ({ kind: 'traffic', ...w, node: NODE, from: siteId('berlin'), to: siteId(`peer${to}`), classId: classId('voice'), ...figures })),
+  fc.record({ w: window, to: peerIndex, offeredBytes: bytes, offeredPackets: bytes, droppedBytes: bytes }).map(({ w, to, ...figures }): Sample => ({ kind: 'traffic', ...w, node: NODE, from: siteId('berlin'), to: siteId(`peer${to}`), classId: classId('voice'), ...figures })),
   fc.record({ w: window, index: peerIndex, state: fc.constantFrom('up' as const, 'degraded' as const, 'down' as const, 'unknown' as const), latencyMs: nullable(3, 500), jitterMs: nullable(3, 50), lossForwardRatio: nullable(5, 1), lossReverseRatio: nullable(5, 1) }).map(
     ({ w, index, ...figures }): Sample => ({ kind: 'path', ...w, node: NODE, ...tunnelOf(index), ...figures }),
   ),
@@ -91,7 +91,7 @@ function hourOf(index: number): Sample[] {
       { kind: 'path', sampledAt, windowMs: 10_000, node: NODE, peer, tunnel, path, state: 'up', latencyMs: wave(seed, 20_000, 24_000) / 1000, jitterMs: wave(seed, 300, 900) / 1000, lossForwardRatio: 0, lossReverseRatio: 0 },
     ];
   });
-  const pairs = Array.from({ length: 30 }, (_, seed): Sample => ({ kind: 'traffic', sampledAt, windowMs, node: NODE, from: siteId('berlin'), to: siteId(`peer${seed % 10}`), classId: classId(`class${Math.floor(seed / 10)}`), offeredBytes: wave(seed, 1e5, 3e6), offeredPackets: wave(seed, 1e3, 4e3) }));
+  const pairs = Array.from({ length: 30 }, (_, seed): Sample => ({ kind: 'traffic', sampledAt, windowMs, node: NODE, from: siteId('berlin'), to: siteId(`peer${seed % 10}`), classId: classId(`class${Math.floor(seed / 10)}`), offeredBytes: wave(seed, 1e5, 3e6), offeredPackets: wave(seed, 1e3, 4e3), droppedBytes: 0 }));
   const uplinks = ['fibre', 'dsl'].map((name, seed): Sample => ({ kind: 'uplink', sampledAt, windowMs, node: NODE, uplink: uplinkId(NODE, name), rxBytes: wave(seed, 1e7, 4e7), txBytes: wave(seed, 1e7, 4e7) }));
   const host: Sample = { kind: 'host', sampledAt, windowMs, node: NODE, cpuRatio: wave(1, 1000, 3000) / 10_000, load: 0.5, memoryUsedBytes: wave(2, 1e9, 1.1e9), memoryTotalBytes: 4e9, agentCpuRatio: 0.05, agentRssBytes: 80e6, daemonCpuRatio: 0.1, daemonRssBytes: 20e6, connections: null };
   return [...pairs, ...tunnels.map(([counters]) => counters!), ...uplinks, host, ...tunnels.map(([, path]) => path!)];

@@ -16,7 +16,7 @@ export const OTHER_TUNNEL = 't-0000000b' as TunnelId;
 export const START = Date.UTC(2026, 0, 5);
 
 export function traffic(sampledAt: number, offeredBytes: number, more: Partial<TrafficSample> = {}): TrafficSample {
-  return { kind: 'traffic', sampledAt, windowMs: 10_000, node: BERLIN_GW1, from: BERLIN, to: PARIS, classId: BULK, offeredBytes, offeredPackets: Math.ceil(offeredBytes / 1000), ...more };
+  return { kind: 'traffic', sampledAt, windowMs: 10_000, node: BERLIN_GW1, from: BERLIN, to: PARIS, classId: BULK, offeredBytes, offeredPackets: Math.ceil(offeredBytes / 1000), droppedBytes: 0, ...more };
 }
 
 export function path(sampledAt: number, more: Partial<PathSample> = {}): PathSample {

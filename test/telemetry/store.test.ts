@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/base/index.ts';
@@ -141,6 +142,37 @@ describe.each(STORES)('the $name store', ({ open }) => {
     expect(await read(1, clock.now() + SLOT_MS)).toEqual([null]);
   });
 
+  it('says what shaping dropped of a demand, by slot, and nothing where it never did', async () => {
+    await store.append(BERLIN_GW1, 1, [traffic(START + 9 * SLOT_MS, 7_500_000, { windowMs: SLOT_MS }), traffic(START + 10 * SLOT_MS, 15_000_000, { windowMs: SLOT_MS, droppedBytes: 3_750_000 }), traffic(START + 10 * SLOT_MS, 1, { to: MADRID })]);
+    await store.append(BERLIN_GW2, 1, [traffic(START + 10 * SLOT_MS, 7_500_000, { windowMs: SLOT_MS, node: BERLIN_GW2, droppedBytes: 3_750_000 })]);
+    const demands = async (): Promise<DemandSeries[]> => (await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 3, pairs: [PAIR, { ...PAIR, to: MADRID }] }, [])).demands;
+    expect((await demands())[0]).toEqual({ ...PAIR, mbps: [null, 1, 3], droppedMbps: [0, 0, 1] });
+    expect((await demands())[1]).not.toHaveProperty('droppedMbps');
+    await store.append(BERLIN_GW2, 2, [traffic(START + 10 * SLOT_MS, 10, { node: BERLIN_GW2, droppedBytes: 11 })]);
+    expect(store.droppedSamples()).toBe(1); // more than was offered cannot have been dropped
+  });
+
+  it('keeps how many hosts were active, by slot, through roll-ups, apart from reports of traffic', async () => {
+    const users = (sampledAt: number, hosts: number, more: Partial<UsersSample> = {}): UsersSample => ({ kind: 'users', sampledAt, windowMs: 30_000, node: BERLIN_GW1, group: 'role', name: 'tills', hosts, ...more });
+    await store.append(BERLIN_GW1, 1, [users(START + 8 * SLOT_MS + 30_000, 8), users(START + 9 * SLOT_MS, 10), users(START + 10 * SLOT_MS, 6), users(START + 10 * SLOT_MS, 0, { group: 'class', name: 'voice' })]);
+    const query = { now: clock.now(), slotMs: SLOT_MS, slots: 3 };
+    const series = [
+      { node: BERLIN_GW1, group: 'class', name: 'voice', hosts: [null, null, 0] },
+      { node: BERLIN_GW1, group: 'role', name: 'tills', hosts: [null, 9, 6] },
+    ];
+    expect(await store.activeHosts(query)).toEqual(series);
+    expect(await store.activeHosts({ ...query, slots: 1 })).toMatchObject([{ hosts: [0] }, { hosts: [6] }]);
+    expect(await read(3)).toEqual([null, null, null]); // hosts are no report of traffic
+    await store.rollUp(clock.now() + 3 * DAY_MS);
+    await store.append(BERLIN_GW1, 2, [users(START + 7 * SLOT_MS, 12)]);
+    await store.rollUp(clock.now() + 3 * DAY_MS);
+    const means = await store.activeHosts({ now: START + 2 * 300_000, slotMs: 300_000, slots: 1 });
+    expect(means).toMatchObject([{ name: 'voice', hosts: [0] }, { name: 'tills', hosts: [9] }]); // (8 + 10 + 6 + 12) / 4
+    await store.rollUp(clock.now() + 800 * DAY_MS);
+    expect(await store.activeHosts({ now: START + 2 * 300_000, slotMs: 300_000, slots: 1 })).toEqual([]);
+    await expect(store.activeHosts({ ...query, slots: 0 })).rejects.toThrow('TELEMETRY_FAILED');
+  });
+
   it('answers for any slot length from the same samples', async () => {
     await store.append(BERLIN_GW1, 1, [traffic(START + 10 * SLOT_MS, 37_500_000, { windowMs: 5 * SLOT_MS })]);
     expect(await read(5)).toEqual([1, 1, 1, 1, 1]);
@@ -233,7 +265,7 @@ describe('both stores', () => {
         let duck = await openDuckDbStore(file, { clock });
         const memory = createMemoryStore({ clock });
         for (const [index, { end, windowMs, bytes, node, to }] of windows.entries()) {
-          const samples = [traffic(START + end * 1000, bytes, { windowMs, node, to })];
+          const samples = [traffic(START + end * 1000, bytes, { windowMs, node, to, droppedBytes: index % 2 === 0 ? 0 : Math.floor(bytes / 3) }), { kind: 'users' as const, sampledAt: START + end * 1000, windowMs, node, group: 'class' as const, name: to, hosts: bytes % 50 }];
           await Promise.all([duck.append(node, index + 1, samples), memory.append(node, index + 1, samples)]);
         }
         if (reopen) {
@@ -242,8 +274,10 @@ describe('both stores', () => {
         }
         const query = { now: START + 601_000, slotMs, slots: 12, pairs: [PAIR, { ...PAIR, to: MADRID }] };
         const [one, other] = [await duck.observe(query, []), await memory.observe(query, [])];
+        const [hosts, otherHosts] = [await duck.activeHosts(query), await memory.activeHosts(query)];
         await duck.close();
         expect(rounded(one.demands)).toEqual(rounded(other.demands));
+        expect(hosts.map(({ hosts: counts, ...of }) => [of, counts.map(sixDigits)])).toEqual(otherHosts.map(({ hosts: counts, ...of }) => [of, counts.map(sixDigits)]));
       }),
       { numRuns: 15 },
     );
@@ -266,6 +300,32 @@ describe('the duckdb store', () => {
     await second.close();
   });
 
+  it('takes up a file of the first form, with all that is in it', async () => {
+    const instance = await DuckDBInstance.create(file());
+    const connection = await instance.connect();
+    await connection.run('CREATE TABLE foremesh_schema (version INTEGER)');
+    await connection.run('INSERT INTO foremesh_schema VALUES (1)');
+    for (const level of ['', '_5m', '_1h']) {
+      await connection.run(`CREATE TABLE traffic${level} (sampled_at BIGINT, window_ms DOUBLE, node VARCHAR, from_site VARCHAR, to_site VARCHAR, class VARCHAR, offered_bytes DOUBLE, offered_packets DOUBLE)`);
+      await connection.run(`CREATE TABLE path${level} (sampled_at BIGINT, window_ms DOUBLE, node VARCHAR, peer VARCHAR, tunnel VARCHAR, path VARCHAR, state VARCHAR, latency_ms DOUBLE, jitter_ms DOUBLE, loss_forward DOUBLE, loss_reverse DOUBLE)`);
+      await connection.run(`CREATE TABLE tunnel${level} (sampled_at BIGINT, window_ms DOUBLE, node VARCHAR, tunnel VARCHAR, rx_bytes DOUBLE, tx_bytes DOUBLE)`);
+    }
+    await connection.run('CREATE TABLE batch (node VARCHAR, sequence BIGINT)');
+    await connection.run(`INSERT INTO traffic VALUES (${START + 9 * SLOT_MS}, ${SLOT_MS}, 'berlin-gw1', 'berlin', 'paris', 'bulk', 7500000, 9)`);
+    await connection.run("INSERT INTO batch VALUES ('berlin-gw1', 4)");
+    connection.closeSync();
+    instance.closeSync();
+    for (const life of [1, 2]) {
+      const store = await openDuckDbStore(file(), { clock });
+      expect(await store.lastSequence(BERLIN_GW1)).toBe(3 + life);
+      await store.append(BERLIN_GW1, 4 + life, [traffic(START + 10 * SLOT_MS, 7_500_000, { windowMs: SLOT_MS, droppedBytes: 3_750_000 })]);
+      const { demands } = await store.observe({ now: clock.now(), slotMs: SLOT_MS, slots: 2, pairs: [PAIR] }, []);
+      expect(demands).toEqual([{ ...PAIR, mbps: [1, life], droppedMbps: [0, life / 2] }]);
+      await store.rollUp(clock.now());
+      await store.close();
+    }
+  });
+
   it('says so when the file is not a database', async () => {
     await writeFile(file(), 'not a database at all');
     await expect(openDuckDbStore(file())).rejects.toMatchObject({ code: 'STATE_DAMAGED' });
@@ -278,5 +338,9 @@ describe('the duckdb store', () => {
 });
 
 function rounded(demands: readonly DemandSeries[]): (number | null)[][] {
-  return demands.map((series) => series.mbps.map((value) => (value === null ? null : Math.round(value * 1e6) / 1e6)));
+  return demands.map(({ mbps, droppedMbps = [] }) => [...mbps, ...droppedMbps].map(sixDigits));
+}
+
+function sixDigits(value: number | null): number | null {
+  return value === null ? null : Math.round(value * 1e6) / 1e6;
 }

@@ -8,7 +8,7 @@ interface ForecastAnswer extends Record<string, unknown> {
   schema: string;
   model: string | null;
   training: { state: string; text: string; backtest: { model: string; wape: number; pinball: number; coverageP95: number }[] };
-  forecasts: { rank: number; pair: string; classId: string; priority: number; observedMbps: number | null; p50PeakMbps: number; p90PeakMbps: number; p95PeakMbps: number; peakAt: string | null }[];
+  forecasts: { rank: number; pair: string; classId: string; priority: number; observedMbps: number | null; droppedMbps: number | null; p50PeakMbps: number; p90PeakMbps: number; p95PeakMbps: number; peakAt: string | null }[];
 }
 
 export function addForecastCommand(program: Command): void {
@@ -19,8 +19,8 @@ export function addForecastCommand(program: Command): void {
       [
         `model ${answer.model ?? '-'}`,
         renderTable(
-          ['#', 'pair', 'class', 'priority', 'now', 'P50', 'P90', 'P95', 'peak at'],
-          answer.forecasts.map((entry) => [entry.rank, entry.pair, entry.classId, entry.priority, entry.observedMbps === null ? null : formatMbps(entry.observedMbps), formatMbps(entry.p50PeakMbps), formatMbps(entry.p90PeakMbps), formatMbps(entry.p95PeakMbps), entry.peakAt]),
+          ['#', 'pair', 'class', 'priority', 'now', 'dropped', 'P50', 'P90', 'P95', 'peak at'],
+          answer.forecasts.map((entry) => [entry.rank, entry.pair, entry.classId, entry.priority, entry.observedMbps === null ? null : formatMbps(entry.observedMbps), entry.droppedMbps === null || entry.droppedMbps === 0 ? null : formatMbps(entry.droppedMbps), formatMbps(entry.p50PeakMbps), formatMbps(entry.p90PeakMbps), formatMbps(entry.p95PeakMbps), entry.peakAt]),
         ),
       ].join('\n\n'),
     );

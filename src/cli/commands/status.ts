@@ -6,7 +6,7 @@ import { colors, printResult, renderTable } from '../output.ts';
 import { withEngine } from '../with-engine.ts';
 
 /** The engine's state as `/v1/status` has it: instants are ISO 8601 there. */
-type Status = Pick<EngineView, 'mesh' | 'live' | 'intentCommit' | 'findings' | 'tunnels' | 'metrics' | 'forecastModel' | 'training'> & {
+type Status = Pick<EngineView, 'mesh' | 'live' | 'intentCommit' | 'findings' | 'tunnels' | 'shortfalls' | 'metrics' | 'forecastModel' | 'training'> & {
   schema: string;
   status: { state: string; reason: string; since: string };
   nodes: (Omit<EngineView['nodes'][number], 'lastSeenAt' | 'configSignedAt'> & { lastSeenAt: string | null; configSignedAt: string | null })[];
@@ -50,6 +50,7 @@ function renderStatus(status: Status): string {
         tunnel.reason,
       ]),
     ),
+    ...(status.shortfalls.length > 0 ? [renderTable(['pair', 'class', 'offered Mbit/s', 'dropped by shaping'], status.shortfalls.map(({ pair, classId, offeredMbps, droppedMbps }) => [pair, classId, offeredMbps.toFixed(2), colors.yellow(droppedMbps.toFixed(2))]))] : []),
     ...(status.nodes.some(({ users }) => users.length > 0) ? [renderTable(['gateway', 'by', 'name', 'active hosts'], status.nodes.flatMap(({ node, users }) => users.map(({ group, name, hosts }) => [node, group, name, hosts === 0 ? '< 5' : String(hosts)])))] : []),
     ...status.nodes.flatMap(({ node, alarms }) => alarms.map((alarm) => colors.red(`${node}: ${alarm}`))),
     ...status.tunnels.flatMap(({ tunnel, disagreement }) => (disagreement === null ? [] : [colors.yellow(`the ends of ${tunnel} disagree: ${disagreement}`)])),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { buildRuleset, clearChanges, driverOf, type Observed, planChanges, rateText, shapingChain } from '../../../agent/dataplane/index.ts';
+import { buildRuleset, clearChanges, driverOf, type Observed, planChanges, queuedFlows, rateText, readQueues, shapingChain } from '../../../agent/dataplane/index.ts';
 import type { DataplaneWanted } from '../../../agent/ports.ts';
-import { classId, type NodeConfig } from '../../../src/model/index.ts';
+import { classId, type NodeConfig, siteId } from '../../../src/model/index.ts';
 import { bareMachine, CONFIG, kernelAfter, T1, T2, WANTED } from './support.ts';
 
 const [VOICE, BULK] = [classId('voice'), classId('bulk')];
@@ -89,6 +89,40 @@ describe('queues by class', () => {
     const wanted = { ...shaped(), config: { ...shaped().config, classes: [byMark, bulk!] } };
     expect(shapingChain(wanted)[0]!.lines[1]).toMatch(/^oifname "t-\*" meta mark != 0 meta mark \{ 0x3ea \} meta priority set /); // 1002, voice's lane
     expect(shapingChain({ ...wanted, steering: [] })[0]!.lines).toHaveLength(2); // without lanes nothing of it is sent
+  });
+
+  it('come after what hosts offer was counted: what they drop is in the count', () => {
+    const { chains } = buildRuleset(shaped());
+    const baseOf = (line: string): string => chains.find(({ lines }) => lines.includes(line))!.lines[0]!;
+    const counting = chains.filter(({ lines }) => lines.some((line) => line.includes('counter name "o_')));
+    expect(counting.map(({ name }) => name)).toEqual(['c_paris__voice', 'c_paris__bulk']);
+    for (const { lines } of counting) expect(lines[0]).toMatch(/^iifname "lan" counter name "o_\w+"$/); // before anything else is done with the packet
+    const waysTo = (name: string): string[] => chains.filter(({ lines }) => lines.some((line) => new RegExp(`(?:goto|jump) ${name}\\b`).test(line))).map((chain) => chain.name);
+    expect(counting.map(({ name }) => waysTo(name))).toEqual([['to_paris'], ['to_paris']]);
+    expect(waysTo('to_paris')).toEqual(['prerouting']);
+    expect(chains.find(({ name }) => name === 'prerouting')!.lines[0]).toBe('type filter hook prerouting priority -150; policy accept;');
+    const [, queueing] = chains.find(({ name }) => name === 'shape')!.lines;
+    expect(baseOf(queueing!)).toMatch(/hook postrouting/); // the kernel hands a packet to queues behind its last hook
+  });
+
+  it('are known by the flows that are led into them: by lane, weight and copy as they are now', () => {
+    const paris = siteId('paris');
+    expect(queuedFlows(shaped())).toEqual([
+      { to: paris, classId: VOICE, uplink: 'dsl', share: 1, copyUplink: null },
+      { to: paris, classId: BULK, uplink: 'fibre', share: 0.6, copyUplink: null },
+      { to: paris, classId: BULK, uplink: 'dsl', share: 0.4, copyUplink: null },
+    ]);
+    const lanes = [{ mark: 1001, prefixes: [], active: T1, copy: T2 }, { mark: 1002, prefixes: [], active: null }];
+    expect(queuedFlows({ ...shaped(), lanes })).toEqual([{ to: paris, classId: BULK, uplink: 'fibre', share: 0.6, copyUplink: 'dsl' }]);
+    expect(queuedFlows(WANTED)).toEqual([]);
+  });
+
+  it('tell what they let through and dropped, bytes by the mean size of what went through', () => {
+    const counts = [{ device: 'ipsec0', parent: 'fa00:101', drops: 4, packets: 10, bytes: 5000 }, { device: 'ipsec0', parent: 'fa00:202', drops: 1, packets: 0, bytes: 0 }, { device: 'ipsec0', parent: null, drops: 9, packets: 9, bytes: 9 }];
+    expect(readQueues(shaped().config, driverOf('libipsec').shaperPlace, counts)).toEqual([
+      { uplink: 'fibre', classId: VOICE, sentPackets: 10, droppedPackets: 4, droppedBytes: 2000 },
+      { uplink: 'dsl', classId: BULK, sentPackets: 0, droppedPackets: 1, droppedBytes: 1514 },
+    ]);
   });
 
   it('DSCP is rewritten where a packet comes from a host, and nowhere else', () => {

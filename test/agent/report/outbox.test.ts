@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createLog } from '../../../src/base/index.ts';
-import type { Sample } from '../../../src/model/index.ts';
+import { classId, type Sample, siteId } from '../../../src/model/index.ts';
 import { type CounterReading, createFileOutbox, createMemoryOutbox, type Outbox } from '../../../agent/report/index.ts';
 import { compileSources, type CompiledSources } from '../../support/compiled.ts';
 import { berlin, t1 } from '../../support/node-configs.ts';
@@ -113,6 +113,15 @@ describe('an outbox on disk', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('takes batches of an earlier version, which know nothing of what shaping dropped', async () => {
+    const folder = newFolder();
+    const first = await opened(folder);
+    const { droppedBytes: _droppedBytes, ...earlier } = { kind: 'traffic' as const, sampledAt: 1, windowMs: 1000, node: berlin, from: siteId('berlin'), to: siteId('paris'), classId: classId('voice'), offeredBytes: 7, offeredPackets: 1, droppedBytes: 0 };
+    await first.append([earlier as Sample, sample(5)], reading(1));
+    await first.close();
+    expect((await (await opened(folder)).read(0, 1))[0]?.samples).toEqual([{ ...earlier, droppedBytes: 0 }, sample(5)]);
   });
 
   it('leaves out a damaged batch and keeps those around it', async () => {
