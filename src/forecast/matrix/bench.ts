@@ -1,6 +1,7 @@
 import { Autoregression } from './autoregression.ts';
 import { Ewma, HoltWinters, Persistence, SeasonalNaive } from './baselines.ts';
 import { cutMatrix, knownMean, type DemandMatrix } from './demand-matrix.ts';
+import { BoostedModel, type BoostedOptions } from './boosted-model.ts';
 import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
 import { applyPairCalibration, calibratePairs } from './pair-calibration.ts';
 import { PointModel } from './point-model.ts';
@@ -17,6 +18,8 @@ export interface ForecastBenchOptions {
   /** `auto`, or one of `BENCH_MODELS`. */
   model: string;
   seed: string;
+  /** Other sizes of the boosted trees than the usual ones. */
+  boosted?: Partial<BoostedOptions>;
   /** Milliseconds of a clock that never goes back. */
   now: () => number;
   peakMemoryMb: () => number;
@@ -48,20 +51,21 @@ export interface ForecastBenchResult {
   horizons: Record<string, HorizonResult>;
 }
 
-const CANDIDATES: (() => MatrixModel)[] = [
+const CANDIDATES: ((options: Partial<ForecastBenchOptions>) => MatrixModel)[] = [
   () => new PointModel(new Persistence()),
   () => new PointModel(new Ewma()),
   () => new PointModel(new SeasonalNaive()),
   () => new PointModel(new HoltWinters()),
   () => new PointModel(new Autoregression()),
+  ({ boosted }) => new BoostedModel(boosted),
 ];
 
-export const BENCH_MODELS: readonly string[] = CANDIDATES.map((make) => make().name);
+export const BENCH_MODELS: readonly string[] = CANDIDATES.map((make) => make({}).name);
 
 /** The last part of what is learned from: models are not fitted on it, but calibrated and chosen. */
 const CALIBRATION_SHARE = 0.2;
 /** More than this many cells make a calibration slower, not better. */
-const CALIBRATION_CELLS_MAX = 1_500_000;
+const CALIBRATION_CELLS_MAX = 600_000;
 
 /**
  * Fits every model on the rows before `testFrom`, forecasts later rows as it would have been done then, and scores all
@@ -97,9 +101,11 @@ function benchHorizon(matrix: DemandMatrix, learned: DemandMatrix, name: string,
   const backtests: Record<string, BacktestFigures> = {};
   const predictMs: Record<string, number> = {};
   for (const make of CANDIDATES) {
-    const model = make();
+    const model = make(options);
     const startedAt = options.now();
     const { calibration, backtest } = fitAndCalibrate(model, learned, steps, options);
+    // The newest part is worth the most: what was chosen and calibrated without it learns it too, before it is used.
+    model.fit({ matrix: learned, steps, seed: options.seed, onProgress: options.onProgress });
     const fittedAt = options.now();
     const forecasts = applyPairCalibration(model.forecast(matrix, origins), calibration);
     predictMs[model.name] = (options.now() - fittedAt) / Math.max(1, origins.length);

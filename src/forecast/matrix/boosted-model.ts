@@ -1,0 +1,111 @@
+import { createRng } from '../../base/index.ts';
+import { binRows, chooseEdges, type BinEdges } from '../boosting/binning.ts';
+import { boostQuantile, predictBooster, type BoosterOptions, type QuantileBooster } from '../boosting/quantile-booster.ts';
+import { knownMean, type DemandMatrix } from './demand-matrix.ts';
+import { emptyMatrixForecasts, type MatrixFitTask, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
+import { TabularFeatures } from './tabular-features.ts';
+
+export interface BoostedOptions extends BoosterOptions {
+  /** Rows of all pairs together, taken evenly. */
+  rowsMax: number;
+}
+
+export const BOOSTED_DEFAULTS: BoostedOptions = { rowsMax: 200_000, rounds: 150, leavesMax: 31, learningRate: 0.1, leafWeightMin: 60, featureShare: 0.6, rowShare: 0.5 };
+
+const QUANTILES = [0.5, 0.9, 0.95] as const;
+
+/**
+ * One set of gradient-boosted trees for all pairs, a quantile each. It forecasts z(t + h) − z(t) with z = log1p(y/c), c
+ * the pair's mean: so trees without a split already are persistence, and small pairs teach large ones.
+ */
+export class BoostedModel implements MatrixModel {
+  readonly name = 'boosted';
+  private readonly options: BoostedOptions;
+  private scales: Float32Array = new Float32Array(0);
+  private steps = 1;
+  private edges: BinEdges = [];
+  private boosters: QuantileBooster[] = [];
+
+  constructor(options: Partial<BoostedOptions> = {}) {
+    this.options = { ...BOOSTED_DEFAULTS, ...options };
+  }
+
+  fit({ matrix, steps, seed, onProgress }: MatrixFitTask): void {
+    this.steps = steps;
+    this.scales = scalesOf(matrix);
+    const { columns, targets, weights } = this.trainingRows(matrix);
+    this.edges = chooseEdges(columns);
+    const data = binRows(columns, this.edges, targets.length);
+    onProgress(`boosted: ${targets.length} rows of ${columns.length} inputs`);
+    this.boosters = QUANTILES.map((quantile) => {
+      const booster = boostQuantile(data, targets, weights, quantile, this.options, createRng(seed).fork(`boosted/${steps}/${quantile}`));
+      onProgress(`boosted: p${100 * quantile} has ${booster.trees.length} trees`);
+      return booster;
+    });
+  }
+
+  forecast(matrix: DemandMatrix, origins: Int32Array): MatrixForecasts {
+    const pairs = matrix.pairs.length;
+    const forecasts: MatrixForecasts = { ...emptyMatrixForecasts(origins.length * pairs), logScale: this.scales };
+    const features = new TabularFeatures(matrix, this.steps, this.scales);
+    const columns = Array.from({ length: features.count }, () => new Float32Array(origins.length));
+    for (let pair = 0; pair < pairs; pair++) {
+      features.fill(pair, origins, columns, 0);
+      const data = binRows(columns, this.edges, origins.length);
+      const levels = features.levels(pair, origins);
+      const sums = this.boosters.map((booster) => predictBooster(booster, data));
+      for (let index = 0; index < origins.length; index++) {
+        const at = index * pairs + pair;
+        const ordered = sums.map((sum) => sum[index]!).sort((left, right) => left - right);
+        forecasts.p50[at] = this.demand(pair, levels[index]! + ordered[0]!);
+        forecasts.p90[at] = this.demand(pair, levels[index]! + ordered[1]!);
+        forecasts.p95[at] = this.demand(pair, levels[index]! + ordered[2]!);
+      }
+    }
+    return forecasts;
+  }
+
+  private demand(pair: number, z: number): number {
+    return this.scales[pair]! * Math.expm1(Math.max(0, z));
+  }
+
+  private trainingRows(matrix: DemandMatrix): { columns: Float32Array[]; targets: Float32Array; weights: Float32Array } {
+    const { steps, scales } = this;
+    const pairs = matrix.pairs.length;
+    // Enough past for the inputs of a week where there are several.
+    const from = Math.min(7 * matrix.slotsPerDay, Math.floor(matrix.length / 3));
+    const every = Math.max(1, Math.ceil(((matrix.length - steps - from) * pairs) / this.options.rowsMax));
+    const origins = matrix.values.map((values, pair) => {
+      const chosen: number[] = [];
+      for (let slot = from + ((pair * 7919) % every); slot + steps < matrix.length; slot += every) {
+        if (!Number.isNaN(values[slot + steps]!)) chosen.push(slot);
+      }
+      return Int32Array.from(chosen);
+    });
+    const rows = origins.reduce((sum, each) => sum + each.length, 0);
+    const features = new TabularFeatures(matrix, steps, scales);
+    const columns = Array.from({ length: features.count }, () => new Float32Array(rows));
+    const targets = new Float32Array(rows);
+    const weights = new Float32Array(rows);
+    const mean = scales.reduce((sum, scale) => sum + scale, 0) / pairs;
+    let at = 0;
+    for (let pair = 0; pair < pairs; pair++) {
+      features.fill(pair, origins[pair]!, columns, at);
+      const levels = features.levels(pair, origins[pair]!);
+      for (let index = 0; index < levels.length; index++) {
+        targets[at + index] = Math.log1p(matrix.values[pair]![origins[pair]![index]! + steps]! / scales[pair]!) - levels[index]!;
+        weights[at + index] = Math.sqrt(scales[pair]! / mean);
+      }
+      at += levels.length;
+    }
+    return { columns, targets, weights };
+  }
+}
+
+/** Each pair's mean; of pairs without demand, a thousandth of the others' mean. */
+function scalesOf(matrix: DemandMatrix): Float32Array {
+  const means = matrix.values.map((values) => knownMean(values));
+  const known = means.filter((mean) => mean > 0);
+  const typical = known.length > 0 ? known.reduce((sum, mean) => sum + mean, 0) / known.length : 1;
+  return Float32Array.from(means, (mean) => Math.max(mean > 0 ? mean : 0, 1e-3 * typical));
+}

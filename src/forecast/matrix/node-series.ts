@@ -1,0 +1,33 @@
+import { fillGaps, type DemandMatrix } from './demand-matrix.ts';
+
+/** Logarithms of what goes out of and into each node, and of all together; gaps filled from the past. */
+export interface NodeSeries {
+  /** Node numbers of each pair. */
+  source: Int32Array;
+  target: Int32Array;
+  out: Float32Array[];
+  in: Float32Array[];
+  total: Float32Array;
+}
+
+export function nodeSeries(matrix: DemandMatrix): NodeSeries {
+  const numbers = new Map<string, number>();
+  const numberOf = (name: string): number => numbers.get(name) ?? numbers.set(name, numbers.size).size - 1;
+  const source = Int32Array.from(matrix.pairs, (pair) => numberOf(pair.split('>')[0]!));
+  const target = Int32Array.from(matrix.pairs, (pair) => numberOf(pair.split('>')[1] ?? ''));
+  const sums = (): Float32Array[] => Array.from({ length: numbers.size }, () => new Float32Array(matrix.length));
+  const [out, into, total] = [sums(), sums(), new Float32Array(matrix.length)];
+  matrix.values.forEach((values, pair) => {
+    const filled = fillGaps(values, matrix.slotsPerDay);
+    const outOf = out[source[pair]!]!;
+    const toward = into[target[pair]!]!;
+    for (let slot = 0; slot < filled.length; slot++) {
+      outOf[slot]! += filled[slot]!;
+      toward[slot]! += filled[slot]!;
+      total[slot]! += filled[slot]!;
+    }
+  });
+  const smallest = 1e-3;
+  for (const series of [...out, ...into, total]) for (let slot = 0; slot < series.length; slot++) series[slot] = Math.log(series[slot]! + smallest);
+  return { source, target, out, in: into, total };
+}

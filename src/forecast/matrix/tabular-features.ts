@@ -1,0 +1,210 @@
+import { runEwma, runHoltWinters } from './baselines.ts';
+import { fillGaps, type DemandMatrix } from './demand-matrix.ts';
+import { nodeSeries, type NodeSeries } from './node-series.ts';
+
+/** Lags in slots whose distance from the newest value is an input. */
+const LAGS = [1, 2, 3, 4, 5, 6, 8, 12];
+/** Days whose daily shape is averaged. */
+const DAYS = 7;
+const HOLT_WINTERS = { level: 0.4, trend: 0.01, season: 0.1, damping: 0.9 };
+
+/** What the inputs of a horizon rest on: the whole past of all pairs, in z = log1p(y/c). */
+export class TabularFeatures {
+  readonly count: number;
+  private readonly matrix: DemandMatrix;
+  private readonly steps: number;
+  private readonly scales: Float32Array;
+  private readonly nodes: NodeSeries;
+  private readonly reverse: Int32Array;
+
+  /** @param scales  c of each pair, > 0 */
+  constructor(matrix: DemandMatrix, steps: number, scales: Float32Array) {
+    this.matrix = matrix;
+    this.steps = steps;
+    this.scales = scales;
+    this.nodes = nodeSeries(matrix);
+    const index = new Map(matrix.pairs.map((name, pair) => [name, pair]));
+    this.reverse = Int32Array.from(matrix.pairs, (name) => index.get(name.split('>').toReversed().join('>')) ?? -1);
+    const probe: Float32Array[] = [];
+    this.fill(0, Int32Array.of(0), probe, 0);
+    this.count = probe.length;
+  }
+
+  /** z of the newest value known at each origin: the forecast is what is added to it. */
+  levels(pair: number, origins: Int32Array): Float32Array {
+    const filled = fillGaps(this.matrix.values[pair]!, this.matrix.slotsPerDay);
+    return Float32Array.from(origins, (slot) => Math.log1p(filled[slot]! / this.scales[pair]!));
+  }
+
+  /** Writes the inputs of one pair's origins into rows `at` … of the columns; missing columns are added. */
+  fill(pair: number, origins: Int32Array, columns: Float32Array[], at: number): void {
+    const { matrix, steps } = this;
+    const day = matrix.slotsPerDay;
+    const hour = Math.max(2, Math.round(day / 24));
+    const week = 7 * day;
+    const near = Math.max(1, Math.round(hour / 4));
+    // Whole days and weeks back from the target, so far that even what surrounds it lies before the origin.
+    const daysBack = Math.ceil((steps + hour + 1) / day);
+    const dayBack = daysBack * day;
+    const weekBack = Math.ceil((steps + hour + 1) / week) * week;
+    const past = new PairPast(matrix.values[pair]!, day, this.scales[pair]!);
+    const { z, length } = past;
+    const mostHour = slidingExtreme(z, hour, 1);
+    const mostLong = slidingExtreme(z, 6 * hour, 1);
+    const leastHour = slidingExtreme(z, hour, -1);
+    const fast = new Float32Array(length);
+    const slow = new Float32Array(length);
+    const seasonal = new Float32Array(length);
+    runEwma(past.known, 0.4, fast);
+    runEwma(past.known, 2 / (hour + 1), slow);
+    runHoltWinters(past.known, day, steps, HOLT_WINTERS, seasonal);
+    const change = past.changes(steps);
+    const changeFast = new Float32Array(length);
+    const changeSlow = new Float32Array(length);
+    runEwma(change, 1 / hour, changeFast);
+    runEwma(change, 1 / day, changeSlow);
+    const back = this.reverse[pair]! >= 0 ? new PairPast(matrix.values[this.reverse[pair]!]!, day, this.scales[this.reverse[pair]!]!) : null;
+    const groups = [this.nodes.out[this.nodes.source[pair]!]!, this.nodes.in[this.nodes.target[pair]!]!, this.nodes.total];
+
+    for (let index = 0; index < origins.length; index++) {
+      const slot = origins[index]!;
+      const row = at + index;
+      let column = 0;
+      const put = (value: number): void => {
+        let values = columns[column];
+        if (!values) columns.push((values = new Float32Array(origins.length)));
+        values[row] = value;
+        column += 1;
+      };
+      const level = z[slot]!;
+      const target = slot + steps;
+      put(level);
+      put(past.slotsUnknown(slot));
+      for (const lag of LAGS) put(past.at(slot - lag) - level);
+      for (const window of [3, hour, 3 * hour, 6 * hour, day]) put(past.mean(slot - window + 1, slot + 1) - level);
+      put(past.mean(slot - week + 1, slot + 1) - level);
+      for (const window of [3, hour, 6 * hour, day]) put(past.spread(slot - window + 1, slot + 1));
+      put(mostHour[slot]! - level);
+      put(mostLong[slot]! - level);
+      put(leastHour[slot]! - level);
+      put(fast[slot]! - level);
+      put(slow[slot]! - level);
+      put(seasonal[slot]! - level);
+      put(changeFast[slot]!);
+      put(changeSlow[slot]!);
+      let levels = 0;
+      let changes = 0;
+      let days = 0;
+      for (let ago = 0; ago < DAYS; ago++) {
+        const then = past.around(target - dayBack - ago * day, near);
+        const change = then - past.around(slot - dayBack - ago * day, near);
+        if (!Number.isNaN(change)) {
+          levels += then;
+          changes += change;
+          days += 1;
+        }
+        if (ago === 2) put(days > 0 ? changes / days : Number.NaN);
+      }
+      put(days > 0 ? levels / days - level : Number.NaN);
+      put(days > 0 ? changes / days : Number.NaN);
+      for (const back of [dayBack, weekBack]) {
+        put(past.exact(target - back) - level);
+        put(past.around(target - back, near) - level);
+        put(past.around(target - back, hour) - level);
+        put(past.around(target - back, near) - past.around(slot - back, near));
+        put((mostHour[target - back + (hour >> 1)] ?? Number.NaN) - level);
+      }
+      for (const sum of groups) {
+        const now = sum[slot]!;
+        put(now - (sum[slot - 1] ?? now));
+        put(now - (sum[slot - 3] ?? now));
+        put(now - (sum[slot - hour] ?? now));
+        put((sum[target - dayBack] ?? Number.NaN) - (sum[slot - dayBack] ?? Number.NaN));
+        put((sum[target - weekBack] ?? Number.NaN) - (sum[slot - weekBack] ?? Number.NaN));
+        put(now - (sum[slot - day] ?? Number.NaN));
+      }
+      put(back ? back.z[slot]! - back.mean(slot - hour + 1, slot + 1) : Number.NaN);
+      put(past.mean(slot - day + 1, slot + 1));
+      put(Math.log(this.scales[pair]!));
+      const clock = matrix.startAt / matrix.stepMs + target;
+      put(((clock % day) + day) % day / day);
+      put(Math.floor(clock / day) % 7);
+    }
+  }
+}
+
+/** One pair's past in z = log1p(y/c), gaps filled from the past. */
+class PairPast {
+  readonly z: Float32Array;
+  readonly length: number;
+  /** z where it is known, else NaN. */
+  readonly known: Float32Array;
+  private readonly sums: Float64Array;
+  private readonly squares: Float64Array;
+  private readonly unknownFor: Uint16Array;
+
+  constructor(values: Float32Array, slotsPerDay: number, scale: number) {
+    this.length = values.length;
+    this.z = fillGaps(values, slotsPerDay).map((value) => Math.log1p(value / scale));
+    this.known = values.map((value) => Math.log1p(value / scale));
+    this.sums = new Float64Array(this.length + 1);
+    this.squares = new Float64Array(this.length + 1);
+    this.unknownFor = new Uint16Array(this.length);
+    for (let slot = 0; slot < this.length; slot++) {
+      const value = this.z[slot]!;
+      this.sums[slot + 1] = this.sums[slot]! + value;
+      this.squares[slot + 1] = this.squares[slot]! + value * value;
+      this.unknownFor[slot] = Number.isNaN(values[slot]!) ? Math.min(60_000, (this.unknownFor[slot - 1] ?? 0) + 1) : 0;
+    }
+  }
+
+  slotsUnknown(slot: number): number {
+    return this.unknownFor[slot]!;
+  }
+
+  at(slot: number): number {
+    return slot >= 0 ? this.z[slot]! : Number.NaN;
+  }
+
+  /** NaN also where it was not measured. */
+  exact(slot: number): number {
+    return slot >= 0 ? this.known[slot]! : Number.NaN;
+  }
+
+  mean(from: number, until: number): number {
+    const first = Math.max(0, from);
+    return until > first ? (this.sums[until]! - this.sums[first]!) / (until - first) : Number.NaN;
+  }
+
+  /** Mean of [slot − near, slot + near]; NaN before the beginning. */
+  around(slot: number, near: number): number {
+    return slot >= near ? this.mean(slot - near, Math.min(this.length, slot + near + 1)) : Number.NaN;
+  }
+
+  spread(from: number, until: number): number {
+    const first = Math.max(0, from);
+    const count = until - first;
+    const mean = (this.sums[until]! - this.sums[first]!) / count;
+    return Math.sqrt(Math.max(0, (this.squares[until]! - this.squares[first]!) / count - mean * mean));
+  }
+
+  /** |z(t) − z(t − steps)|, NaN where unknown. */
+  changes(steps: number): Float32Array {
+    return this.known.map((value, slot) => Math.abs(value - (this.known[slot - steps] ?? Number.NaN)));
+  }
+}
+
+/** The greatest (`sign` 1) or least (−1) of the last `window` values at each slot, in one pass (monotone queue). */
+function slidingExtreme(values: Float32Array, window: number, sign: 1 | -1): Float32Array {
+  const extremes = new Float32Array(values.length);
+  const queue = new Int32Array(values.length);
+  let head = 0;
+  let tail = 0;
+  for (let slot = 0; slot < values.length; slot++) {
+    while (tail > head && sign * values[queue[tail - 1]!]! <= sign * values[slot]!) tail -= 1;
+    queue[tail++] = slot;
+    if (queue[head]! <= slot - window) head += 1;
+    extremes[slot] = values[queue[head]!]!;
+  }
+  return extremes;
+}

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import type { DemandMatrix } from '../../../src/forecast/index.ts';
+import { BoostedModel } from '../../../src/forecast/matrix/boosted-model.ts';
+import { cutMatrix } from '../../../src/forecast/matrix/demand-matrix.ts';
+import { actualsOf } from '../../../src/forecast/matrix/matrix-model.ts';
+import { TabularFeatures } from '../../../src/forecast/matrix/tabular-features.ts';
+import { dailyMatrix } from './matrices.ts';
+
+const sizes = { rowsMax: 6000, rounds: 40, leavesMax: 12, leafWeightMin: 20, learningRate: 0.2 };
+
+/** The columns of a pair's inputs at the given origins. */
+function inputsOf(matrix: DemandMatrix, steps: number, origins: Int32Array): Float32Array[] {
+  const features = new TabularFeatures(matrix, steps, new Float32Array(matrix.pairs.length).fill(20));
+  const columns = Array.from({ length: features.count }, () => new Float32Array(origins.length));
+  features.fill(1, origins, columns, 0);
+  return columns;
+}
+
+describe('inputs of the trees', () => {
+  it.each([1, 4, 90, 96, 97, 200])('%i slots ahead rest on nothing after the origin', (steps) => {
+    const matrix = dailyMatrix({ pairs: 3, days: 17 });
+    const last = 1500;
+    const changed = { ...matrix, values: matrix.values.map((series) => series.map((value, slot) => (slot > last ? 9 * value + 50 : value))) };
+    const origins = Int32Array.of(0, 1, 95, 700, 1400, last - 1, last);
+    expect(inputsOf(changed, steps, origins)).toEqual(inputsOf(matrix, steps, origins));
+    // The same where there is no future at all.
+    expect(inputsOf(cutMatrix(matrix, last + 1), steps, origins)).toEqual(inputsOf(matrix, steps, origins));
+  });
+
+  it('do change with the newest value', () => {
+    const matrix = dailyMatrix({ pairs: 3, days: 9 });
+    const changed = { ...matrix, values: matrix.values.map((series) => series.map((value, slot) => (slot === 700 ? 3 * value : value))) };
+    expect(inputsOf(changed, 4, Int32Array.of(700))).not.toEqual(inputsOf(matrix, 4, Int32Array.of(700)));
+  });
+});
+
+describe('boosted trees', () => {
+  it('beat no change where there is a daily shape, and give ordered quantiles that hold about as often as they should', () => {
+    const matrix = dailyMatrix({ pairs: 8, days: 24, noise: 0.1 });
+    const steps = 8;
+    const model = new BoostedModel(sizes);
+    model.fit({ matrix: cutMatrix(matrix, 1900), steps, seed: 'test', onProgress: () => undefined });
+    const origins = Int32Array.from({ length: 390 }, (_, index) => 1900 + index);
+    const actual = actualsOf(matrix, origins, steps);
+    const { p50, p90, p95 } = model.forecast(matrix, origins);
+    const last = actualsOf(matrix, origins, 0);
+    const errorOf = (forecast: Float32Array): number => actual.reduce((sum, value, at) => sum + Math.abs(value - forecast[at]!), 0);
+    expect(errorOf(p50)).toBeLessThan(0.5 * errorOf(last));
+    expect(p50.every((value, at) => value >= 0 && value <= p90[at]! && p90[at]! <= p95[at]!)).toBe(true);
+    const held = actual.reduce((count, value, at) => count + (value <= p95[at]! ? 1 : 0), 0) / actual.length;
+    expect(held).toBeGreaterThan(0.9);
+    expect(held).toBeLessThan(0.98);
+  });
+
+  it('forecast what they were without the future, gaps and pairs that were never seen included', () => {
+    const matrix = dailyMatrix({ pairs: 3, days: 12 });
+    matrix.values[0]!.fill(Number.NaN, 300, 420);
+    matrix.values[2]!.fill(Number.NaN);
+    const model = new BoostedModel(sizes);
+    model.fit({ matrix: cutMatrix(matrix, 900), steps: 4, seed: 'test', onProgress: () => undefined });
+    const origins = Int32Array.of(900, 950, 1000);
+    const before = model.forecast(cutMatrix(matrix, 1001), origins);
+    expect(model.forecast(matrix, origins)).toEqual(before);
+    expect(before.p95.every((value) => Number.isFinite(value))).toBe(true);
+  });
+});
