@@ -40,6 +40,7 @@ export const ERROR_CODES = {
   GIT_FAILED: environment,
   GIT_REF_MOVED: refused,
   GIT_REF_REFUSED: input,
+  INSTANCE_INVALID: input,
   INTENT_DUPLICATE: input,
   INTENT_INVALID: input,
   INTENT_LIMIT: input,

@@ -1,9 +1,11 @@
 // In: Intent, Forecast, Observation, the previous Plan, overrides, vetoes, constraints, now. Out: a Plan with its PlanReport.
 // `plan` decides, `checkPlan` (folder check/) judges a plan with code of its own; neither has effects or a clock.
 // Start reading at plan.ts (the order of the steps), then placement.ts (how one demand finds its way).
-// docs/planning.md tells the same in words; every threshold is in settings.ts with its reason.
+// docs/planning.md tells the same in words; every threshold is in settings.ts with its reason. core/ optimises instances of plain numbers, with a proof.
 // Others import from this file only.
 export { checkPlan } from './check/check-plan.ts';
 export { plan } from './plan.ts';
 export type { PlanInputs, PlanResult } from './plan.ts';
 export { PLANNER_SETTINGS } from './settings.ts';
+export { planInstance, readInstance } from './core/index.ts';
+export type { Certificate, Instance, InstancePlan, PlanOptions } from './core/index.ts';

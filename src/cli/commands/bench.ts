@@ -7,6 +7,7 @@ import { packageRoot } from '../package-root.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
 import { addForecastBench } from './bench-forecast.ts';
+import { addPlannerBench } from './bench-planner.ts';
 
 interface FailoverOptions extends CommonOptions {
   runs: number;
@@ -56,6 +57,7 @@ export function addBenchCommand(program: Command): void {
   addSoak(bench);
   addAgent(bench);
   addForecastBench(bench);
+  addPlannerBench(bench);
 }
 
 function addSoak(bench: Command): void {

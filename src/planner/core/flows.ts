@@ -1,0 +1,83 @@
+import type { Paths } from './paths.ts';
+import type { Tables } from './tables.ts';
+
+/** No multiplier falls lower: one at zero could never rise again. In units of the least important class's worth. */
+export const LEAST_PRICE = 1e-3;
+/** Beyond this overload (times κ) the price grows linearly, so that no start overflows. */
+const STEEPEST = 6;
+
+/**
+ * Who sends what over which way, what that uses, and what it costs. The price of a resource is
+ * multiplier × exp(κ × (utilisation − 1)); at the optimum a resource is full or its price is (nearly) nothing.
+ */
+export interface Flows {
+  /** Mbit/s by way, demand and resource. */
+  flow: Float64Array;
+  served: Float64Array;
+  load: Float64Array;
+  price: Float64Array;
+  multiplier: Float64Array;
+  kappa: number;
+  /** How much more a Mbit/s is worth while a demand has less than its median. */
+  medianWorth: number;
+}
+
+/** Nothing is sent yet; `prices` of an earlier plan make a warm start. */
+export function emptyFlows(tables: Tables, paths: Paths, kappa: number, medianWorth: number, prices?: readonly number[]): Flows {
+  const { resources, demands } = tables;
+  const flows: Flows = {
+    flow: new Float64Array(paths.first.length),
+    served: new Float64Array(demands),
+    load: new Float64Array(resources + 1),
+    price: new Float64Array(resources + 1),
+    multiplier: new Float64Array(resources + 1),
+    kappa,
+    medianWorth,
+  };
+  for (let resource = 0; resource < resources; resource++) flows.multiplier[resource] = Math.max(LEAST_PRICE, prices?.[resource] ?? 0.1);
+  for (let resource = 0; resource < resources; resource++) reprice(tables, flows, resource);
+  return flows;
+}
+
+/** Sends `mbps` more (less, when negative) over a way and brings the prices of all it uses up to date. */
+export function send(tables: Tables, paths: Paths, flows: Flows, demand: number, path: number, mbps: number): void {
+  const { cryptoBase } = tables;
+  const first = paths.first[path]!;
+  const second = paths.second[path]!;
+  flows.flow[path]! += mbps;
+  flows.served[demand]! += mbps;
+  use(tables, flows, cryptoBase + tables.source[demand]!, mbps);
+  use(tables, flows, cryptoBase + tables.target[demand]!, mbps);
+  use(tables, flows, tables.hopUp[first]!, mbps);
+  use(tables, flows, tables.hopDown[first]!, mbps);
+  use(tables, flows, tables.hopCap[first]!, mbps);
+  if (second < 0) return;
+  use(tables, flows, tables.hopUp[second]!, mbps);
+  use(tables, flows, tables.hopDown[second]!, mbps);
+  use(tables, flows, tables.hopCap[second]!, mbps);
+  use(tables, flows, cryptoBase + tables.hopTo[first]!, 2 * mbps);
+}
+
+function use(tables: Tables, flows: Flows, resource: number, mbps: number): void {
+  if (resource === tables.resources) return;
+  flows.load[resource]! += mbps;
+  reprice(tables, flows, resource);
+}
+
+/** Price from load and multiplier; a resource without capacity is as dear as can be. */
+export function reprice(tables: Tables, flows: Flows, resource: number): void {
+  const capacity = tables.capacity[resource]!;
+  const steep = capacity > 0 ? flows.kappa * (flows.load[resource]! / capacity - 1) : STEEPEST;
+  flows.price[resource] = flows.multiplier[resource]! * (steep < STEEPEST ? Math.exp(steep) : Math.exp(STEEPEST) * (1 + steep - STEEPEST));
+}
+
+/** What is left for a way on everything it uses, Mbit/s; negative when something is over its limit. */
+export function roomOf(tables: Tables, paths: Paths, flows: Flows, demand: number, path: number): number {
+  const { cryptoBase } = tables;
+  const first = paths.first[path]!;
+  const second = paths.second[path]!;
+  const left = (resource: number): number => tables.capacity[resource]! - flows.load[resource]!;
+  let room = Math.min(left(cryptoBase + tables.source[demand]!), left(cryptoBase + tables.target[demand]!), left(tables.hopUp[first]!), left(tables.hopDown[first]!), left(tables.hopCap[first]!));
+  if (second >= 0) room = Math.min(room, left(tables.hopUp[second]!), left(tables.hopDown[second]!), left(tables.hopCap[second]!), left(cryptoBase + tables.hopTo[first]!) / 2);
+  return room;
+}

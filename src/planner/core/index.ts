@@ -1,0 +1,9 @@
+// In: an instance (te-instance/1: sites, uplinks, measured links, demands as plain numbers), the plan before, how many sweeps.
+// Out: tunnels, flows and backups, and a certificate: prices that prove how far from the best possible the plan is at most.
+// Start reading at plan-instance.ts (the order of the steps), then sweep.ts (how one demand moves), flows.ts (what a price is).
+// Pure and deterministic; typed arrays and CSR tables inside (tables.ts, paths.ts), no objects in loops.
+// docs/planning.md tells the same in words, with the measured tables.
+export { readInstance } from './instance.ts';
+export type { Instance } from './instance.ts';
+export { planInstance } from './plan-instance.ts';
+export type { Certificate, InstancePlan, PlanOptions } from './plan-instance.ts';

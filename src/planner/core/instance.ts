@@ -1,0 +1,91 @@
+import { Ajv, type ErrorObject } from 'ajv';
+import { ForemeshError } from '../../base/index.ts';
+
+/**
+ * A planning problem as a file (format `te-instance/1`, docs/planning.md). Integers index the arrays. Units: Mbit/s, ms
+ * round trip, per cent of loss, USD per GB (1 GB = 8000 Mbit).
+ */
+export interface Instance {
+  format: 'te-instance/1';
+  /** Added to the round trip at a relay. */
+  relayMs: number;
+  /** `priority` 0 goes first; `backup`: wants a second way that fails with none of the first. */
+  classes: { id: string; priority: number; maxRttMs: number; maxLossPct: number; minSecurity: number; backup: boolean }[];
+  sites: { id: string; region: string; relay: boolean }[];
+  /** Those of a site add up; `standby` ones count for nothing. `cryptoMbps` bounds all traffic that is en- or decrypted. */
+  gateways: { site: number; role: 'active' | 'standby'; cryptoMbps: number; maxTunnels: number; security: number }[];
+  /** `usdPerGb` is paid by the sender; `srlg` are the risk groups. */
+  uplinks: { site: number; provider: string; upMbps: number; downMbps: number; usdPerGb: number; srlg: string[] }[];
+  /** [uplink, uplink, rttMs, lossPct, capMbps or 0 for none]: a tunnel that could be; both directions share the cap. */
+  links: [number, number, number, number, number][];
+  /** `regionLock`: every site of the way lies there; `avoid`: providers. */
+  demands: { src: number; dst: number; cls: number; p50: number; p95: number; regionLock?: string; avoid?: string[] }[];
+}
+
+const count = { type: 'integer', minimum: 0 };
+const amount = { type: 'number', minimum: 0 };
+const text = { type: 'string' };
+
+const SCHEMA = object({
+  format: { const: 'te-instance/1' },
+  relayMs: amount,
+  classes: list(object({ id: text, priority: count, maxRttMs: amount, maxLossPct: amount, minSecurity: count, backup: { type: 'boolean' } })),
+  sites: list(object({ id: text, region: text, relay: { type: 'boolean' } })),
+  gateways: list(object({ site: count, role: { enum: ['active', 'standby'] }, cryptoMbps: amount, maxTunnels: count, security: count })),
+  uplinks: list(object({ site: count, provider: text, upMbps: amount, downMbps: amount, usdPerGb: amount, srlg: list(text) })),
+  links: list({ type: 'array', items: [count, count, amount, { ...amount, maximum: 100 }, amount], minItems: 5, maxItems: 5 }),
+  demands: list(object({ src: count, dst: count, cls: count, p50: amount, p95: amount, regionLock: text, avoid: list(text) }, ['regionLock', 'avoid'])),
+});
+
+const validate = new Ajv({ strict: true }).compile<Instance>(SCHEMA);
+
+/**
+ * Takes a parsed JSON file for an instance, once every number and every reference holds. Further keys are left alone.
+ * @throws ForemeshError INSTANCE_INVALID with the place of the first thing that is wrong, as a JSON pointer
+ */
+export function readInstance(value: unknown): Instance {
+  if (!validate(value)) throw invalid((validate.errors ?? []).map(describe).join('; '));
+  const wrong = brokenReference(value);
+  if (wrong !== null) throw invalid(wrong);
+  return value;
+}
+
+function brokenReference({ classes, sites, gateways, uplinks, links, demands }: Instance): string | null {
+  const beyond = (place: string, index: number, length: number): string | null => (index < length ? null : `${place} is ${index}, but there are ${length}`);
+  for (const [index, { site }] of gateways.entries()) {
+    const wrong = beyond(`/gateways/${index}/site`, site, sites.length);
+    if (wrong !== null) return wrong;
+  }
+  for (const [index, { site }] of uplinks.entries()) {
+    const wrong = beyond(`/uplinks/${index}/site`, site, sites.length);
+    if (wrong !== null) return wrong;
+  }
+  for (const [index, [a, b]] of links.entries()) {
+    const wrong = beyond(`/links/${index}/0`, a, uplinks.length) ?? beyond(`/links/${index}/1`, b, uplinks.length);
+    if (wrong !== null) return wrong;
+    if (uplinks[a]!.site === uplinks[b]!.site) return `/links/${index} joins two uplinks of one site`;
+  }
+  for (const [index, { src, dst, cls }] of demands.entries()) {
+    const wrong = beyond(`/demands/${index}/src`, src, sites.length) ?? beyond(`/demands/${index}/dst`, dst, sites.length) ?? beyond(`/demands/${index}/cls`, cls, classes.length);
+    if (wrong !== null) return wrong;
+    if (src === dst) return `/demands/${index} leads from a site to itself`;
+  }
+  return null;
+}
+
+function describe({ instancePath, message, params }: ErrorObject): string {
+  const missing = 'missingProperty' in params ? '' : ` ${JSON.stringify(params)}`;
+  return `${instancePath || 'the document'} ${message ?? 'is not valid'}${missing}`;
+}
+
+function invalid(what: string): ForemeshError {
+  return new ForemeshError('INSTANCE_INVALID', { what: `this is no te-instance/1: ${what}`, fix: 'correct the named place; docs/planning.md has the format' });
+}
+
+function object(properties: Record<string, object>, optional: readonly string[] = []): object {
+  return { type: 'object', required: Object.keys(properties).filter((name) => !optional.includes(name)), properties };
+}
+
+function list(items: object): object {
+  return { type: 'array', items };
+}

@@ -1,0 +1,218 @@
+import type { Tables } from './tables.ts';
+
+/** Ways that pricing may still add to a demand beside those it starts with. */
+const SPARE = 6;
+/** Relays that each demand starts with. */
+const RELAYS = 3;
+
+/**
+ * The ways the optimiser may use: demand k has `count[k]` of them from `start[k]` on, with room up to `start[k + 1]`.
+ * A way is one hop (`second` is -1), or two that meet at a relay. `cost` is what one Mbit/s costs in money and latency, in units
+ * of the least important class's worth: small enough that no traffic is refused for it.
+ */
+export interface Paths {
+  start: Int32Array;
+  count: Int32Array;
+  first: Int32Array;
+  second: Int32Array;
+  cost: Float64Array;
+}
+
+/** A way found by `cheapestWay`; one object is filled again and again. */
+export interface Found {
+  price: number;
+  first: number;
+  second: number;
+}
+
+/** Weight of one USD per GB and of a round trip as long as the class allows. */
+const MONEY_WEIGHT = 0.02;
+const LATENCY_WEIGHT = 0.002;
+
+/** All admissible direct ways of each demand, and the best over each of its nearest relays. */
+export function buildPaths(tables: Tables): Paths {
+  const { demands, hubs, legStart } = tables;
+  const nearest = nearestRelays(tables);
+  const start = new Int32Array(demands + 1);
+  for (let demand = 0; demand < demands; demand++) {
+    const leg = tables.demandLeg[demand]!;
+    start[demand + 1] = start[demand]! + SPARE + (leg < 0 ? 0 : legStart[leg + 1]! - legStart[leg]!) + Math.min(RELAYS, hubs.length);
+  }
+  const size = start[demands]!;
+  const paths: Paths = { start, count: new Int32Array(demands), first: new Int32Array(size), second: new Int32Array(size), cost: new Float64Array(size) };
+  const free = new Float64Array(tables.resources + 1);
+  const freeLinks = new Float64Array(tables.links);
+  const found: Found = { price: 0, first: -1, second: -1 };
+  for (let demand = 0; demand < demands; demand++) {
+    addDirect(tables, paths, demand);
+    const near = nearest(demand);
+    for (let rank = 0, relays = 0; rank < near.length && relays < RELAYS; rank++) {
+      found.price = Number.MAX_VALUE;
+      overRelay(tables, demand, near[rank]!, free, freeLinks, 1, found);
+      if (found.price === Number.MAX_VALUE) continue;
+      addPath(tables, paths, demand, found.first, found.second);
+      relays++;
+    }
+  }
+  return paths;
+}
+
+/** Adds a way; false when the demand has it already or has no room left. */
+export function addPath(tables: Tables, paths: Paths, demand: number, first: number, second: number): boolean {
+  const from = paths.start[demand]!;
+  const end = from + paths.count[demand]!;
+  for (let path = from; path < end; path++) if (paths.first[path] === first && paths.second[path] === second) return false;
+  if (end === paths.start[demand + 1]) return false;
+  paths.first[end] = first;
+  paths.second[end] = second;
+  paths.cost[end] = costOf(tables, demand, first, second);
+  paths.count[demand]!++;
+  return true;
+}
+
+/**
+ * The admissible way with the least price over all links and all relays, not only those in the table; `limit` is the price
+ * above which nobody is interested (a relay that cannot stay below it is not looked into).
+ * @param price      by resource, dummy included; 0 for the dummy
+ * @param linkPrices by link, on top
+ * @param costShare  1 counts money and latency too, 0 leaves them out (for a bound on throughput alone)
+ * @returns `into`, with the price without the resources at both ends' crypto; MAX_VALUE when there is no way below the limit
+ */
+export function cheapestWay(tables: Tables, demand: number, price: Float64Array, linkPrices: Float64Array, costShare: number, limit: number, into: Found): Found {
+  into.price = limit;
+  into.first = -1;
+  into.second = -1;
+  const leg = tables.demandLeg[demand]!;
+  if (leg >= 0 && endsAllowed(tables, demand)) {
+    for (let at = tables.legStart[leg]!; at < tables.legStart[leg + 1]!; at++) {
+      const hop = tables.legHops[at]!;
+      const total = hopPrice(tables, hop, price) + linkPrices[hop >> 1]! + costShare * costOf(tables, demand, hop, -1);
+      if (total < into.price && directAllowed(tables, demand, hop)) {
+        into.price = total;
+        into.first = hop;
+      }
+    }
+  }
+  if (endsAllowed(tables, demand)) for (let hub = 0; hub < tables.hubs.length; hub++) overRelay(tables, demand, hub, price, linkPrices, costShare, into);
+  if (into.first < 0) into.price = Number.MAX_VALUE;
+  return into;
+}
+
+/**
+ * The hops of a way that a plan names by its links, in the direction of the demand.
+ * @returns false when there is no such way or the demand may not use it; else `into` has its hops
+ */
+export function wayAlong(tables: Tables, demand: number, links: readonly number[], into: Found): boolean {
+  const [one, other] = links;
+  if (one === undefined || links.length > 2 || links.some((link) => !(link >= 0 && link < tables.links)) || !endsAllowed(tables, demand)) return false;
+  into.first = tables.hopFrom[2 * one] === tables.source[demand] ? 2 * one : 2 * one + 1;
+  into.second = -1;
+  if (tables.hopFrom[into.first] !== tables.source[demand]) return false;
+  if (other === undefined) return tables.hopTo[into.first] === tables.target[demand] && directAllowed(tables, demand, into.first);
+  const relay = tables.hopTo[into.first]!;
+  into.second = tables.hopFrom[2 * other] === relay ? 2 * other : 2 * other + 1;
+  return relay !== tables.target[demand] && tables.hopFrom[into.second] === relay && tables.hopTo[into.second] === tables.target[demand] && tables.hubs.includes(relay) && siteAllowed(tables, demand, relay) && relayedAllowed(tables, demand, into.first, into.second);
+}
+
+/** Sum of the prices of what one hop uses, crypto at its ends left out. */
+export function hopPrice(tables: Tables, hop: number, price: Float64Array): number {
+  return price[tables.hopUp[hop]!]! + price[tables.hopDown[hop]!]! + price[tables.hopCap[hop]!]!;
+}
+
+function addDirect(tables: Tables, paths: Paths, demand: number): void {
+  const leg = tables.demandLeg[demand]!;
+  if (leg < 0 || !endsAllowed(tables, demand)) return;
+  for (let at = tables.legStart[leg]!; at < tables.legStart[leg + 1]!; at++) {
+    const hop = tables.legHops[at]!;
+    if (directAllowed(tables, demand, hop)) addPath(tables, paths, demand, hop, -1);
+  }
+}
+
+/** Improves `into` by the best pair of hops that meet at this relay. */
+function overRelay(tables: Tables, demand: number, hub: number, price: Float64Array, linkPrices: Float64Array, costShare: number, into: Found): void {
+  const { sites, hubs, legStart, legHops, cryptoBase } = tables;
+  const relay = hubs[hub]!;
+  const toHub = tables.legToHub[hub * sites + tables.source[demand]!]!;
+  const fromHub = tables.legFromHub[hub * sites + tables.target[demand]!]!;
+  if (toHub < 0 || fromHub < 0) return;
+  const atRelay = 2 * price[cryptoBase + relay]!;
+  if (atRelay >= into.price || !siteAllowed(tables, demand, relay) || !endsAllowed(tables, demand)) return;
+  for (let at = legStart[toHub]!; at < legStart[toHub + 1]!; at++) {
+    const first = legHops[at]!;
+    const before = atRelay + hopPrice(tables, first, price) + linkPrices[first >> 1]!;
+    if (before >= into.price) continue;
+    for (let behind = legStart[fromHub]!; behind < legStart[fromHub + 1]!; behind++) {
+      const second = legHops[behind]!;
+      const bare = before + hopPrice(tables, second, price) + linkPrices[second >> 1]!;
+      if (bare >= into.price) continue;
+      const total = bare + costShare * costOf(tables, demand, first, second);
+      if (total >= into.price || !relayedAllowed(tables, demand, first, second)) continue;
+      into.price = total;
+      into.first = first;
+      into.second = second;
+    }
+  }
+}
+
+function costOf(tables: Tables, demand: number, first: number, second: number): number {
+  const usdPerGb = tables.hopUsdPerGb[first]! + (second < 0 ? 0 : tables.hopUsdPerGb[second]!);
+  const rttMs = tables.hopRttMs[first]! + (second < 0 ? 0 : tables.hopRttMs[second]! + tables.relayMs);
+  return MONEY_WEIGHT * usdPerGb + (LATENCY_WEIGHT * rttMs) / Math.max(1, tables.maxRttMs[tables.classOf[demand]!]!);
+}
+
+function directAllowed(tables: Tables, demand: number, hop: number): boolean {
+  const cls = tables.classOf[demand]!;
+  return tables.hopRttMs[hop]! <= tables.maxRttMs[cls]! && tables.hopLossRatio[hop]! <= tables.maxLossRatio[cls]! && providersAllowed(tables, demand, hop);
+}
+
+/** The relay itself is checked before. The loss must be a little below its bound, since it is composed in another order elsewhere. */
+function relayedAllowed(tables: Tables, demand: number, first: number, second: number): boolean {
+  const cls = tables.classOf[demand]!;
+  return (
+    tables.hopRttMs[first]! + tables.hopRttMs[second]! + tables.relayMs <= tables.maxRttMs[cls]! &&
+    1 - (1 - tables.hopLossRatio[first]!) * (1 - tables.hopLossRatio[second]!) < tables.maxLossRatio[cls]! - 1e-12 &&
+    providersAllowed(tables, demand, first) &&
+    providersAllowed(tables, demand, second)
+  );
+}
+
+function endsAllowed(tables: Tables, demand: number): boolean {
+  return siteAllowed(tables, demand, tables.source[demand]!) && siteAllowed(tables, demand, tables.target[demand]!);
+}
+
+function siteAllowed(tables: Tables, demand: number, site: number): boolean {
+  const lock = tables.lock[demand]!;
+  return tables.security[site]! >= tables.minSecurity[tables.classOf[demand]!]! && (lock < 0 || tables.region[site] === lock);
+}
+
+function providersAllowed(tables: Tables, demand: number, hop: number): boolean {
+  for (let at = tables.avoidStart[demand]!; at < tables.avoidStart[demand + 1]!; at++) {
+    const provider = tables.avoid[at]!;
+    if (tables.hopProviders[2 * hop] === provider || tables.hopProviders[2 * hop + 1] === provider) return false;
+  }
+  return true;
+}
+
+/** Relays of a demand's pair in the order of their round trips, at most twice as many as are wanted; others are left to pricing. */
+function nearestRelays(tables: Tables): (demand: number) => readonly number[] {
+  const { sites, hubs, legStart, legHops } = tables;
+  const shortest = (leg: number): number => {
+    let rttMs = Number.MAX_VALUE;
+    if (leg >= 0) for (let at = legStart[leg]!; at < legStart[leg + 1]!; at++) rttMs = Math.min(rttMs, tables.hopRttMs[legHops[at]!]!);
+    return rttMs;
+  };
+  const to = Float64Array.from(tables.legToHub, shortest);
+  const from = Float64Array.from(tables.legFromHub, shortest);
+  const known = new Map<number, readonly number[]>();
+  return (demand) => {
+    const source = tables.source[demand]!;
+    const target = tables.target[demand]!;
+    const key = source * sites + target;
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const rttMs = Float64Array.from(hubs, (_, hub) => to[hub * sites + source]! + from[hub * sites + target]!);
+    const order = [...hubs.keys()].filter((hub) => rttMs[hub]! < Number.MAX_VALUE).sort((one, other) => rttMs[one]! - rttMs[other]! || one - other);
+    known.set(key, order.slice(0, 2 * RELAYS));
+    return order.slice(0, 2 * RELAYS);
+  };
+}

@@ -1,0 +1,56 @@
+import { boundOf } from './certificate.ts';
+import type { Flows } from './flows.ts';
+import { addPath, cheapestWay, type Found, type Paths } from './paths.ts';
+import { settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
+import type { Tables } from './tables.ts';
+
+/** κ at the end of every run of sweeps: steep enough to fill capacities to the last thousandth. */
+export const KAPPA_END = 60;
+/** Sweeps between two searches for ways that are not in the table. */
+const PRICING_EVERY = 5;
+/** A way must be cheaper by this to be worth a place in the table; a demand with ways cheaper than this is not looked at. */
+const WORTH_ADDING = 1e-3;
+const CHEAP = 0.02;
+
+/** Sweeps with prices that grow steeper from one to the next: soft ones find the way, steep ones fill capacities. */
+export function relax(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, sweeps: number): void {
+  const start = flows.kappa;
+  for (let done = 1; done <= sweeps; done++) {
+    sweep(tables, paths, flows, linkPrices);
+    settlePrices(tables, flows);
+    if (done % PRICING_EVERY === 0) addWays(tables, paths, flows, linkPrices);
+    flows.kappa = start * (KAPPA_END / start) ** (done / sweeps);
+  }
+}
+
+/** Adds to each demand the best way over all links and relays, where it is cheaper than all that it has (column generation). */
+export function addWays(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): void {
+  const found: Found = { price: 0, first: -1, second: -1 };
+  for (let demand = 0; demand < tables.demands; demand++) {
+    const ends = flows.price[tables.cryptoBase + tables.source[demand]!]! + flows.price[tables.cryptoBase + tables.target[demand]!]!;
+    let least = tables.weight[tables.classOf[demand]!]! * flows.medianWorth - ends;
+    for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) least = Math.min(least, wayPrice(tables, paths, flows, linkPrices, path));
+    if (least < CHEAP) continue;
+    cheapestWay(tables, demand, flows.price, linkPrices, 1, least - WORTH_ADDING, found);
+    if (found.first >= 0) addPath(tables, paths, demand, found.first, found.second);
+  }
+}
+
+/**
+ * Prices that prove how good a plan can be at most. Medians count no more than the rest here, since the bound is one of worth
+ * alone; so the flows, a copy, are swept on without their bonus.
+ * @returns the best bound found on the way, and its prices
+ */
+export function provingPrices(tables: Tables, paths: Paths, flows: Flows, sweeps: number): { prices: Float64Array; bound: number } {
+  const copy: Flows = { ...flows, flow: flows.flow.slice(), served: flows.served.slice(), load: flows.load.slice(), price: flows.price.slice(), multiplier: flows.multiplier.slice(), medianWorth: 1 };
+  const none = new Float64Array(tables.links);
+  let best = { prices: copy.price.slice(), bound: boundOf(tables, copy.price) };
+  for (let done = 1; done <= sweeps; done++) {
+    sweep(tables, paths, copy, none);
+    settlePrices(tables, copy);
+    if (done % 2 === 1 && done < sweeps) continue;
+    const bound = boundOf(tables, copy.price);
+    if (bound < best.bound) best = { prices: copy.price.slice(), bound };
+  }
+  return best;
+}

@@ -1,0 +1,165 @@
+import type { Instance } from './instance.ts';
+
+/**
+ * An instance as flat numbers, so that the optimiser touches no object. A **hop** is a link in one direction: hop 2l is
+ * link l as listed, 2l+1 the other way. A **leg** is the list of hops from one site to another. Resources are numbered
+ * up[uplink], down[uplink], crypto[site], then the links with a cap; number `resources` is a dummy without bound.
+ */
+export interface Tables {
+  sites: number;
+  uplinks: number;
+  links: number;
+  demands: number;
+  resources: number;
+  /** Mbit/s by resource. */
+  capacity: Float64Array;
+  /** First crypto resource: site s has `cryptoBase + s`. */
+  cryptoBase: number;
+  hopUp: Int32Array;
+  hopDown: Int32Array;
+  hopCap: Int32Array;
+  hopRttMs: Float64Array;
+  hopLossRatio: Float64Array;
+  hopUsdPerGb: Float64Array;
+  /** Site at the far end. */
+  hopTo: Int32Array;
+  hopFrom: Int32Array;
+  hopProviders: Int32Array;
+  legStart: Int32Array;
+  legHops: Int32Array;
+  /** Leg of each demand, -1 for none. */
+  demandLeg: Int32Array;
+  /** Sites that relay; legs [hub × sites + site] to and from each. */
+  hubs: Int32Array;
+  legToHub: Int32Array;
+  legFromHub: Int32Array;
+  /** Tunnels that a site's gateways hold together. */
+  slots: Int32Array;
+  security: Int32Array;
+  region: Int32Array;
+  source: Int32Array;
+  target: Int32Array;
+  classOf: Int32Array;
+  p50Mbps: Float64Array;
+  p95Mbps: Float64Array;
+  /** Region number, -1 for none. */
+  lock: Int32Array;
+  avoidStart: Int32Array;
+  avoid: Int32Array;
+  /** What one Mbit/s of a class is worth; ten times as much as one of the next priority, the last is worth 1. */
+  weight: Float64Array;
+  maxRttMs: Float64Array;
+  maxLossRatio: Float64Array;
+  minSecurity: Int32Array;
+  relayMs: number;
+}
+
+/** Builds the tables; O(links + demands), no order of the input matters but the numbers themselves. */
+export function buildTables(instance: Instance): Tables {
+  const { classes, sites, uplinks, links, demands } = instance;
+  const names = numbering();
+  const providerOf = uplinks.map(({ provider }) => names(`provider ${provider}`));
+  const capped = links.flatMap(([, , , , cap], link) => (cap > 0 ? [link] : []));
+  const cryptoBase = 2 * uplinks.length;
+  const resources = cryptoBase + sites.length + capped.length;
+  const { crypto, slots, security } = bySite(instance);
+  const capacity = Float64Array.from([...uplinks.map(({ upMbps }) => upMbps), ...uplinks.map(({ downMbps }) => downMbps), ...crypto, ...capped.map((link) => links[link]![4]), Number.MAX_VALUE]);
+  const capResource = new Int32Array(links.length).fill(resources);
+  for (const [index, link] of capped.entries()) capResource[link] = cryptoBase + sites.length + index;
+
+  const hops = links.flatMap(([a, b]) => [[a, b] as const, [b, a] as const]);
+  const linkOf = (hop: number): Instance['links'][number] => links[hop >> 1]!;
+  const hopFrom = Int32Array.from(hops, ([from]) => uplinks[from]!.site);
+  const hopTo = Int32Array.from(hops, ([, to]) => uplinks[to]!.site);
+  const legs = groupLegs(hopFrom, hopTo, sites.length);
+  const hubs = Int32Array.from(sites.flatMap(({ relay }, site) => (relay ? [site] : [])));
+  const legBetween = (from: number, to: number): number => legs.of.get(from * sites.length + to) ?? -1;
+  const avoids = demands.map(({ avoid }) => (avoid ?? []).map((provider) => names(`provider ${provider}`)));
+  const ranks = [...new Set(classes.map(({ priority }) => priority))].sort((one, other) => other - one);
+
+  return {
+    sites: sites.length,
+    uplinks: uplinks.length,
+    links: links.length,
+    demands: demands.length,
+    resources,
+    capacity,
+    cryptoBase,
+    hopUp: Int32Array.from(hops, ([from]) => from),
+    hopDown: Int32Array.from(hops, ([, to]) => uplinks.length + to),
+    hopCap: Int32Array.from(hops, (_, hop) => capResource[hop >> 1]!),
+    hopRttMs: Float64Array.from(hops, (_, hop) => linkOf(hop)[2]),
+    hopLossRatio: Float64Array.from(hops, (_, hop) => linkOf(hop)[3] / 100),
+    hopUsdPerGb: Float64Array.from(hops, ([from]) => uplinks[from]!.usdPerGb),
+    hopFrom,
+    hopTo,
+    hopProviders: Int32Array.from(hops.flatMap(([from, to]) => [providerOf[from]!, providerOf[to]!])),
+    legStart: legs.start,
+    legHops: legs.hops,
+    demandLeg: Int32Array.from(demands, ({ src, dst }) => legBetween(src, dst)),
+    hubs,
+    legToHub: Int32Array.from({ length: hubs.length * sites.length }, (_, index) => legBetween(index % sites.length, hubs[Math.floor(index / sites.length)]!)),
+    legFromHub: Int32Array.from({ length: hubs.length * sites.length }, (_, index) => legBetween(hubs[Math.floor(index / sites.length)]!, index % sites.length)),
+    slots,
+    security,
+    region: Int32Array.from(sites, ({ region }) => names(`region ${region}`)),
+    source: Int32Array.from(demands, ({ src }) => src),
+    target: Int32Array.from(demands, ({ dst }) => dst),
+    classOf: Int32Array.from(demands, ({ cls }) => cls),
+    p50Mbps: Float64Array.from(demands, ({ p50, p95 }) => Math.min(p50, p95)),
+    p95Mbps: Float64Array.from(demands, ({ p95 }) => p95),
+    lock: Int32Array.from(demands, ({ regionLock }) => (regionLock === undefined ? -1 : names(`region ${regionLock}`))),
+    avoidStart: startsOf(avoids.map((list) => list.length)),
+    avoid: Int32Array.from(avoids.flat()),
+    weight: Float64Array.from(classes, ({ priority }) => 10 ** ranks.indexOf(priority)),
+    maxRttMs: Float64Array.from(classes, ({ maxRttMs }) => maxRttMs),
+    maxLossRatio: Float64Array.from(classes, ({ maxLossPct }) => maxLossPct / 100),
+    minSecurity: Int32Array.from(classes, ({ minSecurity }) => minSecurity),
+    relayMs: instance.relayMs,
+  };
+}
+
+/** What the active gateways of each site have together. */
+function bySite({ sites, gateways }: Instance): { crypto: Float64Array; slots: Int32Array; security: Int32Array } {
+  const crypto = new Float64Array(sites.length);
+  const slots = new Int32Array(sites.length);
+  const security = new Int32Array(sites.length);
+  for (const { site, role, cryptoMbps, maxTunnels, security: level } of gateways) {
+    if (role !== 'active') continue;
+    crypto[site]! += cryptoMbps;
+    slots[site] = Math.min(0x7fffffff, slots[site]! + maxTunnels);
+    security[site] = Math.max(security[site]!, level);
+  }
+  return { crypto, slots, security };
+}
+
+function groupLegs(hopFrom: Int32Array, hopTo: Int32Array, sites: number): { of: Map<number, number>; start: Int32Array; hops: Int32Array } {
+  const of = new Map<number, number>();
+  const members: number[][] = [];
+  for (let hop = 0; hop < hopFrom.length; hop++) {
+    const key = hopFrom[hop]! * sites + hopTo[hop]!;
+    const leg = of.get(key);
+    if (leg === undefined) {
+      of.set(key, members.length);
+      members.push([hop]);
+    } else members[leg]!.push(hop);
+  }
+  return { of, start: startsOf(members.map((list) => list.length)), hops: Int32Array.from(members.flat()) };
+}
+
+/** Row starts of a CSR table with rows of these lengths, and the end of the last. */
+export function startsOf(lengths: readonly number[]): Int32Array {
+  const start = new Int32Array(lengths.length + 1);
+  for (const [row, length] of lengths.entries()) start[row + 1] = start[row]! + length;
+  return start;
+}
+
+function numbering(): (name: string) => number {
+  const numbers = new Map<string, number>();
+  return (name) => {
+    const known = numbers.get(name);
+    if (known !== undefined) return known;
+    numbers.set(name, numbers.size);
+    return numbers.size - 1;
+  };
+}

@@ -1,0 +1,248 @@
+import { send, type Flows } from './flows.ts';
+import type { Paths } from './paths.ts';
+import { CLOSED, settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
+import type { Tables } from './tables.ts';
+
+/** Which links have a tunnel, and how many slots of each site that takes. */
+export interface Tunnels {
+  isOpen: Uint8Array;
+  used: Int32Array;
+}
+
+/** How often a site's slot price follows its excess, and how fast. */
+const PRICE_SWEEPS = 12;
+const PRICE_GAIN = 2;
+/** An unused link is priced as if it carried this share of what its pair of sites wants. */
+const OPENING_SHARE = 0.3;
+/** Mbit/s; less is no use of a tunnel. */
+const IDLE = 1e-6;
+/** Of the excess of a site, what one round of closing takes. */
+const CLOSING_SHARE = 0.34;
+const CLOSING_ROUNDS = 30;
+/** How much more than it loses a swap has to bring, since both are estimates. */
+const SWAP_MARGIN = 1.2;
+
+/**
+ * Concentrates flows on few links: a slot of a site has a price that rises while more links are used than it has slots, and
+ * a link costs its two slots' prices divided by what it carries, so that little-used links are left (reweighted ℓ1 minimisation:
+ * Candès, Wakin, Boyd 2008).
+ */
+export function concentrate(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): void {
+  const wanted = pairDemand(tables);
+  const slotPrice = new Float64Array(tables.sites);
+  for (let round = 0; round < PRICE_SWEEPS; round++) {
+    const carried = linkFlows(tables, paths, flows);
+    const used = new Int32Array(tables.sites);
+    for (let link = 0; link < tables.links; link++) if (carried[link]! > IDLE) countEnds(tables, used, link, 1);
+    const typical = typicalWorth(tables, flows, used);
+    for (let site = 0; site < tables.sites; site++) {
+      const ratio = tables.slots[site]! > 0 ? used[site]! / tables.slots[site]! : used[site]! + 1;
+      slotPrice[site] = slotPrice[site]! > 0 ? slotPrice[site]! * Math.exp(PRICE_GAIN * Math.min(1, ratio - 1)) : ratio > 1 ? 0.01 * typical : 0;
+    }
+    for (let link = 0; link < tables.links; link++) {
+      const slots = slotPrice[tables.hopFrom[2 * link]!]! + slotPrice[tables.hopTo[2 * link]!]!;
+      linkPrices[link] = slots === 0 ? 0 : slots / Math.max(carried[link]!, OPENING_SHARE * wanted[link]!, 0.01);
+    }
+    sweep(tables, paths, flows, linkPrices);
+    settlePrices(tables, flows);
+  }
+}
+
+/**
+ * Closes links until every site has a slot for each tunnel: in rounds, those whose loss is least first, so that what they
+ * carried has moved before the next are judged.
+ */
+export function closeExcess(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels): void {
+  for (let round = 0; round < CLOSING_ROUNDS; round++) {
+    const excess = tunnels.used.map((used, site) => Math.max(0, used - tables.slots[site]!));
+    if (excess.every((over) => over === 0)) break;
+    const quota = excess.map((over) => (round === CLOSING_ROUNDS - 1 ? over : Math.ceil(CLOSING_SHARE * over)));
+    const losses = closingLosses(tables, paths, flows, linkPrices);
+    const order = [...tunnels.isOpen.keys()].filter((link) => tunnels.isOpen[link] === 1 && isOver(tables, quota, link)).sort((one, other) => perOver(tables, excess, losses, one) - perOver(tables, excess, losses, other) || one - other);
+    for (const link of order) {
+      if (!isOver(tables, quota, link)) continue;
+      setOpen(tables, tunnels, linkPrices, link, false);
+      countEnds(tables, quota, link, -1);
+    }
+    evict(tables, paths, flows, linkPrices);
+    sweep(tables, paths, flows, linkPrices);
+    settlePrices(tables, flows);
+  }
+}
+
+/**
+ * One round of local search: opens the links that would bring most, where slots are free, or in the slots of links whose
+ * closing costs less; at most one change a site, so that no two of them count the same gain.
+ * @param leastGain what an opening must bring at least, in worth
+ * @returns how many links were opened
+ */
+export function improve(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, leastGain: number): number {
+  const gains = openingGains(tables, paths, flows, linkPrices);
+  const losses = closingLosses(tables, paths, flows, linkPrices);
+  const cheapest = cheapestLinks(tables, tunnels, losses);
+  const touched = new Uint8Array(tables.sites);
+  const order = [...gains.keys()].filter((link) => gains[link]! > leastGain).sort((one, other) => gains[other]! - gains[one]! || one - other);
+  let opened = 0;
+  for (const link of order) {
+    const ends = [tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!];
+    if (ends.some((site) => touched[site] === 1)) continue;
+    const full = ends.filter((site) => tunnels.used[site]! >= tables.slots[site]!);
+    const victims = full.map((site) => cheapest[site]!);
+    if (victims.some((victim) => victim < 0 || tunnels.isOpen[victim] === 0)) continue;
+    if (victims.reduce((sum, victim) => sum + losses[victim]!, 0) * SWAP_MARGIN + leastGain >= gains[link]!) continue;
+    for (const victim of new Set(victims)) {
+      setOpen(tables, tunnels, linkPrices, victim, false);
+      touched[tables.hopFrom[2 * victim]!] = 1;
+      touched[tables.hopTo[2 * victim]!] = 1;
+    }
+    setOpen(tables, tunnels, linkPrices, link, true);
+    for (const site of ends) touched[site] = 1;
+    opened++;
+  }
+  evict(tables, paths, flows, linkPrices);
+  return opened;
+}
+
+/** Exactly these links have a tunnel; all others are closed and lose their flow. */
+export function openOnly(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, wanted: (link: number) => boolean): Tunnels {
+  const tunnels: Tunnels = { isOpen: new Uint8Array(tables.links), used: new Int32Array(tables.sites) };
+  linkPrices.fill(CLOSED);
+  for (let link = 0; link < tables.links; link++) if (wanted(link)) setOpen(tables, tunnels, linkPrices, link, true);
+  evict(tables, paths, flows, linkPrices);
+  return tunnels;
+}
+
+/** The links that carry something now. */
+export function linksInUse(tables: Tables, paths: Paths, flows: Flows): (link: number) => boolean {
+  const carried = linkFlows(tables, paths, flows);
+  return (link) => carried[link]! > IDLE;
+}
+
+/** Mbit/s by link, both directions together. */
+export function linkFlows(tables: Tables, paths: Paths, flows: Flows): Float64Array {
+  const carried = new Float64Array(tables.links);
+  for (let demand = 0; demand < tables.demands; demand++) {
+    for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
+      if (flows.flow[path]! <= 0) continue;
+      carried[paths.first[path]! >> 1]! += flows.flow[path]!;
+      if (paths.second[path]! >= 0) carried[paths.second[path]! >> 1]! += flows.flow[path]!;
+    }
+  }
+  return carried;
+}
+
+export function setOpen(tables: Tables, tunnels: Tunnels, linkPrices: LinkPrices, link: number, isOpen: boolean): void {
+  tunnels.isOpen[link] = isOpen ? 1 : 0;
+  linkPrices[link] = isOpen ? 0 : CLOSED;
+  countEnds(tables, tunnels.used, link, isOpen ? 1 : -1);
+}
+
+/** What is lost when a link closes: each Mbit/s on it moves to the best open way beside it, or is not served. */
+function closingLosses(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): Float64Array {
+  const losses = new Float64Array(tables.links);
+  for (let demand = 0; demand < tables.demands; demand++) {
+    const from = paths.start[demand]!;
+    const end = from + paths.count[demand]!;
+    const limit = worthBelow(tables, flows, demand);
+    for (let path = from; path < end; path++) {
+      const mbps = flows.flow[path]!;
+      if (mbps <= 0) continue;
+      const price = wayPrice(tables, paths, flows, linkPrices, path);
+      const first = paths.first[path]! >> 1;
+      const second = paths.second[path]! >> 1;
+      losses[first]! += mbps * Math.max(0, Math.min(limit, cheapestBeside(tables, paths, flows, linkPrices, from, end, first)) - price);
+      if (second >= 0) losses[second]! += mbps * Math.max(0, Math.min(limit, cheapestBeside(tables, paths, flows, linkPrices, from, end, second)) - price);
+    }
+  }
+  return losses;
+}
+
+/** What is won when a link opens: by what is not served yet, and by what has dearer ways. */
+function openingGains(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): Float64Array {
+  const gains = new Float64Array(tables.links);
+  for (let demand = 0; demand < tables.demands; demand++) {
+    const from = paths.start[demand]!;
+    const end = from + paths.count[demand]!;
+    const missing = tables.p95Mbps[demand]! - flows.served[demand]!;
+    const worth = tables.weight[tables.classOf[demand]!]! - flows.price[tables.cryptoBase + tables.source[demand]!]! - flows.price[tables.cryptoBase + tables.target[demand]!]!;
+    for (let path = from; path < end; path++) {
+      const price = wayPrice(tables, paths, flows, linkPrices, path);
+      if (price < CLOSED || price >= 2 * CLOSED) continue;
+      const link = linkPrices[paths.first[path]! >> 1] === CLOSED ? paths.first[path]! >> 1 : paths.second[path]! >> 1;
+      const open = price - CLOSED;
+      let gain = missing > IDLE ? missing * Math.max(0, worth - open) : 0;
+      for (let other = from; other < end; other++) {
+        if (flows.flow[other]! > 0) gain += flows.flow[other]! * Math.max(0, wayPrice(tables, paths, flows, linkPrices, other) - open);
+      }
+      gains[link]! += gain;
+    }
+  }
+  return gains;
+}
+
+/** Takes all flow off closed links. */
+function evict(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): void {
+  for (let demand = 0; demand < tables.demands; demand++) {
+    for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
+      if (flows.flow[path]! !== 0 && (linkPrices[paths.first[path]! >> 1] === CLOSED || (paths.second[path]! >= 0 && linkPrices[paths.second[path]! >> 1] === CLOSED))) send(tables, paths, flows, demand, path, -flows.flow[path]!);
+    }
+  }
+}
+
+function cheapestBeside(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, from: number, end: number, link: number): number {
+  let least = CLOSED;
+  for (let path = from; path < end; path++) {
+    if (paths.first[path]! >> 1 !== link && paths.second[path]! >> 1 !== link) least = Math.min(least, wayPrice(tables, paths, flows, linkPrices, path));
+  }
+  return least;
+}
+
+/** The price above which the last Mbit/s of a demand is not worth sending. */
+function worthBelow(tables: Tables, flows: Flows, demand: number): number {
+  const weight = tables.weight[tables.classOf[demand]!]!;
+  const worth = flows.served[demand]! > tables.p50Mbps[demand]! + IDLE ? weight : weight * flows.medianWorth;
+  return worth - flows.price[tables.cryptoBase + tables.source[demand]!]! - flows.price[tables.cryptoBase + tables.target[demand]!]!;
+}
+
+function cheapestLinks(tables: Tables, tunnels: Tunnels, losses: Float64Array): Int32Array {
+  const cheapest = new Int32Array(tables.sites).fill(-1);
+  for (let link = 0; link < tables.links; link++) {
+    if (tunnels.isOpen[link] === 0) continue;
+    for (const site of [tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!]) {
+      if (cheapest[site]! < 0 || losses[link]! < losses[cheapest[site]!]!) cheapest[site] = link;
+    }
+  }
+  return cheapest;
+}
+
+/** What each link's two sites want from each other, both directions and all classes, Mbit/s. */
+function pairDemand(tables: Tables): Float64Array {
+  const byPair = new Map<number, number>();
+  const key = (one: number, other: number): number => Math.min(one, other) * tables.sites + Math.max(one, other);
+  for (let demand = 0; demand < tables.demands; demand++) {
+    const pair = key(tables.source[demand]!, tables.target[demand]!);
+    byPair.set(pair, (byPair.get(pair) ?? 0) + tables.p95Mbps[demand]!);
+  }
+  return Float64Array.from({ length: tables.links }, (_, link) => byPair.get(key(tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!)) ?? 0);
+}
+
+/** Mean worth of what one slot carries. */
+function typicalWorth(tables: Tables, flows: Flows, used: Int32Array): number {
+  let worth = 0;
+  for (let demand = 0; demand < tables.demands; demand++) worth += tables.weight[tables.classOf[demand]!]! * flows.served[demand]!;
+  return worth / Math.max(1, used.reduce((sum, count) => sum + count, 0));
+}
+
+function countEnds(tables: Tables, counts: Int32Array, link: number, by: number): void {
+  counts[tables.hopFrom[2 * link]!]! += by;
+  counts[tables.hopTo[2 * link]!]! += by;
+}
+
+function isOver(tables: Tables, counts: Int32Array, link: number): boolean {
+  return counts[tables.hopFrom[2 * link]!]! > 0 || counts[tables.hopTo[2 * link]!]! > 0;
+}
+
+/** Closing a link between two sites that are both over their limit frees two slots at once. */
+function perOver(tables: Tables, excess: Int32Array, losses: Float64Array, link: number): number {
+  return losses[link]! / ((excess[tables.hopFrom[2 * link]!]! > 0 ? 1 : 0) + (excess[tables.hopTo[2 * link]!]! > 0 ? 1 : 0) || 1);
+}

@@ -1,0 +1,160 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { planInstance, readInstance, type Instance, type InstancePlan } from '../../src/planner/index.ts';
+import { brokenLimits } from '../support/instance-checker.ts';
+import { makeInstance } from '../support/instances.ts';
+
+const shape = fc.record({
+  sites: fc.integer({ min: 1, max: 7 }),
+  relays: fc.integer({ min: 0, max: 3 }),
+  seed: fc.integer({ min: 0, max: 1e6 }),
+  slots: fc.integer({ min: 0, max: 12 }),
+  meanMbps: fc.constantFrom(0.01, 1, 20, 200, 1e12),
+});
+
+/** Sites a (0), b (1) and relay r (2) with one uplink each; links a–b, a–r, r–b. */
+function triangle(change: (instance: Instance) => void = () => undefined): Instance {
+  const instance: Instance = {
+    format: 'te-instance/1',
+    relayMs: 1,
+    classes: [
+      { id: 'voice', priority: 0, maxRttMs: 100, maxLossPct: 1, minSecurity: 1, backup: false },
+      { id: 'bulk', priority: 1, maxRttMs: 100, maxLossPct: 1, minSecurity: 1, backup: false },
+    ],
+    sites: ['a', 'b', 'r'].map((id) => ({ id, region: 'west', relay: id === 'r' })),
+    gateways: [0, 1, 2].map((site) => ({ site, role: 'active', cryptoMbps: 1000, maxTunnels: 2, security: 1 })),
+    uplinks: [0, 1, 2].map((site) => ({ site, provider: `isp${site}`, upMbps: 100, downMbps: 100, usdPerGb: 0, srlg: [] })),
+    links: [
+      [0, 1, 10, 0.1, 0],
+      [0, 2, 20, 0.1, 0],
+      [2, 1, 20, 0.1, 0],
+    ],
+    demands: [
+      { src: 0, dst: 1, cls: 0, p50: 10, p95: 30 },
+      { src: 0, dst: 1, cls: 1, p50: 20, p95: 90 },
+    ],
+  };
+  change(instance);
+  return instance;
+}
+
+/** Mbit/s by demand, rounded to thousandths. */
+function servedOf(instance: Instance, { flows }: InstancePlan): number[] {
+  return instance.demands.map((_, index) => Math.round(1000 * flows.reduce((sum, { demand, mbps }) => sum + (demand === index ? mbps : 0), 0)) / 1000);
+}
+
+describe('planInstance', () => {
+  it('breaks no limit, proves a bound that no plan can exceed, and gives the same plan again', () => {
+    fc.assert(
+      fc.property(shape, (drawn) => {
+        const instance = makeInstance(drawn);
+        const result = planInstance(instance, { sweeps: 8 });
+        expect(brokenLimits(instance, result.plan)).toEqual([]);
+        expect(result.certificate.worth).toBeLessThanOrEqual(result.certificate.bound * (1 + 1e-9));
+        expect(planInstance(instance, { sweeps: 8 })).toEqual(result);
+      }),
+      { numRuns: 60, seed: 1 },
+    );
+  });
+
+  it('breaks no limit either when it goes on from the plan of another demand, with fewer slots', () => {
+    fc.assert(
+      fc.property(shape, fc.integer({ min: 0, max: 6 }), (drawn, fewer) => {
+        const instance = makeInstance(drawn);
+        const { plan } = planInstance(instance, { sweeps: 6 });
+        const changed: Instance = {
+          ...instance,
+          gateways: instance.gateways.map((gateway) => ({ ...gateway, maxTunnels: Math.max(0, gateway.maxTunnels - fewer) })),
+          demands: instance.demands.map((demand, index) => ({ ...demand, p95: demand.p95 * (index % 2 === 0 ? 1.3 : 0.6) })),
+        };
+        const result = planInstance(changed, { sweeps: 4, previousPlan: plan });
+        expect(brokenLimits(changed, result.plan)).toEqual([]);
+        expect(result.certificate.worth).toBeLessThanOrEqual(result.certificate.bound * (1 + 1e-9));
+      }),
+      { numRuns: 40, seed: 2 },
+    );
+  });
+
+  it.each([1, 2, 3, 4])('is proven within a thousandth of the best without tunnel limits (seed %i)', (seed) => {
+    const { certificate } = planInstance(makeInstance({ sites: 16, relays: 3, seed, slots: 10_000, meanMbps: 4 }), { sweeps: 24 });
+    expect(certificate.provenGapPct).toBeLessThan(0.1);
+  });
+
+  it('keeps the tunnels of its own plan when nothing has changed, and when demand trembles', () => {
+    const instance = makeInstance({ sites: 14, relays: 3, seed: 5, slots: 200, meanMbps: 4 });
+    const { plan } = planInstance(instance, { sweeps: 20 });
+    const same = planInstance(instance, { sweeps: 8, previousPlan: plan }).plan;
+    expect(plan.tunnels.filter((link) => !same.tunnels.includes(link))).toEqual([]);
+    const trembling: Instance = { ...instance, demands: instance.demands.map((demand, index) => ({ ...demand, p95: demand.p95 * (index % 2 === 0 ? 1.02 : 0.98) })) };
+    const changed = planInstance(trembling, { sweeps: 8, previousPlan: plan }).plan;
+    expect(plan.tunnels.filter((link) => !changed.tunnels.includes(link))).toEqual([]);
+  });
+
+  it('serves all that fits over the direct way and the relay together', () => {
+    const instance = triangle(({ uplinks, links }) => {
+      uplinks.push({ ...uplinks[0]!, provider: 'isp9' }, { ...uplinks[1]!, provider: 'isp9' });
+      links.push([3, 2, 20, 0.1, 0], [2, 4, 20, 0.1, 0]);
+    });
+    expect(servedOf(instance, planInstance(instance, { sweeps: 24 }).plan)).toEqual([30, 90]);
+  });
+
+  it('gives what is short to the more important class first', () => {
+    const instance = triangle();
+    const { plan, certificate } = planInstance(instance, { sweeps: 24 });
+    expect(servedOf(instance, plan)).toEqual([30, 70]);
+    expect(certificate.bound).toBeCloseTo(370, 1);
+  });
+
+  it('sends over the relay only what the class may suffer there', () => {
+    const instance = triangle(({ links, classes }) => {
+      links.shift();
+      classes[0]!.maxRttMs = 40;
+    });
+    expect(servedOf(instance, planInstance(instance, { sweeps: 12 }).plan)).toEqual([0, 90]);
+  });
+
+  it('spends a single slot of a site on the direct tunnel', () => {
+    const instance = triangle(({ gateways }) => {
+      gateways[0]!.maxTunnels = 1;
+    });
+    expect(planInstance(instance, { sweeps: 12 }).plan.tunnels).toEqual([0]);
+  });
+
+  it('counts no standby gateway', () => {
+    const instance = triangle(({ gateways }) => {
+      gateways[1]!.role = 'standby';
+    });
+    expect(planInstance(instance, { sweeps: 6 }).plan.flows).toEqual([]);
+  });
+
+  it.each<[string, (instance: Instance) => void]>([
+    ['no demand', (instance) => void (instance.demands = [])],
+    ['no link', (instance) => void (instance.links = [])],
+    ['uplinks without capacity', ({ uplinks }) => uplinks.forEach((uplink) => void (uplink.upMbps = 0))],
+    ['gateways without slots', ({ gateways }) => gateways.forEach((gateway) => void (gateway.maxTunnels = 0))],
+    ['demand of nothing', ({ demands }) => demands.forEach((demand) => void (demand.p50 = demand.p95 = 0))],
+  ])('plans nothing, and proves that nothing is lost, with %s', (_, change) => {
+    const { plan, certificate } = planInstance(triangle(change), { sweeps: 6 });
+    expect([plan.tunnels, plan.flows, certificate.worth]).toEqual([[], [], 0]);
+  });
+});
+
+describe('readInstance', () => {
+  it('takes what is well formed, and leaves further keys alone', () => {
+    const instance = { ...triangle(), name: 'x', seed: 1 };
+    expect(readInstance(structuredClone(instance))).toEqual(instance);
+  });
+
+  it.each<[string, (instance: Instance) => void, RegExp]>([
+    ['a site that is not there', ({ uplinks }) => void (uplinks[1]!.site = 7), /\/uplinks\/1\/site is 7, but there are 3/],
+    ['a negative capacity', ({ uplinks }) => void (uplinks[1]!.upMbps = -1), /\/uplinks\/1\/upMbps must be >= 0/],
+    ['what JSON has for not a number', ({ demands }) => void (demands[0]!.p95 = null as unknown as number), /\/demands\/0\/p95 must be number/],
+    ['a demand to itself', ({ demands }) => void (demands[1]!.dst = 0), /\/demands\/1 leads from a site to itself/],
+    ['a link inside a site', ({ links }) => void (links[0]![1] = 0), /\/links\/0 joins two uplinks of one site/],
+    ['another format', (instance) => void ((instance as { format: string }).format = 'x/1'), /\/format must be equal to constant/],
+  ])('refuses %s and says where', (_, change, message) => {
+    const instance = triangle();
+    change(instance);
+    expect(() => readInstance(instance)).toThrow(message);
+  });
+});
