@@ -126,7 +126,7 @@ export interface PingReport {
 export interface NodeRuntime {
   generation: number;
   commit: string | null;
-  tunnels: { tunnel: TunnelId; path: PathId; pathState: PathState; childState: string | null }[];
+  tunnels: { tunnel: TunnelId; path: PathId; pathState: PathState; childState: string | null; /** Classes whose SLA the path does not keep. */ violated: readonly ClassId[] }[];
   leakPackets: number;
   /** It owns its site's LAN address. */
   holdsLan: boolean;

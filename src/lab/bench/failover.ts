@@ -237,12 +237,12 @@ async function runDeath(world: LabWorld, streams: Streams, scenario: DeathScenar
   }
 }
 
-/** Every agent has nothing left to do and every tunnel is up; a standby gateway has one, the others two. */
+/** Every agent has nothing left to do and every tunnel is up and good for every class; a standby gateway has one, the others two. */
 export async function waitUntilSettled(world: LabWorld): Promise<void> {
   const isSettled = async (): Promise<boolean> => {
     for (const { id: node, role } of nodesOf(world.network.intent)) {
       const runtime = await world.nodeState(node).catch(() => null); // an agent that starts has no socket yet
-      if (!runtime?.settled || runtime.tunnels.length < (role === 'active' && world.network.layout.gateways.length === 2 ? 2 : 1) || runtime.tunnels.some(({ pathState }) => pathState !== 'up')) return false;
+      if (!runtime?.settled || runtime.tunnels.length < (role === 'active' && world.network.layout.gateways.length === 2 ? 2 : 1) || runtime.tunnels.some(({ pathState, violated }) => pathState !== 'up' || violated.length > 0)) return false;
     }
     return true;
   };
