@@ -51,12 +51,20 @@ async function showOverride(demo: Demo): Promise<void> {
   const other = await await_(demo, `a second tunnel ${CUT_PAIR.from} – ${CUT_PAIR.to}, to pin the pair to`, 20_000, async () => {
     const plan = planOf(await engine.plan());
     const carriers = carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to, 'voice');
-    const vetoed = (await engine.vetoes()).map(({ what }) => what);
-    // a route that the revert of step 9 took back stays back, for an administrator's hand too, until the veto is lifted
-    const isVetoed = (path: string): boolean => vetoed.some((what) => what.includes(`: ${path} 100 %`));
-    return tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to).find(({ id, path }) => id !== carriers[0] && !isVetoed(path)) ?? null;
+    const vetoes = await engine.vetoes();
+    // a route that the revert of step 9 took back stays back, for an administrator's hand too, until its veto is lifted
+    const vetoesOf = (path: string): string[] => vetoes.filter(({ what }) => what.includes(`: ${path} 100 %`)).map(({ fingerprint }) => fingerprint);
+    const [best] = tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to)
+      .filter(({ id }) => id !== carriers[0])
+      .map((tunnel) => ({ ...tunnel, vetoes: vetoesOf(tunnel.path) }))
+      .sort((left, right) => left.vetoes.length - right.vetoes.length);
+    return best ?? null;
   });
   if (!other) return;
+  for (const fingerprint of other.vetoes) {
+    screen.command(`foremesh veto lift ${fingerprint}`);
+    await engine.ask('DELETE', `/v1/vetoes/${encodeURIComponent(fingerprint)}`);
+  }
   const forMs = world.kind === 'lab' ? 15_000 : 60_000;
   const pair = `${CUT_PAIR.from}>${CUT_PAIR.to}`;
   const until = world.clock.now() + forMs;
