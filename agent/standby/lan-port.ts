@@ -18,6 +18,8 @@ export interface KernelLanOptions {
 const SETTLE_MS = 300;
 /** Our own address comes with the first `apply`; until then the socket is tried again this often, ms. */
 const BIND_RETRY_MS = 200;
+/** So many refusals while our address is there, and it is not for us to wait on: somebody else has the port, and hosts need a gateway. */
+const BIND_PATIENCE = 25;
 const ERROR_LOG_MS = 10_000;
 
 /**
@@ -40,6 +42,7 @@ class KernelLink implements LanLink {
   #isBound = false;
   /** Until it has once listened it has heard nothing, which says nothing. */
   #wasBound = false;
+  #refusals = 0;
   readonly #written = new Map<string, { has: boolean; atMs: number }>();
   #complainedMs = -ERROR_LOG_MS;
   #isClosed = false;
@@ -54,7 +57,11 @@ class KernelLink implements LanLink {
   }
 
   isUp(): boolean {
-    return this.#wasBound && this.#addresses().some(({ address }) => address === this.#own); // only interfaces with a carrier are listed
+    return (this.#wasBound || this.#refusals >= BIND_PATIENCE) && this.#isOwnThere();
+  }
+
+  #isOwnThere(): boolean {
+    return this.#addresses().some(({ address }) => address === this.#own); // only interfaces with a carrier are listed
   }
 
   hasAddress(address: string): boolean {
@@ -128,6 +135,7 @@ class KernelLink implements LanLink {
     socket.on('message', (packet) => this.#onPacket(packet));
     socket.on('error', (cause) => {
       this.#isBound = false;
+      if (this.#isOwnThere()) this.#refusals++;
       const nowMs = this.#options.clock.monotonicMs();
       if (nowMs - this.#complainedMs >= ERROR_LOG_MS) this.#options.log.warn({ error: cause.message, address: this.#own }, 'no heartbeats on the LAN yet');
       this.#complainedMs = nowMs;

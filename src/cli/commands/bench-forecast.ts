@@ -24,10 +24,10 @@ export function addForecastBench(bench: Command): void {
     .description('how good forecasts of your own demands would have been: learns from the first rows of a table and forecasts the later ones')
     .requiredOption('--data <file>', 'CSV, or CSV packed by gzip: timestamp or step number, then one column a pair (from>to)')
     .option('--test-from <share>', 'of the rows: those before are learned from', share, 0.8)
-    .option('--horizon <durations>', 'how far ahead, separated by commas', horizons, horizons('15m,60m'))
+    .addOption(new Option('--horizon <durations>', 'how far ahead, separated by commas').argParser(horizons).default(horizons('15m,60m'), '15m,60m'))
     .option('--stride <n>', 'forecast every n-th row', stride, 1)
     .addOption(new Option('--model <name>', 'what to use; auto takes what was best on the last fifth of what is learned from').choices(['auto', ...BENCH_MODELS]).default('auto'))
-    .option('--step <duration>', 'length of a step where the table counts steps (5m unless given)', duration, null)
+    .addOption(new Option('--step <duration>', 'length of a step where the table counts steps').argParser(duration).default(null, '5m'))
     .option('--seed <text>', 'of what is drawn while learning', 'bench')
     .addOption(outputOption())
     .action(async (options: ForecastOptions) => {
