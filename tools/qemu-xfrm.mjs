@@ -1,7 +1,7 @@
 // `node tools/qemu-xfrm.mjs`: the tests of the data path with XFRM interfaces, on a kernel that has them, whatever this
 // machine's kernel has: a Debian cloud kernel in QEMU (TCG, no KVM needed) with the programs of this machine, in memory.
 // Prints a line for each test; --output json prints one JSON value instead. --suites families,agents runs these only (default: all of
-// xfrm, families, agents, adapters); --quick is --suites xfrm: what only this driver does. Exit code 0 when all held, 1 when not, 2 when it could not run. Nothing of the host is touched but the cache folder and a folder in /tmp.
+// xfrm, families, agents, adapters, classes); --quick is --suites xfrm: what only this driver does. Exit code 0 when all held, 1 when not, 2 when it could not run. Nothing of the host is touched but the cache folder and a folder in /tmp.
 import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,7 +40,7 @@ poweroff -f
 `;
 
 const wantsJson = process.argv.includes('json');
-const SUITES = ['xfrm', 'families', 'agents', 'adapters'];
+const SUITES = ['xfrm', 'families', 'agents', 'adapters', 'classes'];
 const suites = suitesOf(process.argv);
 const unknownSuite = suites.find((name) => !SUITES.includes(name));
 if (unknownSuite !== undefined) {

@@ -109,7 +109,7 @@ describe('the connection of a tunnel', () => {
   it('takes any address with XFRM, and belongs to the interface of its id', () => {
     const connection = sectionAt(connectionMessage(SPEC, CREDENTIALS, 0, 'xfrm'), SPEC.tunnel)!;
     expect(connection).toMatchObject({ encap: 'no' });
-    expect(sectionAt(sectionAt(connection, 'children')!, SPEC.tunnel)).toMatchObject({ local_ts: ['0.0.0.0/0'], remote_ts: ['0.0.0.0/0'], if_id_in: '12648430', if_id_out: '12648430' });
+    expect(sectionAt(sectionAt(connection, 'children')!, SPEC.tunnel)).toMatchObject({ local_ts: ['0.0.0.0/0'], remote_ts: ['0.0.0.0/0'], if_id_in: '12648430', if_id_out: '12648430', replay_window: '4096' });
   });
 
   it('lets IPv6 through XFRM where hosts use it, and asks libipsec for nothing more', () => {
