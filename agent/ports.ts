@@ -216,6 +216,16 @@ export interface QueuedFlows {
   copyUplink: string | null;
 }
 
+/** What hosts sent to one destination port at one site, in one class, since it was first seen. */
+export interface ServiceCount {
+  to: SiteId;
+  classId: ClassId;
+  /** `tcp/443`. */
+  service: string;
+  /** Connections begun to a TCP port, packets to a UDP port. */
+  count: number;
+}
+
 /** Kernel forwarding. */
 export interface DataplanePort {
   /** SAs are the kernel's: they go on when the daemon dies, and until it makes new ones. */
@@ -226,6 +236,8 @@ export interface DataplanePort {
   noteSwitched(lanes: readonly LaneWanted[]): void;
   /** Counters since the table was made; they may start again from 0. */
   counters(): Promise<DataplaneCounters>;
+  /** Where it may be counted, of these pairs; one program each, so not asked in every sample. Absent: not counted. */
+  serviceCounts?(pairs: readonly { to: SiteId; classId: ClassId }[]): Promise<ServiceCount[]>;
   /** Of the tunnel interfaces that exist now, by id, which is also what a restarted agent adopts. Cheap: asked in every pass. */
   tunnelCounters(): Promise<DataplaneCounters['tunnels']>;
   /** Of the tunnel interfaces of the last apply: what they take, for measuring how much of it passes. Absent: MTUs are not measured. */

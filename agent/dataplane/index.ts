@@ -19,6 +19,7 @@ export * from './ping.ts';
 export * from './port.ts';
 export * from './ruleset.ts';
 export * from './ruleset-text.ts';
+export * from './services.ts';
 export * from './shaping.ts';
 export * from './traffic-counter.ts';
 export * from './users.ts';

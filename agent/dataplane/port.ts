@@ -1,6 +1,6 @@
 import { type Cancel, type Clock, type Log, messageOf, sleep, sortedBy, systemClock } from '../../src/base/index.ts';
-import type { TunnelId } from '../../src/model/index.ts';
-import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted } from '../ports.ts';
+import type { ClassId, SiteId, TunnelId } from '../../src/model/index.ts';
+import type { DataplaneCounters, DataplanePort, DataplaneWanted, LaneWanted, ServiceCount } from '../ports.ts';
 import type { DriverName } from '../driver.ts';
 import type { MtuSettings } from '../probe/index.ts';
 import { clearChanges, type InstalledRuleset, planChanges, sysctlNames } from './changes.ts';
@@ -15,6 +15,7 @@ import { isTunnelName, ownCounters, readOfferedCounter } from './names.ts';
 import { observe, readCounters, readDrops, readRuleset, readTraffic } from './observe.ts';
 import { buildRuleset, LEAK_COUNTER, type ManagementTraffic } from './ruleset.ts';
 import { rulesetKey, staged } from './ruleset-text.ts';
+import { readServices } from './services.ts';
 import { queuedFlows, readQueues, shapedDevices } from './shaping.ts';
 import { readUsers } from './users.ts';
 
@@ -124,6 +125,10 @@ class KernelDataplane implements DataplanePort {
     const place = this.#driver.shaperPlace;
     const devices = [...new Set(config.uplinks.map((uplink) => place(uplink.interface).device))];
     return readQueues(config, place, (await Promise.all(devices.map((device) => readDrops(this.#machine, device)))).flat());
+  }
+
+  async serviceCounts(pairs: readonly { to: SiteId; classId: ClassId }[]): Promise<ServiceCount[]> {
+    return this.#wanted?.config.countServices ? readServices(this.#machine, pairs) : [];
   }
 
   async tunnelCounters(): Promise<DataplaneCounters['tunnels']> {

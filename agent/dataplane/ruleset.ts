@@ -5,6 +5,7 @@ import { assignBuckets } from './buckets.ts';
 import { copyingRules } from './copies.ts';
 import { driverOf, type TunnelDriver } from './driver.ts';
 import { markText, NFT_TABLE, offeredCounter, ownCounters } from './names.ts';
+import { serviceLines, serviceSets } from './services.ts';
 import { shapingChain } from './shaping.ts';
 import { answerRules } from './answers.ts';
 import { userLines, userRules } from './users.ts';
@@ -61,7 +62,7 @@ export function buildRuleset(wanted: DataplaneWanted, management: readonly Manag
 
   return {
     counters: [LEAK_COUNTER, REFUSED_COUNTER, ...remoteSites.flatMap((site) => config.classes.map(({ id }) => offeredCounter(site.id, id))), ...copying.counters, ...own.counters],
-    sets: [...copying.sets, ...answers.sets, ...users.sets],
+    sets: [...copying.sets, ...answers.sets, ...users.sets, ...serviceSets(config, remoteSites.map(({ id }) => id))],
     chains: [
       ...copying.receiving,
       ...steered,
@@ -98,6 +99,7 @@ function steeringChains({ id: site, prefixes }: { id: SiteId; prefixes: readonly
     lines: [
       `iifname ${quote(lan.interface)} counter name ${quote(offeredCounter(site, id))}`,
       ...userLines(wanted.config, id),
+      ...serviceLines(wanted.config, site, id),
       ...(dscp === undefined ? [] : families.map((family) => `iifname ${quote(lan.interface)} ${HEADER[family]} dscp set ${dscp}`)),
       ...laneLines(wanted.steering.find((steering) => steering.to === site && steering.classId === id)?.lanes ?? [], families, hash32(`lanes/${node}`)),
     ],

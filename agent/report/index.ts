@@ -7,3 +7,4 @@ export * from './outbox.ts';
 export * from './outbox-file.ts';
 export * from './readings.ts';
 export * from './reporter.ts';
+export * from './services.ts';

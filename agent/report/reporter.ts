@@ -1,10 +1,11 @@
 import { type Cancel, type Clock, type Log, messageOf } from '../../src/base/index.ts';
-import type { AgentMessage, ClassId, NodeConfig, SiteId, StatusMessage, TunnelId } from '../../src/model/index.ts';
+import type { AgentMessage, ClassId, NodeConfig, Sample, SiteId, StatusMessage, TunnelId } from '../../src/model/index.ts';
 import type { Failover } from '../failover/index.ts';
 import type { DataplanePort } from '../ports.ts';
 import type { HostPort } from '../posture/index.ts';
 import type { Outbox } from './outbox.ts';
 import { type CounterReading, type PathReading, readingOf, samplesOf } from './readings.ts';
+import { ServiceBook } from './services.ts';
 
 export interface ReporterDeps {
   outbox: Outbox;
@@ -47,6 +48,7 @@ const SAMPLES_PER_BATCH_MAX = 1_500;
 export function createReporter(deps: ReporterDeps): Reporter {
   const { outbox, dataplane, failover, clock, log } = deps;
   const activeAtMs = new Map<string, number>();
+  const services = new ServiceBook();
   let config: NodeConfig | null = null;
   let last: CounterReading | null = null;
   let leakPackets = 0;
@@ -92,6 +94,7 @@ export function createReporter(deps: ReporterDeps): Reporter {
     const paths = await takePaths(config);
     const samples = samplesOf(last, reading, { config, paths, probedMs: Math.round(clock.monotonicMs() - probedSinceMs), isActive });
     probedSinceMs = clock.monotonicMs();
+    samples.push(...(await takeServices(config, reading.readAt)));
     // a window that could not be kept is part of the next one: bytes are counted late rather than lost
     for (let start = 0; start < samples.length; start += SAMPLES_PER_BATCH_MAX) {
       await outbox.append(samples.slice(start, start + SAMPLES_PER_BATCH_MAX), reading);
@@ -100,6 +103,13 @@ export function createReporter(deps: ReporterDeps): Reporter {
     if (samples.length === 0) last = reading;
     if (isConnected && clock.monotonicMs() - progressAtMs > ACK_TIMEOUT_MS) rewind();
     await pump();
+  }
+
+  /** Where they may be counted, every 5 min. */
+  async function takeServices(of: NodeConfig, at: number): Promise<Sample[]> {
+    if (!of.countServices || !dataplane.serviceCounts || !services.isDue(at)) return [];
+    const pairs = of.sites.filter(({ id }) => id !== of.site).flatMap(({ id }) => of.classes.map((one) => ({ to: id, classId: one.id })));
+    return services.samples(await dataplane.serviceCounts(pairs.filter(({ to, classId }) => isActive(to, classId))), at, of);
   }
 
   async function takePaths(of: NodeConfig): Promise<Map<TunnelId, PathReading>> {

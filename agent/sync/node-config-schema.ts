@@ -42,6 +42,7 @@ export const NODE_CONFIG_SCHEMA: Shape = object({
   sampleIntervalMs: integer(10, DAY_MS),
   countConnections: { const: true },
   countUsers: object({ roles: list(object({ name, prefixes }), 16) }),
+  countServices: { const: true },
   classes: list(
     object({
       id: name,
@@ -93,7 +94,7 @@ export const NODE_CONFIG_SCHEMA: Shape = object({
     50_000,
   ),
   allow: list(object({ from: prefixes, to: prefixes }), 50_000),
-}, ['countConnections', 'countUsers', 'resolvers', 'shaping']);
+}, ['countConnections', 'countServices', 'countUsers', 'resolvers', 'shaping']);
 
 const FORMATS: Formats = { address: isAddress, prefix: isPrefix, 'host-prefix': isHostPrefix };
 

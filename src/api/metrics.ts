@@ -46,6 +46,8 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const processMemory = gauge('foremesh_node_process_memory_bytes', 'Resident memory of the agent and the IKE daemon', ['node', 'process']);
   const connections = gauge('foremesh_node_connections', 'Entries of the connection table, where the mesh permits counting them', ['node']);
   const activeHosts = gauge('foremesh_node_active_hosts', 'Hosts that sent to other sites within 5 minutes, where the mesh permits counting them; 0: fewer than 5', ['node', 'group', 'name']);
+  const serviceConnections = gauge('foremesh_node_service_connections', 'Connections that hosts began in the last 5 minutes by TCP port, where the mesh permits counting them, the ten heaviest of a site and class', ['node', 'to', 'class', 'service']);
+  const servicePackets = gauge('foremesh_node_service_packets', 'Packets that hosts sent in the last 5 minutes by UDP port below 32768, likewise', ['node', 'to', 'class', 'service']);
   const channel = gauge('foremesh_channel_events', 'Connections accepted and refused, messages refused, agents read more slowly, dead peers, since the start', ['kind']);
   const shaped = gauge('foremesh_node_shaped_packets', 'Packets that a class queue of an uplink dropped since it was made', ['node', 'uplink', 'class']);
   const shapedBytes = gauge('foremesh_node_shaped_bytes', 'About how many bytes those packets had, by the mean size of what went through the queue', ['node', 'uplink', 'class']);
@@ -54,7 +56,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, observed, lost, latency, loss, mtu, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, lost, latency, loss, mtu, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts, serviceConnections, servicePackets]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
@@ -102,10 +104,15 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
       if (state.configSignedAt !== null) planAge.set({ node }, Math.max(0, clock.now() - state.configSignedAt) / 1000);
       if (state.lastSeenAt !== null) silence.set({ node }, Math.max(0, clock.now() - state.lastSeenAt) / 1000);
     }
+    const services = view.nodes.flatMap(({ node, services: ofNode }) => ofNode.map((one) => ({ node, ...one })));
+    for (const { node, to, classId, service, connections: begun, packets } of services.slice(0, SERIES_MAX)) {
+      if (begun !== null) serviceConnections.set({ node, to, class: classId, service }, begun);
+      if (packets !== null) servicePackets.set({ node, to, class: classId, service }, packets);
+    }
     changes.set(view.metrics.changesLastHour);
     drift.set(view.metrics.forecastDrift);
     const excess = (count: number): number => Math.max(0, count - SERIES_MAX);
-    left.set(excess(view.forecasts.length) + excess(view.shortfalls.length) + excess(demands.length) + excess(view.tunnels.length));
+    left.set(excess(view.forecasts.length) + excess(view.shortfalls.length) + excess(demands.length) + excess(view.tunnels.length) + excess(services.length));
   }
 
   server.get('/metrics', { schema: { summary: 'Prometheus text format', querystring: NoQuery, produces: ['text/plain'] } }, async (_request, reply) => {

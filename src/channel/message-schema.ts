@@ -25,6 +25,7 @@ const sample = oneOf('kind', {
   tunnel: { ...window, tunnel, rxBytes: figure, txBytes: figure },
   uplink: { ...window, uplink, rxBytes: figure, txBytes: figure },
   users: { ...window, group: { type: 'string', enum: ['class', 'role'] }, name, hosts: figure },
+  services: { ...window, from: name, to: name, classId: name, service: { type: 'string', maxLength: 9, pattern: '^(tcp|udp)/[0-9]{1,5}$' }, connections: ratio, packets: ratio },
   host: {
     ...window,
     cpuRatio: figure,
@@ -44,7 +45,7 @@ const SCHEMA = oneOf('type', {
   samples: { sequence, samples: { type: 'array', maxItems: 10_000, items: sample } },
   packed: {
     sequence,
-    define: { type: 'array', maxItems: 10_001, items: { type: 'array', maxItems: 5, items: { type: 'string', maxLength: 170 } } },
+    define: { type: 'array', maxItems: 10_001, items: { type: 'array', maxItems: 6, items: { type: 'string', maxLength: 170 } } },
     groups: { type: 'array', maxItems: 1_000, items: object({ at: whole, windowMs: figure, rows: { type: 'array', maxItems: 10_000, items: { type: 'array', minItems: 1, maxItems: 12, items: { anyOf: [whole, { type: 'null' }] } } } }) },
   },
   status: {

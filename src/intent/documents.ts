@@ -11,7 +11,7 @@ export interface MeshDocument {
   hold: string;
   forecast: { slot: string; slotsPerDay: number; horizonSlots: number; provision: ForecastSettings['provision'] };
   probe: { interval: string; downAfter: number; holdDown: string; holdDownMax: string };
-  telemetry: { sampleInterval: string; connections: boolean; users: boolean; roles: { name: string; prefixes: string[] }[] };
+  telemetry: { sampleInterval: string; connections: boolean; users: boolean; services: boolean; roles: { name: string; prefixes: string[] }[] };
   shaping: boolean;
   autoApply: { tunnelsMax: number; sitesMax: number; trafficShareMax: string; changesPerHourMax: number };
   vetoFor: string;

@@ -53,7 +53,7 @@ function meshOf(raw: MeshDocument): Mesh {
     holdMs: ms(raw.hold),
     forecast: { slotMs: ms(raw.forecast.slot), slotsPerDay: raw.forecast.slotsPerDay, horizonSlots: raw.forecast.horizonSlots, provision: raw.forecast.provision },
     probe: { intervalMs: ms(raw.probe.interval), downAfter: raw.probe.downAfter, holdDownMs: ms(raw.probe.holdDown), holdDownMaxMs: Math.max(ms(raw.probe.holdDown), ms(raw.probe.holdDownMax)) },
-    telemetry: { sampleIntervalMs: ms(raw.telemetry.sampleInterval), connections: raw.telemetry.connections, ...(raw.telemetry.users ? { users: { roles: rolesOf(raw) } } : {}) },
+    telemetry: { sampleIntervalMs: ms(raw.telemetry.sampleInterval), connections: raw.telemetry.connections, ...(raw.telemetry.users ? { users: { roles: rolesOf(raw) } } : {}), ...(raw.telemetry.services ? { services: true as const } : {}) },
     shaping: raw.shaping,
     autoApply: {
       tunnelsMax: raw.autoApply.tunnelsMax,

@@ -118,6 +118,7 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
         'What agents report.',
         { sampleInterval: field('duration', 'Time between two reports.', '10s'), connections: flag('Also how many connections each gateway tracks; never whose.', false),
           users: flag('Also how many hosts are active, by traffic class and by role; never which, and fewer than 5 are told as 0.', false),
+          services: flag('Also how many connections hosts begin by TCP port, and how many packets they send by UDP port, by site pair and class, the ten heaviest ports; never whose, and fewer than 5 in 5 minutes are not told.', false),
           roles: list(
             object('People or machines of one kind, told by where they sit.', { name: field('name', 'Name, unique among roles.'), prefixes: list({ $ref: '#/$defs/prefix' }, 'Where they sit.', 64, { minItems: 1 }) }, ['name', 'prefixes']),
             'By which active hosts are counted where users is true.', 16, { default: [] }),

@@ -21,7 +21,7 @@ export interface Mesh {
   forecast: ForecastSettings;
   probe: ProbeSettings;
   /** `connections`: how many each gateway tracks may be counted; never whose. */
-  telemetry: { sampleIntervalMs: number; connections: boolean; /** How many hosts are active may be counted, by class and by role; absent: not. */ users?: { roles: Role[] } };
+  telemetry: { sampleIntervalMs: number; connections: boolean; /** How many hosts are active may be counted, by class and by role; absent: not. */ users?: { roles: Role[] }; /** How much goes to which destination port may be counted; absent: not. */ services?: true };
   /** Whether gateways queue what they send by class, within what each uplink can send. */
   shaping: boolean;
   /** Small changes applied without a person per hour, whatever the forecast says; the policy reads it. */

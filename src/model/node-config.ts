@@ -22,6 +22,8 @@ export interface NodeConfig {
   countConnections?: boolean;
   /** How many hosts are active may be reported, by class and by these roles; absent: not. */
   countUsers?: { roles: Role[] };
+  /** How many connections (TCP) and packets (UDP) go to which destination port may be reported, by pair and class; absent: not. */
+  countServices?: true;
   /** In order of priority: the first class that matches a packet is its class. */
   classes: NodeClass[];
   /** Resolvers that hosts of the site ask; there when a class is told by name. */

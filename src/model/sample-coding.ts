@@ -36,6 +36,7 @@ const NAMES: { [Kind in Sample['kind']]: readonly string[] } = {
   uplink: ['node', 'uplink'],
   host: ['node'],
   users: ['node', 'group', 'name'],
+  services: ['node', 'from', 'to', 'classId', 'service'],
 };
 
 /** Each with the digits behind the point that are kept; they travel as whole numbers. */
@@ -46,6 +47,7 @@ const FIGURES: { [Kind in Sample['kind']]: readonly (readonly [name: string, dig
   uplink: [['rxBytes', 0], ['txBytes', 0]],
   host: [['cpuRatio', 4], ['load', 2], ['memoryUsedBytes', 0], ['memoryTotalBytes', 0], ['agentCpuRatio', 4], ['agentRssBytes', 0], ['daemonCpuRatio', 4], ['daemonRssBytes', 0], ['connections', 0]],
   users: [['hosts', 0]],
+  services: [['connections', 0], ['packets', 0]],
 };
 
 const STATES = ['up', 'degraded', 'down', 'unknown'] as const;

@@ -95,7 +95,35 @@ export interface UsersSample {
   hosts: number;
 }
 
-export type Sample = TrafficSample | PathSample | TunnelSample | UplinkSample | HostSample | UsersSample;
+/** So many ports of one pair, class and protocol are told, those with most. */
+export const SERVICES_TOLD_MAX = 10;
+
+/** What is counted of a service; nobody knows the flows of UDP. */
+export interface ServiceFigures<Figure> {
+  /** That hosts began; null for a UDP port. Each 0, or `USERS_MIN` and more. */
+  connections: Figure | null;
+  /** That hosts sent; null for a TCP port. Likewise. */
+  packets: Figure | null;
+}
+
+export function serviceFigures<Figure>(service: string, figure: Figure): ServiceFigures<Figure> {
+  return service.startsWith('tcp/') ? { connections: figure, packets: null } : { connections: null, packets: figure };
+}
+
+/** How many connections hosts of a site began in one window to one TCP port at another site, or packets they sent to one UDP port; never whose. */
+export interface ServicesSample extends ServiceFigures<number> {
+  kind: 'services';
+  sampledAt: number;
+  windowMs: number;
+  node: NodeId;
+  from: SiteId;
+  to: SiteId;
+  classId: ClassId;
+  /** `tcp/443`. */
+  service: string;
+}
+
+export type Sample = TrafficSample | PathSample | TunnelSample | UplinkSample | HostSample | UsersSample | ServicesSample;
 
 /** Quality of a path as both ends see it together: the worse figure of the two counts. */
 export interface PathQuality {
@@ -146,6 +174,14 @@ export interface ActiveHostsSeries {
   name: string;
   /** Mean of the slot's counts by time; a count below `USERS_MIN` is 0. */
   hosts: (number | null)[];
+}
+
+/** How many connections were begun, or packets sent, from site to site to one destination port, a value a slot, oldest first; 0 where none were told. */
+export interface ServiceSeries extends ServiceFigures<number[]> {
+  from: SiteId;
+  to: SiteId;
+  classId: ClassId;
+  service: string;
 }
 
 export interface TunnelUsage {

@@ -6,6 +6,7 @@ import {
   type HostSample,
   type UplinkId,
   type UplinkSample,
+  type ServicesSample,
   type UsersSample,
   type ClassId,
   type LiveTrailers,
@@ -71,6 +72,8 @@ export type NodeView = NodeStatus & {
   uplinks: UplinkView[];
   /** How many hosts are active, by class and role, where the mesh permits counting them; 0: fewer than 5. */
   users: Pick<UsersSample, 'group' | 'name' | 'hosts'>[];
+  /** How many connections hosts began in the last window (5 min), or packets they sent (UDP), by site, class and destination port, where the mesh permits counting them. */
+  services: Pick<ServicesSample, 'to' | 'classId' | 'service' | 'connections' | 'packets'>[];
 };
 
 /** What went over one uplink in its last window. */
@@ -254,11 +257,12 @@ function nodeViews({ deps, state }: CycleContext): NodeView[] {
   const now = deps.clock.now();
   const hosts = new Map(deps.store.hosts(now).map(({ kind: _kind, node, windowMs: _windowMs, ...host }) => [node, host]));
   const users = deps.store.users(now);
+  const services = deps.store.services(now).filter(({ connections, packets }) => (connections ?? packets ?? 0) > 0);
   const used = new Map(deps.store.uplinks(now).map((sample) => [sample.uplink, sample]));
   return ids.map((id) => {
     const node: NodeStatus = known.get(id) ?? { node: id, connected: false, lastSeenAt: null, generation: 0, commit: null, drift: [] };
     const status = statuses.get(id);
-    return { ...node, leakPackets: status?.leakPackets ?? 0, shaped: [...(status?.shaped ?? [])], repairs: status?.repairs ?? 0, configSignedAt: status?.configSignedAt ?? null, alarms: [...(status?.alarms ?? [])], host: hosts.get(id) ?? null, uplinks: uplinkViews(id, state, used), users: users.filter((sample) => sample.node === id).map(({ group, name, hosts: active }) => ({ group, name, hosts: active })), isBehind: state.live !== null && node.generation < state.live.generation };
+    return { ...node, leakPackets: status?.leakPackets ?? 0, shaped: [...(status?.shaped ?? [])], repairs: status?.repairs ?? 0, configSignedAt: status?.configSignedAt ?? null, alarms: [...(status?.alarms ?? [])], host: hosts.get(id) ?? null, uplinks: uplinkViews(id, state, used), users: users.filter((sample) => sample.node === id).map(({ group, name, hosts: active }) => ({ group, name, hosts: active })), services: services.filter((sample) => sample.node === id).map(({ to, classId, service, connections, packets }) => ({ to, classId, service, connections, packets })), isBehind: state.live !== null && node.generation < state.live.generation };
   });
 }
 

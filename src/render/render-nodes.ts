@@ -91,6 +91,7 @@ function renderNode(intent: Intent, index: PlanIndex, site: Site, node: SiteNode
     sampleIntervalMs: mesh.telemetry.sampleIntervalMs,
     ...(mesh.telemetry.connections ? { countConnections: true } : {}),
     ...(mesh.telemetry.users ? { countUsers: mesh.telemetry.users } : {}),
+    ...(mesh.telemetry.services ? { countServices: true as const } : {}),
     classes: classes.map(({ id, priority, match, protection, dscp, sla: { latencyMaxMs, lossMaxRatio } }) => ({
       id,
       priority,

@@ -3,11 +3,11 @@ import { dirname } from 'node:path';
 import { DuckDBInstance, type DuckDBAppender, type DuckDBConnection } from '@duckdb/node-api';
 import { ForemeshError, messageOf } from '../base/index.ts';
 import type { NodeId, PathId, PathSample, PathState, Sample, TunnelId, TunnelSample } from '../model/index.ts';
-import { migrate, moveOldRows, SLOT_HOSTS_SQL, SLOT_REPORTS_SQL, SLOT_TOTALS_SQL, LAST_USED_SQL, RECENT_PATHS_SQL, RECENT_TUNNELS_SQL } from './duckdb-sql.ts';
+import { migrate, moveOldRows, SLOT_HOSTS_SQL, SLOT_REPORTS_SQL, SLOT_SERVICES_SQL, SLOT_TOTALS_SQL, LAST_USED_SQL, RECENT_PATHS_SQL, RECENT_TUNNELS_SQL } from './duckdb-sql.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { isMomentary, type MomentarySample } from './momentary.ts';
 import { rollUpBounds, type Retention } from './roll-up.ts';
-import type { SlotHosts, SlotReport, SlotTotal } from './slots.ts';
+import type { SlotHosts, SlotReport, SlotServices, SlotTotal } from './slots.ts';
 
 /** Opens the database file and brings its tables to this version's form. See `openDuckDbStore` for errors. */
 export async function openDuckDbLog(file: string, retention: Retention): Promise<SampleLog> {
@@ -22,7 +22,7 @@ export async function openDuckDbLog(file: string, retention: Retention): Promise
   }
 }
 
-type TableName = 'traffic' | 'path' | 'tunnel' | 'users' | 'batch';
+type TableName = 'traffic' | 'path' | 'tunnel' | 'users' | 'services' | 'batch';
 
 class DuckDbLog implements SampleLog {
   readonly #instance: DuckDBInstance;
@@ -64,6 +64,10 @@ class DuckDbLog implements SampleLog {
 
   async slotHosts(slotMs: number, fromSlot: number): Promise<SlotHosts[]> {
     return (await this.#rows(SLOT_HOSTS_SQL, { slotMs, fromSlot, fromAt: fromSlot * slotMs })) as unknown as SlotHosts[];
+  }
+
+  async slotServices(slotMs: number, fromSlot: number): Promise<SlotServices[]> {
+    return (await this.#rows(SLOT_SERVICES_SQL, { slotMs, fromSlot, fromAt: fromSlot * slotMs })) as unknown as SlotServices[];
   }
 
   async recentWindows(count: number): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }> {
@@ -147,6 +151,13 @@ function appendSample(appender: DuckDBAppender, sample: Exclude<Sample, Momentar
     case 'tunnel':
       appender.appendVarchar(sample.tunnel);
       for (const figure of [sample.rxBytes, sample.txBytes]) appender.appendDouble(figure);
+      break;
+    case 'services':
+      for (const text of [sample.from, sample.to, sample.classId, sample.service]) appender.appendVarchar(text);
+      for (const figure of [sample.connections, sample.packets]) {
+        if (figure === null) appender.appendNull();
+        else appender.appendDouble(figure);
+      }
       break;
     case 'users':
       for (const text of [sample.group, sample.name]) appender.appendVarchar(text);

@@ -3,7 +3,7 @@ import { ForemeshError } from '../base/index.ts';
 import { DOWN_SAMPLING, type rollUpBounds } from './roll-up.ts';
 import { TUNNEL_NOISE_BYTES } from './tunnel-usage.ts';
 
-const VERSION = 2;
+const VERSION = 3;
 const LEVELS = ['', '_5m', '_1h'] as const;
 
 /** Keys and additive figures of each kind of sample, as its tables hold them. */
@@ -12,6 +12,8 @@ const KINDS = {
   tunnel: { keys: ['node', 'tunnel'], figures: ['rx_bytes', 'tx_bytes'] },
   /** Active hosts are no sum over time, but these are: hosts × ms, and the ms in which they were counted. */
   users: { keys: ['node', 'counted_by', 'name'], figures: ['host_ms', 'counted_ms'] },
+  /** Connections of a TCP port, packets of a UDP port; the other is null. */
+  services: { keys: ['node', 'from_site', 'to_site', 'class', 'service'], figures: ['connections', 'packets'] },
 } as const;
 type AdditiveKind = keyof typeof KINDS;
 const PATH_KEYS = ['node', 'peer', 'tunnel', 'path'] as const;
@@ -41,6 +43,7 @@ const STEPS: readonly (readonly string[])[] = [
     'CREATE TABLE batch (node VARCHAR, sequence BIGINT)',
   ],
   [...LEVELS.map((level) => `ALTER TABLE traffic${level} ADD COLUMN dropped_bytes DOUBLE DEFAULT 0`), ...tablesOf('users', 'node VARCHAR, counted_by VARCHAR, name VARCHAR, host_ms DOUBLE, counted_ms DOUBLE')],
+  tablesOf('services', 'node VARCHAR, from_site VARCHAR, to_site VARCHAR, class VARCHAR, service VARCHAR, connections DOUBLE, packets DOUBLE'),
 ];
 
 function tablesOf(kind: string, columns: string): string[] {
@@ -78,6 +81,12 @@ export const SLOT_HOSTS_SQL = `
   FROM (${cutIntoSlots(`SELECT * FROM (${allLevels('users', '*')}) WHERE sampled_at > $fromAt::DOUBLE`, '$slotMs::DOUBLE')})
   WHERE slot >= $fromSlot::DOUBLE GROUP BY ALL`;
 
+/** $slotMs, $fromSlot, $fromAt → from, to, classId, service, slot, count. */
+export const SLOT_SERVICES_SQL = `
+  SELECT from_site AS "from", to_site AS "to", class AS "classId", service, slot::DOUBLE AS slot, sum(coalesce(connections, packets) * share) AS count
+  FROM (${cutIntoSlots(`SELECT * FROM (${allLevels('services', '*')}) WHERE sampled_at > $fromAt::DOUBLE`, '$slotMs::DOUBLE')})
+  WHERE slot >= $fromSlot::DOUBLE GROUP BY ALL`;
+
 /** $count → the newest windows of each (tunnel, node), oldest first. */
 export const RECENT_PATHS_SQL = `
   SELECT sampled_at::DOUBLE AS "sampledAt", window_ms AS "windowMs", node, peer, tunnel, path, state, latency_ms AS "latencyMs", jitter_ms AS "jitterMs",
@@ -106,7 +115,7 @@ export async function moveOldRows(connection: DuckDBConnection, bounds: ReturnTy
   await connection.run('DELETE FROM batch WHERE sequence < (SELECT max(sequence) FROM batch AS newer WHERE newer.node = batch.node)');
 }
 
-const MOVED = ['traffic', 'path', 'tunnel', 'users'] as const;
+const MOVED = ['traffic', 'path', 'tunnel', 'users', 'services'] as const;
 
 async function moveRows(connection: DuckDBConnection, kind: (typeof MOVED)[number], step: { from: string; to: string; stepMs: number; before: number }): Promise<void> {
   const source = `${kind}${step.from}`;

@@ -1,5 +1,5 @@
 import type { NodeId, PathSample, Sample, TunnelId, TunnelSample } from '../model/index.ts';
-import type { SlotHosts, SlotReport, SlotTotal } from './slots.ts';
+import type { SlotHosts, SlotReport, SlotServices, SlotTotal } from './slots.ts';
 
 /** One numbered batch, checked. */
 export interface Batch {
@@ -21,6 +21,8 @@ export interface SampleLog {
   slotTotals(slotMs: number, fromSlot: number): Promise<{ totals: SlotTotal[]; reports: SlotReport[] }>;
   /** How many hosts a node counted in each slot from `fromSlot` on, windows split proportionally. */
   slotHosts(slotMs: number, fromSlot: number): Promise<SlotHosts[]>;
+  /** What all nodes counted by service in each slot from `fromSlot` on, likewise. */
+  slotServices(slotMs: number, fromSlot: number): Promise<SlotServices[]>;
   /** The newest path and tunnel windows of each (tunnel, node), oldest first, and when each tunnel last carried traffic. */
   recentWindows(count: number): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }>;
   rollUp(now: number): Promise<void>;

@@ -1,7 +1,7 @@
 import type { NodeId, PathSample, TrafficSample, TunnelId, TunnelSample, UsersSample } from '../model/index.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { DOWN_SAMPLING, rollUpBounds, type Retention } from './roll-up.ts';
-import { eachSlot, type SlotHosts, type SlotReport, type SlotTotal } from './slots.ts';
+import { eachSlot, type SlotHosts, type SlotReport, type SlotServices, type SlotTotal } from './slots.ts';
 import { getOrSet } from './tunnel-usage.ts';
 
 /** Rows beyond which the older half is merged into windows of 5 minutes at once, whatever its age: bounds the memory. */
@@ -20,6 +20,8 @@ export class MemoryLog implements SampleLog {
   /** Hosts times ms, and the ms in which they were counted, by node, group and name. */
   #hostMs = new WindowTable();
   #countedMs = new WindowTable();
+  /** Connections or packets by pair, class and service, of all nodes. */
+  #services = new WindowTable();
   /** One row a (node, window) in which it reported anything; no bytes. */
   #reports = new WindowTable();
 
@@ -34,6 +36,10 @@ export class MemoryLog implements SampleLog {
         if (sample.kind === 'users') {
           this.#hostMs.add(usersKey(sample), sample.sampledAt, sample.windowMs, sample.hosts * sample.windowMs);
           this.#countedMs.add(usersKey(sample), sample.sampledAt, sample.windowMs, sample.windowMs);
+          continue;
+        }
+        if (sample.kind === 'services') {
+          this.#services.add(`${sample.from}|${sample.to}|${sample.classId}|${sample.service}`, sample.sampledAt, sample.windowMs, sample.connections ?? sample.packets ?? 0);
           continue;
         }
         if (sample.kind === 'traffic') {
@@ -86,6 +92,15 @@ export class MemoryLog implements SampleLog {
     return Promise.resolve([...hosts.values()]);
   }
 
+  slotServices(slotMs: number, fromSlot: number): Promise<SlotServices[]> {
+    const services = new Map<string, SlotServices>();
+    this.#services.eachSlotFrom(slotMs, fromSlot, (key, slot, count) => {
+      const [from, to, classId, service] = key.split('|') as [string, string, string, string];
+      getOrSet(services, `${key}|${slot}`, () => ({ from, to, classId, service, slot, count: 0 })).count += count;
+    });
+    return Promise.resolve([...services.values()]);
+  }
+
   recentWindows(): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }> {
     return Promise.resolve({ paths: [], tunnels: [], lastUsed: new Map() });
   }
@@ -106,6 +121,7 @@ export class MemoryLog implements SampleLog {
     this.#dropped = change(this.#dropped);
     this.#hostMs = change(this.#hostMs);
     this.#countedMs = change(this.#countedMs);
+    this.#services = change(this.#services);
     this.#reports = change(this.#reports);
   }
 }

@@ -1,4 +1,4 @@
-import type { HostSample, NodeId, PathSample, Sample, TrafficSample, TunnelSample } from '../model/index.ts';
+import type { HostSample, NodeId, PathSample, Sample, ServicesSample, TrafficSample, TunnelSample } from '../model/index.ts';
 
 /** No window of one pair or tunnel holds more: 10^15 bytes would be 800 Gbit/s for hours. */
 export const SAMPLE_BYTES_MAX = 1e15;
@@ -13,6 +13,7 @@ const LOAD_MAX = 100_000;
 const CORES_MAX = 4_096;
 const CONNECTIONS_MAX = 1e9;
 const USERS_MAX = 1e6;
+const PACKETS_MAX = 1e15;
 
 /**
  * Parts a batch into samples that can be true and the number of those that cannot: figures that are NaN, negative or
@@ -39,6 +40,8 @@ function isPlausible(node: NodeId, sample: Sample, now: number): boolean {
       return isHostPlausible(sample);
     case 'users':
       return ['class', 'role'].includes(sample.group) && isText(sample.name) && isBetween(sample.hosts, 0, USERS_MAX);
+    case 'services':
+      return isServicesPlausible(sample);
     default:
       return false; // a newer agent's kind: not ours to guess
   }
@@ -46,6 +49,12 @@ function isPlausible(node: NodeId, sample: Sample, now: number): boolean {
 
 function isTrafficPlausible(sample: TrafficSample): boolean {
   return [sample.from, sample.to, sample.classId].every(isText) && sample.from !== sample.to && isBytes(sample.offeredBytes) && isBytes(sample.offeredPackets) && isBetween(sample.droppedBytes, 0, sample.offeredBytes);
+}
+
+/** One of the two figures, which its protocol says. */
+function isServicesPlausible(sample: ServicesSample): boolean {
+  const isCounted = sample.service.startsWith('tcp/') ? sample.packets === null && isBetween(sample.connections, 0, CONNECTIONS_MAX) : sample.connections === null && isBetween(sample.packets, 0, PACKETS_MAX);
+  return [sample.from, sample.to, sample.classId, sample.service].every(isText) && sample.from !== sample.to && isCounted;
 }
 
 function isPathPlausible(sample: PathSample): boolean {

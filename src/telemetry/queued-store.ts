@@ -1,6 +1,6 @@
 import { ForemeshError, messageOf, systemClock, type Clock } from '../base/index.ts';
-import type { ActiveHostsSeries, HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, UplinkSample, UsersSample } from '../model/index.ts';
-import { seriesOfHosts } from './active-hosts.ts';
+import type { ActiveHostsSeries, HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, ServiceSeries, ServicesSample, UplinkSample, UsersSample } from '../model/index.ts';
+import { seriesOfHosts, seriesOfServices } from './covariates.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { isMomentary } from './momentary.ts';
 import { splitPlausible } from './plausible.ts';
@@ -84,10 +84,20 @@ class QueuedStore implements TelemetryStore {
     return this.#recent.users(now);
   }
 
+  services(now: number): ServicesSample[] {
+    return this.#recent.services(now);
+  }
+
   async activeHosts(query: Omit<ObserveQuery, 'pairs'>): Promise<ActiveHostsSeries[]> {
     this.#refuseUnanswerable(query);
     const firstSlot = Math.floor(query.now / query.slotMs) - query.slots;
     return seriesOfHosts(await this.#enqueue(() => this.#log.slotHosts(query.slotMs, firstSlot)), firstSlot, query.slots);
+  }
+
+  async serviceCounts(query: Omit<ObserveQuery, 'pairs'>): Promise<ServiceSeries[]> {
+    this.#refuseUnanswerable(query);
+    const firstSlot = Math.floor(query.now / query.slotMs) - query.slots;
+    return seriesOfServices(await this.#enqueue(() => this.#log.slotServices(query.slotMs, firstSlot)), firstSlot, query.slots);
   }
 
   async observe(query: ObserveQuery, nodes: readonly NodeStatus[]): Promise<Observation> {

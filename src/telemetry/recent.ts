@@ -1,4 +1,4 @@
-import type { HostSample, NodeStatus, Observation, PathEnds, PathSample, Sample, TunnelId, TunnelSample, UplinkSample, UsersSample } from '../model/index.ts';
+import type { HostSample, NodeStatus, Observation, PathEnds, PathSample, Sample, ServicesSample, TunnelId, TunnelSample, UplinkSample, UsersSample } from '../model/index.ts';
 import { isMomentary, MomentaryBook } from './momentary.ts';
 import { PathBook } from './path-quality.ts';
 import type { SlotGrid } from './slot-grid.ts';
@@ -19,7 +19,7 @@ export class RecentPast {
 
   add(samples: readonly Sample[]): void {
     for (const sample of samples) {
-      if (isMomentary(sample) || sample.kind === 'users') {
+      if (isMomentary(sample) || sample.kind === 'users' || sample.kind === 'services') {
         this.#momentary.add(sample);
         continue;
       }
@@ -73,6 +73,10 @@ export class RecentPast {
 
   users(now: number): UsersSample[] {
     return this.#momentary.users(now);
+  }
+
+  services(now: number): ServicesSample[] {
+    return this.#momentary.services(now);
   }
 
   forget(now: number): void {

@@ -36,6 +36,16 @@ export interface SlotHosts {
   countedMs: number;
 }
 
+/** Connections begun to one TCP port in one slot, or packets sent to one UDP port. */
+export interface SlotServices {
+  from: string;
+  to: string;
+  classId: string;
+  service: string;
+  slot: number;
+  count: number;
+}
+
 /** A slot in which a node reported anything, and until when it did. */
 export interface SlotReport {
   node: string;

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/index.ts';
-import type { ActiveHostsSeries, ClassId, HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
+import type { ActiveHostsSeries, ClassId, HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
 import type { Retention } from './roll-up.ts';
 
 /** Which demands, in slots of which length, up to when. */
@@ -36,8 +36,11 @@ export interface TelemetryStore {
   hosts(now: number): HostSample[];
   /** The newest, likewise; their past is in `activeHosts`. */
   users(now: number): UsersSample[];
+  services(now: number): ServicesSample[];
   /** How many hosts were active, by node, group and name; one series each that was counted in any of the slots. */
   activeHosts(query: Omit<ObserveQuery, 'pairs'>): Promise<ActiveHostsSeries[]>;
+  /** How many connections were begun or packets sent, by pair, class and service; one series each that was told in any of the slots. */
+  serviceCounts(query: Omit<ObserveQuery, 'pairs'>): Promise<ServiceSeries[]>;
   /**
    * The recent past: one series a pair of the query, in its order; all paths and tunnels heard of, by id; `nodes` as given.
    * A slot's value is what all nodes of the site were offered in it; null where the site's nodes reported nothing at all.

@@ -193,6 +193,17 @@ describe('what the engine shows', () => {
     expect((await call('GET', '/metrics')).text).toContain('foremesh_demand_dropped_mbps{pair="berlin>paris",class="voice"} 0.25\n');
   });
 
+  it('connections of TCP ports and packets of UDP ports are told apart', async () => {
+    const [node, to, bulk] = [nodeId('berlin-gw1'), siteId('paris'), classId('bulk')];
+    const counted = { kind: 'services' as const, sampledAt: mesh.clock.now(), windowMs: 300_000, node, from: siteId('berlin'), to, classId: bulk };
+    await mesh.store.append(node, 2, [{ ...counted, service: 'tcp/443', connections: 70, packets: null }, { ...counted, service: 'udp/53', connections: null, packets: 900 }, { ...counted, service: 'tcp/22', connections: 0, packets: null }]);
+    await engine.cycle();
+    const services = (await call('GET', '/v1/status')).body['nodes'] as { node: string; services: unknown[] }[];
+    expect(services.find((one) => one.node === node)!.services).toEqual([{ to, classId: bulk, service: 'tcp/443', connections: 70, packets: null }, { to, classId: bulk, service: 'udp/53', connections: null, packets: 900 }]);
+    const told = (await call('GET', '/metrics')).text.split('\n').filter((line) => line.startsWith('foremesh_node_service_'));
+    expect(told).toEqual(['foremesh_node_service_connections{node="berlin-gw1",to="paris",class="bulk",service="tcp/443"} 70', 'foremesh_node_service_packets{node="berlin-gw1",to="paris",class="bulk",service="udp/53"} 900']);
+  });
+
   it('a join token is given for a node of the intent only', async () => {
     expect(await call('POST', '/v1/join-tokens', { node: 'berlin-gw1' })).toMatchObject({ status: 201, body: { token: 'berlin-gw1.fingerprint.900000', expiresAt: '2026-01-05T09:15:00.000Z' } });
     expect(await call('POST', '/v1/nodes/berlin-gw1/renewal')).toMatchObject({ status: 202, body: { node: 'berlin-gw1' } });

@@ -25,6 +25,7 @@ export const SAMPLES: Sample[] = [
   { kind: 'tunnel', sampledAt: 1, windowMs: 1, node: BERLIN, tunnel, rxBytes: 1, txBytes: 2 },
   { kind: 'uplink', sampledAt: 1, windowMs: 1, node: BERLIN, uplink: uplinkId(BERLIN, 'fibre'), rxBytes: 1, txBytes: 2 },
   { kind: 'host', sampledAt: 1, windowMs: 1, node: BERLIN, cpuRatio: 0.5, load: 1.5, memoryUsedBytes: 1, memoryTotalBytes: 2, agentCpuRatio: 0.1, agentRssBytes: 3, daemonCpuRatio: null, daemonRssBytes: null, connections: null },
+  { kind: 'services', sampledAt: 1, windowMs: 1, node: BERLIN, from: siteId('berlin'), to: siteId('paris'), classId: classId('voice'), service: 'udp/5004', connections: null, packets: 7 },
 ];
 
 export const MESSAGES = {

@@ -180,6 +180,8 @@ describe('the result', () => {
     const mesh = (telemetry: string) => [...example.filter(({ text }) => !text.includes('kind: Mesh\n')), { file: 'mesh-config/mesh.yaml', text: `apiVersion: foremesh/v1\nkind: Mesh\nname: m\ntelemetry: ${telemetry}\n` }];
     const roles = '[{ name: tills, prefixes: [10.1.0.64/26, 10.1.0.0/26] }]';
     expect(intentOf(mesh(`{ users: true, roles: ${roles} }`)).mesh.telemetry.users).toEqual({ roles: [{ name: 'tills', prefixes: ['10.1.0.0/26', '10.1.0.64/26'] }] });
+    expect(intentOf(example).mesh.telemetry.services).toBeUndefined();
+    expect(intentOf(mesh('{ services: true }')).mesh.telemetry.services).toBe(true);
     expect(intentOf(mesh(`{ roles: ${roles} }`)).mesh.telemetry.users).toBeUndefined();
     const twice = loadIntent(mesh(`{ users: true, roles: [{ name: tills, prefixes: [10.1.0.0/26] }, { name: tills, prefixes: [10.2.0.0/26] }] }`), null);
     expect(twice.ok ? [] : twice.findings.filter(({ severity }) => severity === 'error').map(({ what }) => what)).toEqual(['there are two roles "tills"']);

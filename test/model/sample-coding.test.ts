@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createFrameReader } from '../../src/channel/frame-reader.ts';
 import { roundTo } from '../../src/base/index.ts';
-import { classId, createSampleDecoder, createSampleEncoder, nodeId, pathId, type Sample, siteId, tunnelId, uplinkId } from '../../src/model/index.ts';
+import { classId, createSampleDecoder, createSampleEncoder, nodeId, pathId, type Sample, serviceFigures, siteId, tunnelId, uplinkId } from '../../src/model/index.ts';
 
 const NODE = nodeId('berlin-gw1');
 const AT = Date.UTC(2026, 0, 5);
@@ -23,6 +23,7 @@ const sample: fc.Arbitrary<Sample> = fc.oneof(
   fc.record({ w: window, index: peerIndex, rxBytes: bytes, txBytes: bytes }).map(({ w, index, ...figures }): Sample => ({ kind: 'tunnel', ...w, node: NODE, tunnel: tunnelOf(index).tunnel, ...figures })),
   fc.record({ w: window, rxBytes: bytes, txBytes: bytes }).map(({ w, ...figures }): Sample => ({ kind: 'uplink', ...w, node: NODE, uplink: uplinkId(NODE, 'fibre'), ...figures })),
   fc.record({ w: window, group: fc.constantFrom('class' as const, 'role' as const), hosts: fc.nat(5000) }).map(({ w, ...rest }): Sample => ({ kind: 'users', ...w, node: NODE, name: 'tills', ...rest })),
+  fc.record({ w: window, to: peerIndex, service: fc.constantFrom('tcp/443', 'udp/53'), figure: fc.nat(1e6) }).map(({ w, to, service, figure }): Sample => ({ kind: 'services', ...w, node: NODE, from: siteId('berlin'), to: siteId(`peer${to}`), classId: classId('voice'), service, ...serviceFigures(service, figure) })),
 );
 
 describe('packed samples', () => {

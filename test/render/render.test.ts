@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { checkNodeConfig } from '../../agent/sync/node-config-schema.ts';
 import { canonicalJson } from '../../src/base/index.ts';
 import { classId, nodeId, type NodeConfig, type Plan, type TunnelId } from '../../src/model/index.ts';
 import { plan } from '../../src/planner/index.ts';
@@ -26,6 +27,13 @@ describe('renderNodes', () => {
     expect(active.steering.flatMap(({ lanes }) => lanes.flatMap(({ tunnels }) => tunnels)).some((id) => own.has(id))).toBe(false);
     expect(standby.allow).toEqual(active.allow);
     expect(configs.size).toBe(6);
+  });
+
+  it('has gateways count by destination port only where the mesh permits it, in words that the agent knows', () => {
+    expect([...configs.values()].some((config) => 'countServices' in config)).toBe(false);
+    const { mesh } = limit.intent;
+    const permitted = renderNodes({ ...limit.intent, mesh: { ...mesh, telemetry: { ...mesh.telemetry, services: true } } }, limit.plan);
+    for (const config of permitted) expect(checkNodeConfig(config)).toMatchObject({ ok: true, config: { countServices: true } });
   });
 
   it('tells the gateways of a site, and them alone, how to share the LAN address', () => {

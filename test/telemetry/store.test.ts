@@ -5,7 +5,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/base/index.ts';
-import { type DemandSeries, type HostSample, type Sample, type TrafficSample, uplinkId, type UplinkSample, type UsersSample } from '../../src/model/index.ts';
+import { type DemandSeries, type HostSample, type Sample, serviceFigures, type ServicesSample, type TrafficSample, uplinkId, type UplinkSample, type UsersSample } from '../../src/model/index.ts';
 import { createMemoryStore, openDuckDbStore, type TelemetryStore } from '../../src/telemetry/index.ts';
 import { BERLIN, BERLIN_GW1, BERLIN_GW2, BULK, MADRID, NODE_STATUS, OTHER_TUNNEL, PARIS, PARIS_GW1, PATH, START, traffic, path, tunnel, TUNNEL, VOICE } from './samples.ts';
 
@@ -171,6 +171,24 @@ describe.each(STORES)('the $name store', ({ open }) => {
     await store.rollUp(clock.now() + 800 * DAY_MS);
     expect(await store.activeHosts({ now: START + 2 * 300_000, slotMs: 300_000, slots: 1 })).toEqual([]);
     await expect(store.activeHosts({ ...query, slots: 0 })).rejects.toThrow('TELEMETRY_FAILED');
+  });
+
+  it('keeps connections and packets by service, added up over nodes, through roll-ups, and the newest of each while fresh', async () => {
+    const services = (sampledAt: number, count: number, more: Partial<ServicesSample> = {}): ServicesSample => ({ kind: 'services', sampledAt, windowMs: SLOT_MS, node: BERLIN_GW1, from: BERLIN, to: PARIS, classId: BULK, service: 'tcp/443', ...serviceFigures(more.service ?? 'tcp/443', count), ...more });
+    const newest = services(START + 10 * SLOT_MS, 20);
+    const implausible = [services(START + 9 * SLOT_MS, -1), services(START + 9 * SLOT_MS, 9, { to: BERLIN }), services(START + 9 * SLOT_MS, 9, { packets: 9 }), services(START + 9 * SLOT_MS, 9, { service: 'udp/53', connections: 9, packets: null })];
+    await store.append(BERLIN_GW1, 1, [services(START + 8 * SLOT_MS, 10), newest, services(START + 9 * SLOT_MS, 7, { service: 'udp/53' }), ...implausible]);
+    await store.append(BERLIN_GW2, 1, [services(START + 10 * SLOT_MS, 5, { node: BERLIN_GW2 })]);
+    const pair = { from: BERLIN, to: PARIS, classId: BULK };
+    const series = [{ ...pair, service: 'tcp/443', connections: [10, 0, 25], packets: null }, { ...pair, service: 'udp/53', connections: null, packets: [0, 7, 0] }];
+    expect(await store.serviceCounts({ now: clock.now(), slotMs: SLOT_MS, slots: 3 })).toEqual(series);
+    expect(store.droppedSamples()).toBe(implausible.length);
+    expect(store.services(clock.now()).filter(({ node, service }) => node === BERLIN_GW1 && service === 'tcp/443')).toEqual([newest]);
+    expect(store.services(clock.now() + 6 * SLOT_MS)).toEqual([]);
+    expect(await read(3)).toEqual([null, null, null]); // no report of traffic
+    await store.rollUp(clock.now() + 3 * DAY_MS);
+    await store.rollUp(clock.now() + 3 * DAY_MS);
+    expect((await store.serviceCounts({ now: START + 2 * 300_000, slotMs: 300_000, slots: 1 })).map(({ connections, packets }) => [connections, packets])).toEqual([[[35], null], [null, [7]]]);
   });
 
   it('answers for any slot length from the same samples', async () => {

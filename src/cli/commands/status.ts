@@ -52,6 +52,7 @@ function renderStatus(status: Status): string {
     ),
     ...(status.shortfalls.length > 0 ? [renderTable(['pair', 'class', 'offered Mbit/s', 'dropped by shaping'], status.shortfalls.map(({ pair, classId, offeredMbps, droppedMbps }) => [pair, classId, offeredMbps.toFixed(2), colors.yellow(droppedMbps.toFixed(2))]))] : []),
     ...(status.nodes.some(({ users }) => users.length > 0) ? [renderTable(['gateway', 'by', 'name', 'active hosts'], status.nodes.flatMap(({ node, users }) => users.map(({ group, name, hosts }) => [node, group, name, hosts === 0 ? '< 5' : String(hosts)])))] : []),
+    ...(status.nodes.some(({ services }) => services.length > 0) ? [renderTable(['gateway', 'to', 'class', 'service', 'in 5 min'], status.nodes.flatMap(({ node, services }) => services.map(({ to, classId, service, connections, packets }) => [node, to, classId, service, connections === null ? `${packets} packets` : `${connections} connections begun`])))] : []),
     ...status.nodes.flatMap(({ node, alarms }) => alarms.map((alarm) => colors.red(`${node}: ${alarm}`))),
     ...status.tunnels.flatMap(({ tunnel, disagreement }) => (disagreement === null ? [] : [colors.yellow(`the ends of ${tunnel} disagree: ${disagreement}`)])),
     ...status.proposals.map(({ id, title }) => colors.yellow(`proposal ${id} waits: ${title}`)),

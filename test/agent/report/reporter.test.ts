@@ -19,7 +19,7 @@ function startReporter(outbox = createMemoryOutbox(), clock = new VirtualClock()
     net.machine(berlin).offered = [{ to: toParis, classId: voice, bytes, packets }];
   };
   const batches = (): number[] => sent.flatMap((message) => (message.type === 'samples' ? [message.sequence] : []));
-  return { clock, outbox, reporter, sent, offer, batches };
+  return { clock, dataplane, outbox, reporter, sent, offer, batches };
 }
 
 describe('the reporter', () => {
@@ -34,6 +34,31 @@ describe('the reporter', () => {
     await clock.advance(10_000);
     const traffic = sent.flatMap((message) => (message.type === 'samples' ? message.samples : [])).filter((sample) => sample.kind === 'traffic');
     expect(traffic.map(({ windowMs, offeredBytes, offeredPackets }) => [windowMs, offeredBytes, offeredPackets])).toEqual([[5_000, 3_000, 30], [5_000, 0, 0]]);
+  });
+
+  it('reads counts by service every five minutes, of pairs with traffic, where the mesh permits it', async () => {
+    const asked: unknown[] = [];
+    const begun = async (permitted: object): Promise<Sample[]> => {
+      const { clock, dataplane, reporter, sent, offer } = startReporter();
+      let count = 0;
+      dataplane.serviceCounts = async (pairs) => {
+        asked.push(pairs);
+        return pairs.map((pair) => ({ ...pair, service: 'tcp/443', count: (count += 50) }));
+      };
+      offer(1_000, 10);
+      await reporter.start();
+      reporter.setConfig({ ...configOf(berlin, [t1], [[t1]]), sampleIntervalMs: 10_000, ...permitted });
+      reporter.connected();
+      for (let turn = 0; turn < 62; turn++) {
+        await clock.advance(10_000);
+        await reporter.acknowledged(turn + 1);
+      }
+      return sent.flatMap((message) => (message.type === 'samples' ? message.samples : [])).filter(({ kind }) => kind === 'services');
+    };
+    expect(await begun({})).toEqual([]);
+    expect(asked).toEqual([]);
+    expect((await begun({ countServices: true })).map((sample) => (sample.kind === 'services' ? [sample.windowMs, sample.service, sample.connections] : []))).toEqual([[300_000, 'tcp/443', 50], [300_000, 'tcp/443', 50]]);
+    expect(asked).toEqual(Array.from({ length: 3 }, () => [{ to: toParis, classId: voice }]));
   });
 
   it('keeps batches while there is no engine and sends all of them in order when there is', async () => {
