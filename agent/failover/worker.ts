@@ -3,6 +3,7 @@ import { createRng, ForemeshError, messageOf, sleep, systemClock } from '../../s
 import type { TunnelId } from '../../src/model/index.ts';
 import { createLaneWriter } from '../dataplane/lane-writer.ts';
 import { localMachine } from '../dataplane/machine.ts';
+import { createSysCounter } from '../dataplane/sys-counter.ts';
 import { createTrafficCounter } from '../dataplane/traffic-counter.ts';
 import type { PathWindow } from '../probe/index.ts';
 import { createUdpProbePort } from '../probe/udp-socket.ts';
@@ -31,7 +32,7 @@ let standbyClosed: Promise<void> = Promise.resolve();
 let told = '';
 const failover = createFailover({
   probes: createUdpProbePort({ port: settings.probePort }),
-  traffic: createTrafficCounter(systemClock),
+  traffic: createSysCounter(systemClock, createTrafficCounter(systemClock)),
   lanes: createLaneWriter({ driver: settings.driver, machine: localMachine, clock: systemClock, log }),
   clock: systemClock,
   rng: createRng(settings.seed),

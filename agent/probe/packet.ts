@@ -1,9 +1,13 @@
 import { getNtpUs, setNtpUs } from './ntp.ts';
 
-/** What two ends of one tunnel say to each other, inside the tunnel. */
+/** What two ends of one tunnel say to each other, inside the tunnel. It asks, answers, does both at once, or (neither) asks for a pause. */
 export interface ProbePacket {
-  /** `probe` asks, `echo` answers with the same sequence and time, `pause` says "my agent goes away, forwarding stays". */
-  kind: 'probe' | 'echo' | 'pause';
+  /** A probe: the peer is to answer. */
+  asks: { sequence: number; patienceMs: number } | null;
+  /** An echo of the peer's probe: its sequence and time as they came, and our time when it came, µs as `atUs`. */
+  answers: { sequence: number; sentUs: number; arrivedUs: number } | null;
+  /** Time of the sender when it sent this, µs since 1970, steady within a session. */
+  atUs: number;
   /** The sender points traffic at this tunnel now. */
   inUse: boolean;
   /** The sender has missed enough answers to call the path broken. */
@@ -14,13 +18,10 @@ export interface ProbePacket {
   renews: boolean;
   /** The sender's LAN is dead: what it gets through this tunnel reaches nobody. */
   lame: boolean;
+  /** The sender knows packets that ask and answer at once. */
+  combines: boolean;
   /** Chosen anew by every start of a session, so that counters of different lives are never compared. */
   session: number;
-  sequence: number;
-  /** Time of the prober when it sent the probe, µs since 1970, steady within a session; an echo returns it unchanged. */
-  sentUs: number;
-  /** In an echo: the reflector's own time when it answered, µs since 1970; else as `sentUs`. */
-  answeredUs: number;
   /** Packets of traffic (not probes) through the tunnel's interfaces; null when somebody cannot count. */
   traffic: TrafficCounts | null;
   /** The session that `peerReceived` and `peerHighest` count; 0 when nothing was heard yet. */
@@ -28,11 +29,11 @@ export interface ProbePacket {
   /** Probes of that session that reached the sender, and the highest sequence among them. */
   peerReceived: number;
   peerHighest: number;
-  /** Only in `pause`: for how long, ms. */
+  /** Only where it neither asks nor answers: "my agent goes away for so long, forwarding stays", ms. */
   pauseMs: number;
 }
 
-/** Direct Measurement (RFC 8972 §4.5), modulo 2^32: into the tunnel before the probe; out of it, and into it, at the reflector when it answered. */
+/** Direct Measurement (RFC 8972 §4.5), modulo 2^32: into the tunnel before the probe; out of it at the reflector when the probe came, and into it when it answered. */
 export interface TrafficCounts {
   senderSent: number;
   reflectorReceived: number;
@@ -45,24 +46,26 @@ export interface TrafficCounts {
  *
  * | byte | probe | echo |
  * | --- | --- | --- |
- * | 0 | sequence | sequence |
+ * | 0 | sequence | sequence of the probe; its own where it asks too (a stateful reflector's) |
  * | 4 | time (NTP) | time of the answer |
  * | 12, 14 | error estimate, SSID | the same |
  * | 16 | 0 | time of arrival |
  * | 24, 28, 36 | 0 | sequence, time and error estimate of the probe |
  * | 40 | 0 | TTL of the probe: 255, not known |
  * | 44 | TLV 5: sender sent, reflector received, reflector sent | the same, filled in |
- * | 60 | TLV 252: version, kind, flags, session, peer's session, received, highest, pause | |
+ * | 60 | TLV 252: version, kind, flags, session, peer's session, received, highest, patience or pause | |
  */
 export const PROBE_PACKET_BYTES = 88;
 
-const KINDS = ['probe', 'echo', 'pause'] as const;
+/** By place: neither version 2's first agents nor a stranger knows the last one. */
+const KINDS = ['probe', 'echo', 'pause', 'both'] as const;
 const IN_USE = 1;
 const BROKEN = 2;
 const DEGRADED = 4;
 const COUNTS = 8;
 const RENEWS = 16;
 const LAME = 32;
+const COMBINES = 64;
 const VERSION = 2;
 const DIRECT_MEASUREMENT = 5;
 const PRIVATE_USE = 252;
@@ -74,32 +77,38 @@ const ERROR_ESTIMATE = 0x2001;
 export function encodeProbe(packet: ProbePacket): Uint8Array {
   const bytes = new Uint8Array(PROBE_PACKET_BYTES);
   const view = new DataView(bytes.buffer);
-  const isEcho = packet.kind === 'echo';
-  view.setUint32(0, packet.sequence);
-  setNtpUs(view, 4, isEcho ? packet.answeredUs : packet.sentUs);
+  const { asks, answers } = packet;
+  view.setUint32(0, (asks ?? answers)?.sequence ?? 0);
+  setNtpUs(view, 4, packet.atUs);
   view.setUint16(12, ERROR_ESTIMATE);
   view.setUint16(14, (packet.session & 0xffff) || 1);
-  if (isEcho) {
-    setNtpUs(view, 16, packet.answeredUs);
-    view.setUint32(24, packet.sequence);
-    setNtpUs(view, 28, packet.sentUs);
+  if (answers) {
+    setNtpUs(view, 16, answers.arrivedUs);
+    view.setUint32(24, answers.sequence);
+    setNtpUs(view, 28, answers.sentUs);
     view.setUint16(36, ERROR_ESTIMATE);
     view.setUint8(40, 255);
   }
-  setTlv(view, 44, DIRECT_MEASUREMENT, 12, isEcho);
+  setTlv(view, 44, DIRECT_MEASUREMENT, 12, answers !== null);
   view.setUint32(48, packet.traffic?.senderSent ?? 0);
   view.setUint32(52, packet.traffic?.reflectorReceived ?? 0);
   view.setUint32(56, packet.traffic?.reflectorSent ?? 0);
-  setTlv(view, 60, PRIVATE_USE, 24, isEcho);
+  setTlv(view, 60, PRIVATE_USE, 24, answers !== null);
   view.setUint8(64, VERSION);
-  view.setUint8(65, KINDS.indexOf(packet.kind));
-  view.setUint8(66, (packet.inUse ? IN_USE : 0) | (packet.broken ? BROKEN : 0) | (packet.degraded ? DEGRADED : 0) | (packet.traffic ? COUNTS : 0) | (packet.renews ? RENEWS : 0) | (packet.lame ? LAME : 0));
+  view.setUint8(65, KINDS.indexOf(asks ? (answers ? 'both' : 'probe') : answers ? 'echo' : 'pause'));
+  view.setUint8(66, flagsOf(packet));
   view.setUint32(68, packet.session);
   view.setUint32(72, packet.peerSession);
   view.setUint32(76, packet.peerReceived);
   view.setUint32(80, packet.peerHighest);
-  view.setUint32(84, packet.pauseMs);
+  view.setUint32(84, asks ? asks.patienceMs : packet.pauseMs);
   return bytes;
+}
+
+function flagsOf(packet: ProbePacket): number {
+  return (
+    (packet.inUse ? IN_USE : 0) | (packet.broken ? BROKEN : 0) | (packet.degraded ? DEGRADED : 0) | (packet.traffic ? COUNTS : 0) | (packet.renews ? RENEWS : 0) | (packet.lame ? LAME : 0) | (packet.combines ? COMBINES : 0)
+  );
 }
 
 /** The packet, or null for anything that is not one of ours: the socket may hear strangers, and that is no error. */
@@ -109,23 +118,24 @@ export function decodeProbe(bytes: Uint8Array): ProbePacket | null {
   const kind = KINDS[view.getUint8(65)];
   if (!isTlv(view, 44, DIRECT_MEASUREMENT, 12) || !isTlv(view, 60, PRIVATE_USE, 24) || view.getUint8(64) !== VERSION || kind === undefined) return null;
   const flags = view.getUint8(66);
-  const isEcho = kind === 'echo';
+  const asks = kind === 'probe' || kind === 'both';
+  const waitMs = view.getUint32(84);
   return {
-    kind,
+    asks: asks ? { sequence: view.getUint32(0), patienceMs: waitMs } : null,
+    answers: kind === 'echo' || kind === 'both' ? { sequence: view.getUint32(24), sentUs: getNtpUs(view, 28), arrivedUs: getNtpUs(view, 16) } : null,
+    atUs: getNtpUs(view, 4),
     inUse: (flags & IN_USE) !== 0,
     broken: (flags & BROKEN) !== 0,
     degraded: (flags & DEGRADED) !== 0,
     renews: (flags & RENEWS) !== 0,
     lame: (flags & LAME) !== 0,
+    combines: (flags & COMBINES) !== 0,
     session: view.getUint32(68),
-    sequence: view.getUint32(isEcho ? 24 : 0),
-    sentUs: getNtpUs(view, isEcho ? 28 : 4),
-    answeredUs: getNtpUs(view, 4),
     traffic: (flags & COUNTS) === 0 ? null : { senderSent: view.getUint32(48), reflectorReceived: view.getUint32(52), reflectorSent: view.getUint32(56) },
     peerSession: view.getUint32(72),
     peerReceived: view.getUint32(76),
     peerHighest: view.getUint32(80),
-    pauseMs: view.getUint32(84),
+    pauseMs: asks ? 0 : waitMs,
   };
 }
 

@@ -8,6 +8,7 @@ import { createLatencyWatch, createLossWatch } from './quality.ts';
 import { createScrutiny } from './scrutiny.ts';
 import { createSlaWatch, SLA_LOOK_MS, type SlaLimits } from './sla.ts';
 import { createTrafficMeter, WINDOW_PACKETS } from './traffic-loss.ts';
+import { createTurns } from './turns.ts';
 import { type Count, createWindowMeter, type PathWindow } from './window.ts';
 
 /** How a path is probed, and what the classes that may use it need. */
@@ -88,6 +89,14 @@ const DOUBT_SLACK_MS = 5;
 /** An additional probe counts as missed sooner than a regular one, but no sooner than this, ms. */
 const EXTRA_TIMEOUT_MIN_MS = 10;
 
+/** A probe of the peer that is to be answered, and what had come out of the tunnel here when it came; null when nobody counts. */
+interface Asked {
+  sequence: number;
+  sentUs: number;
+  arrivedUs: number;
+  traffic: { senderSent: number; received: number } | null;
+}
+
 /**
  * Probes one tunnel and judges it, alone, from this end.
  *
@@ -96,7 +105,8 @@ const EXTRA_TIMEOUT_MIN_MS = 10;
  * nothing sent since the first of them known to have arrived, mean `down`: a dead path is found about downAfter − ½ intervals after
  * the cut, (downAfter + 1) at the latest (round trip below one interval). "Known to have arrived" is an echo, or the peer's counters on any packet of its own.
  * A peer that says its path is broken and has not heard our last probes makes ours down too: one-way loss is down both ways.
- * A tunnel that neither end uses is probed a quarter as often until one is missed.
+ * A tunnel that neither end uses, or that never was up, is probed a quarter as often until one is missed or the peer is heard.
+ * While all is well an answer travels in a probe of the other direction (see turns.ts).
  *
  * The first answer ever makes a path `up`; after a `down` only the hold-down (see damping.ts) without two misses in a row and without
  * brown-out do. `degraded` is a brown-out by loss or latency of the probes or by loss of real traffic (see quality.ts), by the
@@ -114,6 +124,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   const scrutiny = createScrutiny();
   const sla = createSlaWatch(deps.settings.classes ?? []);
   const peer = createPeer(deps.session);
+  const turns = createTurns(peer);
   /** Makes monotonic time one since 1970, as the packet format has it; a step of the wall clock later changes nothing. */
   const epochMs = clock.now() - clock.monotonicMs();
 
@@ -132,32 +143,42 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   let doubtedFrom: number | null = null;
   let nextRegularMs = clock.monotonicMs();
   let nextExtraMs: number | null = null;
-  let dueMs = nextRegularMs;
+  /** The peer's probe whose answer goes with our next one. */
+  let kept: Asked | null = null;
+  /** Our last regular probe went out as that of a peer that leads came in. */
+  let followed = false;
+  /** The next of such a peer did not come in time, and nothing was heard of it since. */
+  let overdue = false;
+  let armedForMs = nextRegularMs;
   let closed = false;
   let cancelTimer = clock.setTimer(0, onTimer);
 
   function onTimer(): void {
     if (closed) return;
     const nowMs = clock.monotonicMs();
-    const lateMs = nowMs - dueMs;
+    const lateMs = nowMs - armedForMs;
+    armedForMs = Number.POSITIVE_INFINITY;
     if (lateMs > intervalMs / 2) liveness.excuse(lateMs); // our own process stood still: answers may lie in the socket, so nobody is judged by this gap
     expire(nowMs);
-    if (nowMs >= nextRegularMs - 0.01) {
-      sendProbe(nowMs, true);
-      nextRegularMs = Math.max(nextRegularMs + beatMs(nowMs), nowMs + intervalMs / 2);
-    } else if (nextExtraMs !== null && nowMs >= nextExtraMs - 0.01) {
-      sendProbe(nowMs, false);
-    }
+    const isRegular = nowMs >= nextRegularMs - 0.01;
+    const isDue = isRegular || (nextExtraMs !== null && nowMs >= nextExtraMs - 0.01);
+    if (isDue) sendProbe(nowMs, isRegular);
+    if (isRegular) nextRegularMs = Math.max(nextRegularMs + turns.beatMs(beatMs(nowMs)), nowMs + intervalMs / 2);
     if (nowMs >= nextSlaMs) lookAtSla(nowMs);
-    const isWatched = isSuspect(nowMs);
+    const isWatched = isSuspect(nowMs) || overdue;
     if (isWatched) nextRegularMs = Math.min(nextRegularMs, nowMs + intervalMs);
-    nextExtraMs = isWatched ? nowMs + intervalMs / SUSPECT_FACTOR : null;
+    if (!isWatched) nextExtraMs = null;
+    else if (isDue || nextExtraMs === null) nextExtraMs = nowMs + intervalMs / SUSPECT_FACTOR;
     arm(nowMs);
   }
 
+  /** A timer that is due sooner stays: it looks again, and what is due is often put off. */
   function arm(nowMs: number): void {
     if (closed) return;
-    dueMs = Math.min(nextRegularMs, nextExtraMs ?? Number.POSITIVE_INFINITY, liveness.firstDeadlineMs());
+    const dueMs = Math.min(nextRegularMs, nextExtraMs ?? Number.POSITIVE_INFINITY, liveness.firstDeadlineMs());
+    if (armedForMs <= dueMs) return;
+    if (armedForMs !== Number.POSITIVE_INFINITY) cancelTimer();
+    armedForMs = dueMs;
     cancelTimer = clock.setTimer(Math.max(0, dueMs - nowMs), onTimer);
   }
 
@@ -169,7 +190,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   }
 
   function beatMs(nowMs: number): number {
-    const isIdle = state === 'up' && !inUse && peer.inUse(nowMs) === false;
+    const isIdle = state === 'unknown' || (state === 'up' && !inUse && peer.inUse(nowMs) === false);
     return isIdle ? Math.max(intervalMs, Math.min(IDLE_FACTOR * intervalMs, IDLE_MAX_MS)) : intervalMs;
   }
 
@@ -178,39 +199,58 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     return liveness.misses() > 0 || (state === 'up' && scrutiny.isOn(nowMs));
   }
 
+  /** Nothing is wrong and nobody waits for an answer of this path. */
+  function isCalm(nowMs: number): boolean {
+    return state === 'up' && doubtedFrom === null && !isSuspect(nowMs);
+  }
+
   function weightOf(probe: { regular: boolean }): number {
     return probe.regular ? 1 : EXTRA_WEIGHT;
   }
 
   function sendProbe(nowMs: number, regular: boolean): void {
     sequence++;
-    const timeoutMs = Math.min(TIMEOUT_MAX_MS, Math.max(regular ? intervalMs : Math.min(intervalMs, EXTRA_TIMEOUT_MIN_MS), latency.timeoutMs()));
-    liveness.sent({ sequence, deadlineMs: nowMs + timeoutMs, regular });
     const counts = regular ? (deps.traffic?.() ?? null) : null;
-    deps.send(encodeProbe(ownWords('probe', nowMs, { sequence, traffic: counts && { senderSent: counts.sent >>> 0, reflectorReceived: 0, reflectorSent: 0 } })));
+    const answered = regular ? kept : null;
+    if (answered) kept = null;
+    const goesAlong = answered !== null && (answered.traffic === null) === (counts === null);
+    if (answered && !goesAlong) sendAnswer(answered, nowMs); // counts of one direction only have no place in a packet of both
+    const { patienceMs, timeoutMs } = regular ? turns.next(isCalm(nowMs), goesAlong, beatMs(nowMs), latency.timeoutMs(), intervalMs) : { patienceMs: 0, timeoutMs: Math.max(Math.min(intervalMs, EXTRA_TIMEOUT_MIN_MS), latency.timeoutMs()) };
+    liveness.sent({ sequence, deadlineMs: nowMs + Math.min(TIMEOUT_MAX_MS, timeoutMs), regular });
+    if (regular) {
+      overdue ||= followed && !goesAlong && isCalm(nowMs);
+      followed = goesAlong && peer.role() === 'leads';
+    }
+    send(nowMs, { sequence, patienceMs }, goesAlong ? answered : null, counts);
+  }
+
+  function sendAnswer(asked: Asked, nowMs: number): void {
+    send(nowMs, null, asked, asked.traffic && (deps.traffic?.() ?? null));
   }
 
   /** One object for a packet, and no copies of it: this runs for every packet of every tunnel. */
-  function ownWords(kind: ProbePacket['kind'], nowMs: number, { sequence: number = 0, sentUs, traffic: counted = null, pauseMs = 0 }: Partial<ProbePacket>): ProbePacket {
-    const answeredUs = timeUs(nowMs);
+  function send(nowMs: number, asks: ProbePacket['asks'], answers: Asked | null, counts: { sent: number } | null, pauseMs = 0): void {
     const { peerSession, peerReceived, peerHighest } = peer.counts();
-    return {
-      kind,
-      inUse,
-      broken: everUp && liveness.isSilent(),
-      degraded: isBrown(),
-      renews,
-      lame,
-      session: deps.session,
-      sequence: number,
-      sentUs: sentUs ?? answeredUs,
-      answeredUs,
-      traffic: counted,
-      peerSession,
-      peerReceived,
-      peerHighest,
-      pauseMs,
-    };
+    const sent = counts === null ? 0 : counts.sent >>> 0;
+    deps.send(
+      encodeProbe({
+        asks,
+        answers,
+        atUs: timeUs(nowMs),
+        inUse,
+        broken: everUp && liveness.isSilent(),
+        degraded: isBrown(),
+        renews,
+        lame,
+        combines: true,
+        session: deps.session,
+        traffic: counts === null ? null : answers?.traffic ? { senderSent: answers.traffic.senderSent, reflectorReceived: answers.traffic.received, reflectorSent: sent } : { senderSent: sent, reflectorReceived: 0, reflectorSent: 0 },
+        peerSession,
+        peerReceived,
+        peerHighest,
+        pauseMs,
+      }),
+    );
   }
 
   function timeUs(monotonicMs: number): number {
@@ -237,7 +277,6 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const nowMs = clock.monotonicMs();
     if (closed || nextRegularMs <= nowMs + withinMs) return;
     nextRegularMs = nowMs;
-    cancelTimer();
     arm(nowMs);
   }
 
@@ -299,7 +338,9 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const heard = closed ? null : decodeProbe(bytes);
     if (!heard) return;
     const nowMs = clock.monotonicMs();
-    if (heard.kind === 'pause') {
+    const { asks, answers } = heard;
+    overdue = false;
+    if (!asks && !answers) {
       pausedUntilMs = nowMs + Math.min(heard.pauseMs, PAUSE_MAX_MS);
       return;
     }
@@ -309,7 +350,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const counted = peer.counts();
     if (counted.peerReceived > 0) meter.weCounted({ session: counted.peerSession, received: counted.peerReceived, highest: counted.peerHighest });
     if (heard.peerSession === deps.session) {
-      if (heard.kind === 'echo') noteEcho(heard, nowMs);
+      if (answers) noteAnswer(answers, heard, nowMs);
       if (heard.peerReceived > 0) {
         forward = { session: heard.session, received: heard.peerReceived, highest: heard.peerHighest };
         meter.peerCounted(forward);
@@ -317,7 +358,8 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
       }
     }
     judge(nowMs);
-    if (heard.kind === 'probe' && !closed) answer(heard, nowMs);
+    if (state === 'unknown') probeSoon();
+    if (asks && !closed) answer(asks, heard, nowMs);
   }
 
   function noteArrival(arrived: number): void {
@@ -327,14 +369,22 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     deps.onCertain?.();
   }
 
-  function answer(probe: ProbePacket, nowMs: number): void {
-    const counts = probe.traffic ? (deps.traffic?.() ?? null) : null;
-    const filled = probe.traffic && counts && { ...probe.traffic, reflectorReceived: counts.received >>> 0, reflectorSent: counts.sent >>> 0 };
-    deps.send(encodeProbe(ownWords('echo', nowMs, { sequence: probe.sequence, sentUs: probe.sentUs, traffic: filled })));
+  function answer({ sequence: asked, patienceMs }: NonNullable<ProbePacket['asks']>, { atUs, answers, traffic: theirs }: ProbePacket, nowMs: number): void {
+    const counts = theirs && (deps.traffic?.() ?? null);
+    // in a packet of both directions one count of what went in serves both
+    const traffic = theirs && counts && { senderSent: answers ? theirs.reflectorSent : theirs.senderSent, received: counts.received >>> 0 };
+    const due: Asked = { sequence: asked, sentUs: atUs, arrivedUs: timeUs(nowMs), traffic };
+    const turn = kept ? 'alone' : turns.answer(isCalm(nowMs), patienceMs, nextRegularMs - nowMs);
+    if (turn === 'alone') return send(nowMs, null, due, counts);
+    kept = due;
+    if (turn === 'keep') return;
+    sendProbe(nowMs, true);
+    nextRegularMs = nowMs + turns.beatMs(beatMs(nowMs));
+    arm(nowMs);
   }
 
-  function noteEcho(echo: ProbePacket, nowMs: number): void {
-    const rttMs = (timeUs(nowMs) - echo.sentUs) / 1000;
+  function noteAnswer(echo: NonNullable<ProbePacket['answers']>, { atUs, traffic: counts }: ProbePacket, nowMs: number): void {
+    const rttMs = (timeUs(nowMs) - echo.sentUs - Math.max(0, atUs - echo.arrivedUs)) / 1000;
     if (!(rttMs >= -0.01 && rttMs <= 60_000) || echo.sequence === 0 || echo.sequence > sequence) return;
     const found = liveness.answered(echo.sequence);
     if (found?.late === true) loss.lateAnswer(weightOf(found));
@@ -342,7 +392,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     latency.add(Math.max(0, rttMs), nowMs);
     meter.roundTrip(Math.max(0, rttMs));
     noteArrival(echo.sequence);
-    const lost = echo.traffic ? traffic.note(echo.traffic, echo.sentUs / 1000) : null;
+    const lost = counts ? traffic.note(counts, echo.sentUs / 1000) : null;
     if (!lost) return;
     if (lost.lost > 0) deps.onTrafficLost?.();
     if (lost.sent >= WINDOW_PACKETS) loss.traffic(lost);
@@ -385,7 +435,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     takeWindow: () => meter.take(),
     fallMemory: () => damping.memory(),
     pausePeer(pauseMs) {
-      deps.send(encodeProbe(ownWords('pause', clock.monotonicMs(), { pauseMs })));
+      send(clock.monotonicMs(), null, null, null, pauseMs);
     },
     close() {
       closed = true;

@@ -158,7 +158,10 @@ describe('a probe session', () => {
     const orLater = (action: () => void) => () => (isStalled ? void waiting.push(action) : action());
     const clock: Clock = { now: () => inner.now(), monotonicMs: () => inner.monotonicMs(), setTimer: (delayMs, action) => inner.setTimer(delayMs, orLater(action)) };
     const verdicts: string[] = [];
-    const echo = (bytes: Uint8Array): Uint8Array => encodeProbe({ ...decodeProbe(bytes)!, kind: 'echo', session: 2, peerSession: 1 });
+    const echo = (bytes: Uint8Array): Uint8Array => {
+      const probe = decodeProbe(bytes)!;
+      return encodeProbe({ ...probe, asks: null, answers: { sequence: probe.asks!.sequence, sentUs: probe.atUs, arrivedUs: probe.atUs }, combines: false, session: 2, peerSession: 1 });
+    };
     const a: ProbeSession = createProbeSession({ settings, clock, session: 1, send: (bytes) => inner.setTimer(20, orLater(() => a.receive(echo(bytes)))), onChange: (_, to) => verdicts.push(to) });
     await inner.advance(2_000);
     isStalled = true;
@@ -182,6 +185,76 @@ describe('a probe session', () => {
   });
 });
 
+describe('answers that travel in probes', () => {
+  /** Packets of each end in so much time. */
+  async function packetsIn(link: ReturnType<typeof createProbeLink>, clock: VirtualClock, durationMs: number): Promise<{ a: number; b: number }> {
+    const count = { a: 0, b: 0 };
+    const receivers = { a: link.a.receive.bind(link.a), b: link.b.receive.bind(link.b) };
+    link.a.receive = (bytes) => (count.b++, receivers.a(bytes));
+    link.b.receive = (bytes) => (count.a++, receivers.b(bytes));
+    await clock.advance(durationMs);
+    Object.assign(link.a, { receive: receivers.a });
+    Object.assign(link.b, { receive: receivers.b });
+    return count;
+  }
+
+  it.each([0.2, 3, 10, 20, 24, 26, 40, 70, 120])('need one packet an interval and end, %d ms away', async (delayMs) => {
+    const { clock, link } = await runningLink({ delayMs }, `far ${delayMs}`);
+    const { a, b } = await packetsIn(link, clock, 10_000);
+    expect(a).toBeGreaterThanOrEqual(198);
+    expect(b).toBeGreaterThanOrEqual(160);
+    expect(a + b).toBeLessThanOrEqual(430);
+    expect(link.verdicts.map(({ to }) => to)).toEqual(['up', 'up']);
+  });
+
+  it('need no more with jitter and little loss', async () => {
+    const { clock, link } = await runningLink({ delayMs: 8, jitterMs: 6 }, 'jitter');
+    const { a, b } = await packetsIn(link, clock, 10_000);
+    expect(a + b).toBeLessThanOrEqual(450);
+  });
+
+  it('leave round trips what they are: the time that an answer was kept is not the path’s', async () => {
+    const { clock, link } = await runningLink({ delayMs: 4 }, 'exact');
+    await clock.advance(5_000);
+    for (const end of [link.a, link.b]) {
+      const { latencyMs, jitterMs, lossForwardRatio, lossReverseRatio } = end.takeWindow();
+      expect([latencyMs, jitterMs, lossForwardRatio, lossReverseRatio]).toEqual([expect.closeTo(8, 1), expect.closeTo(0, 1), 0, 0]);
+    }
+  });
+
+  it('are few on idle tunnels too', async () => {
+    const { clock, link } = await runningLink({ delayMs: 4 }, 'idle');
+    for (const end of [link.a, link.b]) end.setInUse(false);
+    await clock.advance(2_000);
+    const { a, b } = await packetsIn(link, clock, 10_000);
+    expect(a + b).toBeLessThanOrEqual(105);
+  });
+
+  it('are sent at once to a peer of an earlier version, which is asked as ever', async () => {
+    const clock = new VirtualClock();
+    const link = createProbeLink(clock, settings);
+    const older = (receive: (bytes: Uint8Array) => void) => (bytes: Uint8Array) => {
+      const packet = decodeProbe(bytes)!;
+      expect(packet.asks && packet.answers).toBeNull();
+      receive(encodeProbe({ ...packet, combines: false, asks: packet.asks && { ...packet.asks, patienceMs: 0 } }));
+    };
+    link.a.receive = older(link.a.receive.bind(link.a));
+    link.b.receive = older(link.b.receive.bind(link.b));
+    await clock.advance(5_000);
+    expect(link.verdicts.map(({ to }) => to)).toEqual(['up', 'up']);
+  });
+
+  it.each([[50, 200], [200, 50], [50, 70], [50, 1000]])('come in time when the ends ask every %i and %i ms', async (ofA, ofB) => {
+    const clock = new VirtualClock();
+    const link = createProbeLink(clock, { ...settings, intervalMs: ofA }, { trafficPps: 500 }, 'two settings');
+    link.b.retune({ ...settings, intervalMs: ofB });
+    for (const end of [link.a, link.b]) end.setInUse(true);
+    await clock.advance(60_000);
+    expect(link.verdicts.map(({ to }) => to)).toEqual(['up', 'up']);
+    expect(link.a.takeWindow().latencyMs).toBeCloseTo(20, 0);
+  });
+});
+
 describe('a tunnel that nobody uses', () => {
   it('is probed a quarter as often, and at full pace as soon as either end uses it', async () => {
     const { clock, link } = await runningLink();
@@ -189,7 +262,7 @@ describe('a tunnel that nobody uses', () => {
       let count = 0;
       const receive = link.b.receive.bind(link.b);
       link.b.receive = (bytes) => {
-        if (decodeProbe(bytes)?.kind === 'probe') count++;
+        if (decodeProbe(bytes)?.asks) count++;
         receive(bytes);
       };
       await clock.advance(durationMs);
@@ -286,7 +359,8 @@ describe('the flap budget', () => {
 describe('the probe packet', () => {
   it('is a STAMP test packet: what a reflector of another make would look at is where RFC 8762 and RFC 8972 have it', () => {
     const echo = encodeProbe({
-      kind: 'echo', inUse: true, broken: false, degraded: false, renews: false, lame: false, session: 0x12345678, sequence: 7, sentUs: 1_767_225_600_250_000, answeredUs: 1_767_225_600_500_000,
+      asks: null, answers: { sequence: 7, sentUs: 1_767_225_600_250_000, arrivedUs: 1_767_225_600_500_000 }, atUs: 1_767_225_600_500_000,
+      inUse: true, broken: false, degraded: false, renews: false, lame: false, combines: true, session: 0x12345678,
       traffic: { senderSent: 1, reflectorReceived: 2, reflectorSent: 3 }, peerSession: 5, peerReceived: 6, peerHighest: 7, pauseMs: 0,
     });
     const hex = Buffer.from(echo).toString('hex');
@@ -300,16 +374,16 @@ describe('the probe packet', () => {
     const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
     const instantUs = fc.integer({ min: 0, max: 4_200_000_000_000_000 - 2_300_000_000_000_000 });
     const packet = fc.record({
-      kind: fc.constantFrom('probe' as const, 'echo' as const, 'pause' as const),
+      asks: fc.option(fc.record({ sequence: u32, patienceMs: u32 })),
+      answers: fc.option(fc.record({ sequence: u32, sentUs: instantUs, arrivedUs: instantUs })),
+      atUs: instantUs,
       inUse: fc.boolean(),
       broken: fc.boolean(),
       renews: fc.boolean(),
       lame: fc.boolean(),
       degraded: fc.boolean(),
+      combines: fc.boolean(),
       session: u32,
-      sequence: u32,
-      sentUs: instantUs,
-      answeredUs: instantUs,
       traffic: fc.option(fc.record({ senderSent: u32, reflectorReceived: u32, reflectorSent: u32 })),
       peerSession: u32,
       peerReceived: u32,
@@ -318,7 +392,7 @@ describe('the probe packet', () => {
     });
     fc.assert(
       fc.property(packet, (value) => {
-        const expected = value.kind === 'echo' ? value : { ...value, answeredUs: value.sentUs };
+        const expected = value.asks ? { ...value, pauseMs: 0 } : value;
         expect(decodeProbe(encodeProbe(expected))).toEqual(expected);
       }),
     );
