@@ -82,6 +82,8 @@ const IDLE_FACTOR = 4;
 const IDLE_MAX_MS = 500;
 /** The end of a hold-down that counts as returning, ms: paths that came back together differ by less. */
 const RETURN_MS = 1_000;
+/** Times within an interval at which regular probes go out. */
+const STEPS = 5;
 /** What an additional probe weighs as evidence of a brown-out. */
 const EXTRA_WEIGHT = 0.5;
 /** A doubted tunnel whose next probe is due within this anyway is not asked before, ms. */
@@ -163,7 +165,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const isRegular = nowMs >= nextRegularMs - 0.01;
     const isDue = isRegular || (nextExtraMs !== null && nowMs >= nextExtraMs - 0.01);
     if (isDue) sendProbe(nowMs, isRegular);
-    if (isRegular) nextRegularMs = Math.max(nextRegularMs + turns.beatMs(beatMs(nowMs)), nowMs + intervalMs / 2);
+    if (isRegular) nextRegularMs = inStep(Math.max(nextRegularMs + turns.beatMs(beatMs(nowMs)), nowMs + intervalMs / 2));
     if (nowMs >= nextSlaMs) lookAtSla(nowMs);
     const isWatched = isSuspect(nowMs) || overdue;
     if (isWatched) nextRegularMs = Math.min(nextRegularMs, nowMs + intervalMs);
@@ -192,6 +194,12 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   function beatMs(nowMs: number): number {
     const isIdle = state === 'unknown' || (state === 'up' && !inUse && peer.inUse(nowMs) === false);
     return isIdle ? Math.max(intervalMs, Math.min(IDLE_FACTOR * intervalMs, IDLE_MAX_MS)) : intervalMs;
+  }
+
+  /** Probes of all tunnels go out together, a few times an interval, and so do their answers: a process that wakes for one packet has woken for ten. */
+  function inStep(atMs: number): number {
+    const stepMs = intervalMs / STEPS;
+    return Math.ceil((atMs - stepMs / 2) / stepMs) * stepMs;
   }
 
   function isSuspect(nowMs: number): boolean {
