@@ -126,6 +126,7 @@ export function strongswanConf(options: { socketPath: string; logFile: string; d
   ikesa_table_segments = 16
   init_limit_half_open = 0
   cookie_threshold = 0
+  cookie_threshold_ip = 0
   block_threshold = 0
   make_before_break = yes
   retransmit_timeout = 0.3
@@ -151,6 +152,8 @@ export function strongswanConf(options: { socketPath: string; logFile: string; d
     kernel-netlink {
       receive_buffer_size = 4194304
       force_receive_buffer_size = yes
+      # a tunnel stays on its path (no MOBIKE), so no SA is to look for a better one whenever the agent sets a route
+      roam_events = no
     }
   }
 }
