@@ -35,6 +35,17 @@ export async function listTunnels(viciSocket: string, clock: Clock): Promise<Lis
   }
 }
 
+/** How many IKE SAs a daemon has that are established, without walking over them. @throws ForemeshError VICI_CLOSED when no daemon answers */
+export async function countIkeSas(viciSocket: string, clock: Clock): Promise<number> {
+  const connection = await ViciConnection.open(viciSocket, clock);
+  try {
+    const counts = sectionAt(await connection.request('stats'), 'ikesas');
+    return counts ? numberAt(counts, 'total') - numberAt(counts, 'half-open') : 0;
+  } finally {
+    connection.close();
+  }
+}
+
 /** `charon 5.9.8`, in the daemon's own words. @throws ForemeshError VICI_CLOSED when no daemon answers */
 export async function daemonVersion(viciSocket: string, clock: Clock): Promise<string> {
   const connection = await ViciConnection.open(viciSocket, clock);
