@@ -126,7 +126,7 @@ export function createAgent(deps: AgentDeps): Agent {
   const lanTarget = ports.ping ? createLanTarget({ ping: ports.ping, clock, log, onChange: onLame }) : null;
 
   function onPass(): void {
-    standby.setReach(reachNow());
+    tellReach();
     if (reconciler.view().isRenewed) deps.renewal?.setDone(credentials);
     status.changed();
   }
@@ -139,7 +139,7 @@ export function createAgent(deps: AgentDeps): Agent {
   function onVerdict(tunnel: TunnelId, from: PathState, to: PathState, lanesSwitched: number): void {
     if (isStopped) return;
     reconciler.wake();
-    standby.setReach(reachNow());
+    tellReach();
     const isWanted = standing.running?.config.tunnels.some(({ id }) => id === tunnel) === true; // the end of an old tunnel is no news
     if (isWanted && to === 'down' && from !== 'unknown') send({ type: 'event', event: { kind: 'path-down', tunnel, at: clock.now(), lanesSwitched } });
     if (isWanted && to === 'up' && from !== 'degraded') send({ type: 'event', event: { kind: 'path-up', tunnel, at: clock.now(), lanesSwitched } });
@@ -172,12 +172,17 @@ export function createAgent(deps: AgentDeps): Agent {
   /** What peers send here may reach nobody, and hosts may not reach us: another gateway of the site should have both. */
   function onLame(): void {
     failover.setLame(isLame());
-    standby.setReach(reachNow());
+    tellReach();
     status.changed();
   }
 
   function isLame(): boolean {
     return isUnheard || lanTarget?.isDead() === true;
+  }
+
+  /** For the election; a gateway that shares no address has nobody to tell, and hundreds of verdicts at once while its tunnels come up. */
+  function tellReach(): void {
+    if (standing.running?.config.lan.shared) standby.setReach(reachNow());
   }
 
   /** Sites that a tunnel leads to now; 1 when there are none to reach, 0 when the LAN behind this gateway is dead, or does not hear it. */
@@ -241,6 +246,7 @@ export function createAgent(deps: AgentDeps): Agent {
     setDesired(candidate);
     tellRevoked(candidate);
     standby.configure(standbySettingsOf(candidate));
+    tellReach();
     lanTarget?.watch(candidate.config.lan.target ?? null);
     names?.setConfig(candidate.config);
     reporter.setConfig(candidate.config);

@@ -18,6 +18,9 @@ export interface StatusFeed {
 
 /** Changes within this go out as one message, ms. */
 const GATHER_MS = 50;
+/** While hundreds of tunnels come up there is always a change: looking for it takes no more than a tenth of the time, as long as that is not later than this, ms. */
+const GATHER_FACTOR = 10;
+const GATHER_MAX_MS = 500;
 const LIFE_SIGN_MS = 5_000;
 
 export function createStatusFeed(deps: StatusFeedDeps): StatusFeed {
@@ -26,6 +29,7 @@ export function createStatusFeed(deps: StatusFeedDeps): StatusFeed {
   let cancelBeat: Cancel = () => undefined;
   let cancelGather: Cancel | null = null;
   let isStopped = false;
+  let gatherMs = GATHER_MS;
 
   function sendNow(): void {
     const message = deps.current();
@@ -43,9 +47,11 @@ export function createStatusFeed(deps: StatusFeedDeps): StatusFeed {
     start: beat,
     changed() {
       if (isStopped || cancelGather) return;
-      cancelGather = clock.setTimer(GATHER_MS, () => {
+      cancelGather = clock.setTimer(gatherMs, () => {
         cancelGather = null;
+        const beganMs = clock.monotonicMs();
         if (canonicalJson(deps.current()) !== sent) sendNow();
+        gatherMs = Math.min(GATHER_MAX_MS, Math.max(GATHER_MS, GATHER_FACTOR * (clock.monotonicMs() - beganMs)));
       });
     },
     sendNow,

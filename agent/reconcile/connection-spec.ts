@@ -1,6 +1,7 @@
 import { digest, ofFamily } from '../../src/base/index.ts';
 import { type IkeDaemon, ikeIdentity, type NodeConfig, type NodeId, type NodeTunnel } from '../../src/model/index.ts';
 import type { ConnectionSpec, Ppk } from '../ports.ts';
+import { onceFor } from './once.ts';
 import { rekeyTimesOf } from './rekey-schedule.ts';
 import type { LoadedConnection } from './types.ts';
 
@@ -10,6 +11,28 @@ export interface KeyMeans {
   /** Null: the daemon has not said what it can. */
   ike: IkeDaemon | null;
 }
+
+/** A tunnel's connection, and what is remembered of it once it is loaded. */
+export interface WantedConnection {
+  spec: ConnectionSpec;
+  loaded: LoadedConnection;
+}
+
+/** `connectionSpecOf` with its digest; worked out anew only when the config or the means are others: each pass asks it of all tunnels. */
+export function wantedConnectionOf(config: NodeConfig, tunnel: NodeTunnel, means: KeyMeans): WantedConnection {
+  const memo = connectionsOf(config);
+  if (memo.ppks !== means.ppks || memo.ike !== means.ike) Object.assign(memo, { ...means, byTunnel: new Map() });
+  const known = memo.byTunnel.get(tunnel);
+  if (known) return known;
+  const spec = connectionSpecOf(config, tunnel, means);
+  const wanted = { spec, loaded: loadedConnectionOf(spec) };
+  memo.byTunnel.set(tunnel, wanted);
+  return wanted;
+}
+
+const connectionsOf = onceFor((_config: NodeConfig): Partial<KeyMeans> & { byTunnel: Map<NodeTunnel, WantedConnection> } => ({ byTunnel: new Map() }));
+
+const hasIpv6 = onceFor(({ sites }: NodeConfig) => sites.some(({ prefixes }) => ofFamily(prefixes, 'ipv6').length > 0));
 
 /** The IKE connection of one tunnel of this node; identities are node names, as in the certificates. */
 export function connectionSpecOf(config: NodeConfig, tunnel: NodeTunnel, means: KeyMeans): ConnectionSpec {
@@ -23,7 +46,7 @@ export function connectionSpecOf(config: NodeConfig, tunnel: NodeTunnel, means: 
     remoteIdentity: ikeIdentity(tunnel.peer, tunnel.initiator ? undefined : tunnel.initiatorNumber),
     localOverlay: tunnel.local.overlay,
     remoteOverlay: tunnel.remote.overlay,
-    ...(config.sites.some(({ prefixes }) => ofFamily(prefixes, 'ipv6').length > 0) ? { ipv6: true as const } : {}),
+    ...(hasIpv6(config) ? { ipv6: true as const } : {}),
     ike: tunnel.ike,
     esp: tunnel.esp,
     ...rekeyTimesOf(config, tunnel),

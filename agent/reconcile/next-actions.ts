@@ -1,10 +1,12 @@
+import { isDeepStrictEqual } from 'node:util';
 import { canonicalJson, compareText } from '../../src/base/index.ts';
 import type { ClassId, NodeConfig, NodeTunnel, Steering, TunnelId } from '../../src/model/index.ts';
 import { chooseLanes, healthOf, type TunnelHealth } from '../failover/index.ts';
 import type { DataplaneWanted, TunnelInterface } from '../ports.ts';
 import type { PathSettings, ProbeView } from '../probe/index.ts';
-import { connectionSpecOf, type KeyMeans, lackOf, loadedConnectionOf } from './connection-spec.ts';
+import { type KeyMeans, lackOf, wantedConnectionOf } from './connection-spec.ts';
 import { installedTunnels, usedTunnels, wantedTunnels, workingTunnels } from './memory.ts';
+import { onceFor } from './once.ts';
 import { RENEWAL_POLL_MS, renewalActions } from './renewal.ts';
 import { chooseSteering } from './steering.ts';
 import { ABSENT_POLL_MS, ADOPT_MARGIN_MS, DAEMON_POLL_MS, DRAIN_MAX_MS, DRAIN_MS, DRAIN_POLL_MS, HEAL_MS, REAPPLY_MS, RESPONDER_GRACE_MS, STEERING_PATIENCE_MS, TOUCHED_MS, TOUCHED_PAUSE_MS, tryKey, type TryKind } from './timing.ts';
@@ -67,6 +69,8 @@ function isNarrowed(tunnel: TunnelId, { daemon }: Observed): boolean {
 export function pathSettingsOf({ probe, classes }: NodeConfig): PathSettings {
   return { ...probe, classes: classes.flatMap(({ id, sla }) => (sla ? [{ classId: id, ...sla }] : [])) };
 }
+
+const pathSettingsKey = onceFor((config: NodeConfig) => canonicalJson(pathSettingsOf(config)));
 
 /** The daemon may hold connections of other people; ours are named by tunnel ids. */
 const OURS = /^t-[0-9a-f]{8}$/;
@@ -150,7 +154,7 @@ function interfaceOf({ id, local, remote, esp }: NodeTunnel, mtu: ProbeView['mtu
 
 function application({ memory, observed, inForce, nowMs }: Scene, wanted: DataplaneWanted): Action[] {
   const { applied } = memory;
-  const isSame = applied !== null && !applied.isUnconfirmed && applied.wanted.config === wanted.config && canonicalJson({ ...applied.wanted, config: null }) === canonicalJson({ ...wanted, config: null });
+  const isSame = applied !== null && !applied.isUnconfirmed && applied.wanted.config === wanted.config && isDeepStrictEqual({ ...applied.wanted, config: null }, { ...wanted, config: null });
   const isDue = applied !== null && nowMs >= Math.min(applied.atMs + (isMissing(wanted, observed) ? REAPPLY_MS : HEAL_MS), touchedDueMs(memory) ?? Number.POSITIVE_INFINITY);
   return isSame && !isDue ? [] : [{ kind: 'apply', wanted, inForce, isRepair: isSame }];
 }
@@ -162,33 +166,40 @@ function touchedDueMs({ touchedAtMs, applied }: Memory): number | null {
 
 /** The kernel lost an interface, or could not make it yet because the daemon's own device is not there. */
 function isMissing(wanted: DataplaneWanted, observed: Observed): boolean {
-  return wanted.interfaces.some(({ tunnel }) => !observed.interfaces.includes(tunnel));
+  const present = new Set(observed.interfaces);
+  return wanted.interfaces.some(({ tunnel }) => !present.has(tunnel));
 }
 
 function connections({ desired, observed, memory, wanted, nowMs }: Scene): Action[] {
   if (!observed.daemon) return [];
   const { connections, sas } = observed.daemon;
+  const present = new Set(connections);
   const means = meansOf(desired, observed);
   return [...wanted.values()].flatMap((tunnel): Action[] => {
     if (lackOf(tunnel, means) !== null) return [];
-    const spec = connectionSpecOf(desired.config, tunnel, means);
+    const { spec, loaded: next } = wantedConnectionOf(desired.config, tunnel, means);
     const before = memory.loaded.get(tunnel.id);
-    const next = loadedConnectionOf(spec);
-    if ((before?.digest === next.digest && connections.includes(tunnel.id)) || !isDue(memory, 'load', tunnel.id, nowMs)) return [];
+    if ((before?.digest === next.digest && present.has(tunnel.id)) || !isDue(memory, 'load', tunnel.id, nowMs)) return [];
     const isMoved = before !== undefined && before.ends !== next.ends && sas.some((sa) => sa.tunnel === tunnel.id);
     return [{ kind: 'load-connection', spec }, ...(isMoved ? [{ kind: 'terminate', tunnel: tunnel.id } as const] : [])];
   });
 }
 
-/** The initiating end at once, the other after a grace time, both with growing pauses; nobody towards a peer whose address is not known. */
+/**
+ * The initiating end at once, the other after a grace time and from its last tunnel on: where hundreds come up the two
+ * ends meet in the middle, and do not make the same SA twice. Both with growing pauses; nobody towards a peer whose
+ * address is not known.
+ */
 function initiations({ desired, observed, memory, wanted, installed, nowMs }: Scene): Action[] {
   if (!observed.daemon) return [];
-  const { sas } = observed.daemon;
-  return [...wanted.values()].flatMap((tunnel): Action[] => {
+  const sas = new Map(observed.daemon.sas.map((sa) => [sa.tunnel, sa]));
+  const tunnels = [...wanted.values()];
+  const inTurn = [...tunnels.filter(({ initiator }) => initiator), ...tunnels.filter(({ initiator }) => !initiator).reverse()];
+  return inTurn.flatMap((tunnel): Action[] => {
     const graceOverAtMs = (memory.absentSinceMs.get(tunnel.id) ?? nowMs) + (tunnel.initiator ? 0 : RESPONDER_GRACE_MS);
     if (lackOf(tunnel, meansOf(desired, observed)) !== null || tunnel.remote.address === undefined) return [];
     if (installed.has(tunnel.id) || nowMs < graceOverAtMs || !isDue(memory, 'initiate', tunnel.id, nowMs) || !isDue(memory, 'load', tunnel.id, nowMs)) return [];
-    const sa = sas.find((candidate) => candidate.tunnel === tunnel.id);
+    const sa = sas.get(tunnel.id);
     const isChildless = sa?.ikeState === 'ESTABLISHED' && sa.childState === null;
     const tries = memory.tries.get(tryKey('initiate', tunnel.id))?.count ?? 0;
     if (sa && !isChildless) return []; // an exchange is under way
@@ -205,7 +216,7 @@ function probes(scene: Scene, wanted: DataplaneWanted): Action[] {
 function probeStarts({ desired, observed, memory, wanted, nowMs }: Scene, tunnels: readonly TunnelId[]): Action[] {
   return [...tunnels].sort(compareText).flatMap((id): Action[] => {
     const tunnel = wanted.get(id) ?? memory.known.get(id)!;
-    const settingsKey = canonicalJson({ probe: pathSettingsOf(desired.config), local: tunnel.local.overlay, remote: tunnel.remote.overlay });
+    const settingsKey = `${pathSettingsKey(desired.config)} ${tunnel.local.overlay} ${tunnel.remote.overlay}`;
     if (!isDue(memory, 'probe', id, nowMs) || (observed.probes.has(id) && memory.probing.get(id) === settingsKey)) return [];
     return [{ kind: 'start-probe', tunnel: id, localOverlay: tunnel.local.overlay, remoteOverlay: tunnel.remote.overlay, settingsKey }];
   });

@@ -108,6 +108,19 @@ describe('a peer behind NAT', () => {
   });
 });
 
+describe('many tunnels that come up at once', () => {
+  it('are begun from the first on by the end that initiates, and later from the last on by the other', () => {
+    const begun = (node: typeof berlin, initiator: boolean): string[] => {
+      const config = configOf(node, [t1, t2, t3], []);
+      const story = scenario({ ...config, tunnels: config.tunnels.map((tunnel) => ({ ...tunnel, initiator })) });
+      const inPass = (machine: Partial<Machine>): string[] => story.pass(machine).filter((line) => line.startsWith('initiate'));
+      return [...inPass({}), ...inPass({ nowMs: 2_000, connections: [t1, t2, t3] })];
+    };
+    expect(begun(paris, false)).toEqual([t3, t2, t1].map((tunnel) => `initiate ${tunnel}`));
+    expect(begun(berlin, true).slice(0, 3)).toEqual([t1, t2, t3].map((tunnel) => `initiate ${tunnel}`));
+  });
+});
+
 describe('a path that carries less than its uplink', () => {
   it('is fitted to in one apply, and no more once it carries everything', () => {
     const story = runningOnT1();
