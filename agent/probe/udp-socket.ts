@@ -6,12 +6,6 @@ import type { ProbePort, ProbeSocket } from '../ports.ts';
 /** Both ends listen on and send to this port of the overlay addresses. */
 export const PROBE_PORT = 8622;
 
-/** The real `ProbePort`, which counts what the kernel would not take. */
-export interface UdpProbePort extends ProbePort {
-  /** Sends and receives that failed at this end (no route, no buffer, refused); each also shows as a lost probe. */
-  failures(): number;
-}
-
 /**
  * Carries probes in UDP between the overlay addresses of a tunnel: inside its ESP, beside its traffic, past the
  * interface that traffic goes through. One socket a tunnel, bound to the tunnel's own address, so a packet that comes
@@ -19,14 +13,9 @@ export interface UdpProbePort extends ProbePort {
  * A send never fails to its caller: a lost probe is the very thing that is measured.
  * @throws ForemeshError PROBE_FAILED from `open` when the overlay address is not there (yet) or the port is taken
  */
-export function createUdpProbePort(options: { port?: number } = {}): UdpProbePort {
+export function createUdpProbePort(options: { port?: number } = {}): ProbePort {
   const port = options.port ?? PROBE_PORT;
-  let failures = 0;
-  const countFailure = (): void => {
-    failures++;
-  };
   return {
-    failures: () => failures,
     async open(tunnel, localOverlay, remoteOverlay, onPacket) {
       const socket = createSocket({ type: 'udp4', reuseAddr: false, lookup: asAddress });
       try {
@@ -39,23 +28,20 @@ export function createUdpProbePort(options: { port?: number } = {}): UdpProbePor
           cause,
         });
       }
-      socket.on('error', countFailure);
+      socket.on('error', () => undefined); // what the kernel would not take shows as a lost probe
       socket.on('message', (packet: Buffer, from: RemoteInfo) => {
         if (from.address === remoteOverlay && from.port === port) onPacket(packet);
       });
-      return probeSocket(socket, port, remoteOverlay, countFailure);
+      return probeSocket(socket, port, remoteOverlay);
     },
   };
 }
 
-function probeSocket(socket: Socket, port: number, remoteOverlay: string, countFailure: () => void): ProbeSocket {
+function probeSocket(socket: Socket, port: number, remoteOverlay: string): ProbeSocket {
   let open = true;
-  const sent = (cause: Error | null): void => {
-    if (cause) countFailure();
-  };
   return {
     send(packet) {
-      if (open) socket.send(packet, port, remoteOverlay, sent);
+      if (open) socket.send(packet, port, remoteOverlay); // without a callback: one for each packet costs more than the packet
     },
     close() {
       if (!open) return;

@@ -41,6 +41,8 @@ export interface AgentBenchResult {
 }
 
 const LIMIT_MS = 180_000;
+/** An agent that has just started compiles what it runs often, once. */
+const SETTLE_MS = 15_000;
 const ENGINE_IDENTITY = 'engine@foremesh';
 const DIGEST = `sha256:${'0'.repeat(64)}`;
 
@@ -84,7 +86,7 @@ export async function benchAgent(options: AgentBenchOptions): Promise<AgentBench
     await until(async () => (await Promise.all(gateways.map(isUp))).every(Boolean), signal);
     const upMs = systemClock.monotonicMs() - startedMs;
     onProgress(`all paths up after ${Math.round(upMs)} ms`);
-    await sleep(systemClock, 3000);
+    await sleep(systemClock, SETTLE_MS);
     const agent = await loadOf(gateways[0]!.agent!.pid!, options.loadMs);
     onProgress(`agent: ${agent.rssMb} MB, ${agent.cpuPercent} % of a core`);
     const before = await ikeSasOf(gateways[0]!);

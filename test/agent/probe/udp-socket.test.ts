@@ -33,7 +33,6 @@ describe('a probe socket', () => {
     b.close();
     b.close();
     b.send(Buffer.from('into the void'));
-    expect(probes.failures()).toBe(0);
   });
 
   it('does not hear anybody but the other end', async () => {
@@ -50,12 +49,19 @@ describe('a probe socket', () => {
     for (const socket of [a, b, stranger]) socket.close();
   });
 
-  it('swallows and counts a send that the kernel refuses', async () => {
-    const probes = createUdpProbePort({ port: await freePort() });
+  it('swallows a send that the kernel refuses, and sends on', async () => {
+    const port = await freePort();
+    const probes = createUdpProbePort({ port });
+    const heard: string[] = [];
     const a = await probes.open(tunnel, '127.0.3.1', '192.0.2.1', () => undefined);
     a.send(Buffer.from('from loopback to nowhere'));
-    await until(() => probes.failures() > 0);
+    await new Promise((resolve) => setTimeout(resolve, 20)); // what nobody catches would end the test run
     a.close();
+    const again = await probes.open(tunnel, '127.0.3.1', '127.0.3.2', () => undefined);
+    const b = await probes.open(tunnel, '127.0.3.2', '127.0.3.1', (packet) => heard.push(Buffer.from(packet).toString()));
+    again.send(Buffer.from('somewhere'));
+    await until(() => heard.length > 0);
+    for (const socket of [again, b]) socket.close();
   });
 
   it('cannot be opened on an address that the machine does not have', async () => {
