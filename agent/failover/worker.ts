@@ -5,7 +5,7 @@ import { createLaneWriter } from '../dataplane/lane-writer.ts';
 import { localMachine } from '../dataplane/machine.ts';
 import { createSysCounter } from '../dataplane/sys-counter.ts';
 import { createTrafficCounter } from '../dataplane/traffic-counter.ts';
-import type { PathWindow } from '../probe/index.ts';
+import { isSameView, type PathWindow } from '../probe/index.ts';
 import { createUdpProbePort } from '../probe/udp-socket.ts';
 import { createFailover } from './failover.ts';
 import type { FailoverNews, FailoverOrder, RunView, WorkerSettings } from './messages.ts';
@@ -29,7 +29,7 @@ const STANDBY_CLOSE_MS = 500;
 const runs = new Map<TunnelId, number>();
 /** Settled once the LAN side has closed, or while there is none. */
 let standbyClosed: Promise<void> = Promise.resolve();
-let told = '';
+let told: readonly RunView[] = [];
 const failover = createFailover({
   probes: createUdpProbePort({ port: settings.probePort }),
   traffic: createSysCounter(systemClock, createTrafficCounter(systemClock)),
@@ -102,8 +102,11 @@ function viewsNow(): RunView[] {
 
 function watchViews(): void {
   const views = viewsNow();
-  const text = JSON.stringify(views); // made in the same order each time
-  if (text !== told) tell({ kind: 'views', views });
-  told = text;
+  if (views.length !== told.length || views.some((run, at) => !isSameRun(run, told[at]!))) tell({ kind: 'views', views }); // made in the same order each time
+  told = views;
   systemClock.setTimer(VIEWS_MS, watchViews);
+}
+
+function isSameRun(one: RunView, other: RunView): boolean {
+  return one.tunnel === other.tunnel && one.run === other.run && isSameView(one.view, other.view);
 }

@@ -69,6 +69,8 @@ const COMBINES = 64;
 const VERSION = 2;
 const DIRECT_MEASUREMENT = 5;
 const PRIVATE_USE = 252;
+/** Buffers of one session: a socket that cannot send at once keeps a packet for a moment. */
+const RING = 4;
 /** Set by a sender in every TLV, cleared by a reflector that understood it (RFC 8972 §4). */
 const UNRECOGNIZED = 0x80;
 /** Not synchronized to UTC, within 2^0 s: scale 32, multiplier 1. */
@@ -76,7 +78,30 @@ const ERROR_ESTIMATE = 0x2001;
 
 export function encodeProbe(packet: ProbePacket): Uint8Array {
   const bytes = new Uint8Array(PROBE_PACKET_BYTES);
-  const view = new DataView(bytes.buffer);
+  fill(new DataView(bytes.buffer), packet);
+  return bytes;
+}
+
+/**
+ * Encodes into a few buffers in turn: making one for every packet of every tunnel costs more than filling it. What was given
+ * is good until the fourth packet after it.
+ */
+export function createProbeEncoder(): (packet: ProbePacket) => Uint8Array {
+  const ring = Array.from({ length: RING }, () => {
+    const bytes = new Uint8Array(PROBE_PACKET_BYTES);
+    return { bytes, view: new DataView(bytes.buffer) };
+  });
+  let next = 0;
+  return (packet) => {
+    const { bytes, view } = ring[next]!;
+    next = (next + 1) % RING;
+    bytes.fill(0);
+    fill(view, packet);
+    return bytes;
+  };
+}
+
+function fill(view: DataView, packet: ProbePacket): void {
   const { asks, answers } = packet;
   view.setUint32(0, (asks ?? answers)?.sequence ?? 0);
   setNtpUs(view, 4, packet.atUs);
@@ -102,7 +127,6 @@ export function encodeProbe(packet: ProbePacket): Uint8Array {
   view.setUint32(76, packet.peerReceived);
   view.setUint32(80, packet.peerHighest);
   view.setUint32(84, asks ? asks.patienceMs : packet.pauseMs);
-  return bytes;
 }
 
 function flagsOf(packet: ProbePacket): number {

@@ -2,7 +2,7 @@ import type { Clock } from '../../src/base/index.ts';
 import type { ClassId, PathState, ProbeSettings } from '../../src/model/index.ts';
 import { createDamping, type FallMemory } from './damping.ts';
 import { createLiveness } from './liveness.ts';
-import { decodeProbe, encodeProbe, type ProbePacket } from './packet.ts';
+import { createProbeEncoder, decodeProbe, type ProbePacket } from './packet.ts';
 import { createPeer } from './peer.ts';
 import { createLatencyWatch, createLossWatch } from './quality.ts';
 import { createScrutiny } from './scrutiny.ts';
@@ -23,6 +23,7 @@ export interface ProbeSessionDeps {
   session: number;
   /** The path was called down not long ago, by a session before this one: it has to stand the hold-down first. */
   fallen?: FallMemory;
+  /** The bytes are good until the fourth packet after these. */
   send: (packet: Uint8Array) => void;
   /** Packets that went into and came out of the tunnel's interface so far; null when nobody counts. */
   traffic?: () => { sent: number; received: number } | null;
@@ -127,6 +128,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   const sla = createSlaWatch(deps.settings.classes ?? []);
   const peer = createPeer(deps.session);
   const turns = createTurns(peer);
+  const encode = createProbeEncoder();
   /** Makes monotonic time one since 1970, as the packet format has it; a step of the wall clock later changes nothing. */
   const epochMs = clock.now() - clock.monotonicMs();
 
@@ -192,8 +194,11 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   }
 
   function beatMs(nowMs: number): number {
-    const isIdle = state === 'unknown' || (state === 'up' && !inUse && peer.inUse(nowMs) === false);
-    return isIdle ? Math.max(intervalMs, Math.min(IDLE_FACTOR * intervalMs, IDLE_MAX_MS)) : intervalMs;
+    return state === 'unknown' || isIdle(nowMs) ? Math.max(intervalMs, Math.min(IDLE_FACTOR * intervalMs, IDLE_MAX_MS)) : intervalMs;
+  }
+
+  function isIdle(nowMs: number): boolean {
+    return state === 'up' && !inUse && peer.inUse(nowMs) === false;
   }
 
   /** Probes of all tunnels go out together, a few times an interval, and so do their answers: a process that wakes for one packet has woken for ten. */
@@ -218,7 +223,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
 
   function sendProbe(nowMs: number, regular: boolean): void {
     sequence++;
-    const counts = regular ? (deps.traffic?.() ?? null) : null;
+    const counts = regular && !isIdle(nowMs) ? (deps.traffic?.() ?? null) : null;
     const answered = regular ? kept : null;
     if (answered) kept = null;
     const goesAlong = answered !== null && (answered.traffic === null) === (counts === null);
@@ -241,7 +246,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const { peerSession, peerReceived, peerHighest } = peer.counts();
     const sent = counts === null ? 0 : counts.sent >>> 0;
     deps.send(
-      encodeProbe({
+      encode({
         asks,
         answers,
         atUs: timeUs(nowMs),

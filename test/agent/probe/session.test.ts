@@ -121,7 +121,7 @@ describe('a probe session', () => {
     await clock.advance(5_000);
     expect(link.a.state()).toBe('down');
     const verdicts: string[] = [];
-    const reborn: ProbeSession = createProbeSession({ settings, clock, session: 3, send: (bytes) => clock.setTimer(10, () => link.a.receive(bytes)), onChange: (_, to) => verdicts.push(to) });
+    const reborn: ProbeSession = createProbeSession({ settings, clock, session: 3, send: (bytes) => void clock.setTimer(10, link.a.receive.bind(link.a, bytes.slice())), onChange: (_, to) => verdicts.push(to) });
     link.b.receive = (bytes) => reborn.receive(bytes);
     link.verdicts.length = 0;
     await clock.advance(5_000);
@@ -162,7 +162,7 @@ describe('a probe session', () => {
       const probe = decodeProbe(bytes)!;
       return encodeProbe({ ...probe, asks: null, answers: { sequence: probe.asks!.sequence, sentUs: probe.atUs, arrivedUs: probe.atUs }, combines: false, session: 2, peerSession: 1 });
     };
-    const a: ProbeSession = createProbeSession({ settings, clock, session: 1, send: (bytes) => inner.setTimer(20, orLater(() => a.receive(echo(bytes)))), onChange: (_, to) => verdicts.push(to) });
+    const a: ProbeSession = createProbeSession({ settings, clock, session: 1, send: (bytes) => void inner.setTimer(20, orLater(a.receive.bind(a, echo(bytes)))), onChange: (_, to) => verdicts.push(to) });
     await inner.advance(2_000);
     isStalled = true;
     await inner.advance(400);
