@@ -117,7 +117,7 @@ export function createFailover(deps: FailoverDeps): Failover {
       current = current.map((lane) => pointedAs(lane, now.get(lane.mark) ?? lane));
       events.onSwitch(written, switches);
     }
-    probes.setInUse(new Set(next.flatMap((lane) => [lane.active ?? [], lane.copy ?? []].flat())));
+    if (table !== NO_LANES) probes.setInUse(new Set(next.flatMap((lane) => [lane.active ?? [], lane.copy ?? []].flat())));
     return changed.length;
   }
 

@@ -69,39 +69,15 @@ const COMBINES = 64;
 const VERSION = 2;
 const DIRECT_MEASUREMENT = 5;
 const PRIVATE_USE = 252;
-/** Buffers of one session: a socket that cannot send at once keeps a packet for a moment. */
-const RING = 4;
 /** Set by a sender in every TLV, cleared by a reflector that understood it (RFC 8972 §4). */
 const UNRECOGNIZED = 0x80;
 /** Not synchronized to UTC, within 2^0 s: scale 32, multiplier 1. */
 const ERROR_ESTIMATE = 0x2001;
 
+/** From Node's pool: memory of its own for every packet of every tunnel would cost more than filling it. */
 export function encodeProbe(packet: ProbePacket): Uint8Array {
-  const bytes = new Uint8Array(PROBE_PACKET_BYTES);
-  fill(new DataView(bytes.buffer), packet);
-  return bytes;
-}
-
-/**
- * Encodes into a few buffers in turn: making one for every packet of every tunnel costs more than filling it. What was given
- * is good until the fourth packet after it.
- */
-export function createProbeEncoder(): (packet: ProbePacket) => Uint8Array {
-  const ring = Array.from({ length: RING }, () => {
-    const bytes = new Uint8Array(PROBE_PACKET_BYTES);
-    return { bytes, view: new DataView(bytes.buffer) };
-  });
-  let next = 0;
-  return (packet) => {
-    const { bytes, view } = ring[next]!;
-    next = (next + 1) % RING;
-    bytes.fill(0);
-    fill(view, packet);
-    return bytes;
-  };
-}
-
-function fill(view: DataView, packet: ProbePacket): void {
+  const bytes = Buffer.allocUnsafe(PROBE_PACKET_BYTES).fill(0);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, PROBE_PACKET_BYTES);
   const { asks, answers } = packet;
   view.setUint32(0, (asks ?? answers)?.sequence ?? 0);
   setNtpUs(view, 4, packet.atUs);
@@ -127,6 +103,7 @@ function fill(view: DataView, packet: ProbePacket): void {
   view.setUint32(76, packet.peerReceived);
   view.setUint32(80, packet.peerHighest);
   view.setUint32(84, asks ? asks.patienceMs : packet.pauseMs);
+  return bytes;
 }
 
 function flagsOf(packet: ProbePacket): number {

@@ -48,7 +48,7 @@ export interface ProbeSet {
   start(tunnel: TunnelId, localOverlay: string, remoteOverlay: string, settings: PathSettings): Promise<void>;
   stop(tunnel: TunnelId): void;
   views(): Map<TunnelId, ProbeView>;
-  /** Tells the peers which tunnels carry traffic from here. */
+  /** Tells the peers which tunnels carry traffic from here; before the first time that any may. */
   setInUse(tunnels: ReadonlySet<TunnelId>): void;
   /** Asks at once whether this tunnel still answers; one that is not up is not asked. */
   doubt(tunnel: TunnelId): void;
@@ -79,6 +79,7 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
   const opening = new Set<TunnelId>();
   let started = 0;
   let lame = false;
+  let used: ReadonlySet<TunnelId> | null = null;
   let mtus: ReadonlyMap<TunnelId, MtuSettings> = new Map();
   let closed = false;
   const reported = new Set<TunnelId>();
@@ -171,6 +172,7 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
           if (found.mtu?.probe.receive(packet) !== true) session.receive(packet);
         };
         session.setLame(lame);
+        if (used) session.setInUse(used.has(tunnel));
         running.set(tunnel, found);
         measure(tunnel, found);
       } finally {
@@ -181,6 +183,7 @@ export function createProbeSet(deps: ProbeSetDeps): ProbeSet {
     views: () =>
       new Map([...running].map(([tunnel, found]) => [tunnel, viewOf(found)])),
     setInUse(tunnels) {
+      used = tunnels;
       for (const [tunnel, { session }] of running) session.setInUse(tunnels.has(tunnel));
     },
     doubt: (tunnel) => running.get(tunnel)?.session.doubt(),

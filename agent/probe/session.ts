@@ -2,7 +2,7 @@ import type { Clock } from '../../src/base/index.ts';
 import type { ClassId, PathState, ProbeSettings } from '../../src/model/index.ts';
 import { createDamping, type FallMemory } from './damping.ts';
 import { createLiveness } from './liveness.ts';
-import { createProbeEncoder, decodeProbe, type ProbePacket } from './packet.ts';
+import { decodeProbe, encodeProbe, type ProbePacket } from './packet.ts';
 import { createPeer } from './peer.ts';
 import { createLatencyWatch, createLossWatch } from './quality.ts';
 import { createScrutiny } from './scrutiny.ts';
@@ -23,7 +23,6 @@ export interface ProbeSessionDeps {
   session: number;
   /** The path was called down not long ago, by a session before this one: it has to stand the hold-down first. */
   fallen?: FallMemory;
-  /** The bytes are good until the fourth packet after these. */
   send: (packet: Uint8Array) => void;
   /** Packets that went into and came out of the tunnel's interface so far; null when nobody counts. */
   traffic?: () => { sent: number; received: number } | null;
@@ -128,13 +127,13 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   const sla = createSlaWatch(deps.settings.classes ?? []);
   const peer = createPeer(deps.session);
   const turns = createTurns(peer);
-  const encode = createProbeEncoder();
   /** Makes monotonic time one since 1970, as the packet format has it; a step of the wall clock later changes nothing. */
   const epochMs = clock.now() - clock.monotonicMs();
 
   let everUp = deps.fallen !== undefined;
   let state: PathState = everUp ? 'down' : 'unknown';
-  let inUse = false;
+  /** A gateway whose agent starts may send through any tunnel: the peer must not take one down before we know. */
+  let inUse = true;
   let renews = false;
   let lame = false;
   let sequence = 0;
@@ -231,8 +230,10 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const { patienceMs, timeoutMs } = regular ? turns.next(isCalm(nowMs), goesAlong, beatMs(nowMs), latency.timeoutMs(), intervalMs) : { patienceMs: 0, timeoutMs: Math.max(Math.min(intervalMs, EXTRA_TIMEOUT_MIN_MS), latency.timeoutMs()) };
     liveness.sent({ sequence, deadlineMs: nowMs + Math.min(TIMEOUT_MAX_MS, timeoutMs), regular });
     if (regular) {
+      const wasOverdue = overdue;
       overdue ||= followed && !goesAlong && isCalm(nowMs);
       followed = goesAlong && peer.role() === 'leads';
+      if (overdue && !wasOverdue) deps.onSuspect?.();
     }
     send(nowMs, { sequence, patienceMs }, goesAlong ? answered : null, counts);
   }
@@ -246,7 +247,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const { peerSession, peerReceived, peerHighest } = peer.counts();
     const sent = counts === null ? 0 : counts.sent >>> 0;
     deps.send(
-      encode({
+      encodeProbe({
         asks,
         answers,
         atUs: timeUs(nowMs),
@@ -281,7 +282,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     if (expired.length === 0) return;
     for (const probe of expired) loss.lost(weightOf(probe));
     if (expired.some(({ regular }) => regular) || scrutiny.isOn(nowMs)) scrutiny.miss(nowMs, loss.isSuspicious());
-    if (missedBefore === 0 && isSuspect(nowMs) && liveness.misses() > 0) deps.onSuspect?.();
+    if (missedBefore === 0 && !overdue && isSuspect(nowMs) && liveness.misses() > 0) deps.onSuspect?.(); // once: others that have answered by the verdict are not asked again
     judge(nowMs);
   }
 

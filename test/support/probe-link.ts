@@ -36,8 +36,7 @@ export function createProbeLink(clock: VirtualClock, settings: ProbeSettings, di
   const verdicts: Verdict[] = [];
   const carry = (over: Direction, stream: ReturnType<typeof createRng>, to: () => ProbeSession) => (packet: Uint8Array) => {
     if (over.down || stream.next() < over.lossRatio) return;
-    const onItsWay = packet.slice();
-    clock.setTimer(over.delayMs + over.jitterMs * stream.next(), () => to().receive(onItsWay));
+    clock.setTimer(over.delayMs + over.jitterMs * stream.next(), () => to().receive(packet));
   };
   const counters = { forward: countTraffic(clock, forward), reverse: countTraffic(clock, reverse) };
   const note = (end: 'a' | 'b') => (from: PathState, to: PathState) => void verdicts.push({ end, atMs: clock.monotonicMs(), from, to });

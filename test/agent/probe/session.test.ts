@@ -121,7 +121,7 @@ describe('a probe session', () => {
     await clock.advance(5_000);
     expect(link.a.state()).toBe('down');
     const verdicts: string[] = [];
-    const reborn: ProbeSession = createProbeSession({ settings, clock, session: 3, send: (bytes) => void clock.setTimer(10, link.a.receive.bind(link.a, bytes.slice())), onChange: (_, to) => verdicts.push(to) });
+    const reborn: ProbeSession = createProbeSession({ settings, clock, session: 3, send: (bytes) => clock.setTimer(10, () => link.a.receive(bytes)), onChange: (_, to) => verdicts.push(to) });
     link.b.receive = (bytes) => reborn.receive(bytes);
     link.verdicts.length = 0;
     await clock.advance(5_000);
@@ -162,7 +162,7 @@ describe('a probe session', () => {
       const probe = decodeProbe(bytes)!;
       return encodeProbe({ ...probe, asks: null, answers: { sequence: probe.asks!.sequence, sentUs: probe.atUs, arrivedUs: probe.atUs }, combines: false, session: 2, peerSession: 1 });
     };
-    const a: ProbeSession = createProbeSession({ settings, clock, session: 1, send: (bytes) => void inner.setTimer(20, orLater(a.receive.bind(a, echo(bytes)))), onChange: (_, to) => verdicts.push(to) });
+    const a: ProbeSession = createProbeSession({ settings, clock, session: 1, send: (bytes) => inner.setTimer(20, orLater(() => a.receive(echo(bytes)))), onChange: (_, to) => verdicts.push(to) });
     await inner.advance(2_000);
     isStalled = true;
     await inner.advance(400);
@@ -170,6 +170,16 @@ describe('a probe session', () => {
     for (const action of waiting.splice(0)) action();
     await inner.advance(2_000);
     expect(verdicts).toEqual(['up']);
+  });
+
+  it('tells the peer that traffic may point at the tunnel until it knows: the peer would take it down under what an agent that starts has found', async () => {
+    const clock = new VirtualClock();
+    const link = createProbeLink(clock, settings);
+    await clock.advance(200);
+    expect([link.a.peerInUse(), link.b.peerInUse()]).toEqual([true, true]);
+    link.a.setInUse(false);
+    await clock.advance(100);
+    expect([link.a.peerInUse(), link.b.peerInUse()]).toEqual([true, false]);
   });
 
   it('tells the peer whether traffic points at the tunnel, as long as that is fresh', async () => {
