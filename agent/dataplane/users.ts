@@ -18,14 +18,14 @@ interface UserRules {
 /** Sets of active hosts by class and by role, where these may be counted. A host may be of several roles. Addresses stay in the kernel: only the sizes of the sets are reported. */
 export function userRules(config: NodeConfig, remotePrefixes: readonly string[]): UserRules {
   const { countUsers, classes, lan } = config;
+  if (!countUsers) return { sets: [], chains: [] };
   const destinations = ipv4(remotePrefixes);
-  if (!countUsers || destinations.length === 0) return { sets: [], chains: [] };
   const roles = countUsers.roles.filter(({ prefixes }) => ipv4(prefixes).length > 0);
   const names = [...classes.map(({ id }) => usersSet('class', id)), ...roles.map(({ name }) => usersSet('role', name))];
   return {
     sets: names.map((name) => ({ name, lines: ['type ipv4_addr', 'flags dynamic,timeout', `timeout ${ACTIVE}`, `size ${HOSTS_MAX}`] })),
     chains:
-      roles.length === 0
+      roles.length === 0 || destinations.length === 0
         ? []
         : [{ name: 'roles', lines: [hook('prerouting', -152), ...roles.map(({ name, prefixes }) => `iifname ${quote(lan.interface)} ip daddr ${setOf(destinations)} ip saddr ${setOf(ipv4(prefixes))} update @${usersSet('role', name)} { ip saddr }`)] }],
   };

@@ -250,6 +250,11 @@ describe('the ruleset', () => {
     expect(chain(wanted, 'c_paris__voice').slice(0, 2)).toEqual(['iifname "lan" counter name "o_paris__voice"', 'iifname "lan" update @users_class__voice { ip saddr }']);
     expect(chain(wanted, 'roles')).toEqual(['type filter hook prerouting priority -152; policy accept;', 'iifname "lan" ip daddr { 10.2.0.0/24 } ip saddr { 10.1.0.0/26, 10.1.0.64/27 } update @users_role__tills { ip saddr }']);
     expect(buildRuleset(wanted).sets.map(({ name }) => name)).toEqual(['users_class__voice', 'users_class__bulk', 'users_role__tills']);
+    const far6 = { ...wanted, config: { ...wanted.config, sites: [CONFIG.sites[0]!, { id: siteId('paris'), prefixes: ['2001:db8:2::/48'] }] } };
+    const { chains, sets } = buildRuleset(far6);
+    const named = chains.flatMap(({ lines }) => lines.flatMap((line) => [...line.matchAll(/ @(users_\w+)/g)].map((match) => match[1]!)));
+    expect(named).toEqual(['users_class__voice', 'users_class__bulk']);
+    expect(sets.map(({ name }) => name)).toEqual(expect.arrayContaining(named));
   });
 
   it('tries classes in their order, and none behind one that takes everything', () => {
