@@ -11,27 +11,27 @@ export interface BenchMesh {
   files: SourceFile[];
 }
 
-/** `gateways`: the near site has a second one that stands by; `sharing`: it has a second one that carries half of its traffic; `families`: as `gateways`, the cables are IPv6, and hosts have both families. */
-export type BenchMeshKind = 'pair' | 'gateways' | 'sharing' | 'families';
+/** `fleeting`: as `pair`, but a tunnel that nobody needs goes after seconds; `gateways`: the near site has a second one that stands by; `sharing`: it has a second one that carries half of its traffic; `families`: as `gateways`, the cables are IPv6, and hosts have both families. */
+export type BenchMeshKind = 'pair' | 'fleeting' | 'gateways' | 'sharing' | 'families';
 
 /** Two sites with two uplinks each that share nothing, always connected, with a standby tunnel; suites as shipped. Voice has a backup, control is sent twice. */
 export async function createBenchMesh(sourceDir: string, probe: { intervalMs: number; downAfter: number }, kind: BenchMeshKind = 'pair'): Promise<BenchMesh> {
   const isDual = kind === 'families';
   const shipped = (await readConfigFolder(sourceDir)).filter(({ file }) => file.endsWith('/security.yaml'));
-  const files = [...shipped, { file: 'mesh-config/mesh.yaml', text: meshYaml(probe, isDual) }, { file: 'mesh-config/bench.yaml', text: [siteYaml(1, 'near', kind === 'pair' ? [1] : [1, 3], kind), siteYaml(2, 'far', [2], kind), ...CLASSES_YAML, CONNECTION_YAML].join('---\n') }];
+  const files = [...shipped, { file: 'mesh-config/mesh.yaml', text: meshYaml(probe, isDual, kind === 'fleeting' ? '10s' : '1h') }, { file: 'mesh-config/bench.yaml', text: [siteYaml(1, 'near', kind === 'pair' || kind === 'fleeting' ? [1] : [1, 3], kind), siteYaml(2, 'far', [2], kind), ...CLASSES_YAML, CONNECTION_YAML].join('---\n') }];
   const loaded = loadIntent(files, null);
   if (!loaded.ok) throw new FindingsError(loaded.findings);
   return { intent: loaded.value.intent, files: [...files, ...(await readPolicyFolder(sourceDir))] };
 }
 
-const meshYaml = ({ intervalMs, downAfter }: { intervalMs: number; downAfter: number }, isDual: boolean): string => `apiVersion: foremesh/v1
+const meshYaml = ({ intervalMs, downAfter }: { intervalMs: number; downAfter: number }, isDual: boolean, idleTimeout: string): string => `apiVersion: foremesh/v1
 kind: Mesh
 name: bench
 cycle: 5s
 overlayPrefix: 172.30.0.0/16
 protectedPrefixes: [10.0.0.0/8, 172.30.0.0/16${isDual ? ', "fd00::/8"' : ''}]
 utilisationMax: 80%
-idleTimeout: 1h
+idleTimeout: ${idleTimeout}
 hold: 1s
 forecast: { slot: 1m, slotsPerDay: 1440, horizonSlots: 4, provision: p95 }
 probe: { interval: ${intervalMs}ms, downAfter: ${downAfter}, holdDown: 1s, holdDownMax: 1s }

@@ -100,11 +100,17 @@ export async function benchFailover(options: FailoverBenchOptions): Promise<Fail
     onProgress(`false fail-overs at ${lossRatio * 100} % loss`);
     result.falseFailovers[String(roundTo(lossRatio * 100, 3))] = await countFalseFailovers({ ...probe, holdDownMs: 1000, holdDownMaxMs: 1000 }, lossRatio, options.falseHours, options.seed, signal);
   }
-  for (const kind of ['pair', 'gateways'] as const) {
-    const wanted = inOrder(scenarios.filter((name) => name in GATEWAYS === (kind === 'gateways')));
+  for (const kind of ['pair', 'fleeting', 'gateways'] as const) {
+    const wanted = inOrder(scenarios.filter((name) => meshOf(name) === kind));
     if (wanted.length > 0) await benchOn(kind, wanted, options, result);
   }
   return result;
+}
+
+function meshOf(name: ScenarioName): BenchMeshKind {
+  const scenario = SCENARIOS[name]!;
+  if (name in GATEWAYS) return 'gateways';
+  return scenario.kind === 'planned' && scenario.isFleeting ? 'fleeting' : 'pair';
 }
 
 /** The scenarios of one mesh, one after the other; their results go into `result`. */

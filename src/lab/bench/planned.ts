@@ -9,6 +9,8 @@ import { findRevertAnswer, openPersonClone, revertTip } from '../person.ts';
 /** Something done on purpose that must cost no packet. */
 export interface PlannedScenario {
   kind: 'planned';
+  /** It needs a path without a tunnel each time, so tunnels have to go again. */
+  isFleeting?: true;
   run(world: LabWorld, run: number): Promise<void>;
 }
 
@@ -24,11 +26,11 @@ export const PLANNED = {
   /** One end gets a new certificate, and every tunnel a new IKE SA that is authenticated with it. */
   'planned-certificate': { kind: 'planned', run: (world, run) => renewCertificate(world, run % 2 === 0 ? NEAR_NODE : FAR_NODE) },
   /** The pair is pinned to a path that has no tunnel. */
-  'planned-tunnel': { kind: 'planned', run: (world) => pinForAWhile(world, () => untilWithoutTunnel(world)) },
+  'planned-tunnel': { kind: 'planned', isFleeting: true, run: (world) => pinForAWhile(world, () => untilWithoutTunnel(world)) },
   /** The pair is pinned to another path each time; tunnels come and go for it. */
   'planned-move': { kind: 'planned', run: (world, run) => pinForAWhile(world, () => Promise.resolve(PAIR_PATHS[run % PAIR_PATHS.length])) },
   /** A person takes a commit back that moved the pair. */
-  'planned-revert': { kind: 'planned', run: (world) => moveAndRevert(world) },
+  'planned-revert': { kind: 'planned', isFleeting: true, run: (world) => moveAndRevert(world) },
   /** The agent of one end is killed and started again. */
   'agent-restart': { kind: 'planned', run: (world, run) => world.restart({ kind: 'agent', node: run % 2 === 0 ? NEAR_NODE : FAR_NODE }) },
   /** The engine is killed and started again. */
@@ -89,7 +91,7 @@ async function untilWithoutTunnel(world: LabWorld): Promise<PathId | undefined> 
 /** As an operator does: `git revert`, push, and the nodes run what the engine signs. */
 async function moveAndRevert(world: LabWorld): Promise<void> {
   const path = await untilWithoutTunnel(world);
-  await pinTo(world, path);
+  const { overrideId } = await pinTo(world, path);
   await world.pass(1500);
   const git = await openPersonClone(world.forgeDir, join(world.network.folder, 'person'));
   const reverted = await revertTip(git);
@@ -98,6 +100,14 @@ async function moveAndRevert(world: LabWorld): Promise<void> {
   await waitForGeneration(world, answer.generation);
   const differing = await git('diff', '--name-only', `${reverted}^`, answer.commit, '--', 'plan/nodes');
   if (differing !== '') throw new ForemeshError('LAB_FAILED', { what: `the revert did not bring back what was before: ${differing}`, fix: 'see mesh/live' });
+  await forgetRevert(world, overrideId);
+}
+
+/** What was taken back stays away until its veto is lifted; the next trial would find a pair whose pins are all vetoed. */
+async function forgetRevert(world: LabWorld, overrideId: string): Promise<void> {
+  await world.api.request('DELETE', `/v1/overrides/${encodeURIComponent(overrideId)}`);
+  const { vetoes } = ((await world.api.request('GET', '/v1/vetoes')).body ?? { vetoes: [] }) as { vetoes: { fingerprint: string }[] };
+  for (const { fingerprint } of vetoes) await world.api.request('DELETE', `/v1/vetoes/${encodeURIComponent(fingerprint)}`);
 }
 
 /** @throws ForemeshError LAB_FAILED when a gateway does not run it and have come to rest in time */
