@@ -168,7 +168,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     if (isDue) sendProbe(nowMs, isRegular);
     if (isRegular) nextRegularMs = inStep(Math.max(nextRegularMs + turns.beatMs(beatMs(nowMs)), nowMs + intervalMs / 2));
     if (nowMs >= nextSlaMs) lookAtSla(nowMs);
-    const isWatched = isSuspect(nowMs) || overdue;
+    const isWatched = isSuspect(nowMs) || (overdue && state === 'up');
     if (isWatched) nextRegularMs = Math.min(nextRegularMs, nowMs + intervalMs);
     if (!isWatched) nextExtraMs = null;
     else if (isDue || nextExtraMs === null) nextExtraMs = nowMs + intervalMs / SUSPECT_FACTOR;
@@ -231,7 +231,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     liveness.sent({ sequence, deadlineMs: nowMs + Math.min(TIMEOUT_MAX_MS, timeoutMs), regular });
     if (regular) {
       const wasOverdue = overdue;
-      overdue ||= followed && !goesAlong && isCalm(nowMs);
+      overdue ||= followed && !goesAlong && isCalm(nowMs) && nowMs >= pausedUntilMs;
       followed = goesAlong && peer.role() === 'leads';
       if (overdue && !wasOverdue) deps.onSuspect?.();
     }

@@ -151,6 +151,31 @@ describe('a probe session', () => {
     expect(link.a.state()).toBe('down');
   });
 
+  it.each(['a', 'b'] as const)('asks no more often, and doubts no other tunnel, while %s restarts and said so', async (end) => {
+    const { clock, link } = await runningLink();
+    const other = end === 'a' ? 'b' : 'a';
+    link[end].pausePeer(10_000);
+    await clock.advance(15);
+    link[end].close();
+    let asked = 0;
+    link[end].receive = () => void asked++;
+    await clock.advance(5_000);
+    expect(link[other].state()).toBe('up');
+    expect(asked).toBeLessThanOrEqual(105);
+  });
+
+  it.each(['a', 'b'] as const)('asks no more often than ever once %s was killed and is held to be down', async (end) => {
+    const { clock, link } = await runningLink();
+    const other = end === 'a' ? 'b' : 'a';
+    link[end].close();
+    await clock.advance(500);
+    expect(link[other].state()).toBe('down');
+    let asked = 0;
+    link[end].receive = () => void asked++;
+    await clock.advance(5_000);
+    expect(asked).toBeLessThanOrEqual(101);
+  });
+
   it('judges nobody by a time in which its own process stood still', async () => {
     const inner = new VirtualClock();
     const waiting: (() => void)[] = [];
