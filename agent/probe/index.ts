@@ -11,6 +11,7 @@ export * from './mtu-search.ts';
 export * from './packet.ts';
 export * from './probe-set.ts';
 export * from './session.ts';
+export * from './session-types.ts';
 export * from './sized-packet.ts';
 export type { SlaLimits } from './sla.ts';
 export * from './udp-socket.ts';

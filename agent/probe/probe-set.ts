@@ -4,7 +4,8 @@ import type { ClassId, PathState, TunnelId } from '../../src/model/index.ts';
 import type { ProbePort, ProbeSocket, TrafficPort } from '../ports.ts';
 import type { FallMemory } from './damping.ts';
 import { createMtuProbe, type MtuProbe, type MtuSettings } from './mtu-probe.ts';
-import { createProbeSession, type PathSettings, type ProbeSession } from './session.ts';
+import { createProbeSession } from './session.ts';
+import type { PathSettings, ProbeSession } from './session-types.ts';
 import type { PathWindow } from './window.ts';
 
 export interface ProbeSetDeps {

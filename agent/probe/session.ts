@@ -1,75 +1,15 @@
-import type { Clock } from '../../src/base/index.ts';
-import type { ClassId, PathState, ProbeSettings } from '../../src/model/index.ts';
-import { createDamping, type FallMemory } from './damping.ts';
+import type { PathState, ProbeSettings } from '../../src/model/index.ts';
+import { createDamping } from './damping.ts';
 import { createLiveness } from './liveness.ts';
 import { decodeProbe, encodeProbe, type ProbePacket } from './packet.ts';
 import { createPeer } from './peer.ts';
 import { createLatencyWatch, createLossWatch } from './quality.ts';
 import { createScrutiny } from './scrutiny.ts';
-import { createSlaWatch, SLA_LOOK_MS, type SlaLimits } from './sla.ts';
+import type { ProbeSession, ProbeSessionDeps } from './session-types.ts';
+import { createSlaWatch, SLA_LOOK_MS } from './sla.ts';
 import { createTrafficMeter, WINDOW_PACKETS } from './traffic-loss.ts';
 import { createTurns } from './turns.ts';
-import { type Count, createWindowMeter, type PathWindow } from './window.ts';
-
-/** How a path is probed, and what the classes that may use it need. */
-export interface PathSettings extends ProbeSettings {
-  classes?: readonly SlaLimits[];
-}
-
-export interface ProbeSessionDeps {
-  settings: PathSettings;
-  clock: Clock;
-  /** Names this life of the session to the peer; another number each time. */
-  session: number;
-  /** The path was called down not long ago, by a session before this one: it has to stand the hold-down first. */
-  fallen?: FallMemory;
-  send: (packet: Uint8Array) => void;
-  /** Packets that went into and came out of the tunnel's interface so far; null when nobody counts. */
-  traffic?: () => { sent: number; received: number } | null;
-  /** Called from the timer or packet that decided, before anything else happens; must not throw or wait. */
-  onChange: (from: PathState, to: PathState) => void;
-  /** The peer's wish for new keys or word on its LAN came or went, or other classes than before are served badly. */
-  onWish?: () => void;
-  /** A regular probe was missed of a path that worked until now. */
-  onSuspect?: () => void;
-  /** What others waited for is known: a doubted path answered, or one that was about to be up again fell silent. */
-  onCertain?: () => void;
-  /** Traffic towards the peer was lost, which may be for its size. */
-  onTrafficLost?: () => void;
-}
-
-/** Our end of the conversation about one tunnel. */
-export interface ProbeSession {
-  state(): PathState;
-  /** A probe went there and back at least once. */
-  wasEverUp(): boolean;
-  /** Whether the peer points traffic at this tunnel; null when it has not said so lately. */
-  peerInUse(): boolean | null;
-  setInUse(inUse: boolean): void;
-  /** Whether the peer wants the tunnel's keys made anew, and so asks not to use it; false when it has not said so lately. */
-  peerRenews(): boolean;
-  setRenews(renews: boolean): void;
-  /** Whether the peer says that its LAN is dead; false when it has not said so lately. */
-  peerLame(): boolean;
-  setLame(lame: boolean): void;
-  /** Asks at once whether the peer still answers here: another tunnel to it, or one that this is a backup of, fell silent. */
-  doubt(): void;
-  /** Asked so, and not answered yet: that it was up a moment ago says nothing now. */
-  isDoubted(): boolean;
-  /** Down, but answering, and up again within `RETURN_MS` if that goes on. */
-  isReturning(): boolean;
-  /** Classes whose SLA the path does not keep, though it answers. */
-  violated(): readonly ClassId[];
-  /** Other intervals and limits from the next beat on; the verdict stays. */
-  retune(settings: PathSettings): void;
-  receive(bytes: Uint8Array): void;
-  takeWindow(): PathWindow;
-  /** What a session of the same tunnel that comes after this one should know. */
-  fallMemory(): FallMemory;
-  /** Tells the peer not to judge our silence for `pauseMs`: this agent stops, its forwarding does not. */
-  pausePeer(pauseMs: number): void;
-  close(): void;
-}
+import { type Count, createWindowMeter } from './window.ts';
 
 /** No probe waits longer for its answer than this, whatever the round trips were, ms. */
 const TIMEOUT_MAX_MS = 2_000;
@@ -82,6 +22,8 @@ const IDLE_FACTOR = 4;
 const IDLE_MAX_MS = 500;
 /** The end of a hold-down that counts as returning, ms: paths that came back together differ by less. */
 const RETURN_MS = 1_000;
+/** A timer that is later than this lets the sockets be read first: answers may lie there, ms. */
+const READ_FIRST_MS = 3;
 /** Times within an interval at which regular probes go out. */
 const STEPS = 5;
 /** What an additional probe weighs as evidence of a brown-out. */
@@ -148,10 +90,8 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   let nextExtraMs: number | null = null;
   /** The peer's probe whose answer goes with our next one. */
   let kept: Asked | null = null;
-  /** Our last regular probe went out as that of a peer that leads came in. */
-  let followed = false;
-  /** The next of such a peer did not come in time, and nothing was heard of it since. */
-  let overdue = false;
+  /** The timer was late, and what came meanwhile has been read. */
+  let hasRead = false;
   let armedForMs = nextRegularMs;
   let closed = false;
   let cancelTimer = clock.setTimer(0, onTimer);
@@ -161,14 +101,19 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     const nowMs = clock.monotonicMs();
     const lateMs = nowMs - armedForMs;
     armedForMs = Number.POSITIVE_INFINITY;
-    if (lateMs > intervalMs / 2) liveness.excuse(lateMs); // our own process stood still: answers may lie in the socket, so nobody is judged by this gap
+    if (lateMs > intervalMs / 2) liveness.excuse(lateMs); // our own process stood still: nobody is judged by this gap
+    if (lateMs > READ_FIRST_MS && !hasRead) {
+      hasRead = true;
+      return arm(nowMs, nowMs);
+    }
+    hasRead = false;
     expire(nowMs);
     const isRegular = nowMs >= nextRegularMs - 0.01;
     const isDue = isRegular || (nextExtraMs !== null && nowMs >= nextExtraMs - 0.01);
     if (isDue) sendProbe(nowMs, isRegular);
     if (isRegular) nextRegularMs = inStep(Math.max(nextRegularMs + turns.beatMs(beatMs(nowMs)), nowMs + intervalMs / 2));
     if (nowMs >= nextSlaMs) lookAtSla(nowMs);
-    const isWatched = isSuspect(nowMs) || (overdue && state === 'up');
+    const isWatched = isSuspect(nowMs) || (state === 'up' && turns.isFreshlyOverdue(nowMs, intervalMs));
     if (isWatched) nextRegularMs = Math.min(nextRegularMs, nowMs + intervalMs);
     if (!isWatched) nextExtraMs = null;
     else if (isDue || nextExtraMs === null) nextExtraMs = nowMs + intervalMs / SUSPECT_FACTOR;
@@ -176,10 +121,8 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
   }
 
   /** A timer that is due sooner stays: it looks again, and what is due is often put off. */
-  function arm(nowMs: number): void {
-    if (closed) return;
-    const dueMs = Math.min(nextRegularMs, nextExtraMs ?? Number.POSITIVE_INFINITY, liveness.firstDeadlineMs());
-    if (armedForMs <= dueMs) return;
+  function arm(nowMs: number, dueMs = Math.min(nextRegularMs, nextExtraMs ?? Number.POSITIVE_INFINITY, liveness.firstDeadlineMs())): void {
+    if (closed || armedForMs <= dueMs) return;
     if (armedForMs !== Number.POSITIVE_INFINITY) cancelTimer();
     armedForMs = dueMs;
     cancelTimer = clock.setTimer(Math.max(0, dueMs - nowMs), onTimer);
@@ -229,12 +172,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     if (answered && !goesAlong) sendAnswer(answered, nowMs); // counts of one direction only have no place in a packet of both
     const { patienceMs, timeoutMs } = regular ? turns.next(isCalm(nowMs), goesAlong, beatMs(nowMs), latency.timeoutMs(), intervalMs) : { patienceMs: 0, timeoutMs: Math.max(Math.min(intervalMs, EXTRA_TIMEOUT_MIN_MS), latency.timeoutMs()) };
     liveness.sent({ sequence, deadlineMs: nowMs + Math.min(TIMEOUT_MAX_MS, timeoutMs), regular });
-    if (regular) {
-      const wasOverdue = overdue;
-      overdue ||= followed && !goesAlong && isCalm(nowMs) && nowMs >= pausedUntilMs;
-      followed = goesAlong && peer.role() === 'leads';
-      if (overdue && !wasOverdue) deps.onSuspect?.();
-    }
+    if (regular && turns.sent(goesAlong, isCalm(nowMs) && nowMs >= pausedUntilMs, beatMs(nowMs), nowMs)) deps.onSuspect?.();
     send(nowMs, { sequence, patienceMs }, goesAlong ? answered : null, counts);
   }
 
@@ -282,7 +220,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     if (expired.length === 0) return;
     for (const probe of expired) loss.lost(weightOf(probe));
     if (expired.some(({ regular }) => regular) || scrutiny.isOn(nowMs)) scrutiny.miss(nowMs, loss.isSuspicious());
-    if (missedBefore === 0 && !overdue && isSuspect(nowMs) && liveness.misses() > 0) deps.onSuspect?.(); // once: others that have answered by the verdict are not asked again
+    if (missedBefore === 0 && !turns.isOverdue() && isSuspect(nowMs) && liveness.misses() > 0) deps.onSuspect?.(); // once: others that have answered by the verdict are not asked again
     judge(nowMs);
   }
 
@@ -353,7 +291,7 @@ export function createProbeSession(deps: ProbeSessionDeps): ProbeSession {
     if (!heard) return;
     const nowMs = clock.monotonicMs();
     const { asks, answers } = heard;
-    overdue = false;
+    turns.heard(asks?.patienceMs ?? 0, nowMs);
     if (!asks && !answers) {
       pausedUntilMs = nowMs + Math.min(heard.pauseMs, PAUSE_MAX_MS);
       return;

@@ -197,6 +197,25 @@ describe('a probe session', () => {
     expect(verdicts).toEqual(['up']);
   });
 
+  it('reads what came while its own process stood still before it suspects anybody', async () => {
+    const inner = new VirtualClock();
+    const timers: (() => void)[] = [];
+    const packets: (() => void)[] = [];
+    let isStalled = false;
+    const stalling: Clock = { now: () => inner.now(), monotonicMs: () => inner.monotonicMs(), setTimer: (delayMs, action) => inner.setTimer(delayMs, () => (isStalled ? void timers.push(action) : action())) };
+    let suspected = 0;
+    const leader: ProbeSession = createProbeSession({ settings, clock: inner, session: 1, send: (bytes) => void inner.setTimer(5, () => (isStalled ? void packets.push(() => follower.receive(bytes)) : follower.receive(bytes))), onChange: () => undefined });
+    const follower: ProbeSession = createProbeSession({ settings, clock: stalling, session: 2, send: (bytes) => void inner.setTimer(5, () => leader.receive(bytes)), onChange: () => undefined, onSuspect: () => void suspected++ });
+    await inner.advance(2_040);
+    isStalled = true;
+    await inner.advance(50);
+    isStalled = false;
+    expect([timers.length, packets.length]).toEqual([1, 1]);
+    for (const action of [...timers, ...packets]) action(); // as Node does: timers first
+    await inner.advance(500);
+    expect(suspected).toBe(0);
+  });
+
   it('tells the peer that traffic may point at the tunnel until it knows: the peer would take it down under what an agent that starts has found', async () => {
     const clock = new VirtualClock();
     const link = createProbeLink(clock, settings);
