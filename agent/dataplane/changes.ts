@@ -246,8 +246,9 @@ function ourMarks(observed: Observed): number[] {
 }
 
 function rulesetChanges(wanted: DataplaneWanted, observed: Observed, installed: InstalledRuleset | null, management: readonly ManagementTraffic[], driver: TunnelDriver): Change[] {
-  const ruleset = staged(buildRuleset(wanted, management, driver));
-  if (installed && observed.ruleset?.digest === installed.digest && installed.text === rulesetKey(ruleset)) return [];
+  const built = buildRuleset(wanted, management, driver);
+  if (installed && observed.ruleset?.digest === installed.digest && installed.text === rulesetKey(built)) return [];
+  const ruleset = staged(built, observed.ruleset?.chains);
   const chains = new Set(ruleset.chains.map(({ name }) => name));
   const counters = new Set(ruleset.counters);
   const stale = {

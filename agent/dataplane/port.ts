@@ -14,7 +14,7 @@ import { localMachine, type Machine } from './machine.ts';
 import { isTunnelName, ownCounters, readOfferedCounter } from './names.ts';
 import { observe, readCounters, readDrops, readRuleset, readTraffic } from './observe.ts';
 import { buildRuleset, LEAK_COUNTER, type ManagementTraffic } from './ruleset.ts';
-import { rulesetKey, staged } from './ruleset-text.ts';
+import { rulesetKey } from './ruleset-text.ts';
 import { readServices } from './services.ts';
 import { queuedFlows, readQueues, shapedDevices } from './shaping.ts';
 import { readUsers } from './users.ts';
@@ -158,7 +158,7 @@ class KernelDataplane implements DataplanePort {
 
   async #applyNow(wanted: DataplaneWanted): Promise<string[]> {
     if (this.#wanted?.config.shaping) this.#mayHaveQueues = true;
-    const ruleset = staged(buildRuleset(wanted, this.#management, this.#driver));
+    const ruleset = buildRuleset(wanted, this.#management, this.#driver);
     const hasIpTable = ruleset.ipChains.length > 0;
     const observed = await observe(this.#machine, { sysctls: sysctlNames(wanted, this.#driver), withIpTable: hasIpTable, withIpv6Rules: isIpv6Wanted(wanted) || this.#mayHaveIpv6, shapedDevices: wanted.config.shaping || this.#mayHaveQueues ? shapedDevices(wanted, this.#driver.shaperPlace) : null });
     const { phases, queues, waiting, lacksIpv6 } = planChanges(this.#asSwitchedAll(wanted), observed, this.#installed, this.#management, this.#driver);

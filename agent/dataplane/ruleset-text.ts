@@ -10,11 +10,13 @@ import type { Ruleset } from './ruleset.ts';
  * A transaction of nft switches the rules of a chain in one instant, but an anonymous set or map that it brings along is
  * found empty until the kernel has finished with the rest of the transaction (Linux 6.18: 0.3 ms, 10 ms on a busy
  * machine; a loop of packets and of `nft -f` shows it). Packets met the new rules and no lane. So what has sets is there,
- * and complete, before base chains lead to it.
+ * and complete, before base chains lead to it; and never in chains of the same names, where packets may be: an agent that
+ * was killed finds its own rules in force.
+ * @param taken  names of chains that are there
  */
-export function staged(ruleset: Ruleset): Ruleset {
+export function staged(ruleset: Ruleset, taken: readonly string[] = []): Ruleset {
   const bodies = ruleset.chains.map((chain) => (isBase(chain) ? { name: `in_${chain.name}`, lines: chain.lines.slice(1) } : chain));
-  const suffix = hash32(JSON.stringify(bodies)).toString(16).padStart(8, '0');
+  const suffix = freeSuffix(JSON.stringify(bodies), taken);
   const renamed = new Set(bodies.map(({ name }) => name));
   const withSuffix = (line: string): string => line.replaceAll(/\b(jump|goto) ([\w./-]+)/g, (text, verb: string, name: string) => (renamed.has(name) ? `${verb} ${name}.${suffix}` : text));
   return {
@@ -72,9 +74,16 @@ export function rulesetTransactions(ruleset: Ruleset, stale: { chains: readonly 
   return [beside, inForce, away].filter((lines) => lines.length > 0).map((lines) => [...lines, ''].join('\n'));
 }
 
-/** What tells a staged ruleset from another one. */
+/** What tells a ruleset from another one. */
 export function rulesetKey(ruleset: Ruleset): string {
-  return rulesetTransactions(ruleset, { chains: [], counters: [], sets: [] }).join('');
+  return rulesetTransactions(staged(ruleset), { chains: [], counters: [], sets: [] }).join('');
+}
+
+function freeSuffix(text: string, taken: readonly string[]): string {
+  for (let turn = 0; ; turn++) {
+    const suffix = hash32(turn === 0 ? text : `${text}${turn}`).toString(16).padStart(8, '0');
+    if (!taken.some((name) => name.endsWith(`.${suffix}`))) return suffix;
+  }
 }
 
 function isBase({ lines }: Chain): boolean {

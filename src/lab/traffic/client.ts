@@ -16,6 +16,7 @@ export interface StreamEnds {
 export interface StreamReport extends ReceiverReport {
   latencyMs: number | null;
   skipped: number;
+  holes: ReceivedReport['holes'];
   history: number[];
   historyEndAt: number;
 }

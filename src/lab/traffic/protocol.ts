@@ -52,6 +52,8 @@ export interface ReceivedReport {
   reordered: number;
   longestGapMs: number;
   longestGapAt: number;
+  /** What never came between two packets of a flow that did, and when the second of them came (epoch ms); the end is not among them. */
+  holes: { flow: number; packets: number; at: number }[];
   /** Of the last full second. */
   mbps: number;
   /** One way, mean over the epoch; null before the first packet. */

@@ -12,6 +12,8 @@ export interface StreamCount {
 const WINDOW = 65_536;
 const SLOT_MS = 100;
 const SLOTS = 1200;
+/** Of a stream; who loses more has no use for a list. */
+const HOLES_MAX = 1000;
 
 interface FlowCount {
   unique: number;
@@ -23,6 +25,14 @@ interface FlowCount {
   lastAt: number;
 }
 
+/** Numbers that were jumped over; some may have come since. */
+interface Jump {
+  flow: number;
+  first: number;
+  next: number;
+  at: number;
+}
+
 /**
  * Gaps are per flow, since flows travel different tunnels: one flow's silence must not hide behind another's packets.
  * The first gap begins with the count itself. Resolution is a flow's packet interval.
@@ -31,6 +41,7 @@ interface FlowCount {
 export function createStreamCount(epoch: number, beganMs: number, beganAt: number, overhead = 28): StreamCount {
   const flows: FlowCount[] = [];
   const history = createHistory(beganAt);
+  const jumps: Jump[] = [];
   let duplicated = 0;
   let reordered = 0;
   let longestGapMs = 0;
@@ -57,6 +68,7 @@ export function createStreamCount(epoch: number, beganMs: number, beganAt: numbe
         duplicated++;
       } else {
         if (packet.sequence < flow.highest) reordered++;
+        else if (packet.sequence > flow.highest + 1 && jumps.length < HOLES_MAX) jumps.push({ flow: packet.flow, first: flow.highest + 1, next: packet.sequence, at: now });
         markSeen(flow, packet.sequence);
       }
     },
@@ -74,6 +86,7 @@ export function createStreamCount(epoch: number, beganMs: number, beganAt: numbe
         longestGapMs: Math.round(gapMs * 10) / 10,
         longestGapAt: Math.round(gapAt),
         latencyMs: packets === 0 ? null : Math.round((latencySumMs / packets) * 100) / 100,
+        holes: jumps.map(({ flow, first, next, at }) => ({ flow, packets: missingIn(flowOf(flow), first, next), at: Math.round(at) })).filter((hole) => hole.packets > 0),
         ...history.report(now),
       };
     },
@@ -97,6 +110,13 @@ function receivedBelow(flow: FlowCount, limit: number): number {
   let above = 0;
   for (let sequence = Math.max(limit, flow.highest - WINDOW + 1); sequence <= flow.highest; sequence++) above += flow.seen[sequence % WINDOW]!;
   return flow.unique - above;
+}
+
+/** Of the numbers from `first` to before `next`; those that have left the window count as seen. */
+function missingIn(flow: FlowCount, first: number, next: number): number {
+  let missing = 0;
+  for (let sequence = first; sequence < next; sequence++) if (!wasSeen(flow, sequence)) missing++;
+  return missing;
 }
 
 interface History {

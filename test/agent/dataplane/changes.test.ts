@@ -28,7 +28,7 @@ function applied(wanted: DataplaneWanted, before: Observed, installed: Installed
     kernel = kernelAfter(kernel, command);
     if (command.do === 'nft') {
       nft = command.transactions.join('');
-      remembered = installedBy(nft);
+      remembered = installedBy(nft, wanted);
     }
     look(kernel, nft);
   }
@@ -36,6 +36,16 @@ function applied(wanted: DataplaneWanted, before: Observed, installed: Installed
 }
 
 describe('the commands for a node', () => {
+  it('of an agent that starts anew touch no chain that packets may be in, and come to rest', () => {
+    const { kernel } = applied(WANTED, bareMachine(), null);
+    const again = applied(WANTED, kernel, null);
+    const nft = again.changes.flatMap(({ commands }) => commands).find((command) => command.do === 'nft');
+    const [beside = ''] = nft?.do === 'nft' ? nft.transactions : [];
+    expect(beside).toContain('chain to_paris.');
+    for (const name of kernel.ruleset!.chains) expect(beside).not.toMatch(new RegExp(`chain (?:inet foremesh )?${name.replace('.', '\\.')}(?: |$)`, 'm'));
+    expect(planChanges(WANTED, again.kernel, again.installed).phases.flat()).toEqual([]);
+  });
+
   it('begin with guards and end with what brings traffic, on a bare machine', () => {
     expect(lines(planChanges(WANTED, bareMachine(), null).phases)).toEqual([
       'route replace unreachable 10.0.0.0/8 metric 9999',

@@ -1,4 +1,4 @@
-import type { Command, InstalledRuleset, Observed, ObservedRoute } from '../../../agent/dataplane/index.ts';
+import { buildRuleset, type Command, type InstalledRuleset, type Observed, type ObservedRoute, rulesetKey, type TunnelDriver } from '../../../agent/dataplane/index.ts';
 import type { DataplaneWanted } from '../../../agent/ports.ts';
 import { digest } from '../../../src/base/index.ts';
 import { classId, type NodeConfig, nodeId, siteId, type TunnelId } from '../../../src/model/index.ts';
@@ -105,8 +105,8 @@ export function kernelAfter(kernel: Observed, command: Command): Observed {
 }
 
 /** As the port remembers it after a transaction. */
-export function installedBy(text: string): InstalledRuleset {
-  return { text: withoutStale(text), digest: digest(withoutStale(text)) };
+export function installedBy(text: string, wanted: DataplaneWanted, driver?: TunnelDriver): InstalledRuleset {
+  return { text: rulesetKey(buildRuleset(wanted, [], driver)), digest: digest(withoutStale(text)) };
 }
 
 function rulesetAfter(text: string): Observed['ruleset'] {

@@ -8,7 +8,7 @@ import { bareMachine, installedBy, kernelAfter, T2, WANTED } from './support.ts'
 const xfrm = driverOf('xfrm');
 
 function changes(wanted: DataplaneWanted, kernel: Observed, nft = ''): Change[] {
-  return planChanges(wanted, kernel, nft === '' ? null : installedBy(nft), [], xfrm).phases.flat();
+  return planChanges(wanted, kernel, nft === '' ? null : installedBy(nft, wanted, xfrm), [], xfrm).phases.flat();
 }
 
 const lines = (some: Change[]): string[] => some.flatMap(({ commands }) => commands.flatMap((command) => (command.do === 'ip' ? [command.line] : [])));
@@ -43,7 +43,7 @@ describe('a node with XFRM interfaces', () => {
 
   it('needs no device of the daemon, and has nothing to do the second time', () => {
     const { kernel, nft } = madeMachine();
-    expect(planChanges(WANTED, kernel, installedBy(nft), [], xfrm)).toEqual({ phases: [[], [], [], [], [], [], []], queues: [], waiting: [], lacksIpv6: false });
+    expect(planChanges(WANTED, kernel, installedBy(nft, WANTED, xfrm), [], xfrm)).toEqual({ phases: [[], [], [], [], [], [], []], queues: [], waiting: [], lacksIpv6: false });
   });
 
   it.each<[string, (kernel: Observed) => Observed, string[]]>([

@@ -92,6 +92,16 @@ describe(`two gateways with the real adapters and ${DRIVER}`, () => {
     await pair.a.dataplane.apply(wantedOf('a'));
   });
 
+  it('lay the rules anew after other hands were in them, and no packet meets half of them', async () => {
+    const pinging = ping(pair.a, '10.92.0.10', 4000, 0.001);
+    for (let round = 0; round < 15; round++) {
+      await inside(pair.a.namespace, 'nft', 'add', 'rule', 'inet', 'foremesh', 'clamp', 'counter');
+      expect(await pair.a.dataplane.apply(wantedOf('a'))).toEqual([expect.stringContaining('nft ruleset replaced') as string]);
+    }
+    const { sent, received } = await pinging;
+    expect(sent - received).toBe(0);
+  });
+
   it('move a lane to the other tunnel at once and without a lost packet', async () => {
     const pinging = ping(pair.a, '10.92.0.10', 400, 0.005);
     const [firstBefore, secondBefore] = await sentPerTunnel(pair.a);

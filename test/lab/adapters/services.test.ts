@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildRuleset, readServices, rulesetKey, staged } from '../../../agent/dataplane/index.ts';
+import { buildRuleset, readServices, rulesetKey } from '../../../agent/dataplane/index.ts';
 import { runCommandText } from '../../../src/base/index.ts';
 import { classId, siteId } from '../../../src/model/index.ts';
 import { CONFIG, WANTED } from '../../agent/dataplane/support.ts';
@@ -39,7 +39,7 @@ describe('counting by destination port', () => {
     await inside(NAMESPACE, 'ip', 'link', 'set', 'lo', 'up');
     await inside(NAMESPACE, 'ip', 'addr', 'add', `${HOST}/32`, 'dev', 'lo');
     const config = { ...CONFIG, lan: { ...CONFIG.lan, interface: 'lo' }, countServices: true as const };
-    const result = await machine.run('nft', ['-f', '-'], rulesetKey(staged(buildRuleset({ ...WANTED, config }))));
+    const result = await machine.run('nft', ['-f', '-'], rulesetKey(buildRuleset({ ...WANTED, config })));
     expect(result.stderr).toBe('');
   });
   afterAll(async () => {

@@ -17,6 +17,9 @@ describe('counting a stream', () => {
         for (const { sequence, at } of arrivals) count.add(packet(0, sequence), 100, at, AT + at);
         const report = count.report([fates.length], true, 1000, AT + 1000);
         expect(report.received).toBe(fates.filter((fate) => !fate.lost).length);
+        const last = fates.findLastIndex((fate) => !fate.lost);
+        const lostBetween = fates.slice(0, last + 1).filter((fate) => fate.lost).length;
+        expect(report.holes.reduce((sum, { packets }) => sum + packets, 0)).toBe(lostBetween);
         expect(report.duplicated).toBe(fates.filter((fate) => !fate.lost && fate.doubled).length);
       }),
     );
