@@ -9,7 +9,7 @@ import type { StartStandby } from './standby/index.ts';
  * For whoever starts an agent: a small nursery, since most of what it makes lives for one packet or one pass; 20 MB less.
  * Each thread collects its own garbage alone: helpers would be of usual priority, and the probe thread would wait for them.
  */
-export const AGENT_NODE_FLAGS = ['--max-semi-space-size=2', '--optimize-for-size', '--single-threaded-gc', '--v8-pool-size=1'];
+export const AGENT_NODE_FLAGS = ['--max-semi-space-size=4', '--optimize-for-size', '--single-threaded-gc', '--v8-pool-size=1'];
 
 /**
  * What the agent's core needs from the machine it runs on. The real adapters are `agent/vici`, `agent/dataplane` and

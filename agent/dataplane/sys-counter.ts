@@ -39,6 +39,7 @@ export function createSysCounter(clock: Clock, whole: TrafficPort, folder = '/sy
 
   function openFiles(tunnel: TunnelId, nowMs: number): Counted {
     for (const [other, { readAtMs }] of open) if (nowMs - readAtMs > UNUSED_MS) close(other);
+    for (const [other, sinceMs] of missingSinceMs) if (nowMs - sinceMs > UNUSED_MS) missingSinceMs.delete(other);
     const sentFile = openSync(join(folder, tunnel, 'statistics', 'tx_packets'), 'r');
     try {
       const files = { sentFile, receivedFile: openSync(join(folder, tunnel, 'statistics', 'rx_packets'), 'r'), readAtMs: Number.NEGATIVE_INFINITY, counts: { sent: 0, received: 0 } };

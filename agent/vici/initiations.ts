@@ -21,6 +21,11 @@ export class Initiations {
     this.#start = start;
   }
 
+  /** More wait for their turn than may run at a time. */
+  get isBusy(): boolean {
+    return this.#waiting.size > WINDOW;
+  }
+
   /** Resolves when the exchange has begun or has its place in the queue; does nothing for a tunnel that has one of both. */
   async add(tunnel: TunnelId): Promise<void> {
     if (this.#running.has(tunnel) || this.#waiting.has(tunnel)) return;

@@ -202,15 +202,24 @@ class StrongswanPort implements ViciIpsecPort {
   /** Sends `initiate`, unless the daemon is at it already or has nothing to do: it would make a second SA. */
   async #beginExchange(tunnel: TunnelId): Promise<void> {
     try {
-      for (const { state } of await this.#listedSas({ ike: tunnel })) {
-        if (state.ikeState !== 'ESTABLISHED') return; // the exchange runs, and brings the child with it
-        if (state.childState !== null) return this.#initiations.finish(tunnel);
-      }
+      // a look takes every SA out of the daemon's table and waits for those in an exchange. While many tunnels wait,
+      // the two ends are far from where they meet, and of SAs that the peer made its events have told
+      if (!this.#initiations.isBusy && (await this.#isUnderWay(tunnel))) return;
       await this.#client.request('initiate', { ike: tunnel, child: tunnel, timeout: '-1', 'init-limits': 'no', loglevel: '-1' });
     } catch (cause) {
       this.#log.warn({ tunnel, reason: messageOf(cause) }, 'could not start an IKE exchange');
       throw cause;
     }
+  }
+
+  async #isUnderWay(tunnel: TunnelId): Promise<boolean> {
+    for (const { state } of await this.#listedSas({ ike: tunnel })) {
+      if (state.ikeState !== 'ESTABLISHED') return true; // the exchange runs, and brings the child with it
+      if (state.childState === null) continue;
+      this.#initiations.finish(tunnel);
+      return true;
+    }
+    return false;
   }
 
   async #listedSas(filter: ViciMessage): Promise<ListedSa[]> {

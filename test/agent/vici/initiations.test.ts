@@ -35,6 +35,17 @@ describe('IKE exchanges', () => {
     expect(started).toEqual([0, 1, 2, 3, 4].map(tunnel));
   });
 
+  it('are many while more wait than may run', async () => {
+    const { initiations, clock } = setUp();
+    for (let index = 0; index < 2 * WINDOW; index++) await initiations.add(tunnel(index));
+    expect(initiations.isBusy).toBe(false);
+    await initiations.add(tunnel(2 * WINDOW));
+    expect(initiations.isBusy).toBe(true);
+    initiations.finish(tunnel(0));
+    await clock.advance(0);
+    expect(initiations.isBusy).toBe(false);
+  });
+
   it('that take long give their place away', async () => {
     const { initiations, started, clock } = setUp();
     for (let index = 0; index < 6; index++) await initiations.add(tunnel(index));
