@@ -154,7 +154,7 @@ function runTrial(world: LabWorld, streams: Streams, scenario: FaultScenario | P
   return scenario.kind === 'death' ? runDeath(world, streams, scenario) : runPlanned(world, streams, scenario, run);
 }
 
-/** Planned changes first, since they need the engine; what kills agents for good last. */
+/** Planned changes first, since they need the engine; what goes without agents last. */
 function inOrder(names: readonly ScenarioName[]): ScenarioName[] {
   const rank = (name: ScenarioName): number => (SCENARIOS[name]!.kind === 'planned' ? 0 : 'daemonAlone' in SCENARIOS[name]! ? 2 : 1);
   return [...names].sort((left, right) => rank(left) - rank(right));
@@ -173,14 +173,13 @@ function specOf(name: string, from: typeof NEAR, to: typeof FAR, traffic: typeof
 }
 
 async function prepare(world: LabWorld, scenario: FaultScenario | PlannedScenario | DeathScenario): Promise<void> {
-  if (scenario.kind === 'planned') return;
-  await world.kill({ kind: 'engine' });
-  if (scenario.kind === 'fault' && scenario.daemonAlone) for (const { node } of world.network.layout.gateways) await world.kill({ kind: 'agent', node });
+  if (scenario.kind !== 'planned') await world.kill({ kind: 'engine' });
 }
 
 async function runFault(world: LabWorld, streams: Streams, scenario: FaultScenario): Promise<Trial> {
-  if (!scenario.daemonAlone) await waitUntilSettled(world);
+  await waitUntilSettled(world);
   const path = await streams.busiestPath();
+  if (scenario.daemonAlone) for (const { node } of world.network.layout.gateways) await world.kill({ kind: 'agent', node });
   const switcher = scenario.daemonAlone ? await watchDaemonSwitch(world, path) : null;
   try {
     await streams.reset();
@@ -195,6 +194,8 @@ async function runFault(world: LabWorld, streams: Streams, scenario: FaultScenar
     return { ...counted, outageMs: leftMs ?? counted.longestGapMs };
   } finally {
     await switcher?.close();
+    // they bring up what the daemon has given up
+    if (scenario.daemonAlone) for (const { node } of world.network.layout.gateways) await world.restart({ kind: 'agent', node });
   }
 }
 
