@@ -93,6 +93,9 @@ describe.skipIf(!possible.possible)('paths of a running mesh', () => {
   });
 
   it('are left for the other one when one dies', async () => {
+    // the other path may find its way back through the NAT later than the one that was asked for above
+    const isWhole = await world.until(async () => (await states()).every(({ settled, tunnels }) => settled && tunnels.every(({ pathState }) => pathState === 'up')), 20_000);
+    expect(isWhole).toBe(true);
     const used = (await world.underlay()).paths;
     await clean();
     const busiest = await busiestPath(used);
