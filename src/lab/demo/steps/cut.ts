@@ -10,18 +10,18 @@ export async function showCut(demo: Demo): Promise<void> {
   const sender = senders.get('calls');
   const back = senders.get('calls-back');
   if (!sender || !back) return check(demo, false, 'nobody calls');
-  // what is cut must carry the calls at that moment, or nothing would be shown
+  // what is cut must carry the calls at that very moment, or nothing would be shown: traffic may just be moving
   const used = await await_(demo, `calls ${CUT_PAIR.from} → ${CUT_PAIR.to} run over the path of the plan`, 20_000, async () => {
     const plan = planOf(await engine.plan());
     const tunnel = plan.tunnels.find(({ id }) => id === carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to, 'voice')[0]);
-    return tunnel && (await carries(demo, tunnel.path)) ? { plan, tunnel } : null;
+    if (!tunnel || !(await carries(demo, tunnel.path))) return null;
+    await Promise.all([sender.reset(), back.reset()]);
+    return (await carries(demo, tunnel.path)) ? { plan, tunnel } : null;
   });
   if (!used) return;
   const { plan: before, tunnel: primary } = used;
   const backup = tunnelsBetween(before, CUT_PAIR.from, CUT_PAIR.to).find(({ id }) => id !== primary.id);
   screen.say(`calls ${CUT_PAIR.from} → ${CUT_PAIR.to} run over ${pathInWords(primary.path)}; ${backup ? `${pathInWords(backup.path)} stands by` : 'no backup stands by'}`);
-  await Promise.all([sender.reset(), back.reset()]);
-  await world.pass(1000);
   await world.setPath(primary.path, { down: true });
   const cutAt = world.clock.now();
   screen.command(`foremesh lab fault ${primary.path} --down     # every packet dropped, both ways, nobody is told`);
