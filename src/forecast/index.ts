@@ -1,7 +1,7 @@
 // In: the history of demands and an Observation of the recent past. Out: a Forecast, the prioritised list of demands with quantiles.
 // Models compete on held-out history (contest.ts); the best one forecasts, and the next one when it fails.
 // Start reading at forecaster.ts (the port), then inline-forecaster.ts, then contest.ts; the LSTM is in lstm*.ts, the only importers of TensorFlow.js.
-// The bench on tables of demands (many pairs, one horizon at a time) is in matrix/: start at matrix/bench.ts; its trees are in boosting/.
+// The bench on tables of demands (many pairs, each model fitted once for all horizons) is in matrix/: start at matrix/bench.ts; its trees are in boosting/.
 // Pure computation but for state-files.ts (a folder) and worker-forecaster.ts (a thread). Time and seed are arguments.
 // Others import from this file only.
 export { createForecaster } from './worker-forecaster.ts';

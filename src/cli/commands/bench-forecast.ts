@@ -35,7 +35,7 @@ export function addForecastBench(bench: Command): void {
       const progress = (text: string): void => void process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(1)} s  ${text}\n`);
       const matrix = await readFile(options.data, options.step);
       progress(`${matrix.pairs.length} pairs, ${matrix.rowSlots.length} rows on ${matrix.length} steps of ${matrix.stepMs / 1000} s`);
-      const result = benchForecast(matrix, {
+      const result = await benchForecast(matrix, {
         testFrom: options.testFrom,
         horizons: options.horizon,
         stride: options.stride,

@@ -3,7 +3,7 @@ import { Ewma, HoltWinters, Persistence, SeasonalNaive } from './baselines.ts';
 import { cutMatrix, knownMean, type DemandMatrix } from './demand-matrix.ts';
 import { BoostedModel, type BoostedOptions } from './boosted-model.ts';
 import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
-import { applyPairCalibration, calibratePairs } from './pair-calibration.ts';
+import { applyPairCalibration, calibratePairs, type PairCalibration } from './pair-calibration.ts';
 import { PointModel } from './point-model.ts';
 import { scaleReactive, type TradeoffPoint } from './provision.ts';
 import { changeScales, pinballLoss, scoreMatrix, type MatrixScore } from './score.ts';
@@ -52,11 +52,11 @@ export interface ForecastBenchResult {
 }
 
 const CANDIDATES: ((options: Partial<ForecastBenchOptions>) => MatrixModel)[] = [
-  () => new PointModel(new Persistence()),
-  () => new PointModel(new Ewma()),
-  () => new PointModel(new SeasonalNaive()),
-  () => new PointModel(new HoltWinters()),
-  () => new PointModel(new Autoregression()),
+  () => new PointModel(() => new Persistence()),
+  () => new PointModel(() => new Ewma()),
+  () => new PointModel(() => new SeasonalNaive()),
+  () => new PointModel(() => new HoltWinters()),
+  () => new PointModel(() => new Autoregression()),
   ({ boosted }) => new BoostedModel(boosted),
 ];
 
@@ -71,67 +71,68 @@ const CALIBRATION_CELLS_MAX = 600_000;
  * Fits every model on the rows before `testFrom`, forecasts later rows as it would have been done then, and scores all
  * on the same cells. `auto` chooses on the last fifth of what was learned from, never by the test.
  */
-export function benchForecast(matrix: DemandMatrix, options: ForecastBenchOptions): ForecastBenchResult {
+export async function benchForecast(matrix: DemandMatrix, options: ForecastBenchOptions): Promise<ForecastBenchResult> {
   const rows = matrix.rowSlots.length;
   const firstRow = Math.min(rows - 1, Math.max(2, Math.floor(rows * options.testFrom)));
   const learned = cutMatrix(matrix, matrix.rowSlots[firstRow]!);
-  const horizons: Record<string, HorizonResult> = {};
-  const cost = { trainMs: 0, predictMs: 0 };
-  for (const horizon of options.horizons) {
-    const steps = Math.max(1, Math.round(horizon.ms / matrix.stepMs));
-    horizons[horizon.name] = benchHorizon(matrix, learned, horizon.name, steps, options, cost);
+  const horizons = options.horizons.map(({ name, ms }) => {
+    const steps = Math.max(1, Math.round(ms / matrix.stepMs));
+    const origins = testOrigins(matrix, learned.length, steps, options.stride);
+    return { name, steps, origins, actual: actualsOf(matrix, origins, steps), scales: changeScales(learned, steps) };
+  });
+  const results: Record<string, HorizonResult> = Object.fromEntries(horizons.map(({ name }) => [name, { chosen: options.model, models: {} }]));
+  const predictMs: Record<string, Record<string, number>> = Object.fromEntries(horizons.map(({ name }) => [name, {}]));
+  const steps = [...new Set(horizons.map((each) => each.steps))].sort((left, right) => left - right);
+  let trainMs = 0;
+  for (const make of CANDIDATES) {
+    const model = make(options);
+    const startedAt = options.now();
+    const calibrations = await fitAndCalibrate(model, learned, steps, options);
+    // The newest part is worth the most: what was chosen and calibrated without it learns it too, before it is used.
+    await model.fit({ matrix: learned, horizons: steps, seed: options.seed, onProgress: options.onProgress });
+    trainMs += options.now() - startedAt;
+    for (const horizon of horizons) {
+      const { calibration, backtest } = calibrations.get(horizon.steps)!;
+      const askedAt = options.now();
+      const forecasts = applyPairCalibration(await model.forecast(matrix, horizon.origins, horizon.steps), calibration);
+      predictMs[horizon.name]![model.name] = (options.now() - askedAt) / Math.max(1, horizon.origins.length);
+      const score = scoreMatrix(horizon.actual, forecasts, horizon.scales);
+      const { models } = results[horizon.name]!;
+      models[model.name] = { ...score, backtest };
+      if (model.name === 'persistence') models['reactive'] = { tradeoff: scaleReactive(horizon.actual, forecasts.p50) };
+      options.onProgress(`${horizon.name} ${model.name}: wape ${score.wape.toFixed(4)} (back-test ${backtest.wape.toFixed(4)}), p95 pinball ${score.pinball.p95.toFixed(4)}, p95 holds ${(100 * score.coverage.p95).toFixed(1)} %`);
+    }
+    await model.close?.();
   }
+  for (const result of Object.values(results)) if (options.model === 'auto') result.chosen = bestOf(result.models);
   return {
     schema: 'foremesh/bench-forecast/v1',
     pairs: matrix.pairs.length,
     rows,
     stepSeconds: matrix.stepMs / 1000,
-    trainSeconds: cost.trainMs / 1000,
-    predictMsPerStep: cost.predictMs,
+    trainSeconds: trainMs / 1000,
+    predictMsPerStep: Object.entries(results).reduce((sum, [name, { chosen }]) => sum + predictMs[name]![chosen]!, 0),
     peakMemoryMb: options.peakMemoryMb(),
-    horizons,
+    horizons: results,
   };
 }
 
-function benchHorizon(matrix: DemandMatrix, learned: DemandMatrix, name: string, steps: number, options: ForecastBenchOptions, cost: { trainMs: number; predictMs: number }): HorizonResult {
-  const origins = testOrigins(matrix, learned.length, steps, options.stride);
-  const actual = actualsOf(matrix, origins, steps);
-  const scales = changeScales(learned, steps);
-  const models: HorizonResult['models'] = {};
-  const backtests: Record<string, BacktestFigures> = {};
-  const predictMs: Record<string, number> = {};
-  for (const make of CANDIDATES) {
-    const model = make(options);
-    const startedAt = options.now();
-    const { calibration, backtest } = fitAndCalibrate(model, learned, steps, options);
-    // The newest part is worth the most: what was chosen and calibrated without it learns it too, before it is used.
-    model.fit({ matrix: learned, steps, seed: options.seed, onProgress: options.onProgress });
-    const fittedAt = options.now();
-    const forecasts = applyPairCalibration(model.forecast(matrix, origins), calibration);
-    predictMs[model.name] = (options.now() - fittedAt) / Math.max(1, origins.length);
-    cost.trainMs += fittedAt - startedAt;
-    const score = scoreMatrix(actual, forecasts, scales);
-    models[model.name] = { ...score, backtest };
-    backtests[model.name] = backtest;
-    if (model.name === 'persistence') models['reactive'] = { tradeoff: scaleReactive(actual, forecasts.p50) };
-    options.onProgress(`${name} ${model.name}: wape ${score.wape.toFixed(4)} (back-test ${backtest.wape.toFixed(4)}), p95 pinball ${score.pinball.p95.toFixed(4)}, p95 holds ${(100 * score.coverage.p95).toFixed(1)} %`);
-  }
-  const chosen = options.model === 'auto' ? bestOf(backtests) : options.model;
-  cost.predictMs += predictMs[chosen]!;
-  return { chosen, models };
-}
-
-function fitAndCalibrate(model: MatrixModel, learned: DemandMatrix, steps: number, options: ForecastBenchOptions) {
+/** Fits without the newest part and measures there, for each horizon by its steps. */
+async function fitAndCalibrate(model: MatrixModel, learned: DemandMatrix, horizons: readonly number[], options: ForecastBenchOptions): Promise<Map<number, { calibration: PairCalibration; backtest: BacktestFigures }>> {
   const from = Math.max(1, Math.floor(learned.length * (1 - CALIBRATION_SHARE)));
-  model.fit({ matrix: cutMatrix(learned, from), steps, seed: options.seed, onProgress: options.onProgress });
-  const slots = Math.max(0, learned.length - steps - (from - 1));
-  const every = Math.max(1, Math.ceil((slots * learned.pairs.length) / CALIBRATION_CELLS_MAX));
-  const origins = Int32Array.from({ length: Math.floor((slots + every - 1) / every) }, (_, index) => from - 1 + index * every);
-  const actual = actualsOf(learned, origins, steps);
+  await model.fit({ matrix: cutMatrix(learned, from), horizons, seed: options.seed, onProgress: options.onProgress });
   const means = Float64Array.from(learned.values, (values) => knownMean(values, from));
-  const forecasts = model.forecast(learned, origins);
-  const calibration = calibratePairs(actual, forecasts, means);
-  return { calibration, backtest: backtestOf(actual, applyPairCalibration(forecasts, calibration)) };
+  const calibrations = new Map<number, { calibration: PairCalibration; backtest: BacktestFigures }>();
+  for (const steps of horizons) {
+    const slots = Math.max(0, learned.length - steps - (from - 1));
+    const every = Math.max(1, Math.ceil((slots * learned.pairs.length) / CALIBRATION_CELLS_MAX));
+    const origins = Int32Array.from({ length: Math.floor((slots + every - 1) / every) }, (_, index) => from - 1 + index * every);
+    const actual = actualsOf(learned, origins, steps);
+    const forecasts = await model.forecast(learned, origins, steps);
+    const calibration = calibratePairs(actual, forecasts, means);
+    calibrations.set(steps, { calibration, backtest: backtestOf(actual, applyPairCalibration(forecasts, calibration)) });
+  }
+  return calibrations;
 }
 
 function backtestOf(actual: Float32Array, { p50, p95 }: MatrixForecasts): BacktestFigures {
@@ -148,14 +149,14 @@ function backtestOf(actual: Float32Array, { p50, p95 }: MatrixForecasts): Backte
   return { wape: error / (demand || 1), pinballP95: loss / (demand || 1) };
 }
 
-/** The least error of median and p95 together, each relative to the best. */
-function bestOf(backtests: Record<string, BacktestFigures>): string {
-  const figures = Object.entries(backtests);
-  const least = (of: (figures: BacktestFigures) => number): number => Math.min(...figures.map(([, each]) => of(each))) || 1;
+/** The least error of median and p95 together, each relative to the best, in the back-test. */
+function bestOf(models: HorizonResult['models']): string {
+  const figures = Object.entries(models).flatMap(([name, score]) => ('backtest' in score ? [{ name, ...score.backtest }] : []));
+  const least = (of: (figures: BacktestFigures) => number): number => Math.min(...figures.map(of)) || 1;
   const wape = least((each) => each.wape);
   const pinball = least((each) => each.pinballP95);
   const lossOf = (each: BacktestFigures): number => each.wape / wape + each.pinballP95 / pinball;
-  return figures.reduce((best, next) => (lossOf(next[1]) < lossOf(best[1]) ? next : best))[0];
+  return figures.reduce((best, next) => (lossOf(next) < lossOf(best) ? next : best)).name;
 }
 
 /** Every `stride`-th row whose origin lies at or after the last learned slot, as the slot that is forecast from. */

@@ -22,38 +22,40 @@ export class BoostedModel implements MatrixModel {
   readonly name = 'boosted';
   private readonly options: BoostedOptions;
   private scales: Float32Array = new Float32Array(0);
-  private steps = 1;
-  private edges: BinEdges = [];
-  private boosters: QuantileBooster[] = [];
+  private horizons = new Map<number, { edges: BinEdges; boosters: QuantileBooster[] }>();
 
   constructor(options: Partial<BoostedOptions> = {}) {
     this.options = { ...BOOSTED_DEFAULTS, ...options };
   }
 
-  fit({ matrix, steps, seed, onProgress }: MatrixFitTask): void {
-    this.steps = steps;
+  async fit({ matrix, horizons, seed, onProgress }: MatrixFitTask): Promise<void> {
     this.scales = scalesOf(matrix);
-    const { columns, targets, weights } = this.trainingRows(matrix);
-    this.edges = chooseEdges(columns);
-    const data = binRows(columns, this.edges, targets.length);
-    onProgress(`boosted: ${targets.length} rows of ${columns.length} inputs`);
-    this.boosters = QUANTILES.map((quantile) => {
-      const booster = boostQuantile(data, targets, weights, quantile, this.options, createRng(seed).fork(`boosted/${steps}/${quantile}`));
-      onProgress(`boosted: p${100 * quantile} has ${booster.trees.length} trees`);
-      return booster;
-    });
+    this.horizons = new Map();
+    for (const steps of horizons) {
+      const { columns, targets, weights } = this.trainingRows(matrix, steps);
+      const edges = chooseEdges(columns);
+      const data = binRows(columns, edges, targets.length);
+      onProgress(`boosted: ${targets.length} rows of ${columns.length} inputs, ${steps} ahead`);
+      const boosters = QUANTILES.map((quantile) => {
+        const booster = boostQuantile(data, targets, weights, quantile, this.options, createRng(seed).fork(`boosted/${steps}/${quantile}`));
+        onProgress(`boosted: p${100 * quantile} has ${booster.trees.length} trees`);
+        return booster;
+      });
+      this.horizons.set(steps, { edges, boosters });
+    }
   }
 
-  forecast(matrix: DemandMatrix, origins: Int32Array): MatrixForecasts {
+  async forecast(matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<MatrixForecasts> {
+    const { edges, boosters } = this.horizons.get(steps)!;
     const pairs = matrix.pairs.length;
     const forecasts: MatrixForecasts = { ...emptyMatrixForecasts(origins.length * pairs), logScale: this.scales };
-    const features = new TabularFeatures(matrix, this.steps, this.scales);
+    const features = new TabularFeatures(matrix, steps, this.scales);
     const columns = Array.from({ length: features.count }, () => new Float32Array(origins.length));
     for (let pair = 0; pair < pairs; pair++) {
       features.fill(pair, origins, columns, 0);
-      const data = binRows(columns, this.edges, origins.length);
+      const data = binRows(columns, edges, origins.length);
       const levels = features.levels(pair, origins);
-      const sums = this.boosters.map((booster) => predictBooster(booster, data));
+      const sums = boosters.map((booster) => predictBooster(booster, data));
       for (let index = 0; index < origins.length; index++) {
         const at = index * pairs + pair;
         const ordered = sums.map((sum) => sum[index]!).sort((left, right) => left - right);
@@ -69,8 +71,8 @@ export class BoostedModel implements MatrixModel {
     return this.scales[pair]! * Math.expm1(Math.max(0, z));
   }
 
-  private trainingRows(matrix: DemandMatrix): { columns: Float32Array[]; targets: Float32Array; weights: Float32Array } {
-    const { steps, scales } = this;
+  private trainingRows(matrix: DemandMatrix, steps: number): { columns: Float32Array[]; targets: Float32Array; weights: Float32Array } {
+    const { scales } = this;
     const pairs = matrix.pairs.length;
     // Enough past for the inputs of a week where there are several.
     const from = Math.min(7 * matrix.slotsPerDay, Math.floor(matrix.length / 3));

@@ -12,15 +12,30 @@ export interface DemandMatrix {
   values: Float32Array[];
   /** Slot of every row of the source, ascending. Slots between them have no row at all. */
   rowSlots: Int32Array;
+  /** What else is known, beside demand; models may ignore it. */
+  covariates?: readonly Covariate[];
 }
 
-/** The part before `untilSlot`, sharing memory. What is fitted on it cannot have seen more. */
+/** One number a slot that may explain demand: active users of a role, a class's share, a planned event, latency or loss. */
+export interface Covariate {
+  /** Covariates of one name are one input; each pair sees the last of them that applies to it. */
+  name: string;
+  /** Pair numbers that it says something about. */
+  pairs: 'all' | readonly number[];
+  /** One a slot, NaN where unknown; may go on after the matrix's last slot when it is known ahead. */
+  values: Float32Array;
+  /** A calendar's value at the forecast slot is known at the origin; a measurement's is not. */
+  isKnownAhead: boolean;
+}
+
+/** The part before `untilSlot`, sharing memory; of what is known ahead, all. What is fitted on it cannot have seen more. */
 export function cutMatrix(matrix: DemandMatrix, untilSlot: number): DemandMatrix {
   return {
     ...matrix,
     length: Math.min(matrix.length, untilSlot),
     values: matrix.values.map((series) => series.subarray(0, untilSlot)),
     rowSlots: matrix.rowSlots.filter((slot) => slot < untilSlot),
+    ...(matrix.covariates && { covariates: matrix.covariates.map((each) => (each.isKnownAhead ? each : { ...each, values: each.values.subarray(0, untilSlot) })) }),
   };
 }
 

@@ -15,18 +15,34 @@ export interface MatrixForecasts {
 export interface MatrixFitTask {
   /** Ends where the calibration begins: everything in it may be learned from. */
   matrix: DemandMatrix;
-  /** How many slots ahead. */
-  steps: number;
+  /** How many slots ahead, each > 0, ascending. */
+  horizons: readonly number[];
   seed: string;
   onProgress: (text: string) => void;
 }
 
-/** One way to forecast all pairs of a matrix, fitted for one horizon. The caller calibrates its quantiles, so a model may give its median for all three. */
+/** A fitted model as plain data, so that a registry can keep it: settings are JSON, weights are not. */
+export interface MatrixModelDump {
+  settings: unknown;
+  weights: Float32Array[];
+}
+
+/** One way to forecast all pairs of a matrix, fitted once for all horizons. The caller calibrates its quantiles, so a model may give its median for all three. */
 export interface MatrixModel {
   readonly name: string;
-  fit(task: MatrixFitTask): void;
-  /** Looks at nothing after each origin. Origins ascend. */
-  forecast(matrix: DemandMatrix, origins: Int32Array): MatrixForecasts;
+  /** Forgets what was fitted before. */
+  fit(task: MatrixFitTask): Promise<void>;
+  /**
+   * Looks at nothing after each origin, but for covariates that are known ahead. Origins ascend; a matrix may be another
+   * one than that of the fit, with the same pairs in the same order.
+   * @param steps  one of the fit's horizons
+   */
+  forecast(matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<MatrixForecasts>;
+  dump?(): MatrixModelDump;
+  /** Takes up what `dump` gave, in place of `fit`. */
+  restore?(dump: MatrixModelDump): void;
+  /** Ends threads and frees memory; the model is not used afterwards. */
+  close?(): Promise<void>;
 }
 
 export function emptyMatrixForecasts(cells: number): MatrixForecasts {

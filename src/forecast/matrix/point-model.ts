@@ -5,25 +5,26 @@ import { emptyMatrixForecasts, type MatrixFitTask, type MatrixForecasts, type Ma
 /** A point forecast as a model: its median stands for all quantiles until it is calibrated. */
 export class PointModel implements MatrixModel {
   readonly name: string;
-  private readonly point: PointForecaster;
-  private steps = 1;
+  private readonly make: () => PointForecaster;
+  private points = new Map<number, PointForecaster>();
 
-  constructor(point: PointForecaster) {
-    this.name = point.name;
-    this.point = point;
+  constructor(make: () => PointForecaster) {
+    this.make = make;
+    this.name = make().name;
   }
 
-  fit({ matrix, steps }: MatrixFitTask): void {
-    this.steps = steps;
-    this.point.fit(matrix, steps);
+  async fit({ matrix, horizons }: MatrixFitTask): Promise<void> {
+    this.points = new Map(horizons.map((steps) => [steps, this.make()]));
+    for (const [steps, point] of this.points) point.fit(matrix, steps);
   }
 
-  forecast(matrix: DemandMatrix, origins: Int32Array): MatrixForecasts {
+  async forecast(matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<MatrixForecasts> {
+    const point = this.points.get(steps)!;
     const pairs = matrix.pairs.length;
     const forecasts = emptyMatrixForecasts(origins.length * pairs);
     const out = new Float32Array(matrix.length);
     for (let pair = 0; pair < pairs; pair++) {
-      this.point.run(matrix, pair, this.steps, out);
+      point.run(matrix, pair, steps, out);
       for (let index = 0; index < origins.length; index++) forecasts.p50[index * pairs + pair] = out[origins[index]!]!;
     }
     forecasts.p90.set(forecasts.p50);

@@ -1,5 +1,5 @@
 import { runEwma, runHoltWinters } from './baselines.ts';
-import { fillGaps, type DemandMatrix } from './demand-matrix.ts';
+import { fillGaps, type Covariate, type DemandMatrix } from './demand-matrix.ts';
 import { nodeSeries, type NodeSeries } from './node-series.ts';
 
 /** Lags in slots whose distance from the newest value is an input. */
@@ -16,6 +16,7 @@ export class TabularFeatures {
   private readonly scales: Float32Array;
   private readonly nodes: NodeSeries;
   private readonly reverse: Int32Array;
+  private readonly covariateNames: string[];
 
   /** @param scales  c of each pair, > 0 */
   constructor(matrix: DemandMatrix, steps: number, scales: Float32Array) {
@@ -25,6 +26,7 @@ export class TabularFeatures {
     this.nodes = nodeSeries(matrix);
     const index = new Map(matrix.pairs.map((name, pair) => [name, pair]));
     this.reverse = Int32Array.from(matrix.pairs, (name) => index.get(name.split('>').toReversed().join('>')) ?? -1);
+    this.covariateNames = [...new Set((matrix.covariates ?? []).map(({ name }) => name))];
     const probe: Float32Array[] = [];
     this.fill(0, Int32Array.of(0), probe, 0);
     this.count = probe.length;
@@ -64,6 +66,7 @@ export class TabularFeatures {
     runEwma(change, 1 / hour, changeFast);
     runEwma(change, 1 / day, changeSlow);
     const back = this.reverse[pair]! >= 0 ? new PairPast(matrix.values[this.reverse[pair]!]!, day, this.scales[this.reverse[pair]!]!) : null;
+    const covariates = this.covariateNames.map((name) => this.covariateOf(name, pair));
     const groups = [this.nodes.out[this.nodes.source[pair]!]!, this.nodes.in[this.nodes.target[pair]!]!, this.nodes.total];
 
     for (let index = 0; index < origins.length; index++) {
@@ -129,7 +132,17 @@ export class TabularFeatures {
       const clock = matrix.startAt / matrix.stepMs + target;
       put(((clock % day) + day) % day / day);
       put(Math.floor(clock / day) % 7);
+      for (const { own, hasTarget } of covariates) {
+        put(own?.values[slot] ?? Number.NaN);
+        if (hasTarget) put(own?.isKnownAhead ? (own.values[target] ?? Number.NaN) : Number.NaN);
+      }
     }
+  }
+
+  /** The last covariate of that name that applies to the pair; the column of the target is there if any of the name is known ahead. */
+  private covariateOf(name: string, pair: number): { own: Covariate | undefined; hasTarget: boolean } {
+    const named = (this.matrix.covariates ?? []).filter((each) => each.name === name);
+    return { own: named.findLast(({ pairs }) => pairs === 'all' || pairs.includes(pair)), hasTarget: named.some(({ isKnownAhead }) => isKnownAhead) };
   }
 }
 

@@ -103,8 +103,8 @@ describe('the calibration', () => {
 describe('bench forecast', () => {
   const options = { boosted: { rowsMax: 3000, rounds: 15, leavesMax: 8, leafWeightMin: 20, learningRate: 0.3 }, testFrom: 0.8, horizons: [{ name: '15m', ms: 900_000 }, { name: '1h', ms: 3_600_000 }], stride: 2, model: 'auto', seed: 'test', now: () => 0, peakMemoryMb: () => 1, onProgress: () => undefined };
 
-  it('prints the keys that other programs read', () => {
-    const result = benchForecast(dailyMatrix({ pairs: 6, days: 9 }), options);
+  it('prints the keys that other programs read', async () => {
+    const result = await benchForecast(dailyMatrix({ pairs: 6, days: 9 }), options);
     expect(result).toMatchObject({ schema: 'foremesh/bench-forecast/v1', pairs: 6, rows: 864, stepSeconds: 900 });
     expect(Object.keys(result.horizons)).toEqual(['15m', '1h']);
     for (const { chosen, models } of Object.values(result.horizons)) {
@@ -114,10 +114,10 @@ describe('bench forecast', () => {
     }
   });
 
-  it('finds the season where there is one, and no change where there is none', () => {
-    const seasonal = benchForecast(dailyMatrix({ pairs: 5, days: 12, noise: 0.01 }), options).horizons['1h']!;
+  it('finds the season where there is one, and no change where there is none', async () => {
+    const seasonal = (await benchForecast(dailyMatrix({ pairs: 5, days: 12, noise: 0.01 }), options)).horizons['1h']!;
     expect(wapeOf(seasonal, seasonal.chosen)).toBeLessThan(0.4 * wapeOf(seasonal, 'persistence'));
-    const constant = benchForecast(dailyMatrix({ pairs: 3, days: 6, noise: 0, shape: 0 }), options).horizons['15m']!;
+    const constant = (await benchForecast(dailyMatrix({ pairs: 3, days: 6, noise: 0, shape: 0 }), options)).horizons['15m']!;
     expect(wapeOf(constant, constant.chosen)).toBeLessThan(1e-6);
   });
 
@@ -125,18 +125,18 @@ describe('bench forecast', () => {
     ['two rows of the test', dailyMatrix({ pairs: 2, days: 0.2 })],
     ['zeros only', { ...dailyMatrix({ pairs: 2, days: 3 }), values: [new Float32Array(288), new Float32Array(288)] }],
     ['a pair that is never known', { ...dailyMatrix({ pairs: 2, days: 3 }), values: [new Float32Array(288).fill(NaN), new Float32Array(288).fill(5)] }],
-  ])('gives finite figures for %s', (_, matrix) => {
-    const text = JSON.stringify(benchForecast(matrix, options));
+  ])('gives finite figures for %s', async (_, matrix) => {
+    const text = JSON.stringify(await benchForecast(matrix, options));
     expect(text).not.toContain('null');
   });
 
-  it('knows nothing of the future: another one changes no forecast made before it', () => {
+  it('knows nothing of the future: another one changes no forecast made before it', async () => {
     const matrix = dailyMatrix({ pairs: 4, days: 10 });
     const cut = 850;
     const changed = { ...matrix, values: matrix.values.map((series) => series.map((value, slot) => (slot >= cut ? value * 7 + 3 : value))) };
     // Only cells before the cut are scored: the rows end there.
     const until = (each: DemandMatrix): DemandMatrix => ({ ...each, rowSlots: matrix.rowSlots.filter((slot) => slot < cut) });
-    expect(benchForecast(until(changed), options)).toEqual(benchForecast(until(matrix), options));
+    expect(await benchForecast(until(changed), options)).toEqual(await benchForecast(until(matrix), options));
   });
 });
 

@@ -34,15 +34,41 @@ describe('inputs of the trees', () => {
   });
 });
 
+describe('covariates', () => {
+  const day = dailyMatrix({ pairs: 3, days: 9 });
+  const calendar = Float32Array.from({ length: day.length + 200 }, (_, slot) => (slot % 96 < 8 ? 1 : 0));
+  const users = Float32Array.from({ length: day.length }, (_, slot) => slot);
+  const origins = Int32Array.of(100, 700);
+  const plain = inputsOf(day, 4, origins).length;
+
+  it('are one input each, and another one of the forecast slot when they are known ahead', () => {
+    const covariates = [{ name: 'users', pairs: [1], values: users, isKnownAhead: false }, { name: 'backup', pairs: 'all' as const, values: calendar, isKnownAhead: true }];
+    const columns = inputsOf({ ...day, covariates }, 4, origins).slice(plain);
+    expect(columns.map((column) => [...column])).toEqual([[100, 700], [calendar[100], calendar[700]], [calendar[104], calendar[704]]]);
+  });
+
+  it('of other pairs are unknown, and those of one name share an input', () => {
+    const covariates = [{ name: 'users', pairs: [0], values: users, isKnownAhead: false }, { name: 'users', pairs: [2], values: users, isKnownAhead: false }];
+    expect(inputsOf({ ...day, covariates }, 4, origins).slice(plain).map((column) => [...column])).toEqual([[Number.NaN, Number.NaN]]);
+  });
+
+  it('that are not known ahead end where the matrix is cut', () => {
+    const covariates = [{ name: 'users', pairs: 'all' as const, values: users, isKnownAhead: false }, { name: 'backup', pairs: 'all' as const, values: calendar, isKnownAhead: true }];
+    const cut = cutMatrix({ ...day, covariates }, 701);
+    expect(inputsOf(cut, 4, origins)).toEqual(inputsOf({ ...day, covariates }, 4, origins));
+    expect(cut.covariates!.map(({ values }) => values.length)).toEqual([701, calendar.length]);
+  });
+});
+
 describe('boosted trees', () => {
-  it('beat no change where there is a daily shape, and give ordered quantiles that hold about as often as they should', () => {
+  it('beat no change where there is a daily shape, and give ordered quantiles that hold about as often as they should', async () => {
     const matrix = dailyMatrix({ pairs: 8, days: 24, noise: 0.1 });
     const steps = 8;
     const model = new BoostedModel(sizes);
-    model.fit({ matrix: cutMatrix(matrix, 1900), steps, seed: 'test', onProgress: () => undefined });
+    await model.fit({ matrix: cutMatrix(matrix, 1900), horizons: [steps], seed: 'test', onProgress: () => undefined });
     const origins = Int32Array.from({ length: 390 }, (_, index) => 1900 + index);
     const actual = actualsOf(matrix, origins, steps);
-    const { p50, p90, p95 } = model.forecast(matrix, origins);
+    const { p50, p90, p95 } = await model.forecast(matrix, origins, steps);
     const last = actualsOf(matrix, origins, 0);
     const errorOf = (forecast: Float32Array): number => actual.reduce((sum, value, at) => sum + Math.abs(value - forecast[at]!), 0);
     expect(errorOf(p50)).toBeLessThan(0.5 * errorOf(last));
@@ -52,15 +78,15 @@ describe('boosted trees', () => {
     expect(held).toBeLessThan(0.98);
   });
 
-  it('forecast what they were without the future, gaps and pairs that were never seen included', () => {
+  it('forecast what they were without the future, gaps and pairs that were never seen included', async () => {
     const matrix = dailyMatrix({ pairs: 3, days: 12 });
     matrix.values[0]!.fill(Number.NaN, 300, 420);
     matrix.values[2]!.fill(Number.NaN);
     const model = new BoostedModel(sizes);
-    model.fit({ matrix: cutMatrix(matrix, 900), steps: 4, seed: 'test', onProgress: () => undefined });
+    await model.fit({ matrix: cutMatrix(matrix, 900), horizons: [4], seed: 'test', onProgress: () => undefined });
     const origins = Int32Array.of(900, 950, 1000);
-    const before = model.forecast(cutMatrix(matrix, 1001), origins);
-    expect(model.forecast(matrix, origins)).toEqual(before);
+    const before = await model.forecast(cutMatrix(matrix, 1001), origins, 4);
+    expect(await model.forecast(matrix, origins, 4)).toEqual(before);
     expect(before.p95.every((value) => Number.isFinite(value))).toBe(true);
   });
 });
