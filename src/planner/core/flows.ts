@@ -2,7 +2,7 @@ import type { Paths } from './paths.ts';
 import type { Tables } from './tables.ts';
 
 /** No multiplier falls lower: one at zero could never rise again. In units of the least important class's worth. */
-export const LEAST_PRICE = 1e-3;
+export const LEAST_PRICE = 1e-4;
 /** Beyond this overload (times κ) the price grows linearly, so that no start overflows. */
 const STEEPEST = 6;
 

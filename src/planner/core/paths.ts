@@ -25,8 +25,19 @@ export interface Found {
   second: number;
 }
 
+/** Prices at one moment, with what follows from them for relays: the cheapest hop of each leg to and from one. */
+export interface Quote {
+  /** By resource, dummy included; 0 for the dummy. */
+  price: Float64Array;
+  /** By link, on top. */
+  linkPrices: Float64Array;
+  /** By [hub × sites + site], as legs to and from relays are. */
+  toHub: Float64Array;
+  fromHub: Float64Array;
+}
+
 /** Weight of one USD per GB and of a round trip as long as the class allows. */
-const MONEY_WEIGHT = 0.02;
+const MONEY_WEIGHT = 0.3;
 const LATENCY_WEIGHT = 0.002;
 
 /** All admissible direct ways of each demand, and the best over each of its nearest relays. */
@@ -40,15 +51,14 @@ export function buildPaths(tables: Tables): Paths {
   }
   const size = start[demands]!;
   const paths: Paths = { start, count: new Int32Array(demands), first: new Int32Array(size), second: new Int32Array(size), cost: new Float64Array(size) };
-  const free = new Float64Array(tables.resources + 1);
-  const freeLinks = new Float64Array(tables.links);
+  const free = quote(tables, new Float64Array(tables.resources + 1), new Float64Array(tables.links));
   const found: Found = { price: 0, first: -1, second: -1 };
   for (let demand = 0; demand < demands; demand++) {
     addDirect(tables, paths, demand);
     const near = nearest(demand);
     for (let rank = 0, relays = 0; rank < near.length && relays < RELAYS; rank++) {
       found.price = Number.MAX_VALUE;
-      overRelay(tables, demand, near[rank]!, free, freeLinks, 1, found);
+      overRelay(tables, demand, near[rank]!, free, 1, found);
       if (found.price === Number.MAX_VALUE) continue;
       addPath(tables, paths, demand, found.first, found.second);
       relays++;
@@ -73,12 +83,11 @@ export function addPath(tables: Tables, paths: Paths, demand: number, first: num
 /**
  * The admissible way with the least price over all links and all relays, not only those in the table; `limit` is the price
  * above which nobody is interested (a relay that cannot stay below it is not looked into).
- * @param price      by resource, dummy included; 0 for the dummy
- * @param linkPrices by link, on top
  * @param costShare  1 counts money and latency too, 0 leaves them out (for a bound on throughput alone)
  * @returns `into`, with the price without the resources at both ends' crypto; MAX_VALUE when there is no way below the limit
  */
-export function cheapestWay(tables: Tables, demand: number, price: Float64Array, linkPrices: Float64Array, costShare: number, limit: number, into: Found): Found {
+export function cheapestWay(tables: Tables, demand: number, quoted: Quote, costShare: number, limit: number, into: Found): Found {
+  const { price, linkPrices } = quoted;
   into.price = limit;
   into.first = -1;
   into.second = -1;
@@ -93,9 +102,25 @@ export function cheapestWay(tables: Tables, demand: number, price: Float64Array,
       }
     }
   }
-  if (endsAllowed(tables, demand)) for (let hub = 0; hub < tables.hubs.length; hub++) overRelay(tables, demand, hub, price, linkPrices, costShare, into);
+  if (endsAllowed(tables, demand)) for (let hub = 0; hub < tables.hubs.length; hub++) overRelay(tables, demand, hub, quoted, costShare, into);
   if (into.first < 0) into.price = Number.MAX_VALUE;
   return into;
+}
+
+/** Takes down prices, which must not change while the quote is used. */
+export function quote(tables: Tables, price: Float64Array, linkPrices: Float64Array): Quote {
+  const cheapest = (leg: number): number => {
+    let least = Number.MAX_VALUE;
+    if (leg >= 0) {
+      for (let at = tables.legStart[leg]!; at < tables.legStart[leg + 1]!; at++) {
+        const hop = tables.legHops[at]!;
+        const total = hopPrice(tables, hop, price) + linkPrices[hop >> 1]!;
+        if (total < least) least = total;
+      }
+    }
+    return least;
+  };
+  return { price, linkPrices, toHub: Float64Array.from(tables.legToHub, cheapest), fromHub: Float64Array.from(tables.legFromHub, cheapest) };
 }
 
 /**
@@ -129,18 +154,22 @@ function addDirect(tables: Tables, paths: Paths, demand: number): void {
 }
 
 /** Improves `into` by the best pair of hops that meet at this relay. */
-function overRelay(tables: Tables, demand: number, hub: number, price: Float64Array, linkPrices: Float64Array, costShare: number, into: Found): void {
+function overRelay(tables: Tables, demand: number, hub: number, quoted: Quote, costShare: number, into: Found): void {
   const { sites, hubs, legStart, legHops, cryptoBase } = tables;
+  const { price, linkPrices } = quoted;
   const relay = hubs[hub]!;
-  const toHub = tables.legToHub[hub * sites + tables.source[demand]!]!;
-  const fromHub = tables.legFromHub[hub * sites + tables.target[demand]!]!;
+  const source = hub * sites + tables.source[demand]!;
+  const target = hub * sites + tables.target[demand]!;
+  const toHub = tables.legToHub[source]!;
+  const fromHub = tables.legFromHub[target]!;
   if (toHub < 0 || fromHub < 0) return;
   const atRelay = 2 * price[cryptoBase + relay]!;
-  if (atRelay >= into.price || !siteAllowed(tables, demand, relay) || !endsAllowed(tables, demand)) return;
+  const behindRelay = quoted.fromHub[target]!;
+  if (atRelay + quoted.toHub[source]! + behindRelay >= into.price || !siteAllowed(tables, demand, relay) || !endsAllowed(tables, demand)) return;
   for (let at = legStart[toHub]!; at < legStart[toHub + 1]!; at++) {
     const first = legHops[at]!;
     const before = atRelay + hopPrice(tables, first, price) + linkPrices[first >> 1]!;
-    if (before >= into.price) continue;
+    if (before + behindRelay >= into.price) continue;
     for (let behind = legStart[fromHub]!; behind < legStart[fromHub + 1]!; behind++) {
       const second = legHops[behind]!;
       const bare = before + hopPrice(tables, second, price) + linkPrices[second >> 1]!;

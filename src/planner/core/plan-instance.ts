@@ -40,7 +40,7 @@ export interface PlanOptions {
 const KAPPA_COLD = 15;
 const KAPPA_WARM = 40;
 /** A demand's median is worth this much more than the rest, so that nobody starves for the sake of the sum. */
-const MEDIAN_WORTH = 1.5;
+const MEDIAN_WORTH = 3;
 /** Of all sweeps, those that tighten the proof, and rounds of local search over tunnels. */
 const PROVING_SHARE = 0.4;
 const IMPROVING_SHARE = 0.5;

@@ -1,6 +1,6 @@
 import { boundOf } from './certificate.ts';
 import type { Flows } from './flows.ts';
-import { addPath, cheapestWay, type Found, type Paths } from './paths.ts';
+import { addPath, cheapestWay, quote, type Found, type Paths } from './paths.ts';
 import { settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
 
@@ -26,12 +26,13 @@ export function relax(tables: Tables, paths: Paths, flows: Flows, linkPrices: Li
 /** Adds to each demand the best way over all links and relays, where it is cheaper than all that it has (column generation). */
 export function addWays(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): void {
   const found: Found = { price: 0, first: -1, second: -1 };
+  const quoted = quote(tables, flows.price, linkPrices);
   for (let demand = 0; demand < tables.demands; demand++) {
     const ends = flows.price[tables.cryptoBase + tables.source[demand]!]! + flows.price[tables.cryptoBase + tables.target[demand]!]!;
     let least = tables.weight[tables.classOf[demand]!]! * flows.medianWorth - ends;
     for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) least = Math.min(least, wayPrice(tables, paths, flows, linkPrices, path));
     if (least < CHEAP) continue;
-    cheapestWay(tables, demand, flows.price, linkPrices, 1, least - WORTH_ADDING, found);
+    cheapestWay(tables, demand, quoted, 1, least - WORTH_ADDING, found);
     if (found.first >= 0) addPath(tables, paths, demand, found.first, found.second);
   }
 }
@@ -44,9 +45,10 @@ export function addWays(tables: Tables, paths: Paths, flows: Flows, linkPrices: 
 export function provingPrices(tables: Tables, paths: Paths, flows: Flows, sweeps: number): { prices: Float64Array; bound: number } {
   const copy: Flows = { ...flows, flow: flows.flow.slice(), served: flows.served.slice(), load: flows.load.slice(), price: flows.price.slice(), multiplier: flows.multiplier.slice(), medianWorth: 1 };
   const none = new Float64Array(tables.links);
+  const free: Paths = { ...paths, cost: new Float64Array(paths.cost.length) };
   let best = { prices: copy.price.slice(), bound: boundOf(tables, copy.price) };
   for (let done = 1; done <= sweeps; done++) {
-    sweep(tables, paths, copy, none);
+    sweep(tables, free, copy, none);
     settlePrices(tables, copy);
     if (done % 2 === 1 && done < sweeps) continue;
     const bound = boundOf(tables, copy.price);

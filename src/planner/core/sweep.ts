@@ -5,7 +5,7 @@ import type { Tables } from './tables.ts';
 /** Moves a demand makes in one visit. */
 const MOVES = 4;
 /** Prices this close are the same, in units of the least important class's worth. */
-const TIE = 1e-4;
+const TIE = 1e-5;
 /** Mbit/s; less than this is nothing. */
 const NOTHING = 1e-9;
 
