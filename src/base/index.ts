@@ -19,3 +19,4 @@ export * from './random.ts';
 export * from './ssh-signature.ts';
 export * from './source-files.ts';
 export * from './units.ts';
+export * from './wall-clock.ts';

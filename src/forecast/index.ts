@@ -2,6 +2,7 @@
 // Models compete on held-out history (contest.ts); the best one forecasts, and the next one when it fails.
 // Start reading at forecaster.ts (the port), then inline-forecaster.ts, then contest.ts; the LSTM is in lstm*.ts, the only importers of TensorFlow.js.
 // The bench on tables of demands (many pairs, each model fitted once for all horizons) is in matrix/: start at matrix/bench.ts; its trees are in boosting/.
+// Planned events of the intent become inputs and corrections in events/.
 // Pure computation but for state-files.ts (a folder) and worker-forecaster.ts (a thread). Time and seed are arguments.
 // Others import from this file only.
 export { createForecaster } from './worker-forecaster.ts';
@@ -10,6 +11,8 @@ export { prioritiseDemands } from './demand-priority.ts';
 export { generateHistory, type HistoryOptions } from './history.ts';
 export { MODEL_NAMES, type Forecaster, type ForecasterOptions, type ModelName, type TrainingProgress } from './forecaster.ts';
 export type { LstmOptions } from './lstm.ts';
+export { adjustForEvents } from './events/adjust-for-events.ts';
+export { eventCovariates, eventsInSlots, type EventCovariate, type EventSeries } from './events/events-in-slots.ts';
 export { readTraffic, type TrafficSource } from './matrix/read-traffic.ts';
 export type { DemandMatrix } from './matrix/demand-matrix.ts';
 export { benchForecast, BENCH_MODELS, type ForecastBenchOptions, type ForecastBenchResult } from './matrix/bench.ts';

@@ -15,6 +15,7 @@ const DURATIONS: readonly [IntentKind, string, string, string][] = [
   ['Mesh', '/vetoFor', '1s', '30d'],
   ['TrafficClass', '/sla/latencyMax', '1ms', '1m'],
   ['TrafficClass', '/sla/jitterMax', '1ms', '1m'],
+  ['PlannedEvent', '/duration', '1s', '31d'],
   ['SecurityProfile', '/ikeRekey', '10s', '30d'],
   ['SecurityProfile', '/espRekey', '10s', '30d'],
 ];

@@ -1,6 +1,7 @@
 import { hostPrefixOf, sortedBy, type AddressRange, type Finding } from '../base/index.ts';
 import { matchesName } from '../model/index.ts';
 import { checkClasses } from './check-classes.ts';
+import { checkEvents, doubtfulEvents, isOnCalendar } from './check-events.ts';
 import { finding, locationOf, shown } from './check-schema.ts';
 import { suggestion } from './nearest.ts';
 import { textAt, textsAt, type Outline, type OutlineSite, type OutlineUplink, type Spot } from './outline.ts';
@@ -23,6 +24,7 @@ export function checkReferences(outline: Outline): { errors: Finding[]; warnings
     ...checkResolvers(outline),
     ...checkRoles(outline),
     ...checkClasses(outline),
+    ...checkEvents(outline),
   ];
   return { errors, warnings: checkDoubts(outline) };
 }
@@ -170,7 +172,7 @@ function checkOverrides(outline: Outline): Finding[] {
         ...[...textsAt(document, '/what/pinPath/over'), ...textsAt(document, '/what/avoidPath/over')].flatMap((spot) => unknown(spot, 'uplink', uplinkNames(outline))),
         ...(pinned ? unknown(pinned, 'traffic class', namesOf(outline, 'TrafficClass')) : []),
         ...(node ? unknown(node, 'node', nodes) : []),
-        ...(until && Number.isNaN(Date.parse(until.text)) ? [at(until, 'INTENT_SCHEMA', `until is ${shown(until.text)}, which is no day of the calendar`, "write for example '2026-11-22T18:00:00Z'")] : []),
+        ...(until && !isOnCalendar(until.text) ? [at(until, 'INTENT_SCHEMA', `until is ${shown(until.text)}, which is no day of the calendar`, "write for example '2026-11-22T18:00:00Z'")] : []),
       ];
     });
 }
@@ -208,10 +210,10 @@ function unlearned(outline: Outline): Finding[] {
 function checkDoubts(outline: Outline): Finding[] {
   const sites = namesOf(outline, 'Site');
   const idle = outline.documents
-    .filter((document) => document.kind === 'Connection')
+    .filter((document) => document.kind === 'Connection' || document.kind === 'PlannedEvent')
     .flatMap((document) => textsAt(document, '/between'))
     .filter(({ text }) => text.endsWith('*') && !sites.some((site) => matchesName(text, site)))
-    .map((spot) => at(spot, 'INTENT_REFERENCE', `${shown(spot.text)} matches no site`, suggestion(spot.text, sites, 'remove the connection')));
+    .map((spot) => at(spot, 'INTENT_REFERENCE', `${shown(spot.text)} matches no site`, suggestion(spot.text, sites, 'remove it')));
   const byPriority = new Map<unknown, string>();
   const ties = outline.documents
     .filter((document) => document.kind === 'TrafficClass')
@@ -221,7 +223,7 @@ function checkDoubts(outline: Outline): Finding[] {
       byPriority.set(priority, textAt(document, '/name')?.text ?? '?');
       return other === undefined ? [] : [finding(document.source, '/priority', 'INTENT_INVALID', `traffic class "${other}" has the same priority`, 'give each class its own priority, so that their order is yours')];
     });
-  return [...idle, ...ties, ...unlearned(outline), ...unprotected(outline), ...withoutGateway6(outline)].map((doubt) => ({ ...doubt, severity: 'warning' as const }));
+  return [...idle, ...ties, ...unlearned(outline), ...unprotected(outline), ...withoutGateway6(outline), ...doubtfulEvents(outline)].map((doubt) => ({ ...doubt, severity: 'warning' as const }));
 }
 
 /** No agent routes what is not protected, and the protected prefixes that are there by default are IPv4. */

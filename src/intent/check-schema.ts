@@ -1,5 +1,5 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
-import { familyOf, isNormalAddress, isPrefix, type Finding } from '../base/index.ts';
+import { familyOf, isNormalAddress, isPrefix, isTimeZone, type Finding } from '../base/index.ts';
 import { nearest, suggestion } from './nearest.ts';
 import { escapePointer, type SourceDocument } from './parse.ts';
 import { API_VERSION, INTENT_KINDS, INTENT_SCHEMAS, type IntentKind } from './schema.ts';
@@ -42,6 +42,7 @@ function validatorOf(kind: IntentKind): ValidateFunction {
   const ajv = new Ajv2020({ strict: true, allErrors: true, ownProperties: true, useDefaults: true, verbose: true, allowUnionTypes: true });
   ajv.addFormat('foremesh-prefix', (text) => isPrefix(text) && !text.endsWith('/0'));
   ajv.addFormat('foremesh-address', isNormalAddress);
+  ajv.addFormat('foremesh-time-zone', isTimeZone);
   ajv.addFormat('foremesh-host-prefix', (text) => {
     const [address = '', length = ''] = text.split('/');
     return isNormalAddress(address) && /^[1-9][0-9]{0,2}$/.test(length) && Number(length) <= (familyOf(address) === 'ipv4' ? 32 : 128);
@@ -106,7 +107,7 @@ function explainValue(error: ErrorObject, schema: JsonSchema, field: string): Ex
   const what = error.data === null ? `${field} has no value` : `${field} is ${shown(error.data)}`;
   if (UNIT_TITLES.has(title)) {
     const fix = typeof error.data === 'number' ? unitFix(error.data, title) : `write it with its unit, for example ${examplesOf(schema)}`;
-    return { pointer, code: 'INTENT_UNIT', what: typeof error.data === 'number' ? `${what}, without a unit` : `${what}, which is not a ${title.toLowerCase()}`, fix };
+    return { pointer, code: 'INTENT_UNIT', what: typeof error.data === 'number' ? `${what}, without a unit` : `${what}, which is not ${/^[aeiou]/i.test(title) ? 'an' : 'a'} ${title.toLowerCase()}`, fix };
   }
   if ((title === VALUE_TYPES.prefix.title || title === VALUE_TYPES.ipv4Prefix.title) && typeof error.data === 'string' && error.data.endsWith('/0')) {
     return { pointer, code: 'INTENT_INVALID', what: `${what}: every address there is`, fix: 'name the networks that are really meant, for example 10.1.0.0/24' };
@@ -146,6 +147,7 @@ const TYPE_WORDS: Record<string, string> = { string: 'a text', integer: 'a whole
 function unitFix(value: number, title: string): string {
   if (title === VALUE_TYPES.bandwidth.title) return `write '${value}Mbps' if megabits per second are meant`;
   if (title === VALUE_TYPES.ratio.title) return value > 0 && value < 1 ? `write '${Number((value * 100).toPrecision(6))}%'` : `write '${value}%'`;
+  if (title === VALUE_TYPES.expectedChange.title) return `write '×${value}' for so many times as much, '+${value}Mbps' for so much more`;
   return `write '${value}s' for seconds, '${value}ms' for milliseconds, '${value}m' for minutes`;
 }
 

@@ -1,4 +1,5 @@
 import type { Connection, CryptoSuite, ForecastSettings, NodeRole, Provider, SecurityProfile, TrafficClass, TrafficMatch } from '../model/index.ts';
+import type { WEEKDAY_NAMES } from './schema.ts';
 
 /** The shapes of documents after the schema has passed them: every default filled in, units still in the values. */
 export interface MeshDocument {
@@ -80,6 +81,20 @@ export interface SecurityProfileDocument {
   espRekey: string;
   pfs: boolean;
   postQuantum: SecurityProfile['postQuantum'];
+}
+
+export interface PlannedEventDocument {
+  name: string;
+  eventKind: string;
+  between: [string, string];
+  oneWay: boolean;
+  classes: string[];
+  start?: string;
+  duration: string;
+  repeat?: { days: (typeof WEEKDAY_NAMES)[number][]; at: string[]; timeZone: string };
+  until?: string;
+  expect?: string;
+  mayLower: boolean;
 }
 
 export interface OverrideDocument {

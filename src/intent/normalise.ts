@@ -20,7 +20,8 @@ import {
   type UplinkId,
 } from '../model/index.ts';
 import type { KindDocument } from './check-schema.ts';
-import type { ConnectionDocument, MeshDocument, NodeDocument, OverrideDocument, SecurityProfileDocument, SiteDocument, TrafficClassDocument } from './documents.ts';
+import type { ConnectionDocument, MeshDocument, NodeDocument, OverrideDocument, PlannedEventDocument, SecurityProfileDocument, SiteDocument, TrafficClassDocument } from './documents.ts';
+import { plannedEventOf } from './normalise-event.ts';
 import type { IntentKind } from './schema.ts';
 
 /**
@@ -29,6 +30,7 @@ import type { IntentKind } from './schema.ts';
  */
 export function normalise(documents: readonly KindDocument[], commit: string | null): { intent: Intent; overrides: Override[] } {
   const ofKind = <T>(kind: IntentKind): T[] => documents.filter((document) => document.kind === kind).map((document) => document.value as T);
+  const plannedEvents = sortedBy(ofKind<PlannedEventDocument>('PlannedEvent').map(plannedEventOf), (event) => event.name);
   const intent: Intent = {
     commit,
     mesh: meshOf(ofKind<MeshDocument>('Mesh')[0]!),
@@ -38,6 +40,7 @@ export function normalise(documents: readonly KindDocument[], commit: string | n
       .sort((left, right) => left.priority - right.priority || compareText(left.id, right.id)),
     connections: ofKind<ConnectionDocument>('Connection').map(connectionOf),
     securityProfiles: sortedBy(ofKind<SecurityProfileDocument>('SecurityProfile').map(securityProfileOf), (profile) => profile.name),
+    ...(plannedEvents.length > 0 ? { plannedEvents } : {}),
   };
   return deepFreeze({ intent, overrides: sortedBy(ofKind<OverrideDocument>('Override').map(overrideOf), (override) => override.id) });
 }

@@ -154,12 +154,37 @@ export const VALUE_TYPES = {
     pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\\.[0-9]{3})?)?Z$',
     examples: ['2026-11-22T18:00:00Z'],
   },
+  timeOfDay: {
+    title: 'Time of day',
+    description: 'Hours and minutes, 00:00 to 23:59.',
+    type: 'string',
+    maxLength: 5,
+    pattern: '^(?:[01][0-9]|2[0-3]):[0-5][0-9]$',
+    examples: ['22:00'],
+  },
+  timeZone: {
+    title: 'Time zone',
+    description: 'A name of the IANA time zone database.',
+    type: 'string',
+    maxLength: 60,
+    pattern: '^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}$',
+    format: 'foremesh-time-zone',
+    examples: ['Europe/Berlin', 'UTC'],
+  },
+  expectedChange: {
+    title: 'Expected change',
+    description: 'A factor on what would come without it (× or x, then a number), or additional bandwidth (+, then a bandwidth).',
+    type: 'string',
+    maxLength: 24,
+    pattern: '^(?:[×x][0-9]{1,3}(?:\\.[0-9]{1,3})?|\\+[0-9]{1,9}(?:\\.[0-9]{1,6})?(?:kbps|Mbps|Gbps|Tbps))$',
+    examples: ['×3', '+200Mbps'],
+  },
 } as const satisfies Record<string, JsonSchema>;
 
 export type ValueTypeName = keyof typeof VALUE_TYPES;
 
 /** The value types whose failure is a matter of units, which has its own code. */
-export const UNIT_TITLES: ReadonlySet<string> = new Set([VALUE_TYPES.duration.title, VALUE_TYPES.bandwidth.title, VALUE_TYPES.ratio.title]);
+export const UNIT_TITLES: ReadonlySet<string> = new Set([VALUE_TYPES.duration.title, VALUE_TYPES.bandwidth.title, VALUE_TYPES.ratio.title, VALUE_TYPES.expectedChange.title]);
 
 /** A field of one of the shared types; `fallback` is its default, undefined when the field must be written or may be absent. */
 export function field(type: ValueTypeName, description: string, fallback?: unknown): JsonSchema {

@@ -3,8 +3,10 @@ import { choice, field, flag, integer, list, number, object, VALUE_TYPES, type J
 export const API_VERSION = 'foremesh/v1';
 
 /** The kinds of documents an intent is made of. */
-export const INTENT_KINDS = ['Mesh', 'Site', 'TrafficClass', 'Connection', 'SecurityProfile', 'Override'] as const;
+export const INTENT_KINDS = ['Mesh', 'Site', 'TrafficClass', 'Connection', 'SecurityProfile', 'PlannedEvent', 'Override'] as const;
 export type IntentKind = (typeof INTENT_KINDS)[number];
+
+export const WEEKDAY_NAMES = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 
 const suite = object(
   'One set of algorithms, all of which must be agreed on together.',
@@ -235,6 +237,31 @@ const PROPERTIES: Record<IntentKind, { description: string; properties: Record<s
     },
     required: ['name', 'level', 'ike', 'esp'],
   },
+  PlannedEvent: {
+    description: 'Something that will change traffic and that people know of before: a backup window, a product launch. Past ones stay: they teach what the next of their kind will do.',
+    properties: {
+      name: field('name', 'Name, unique in the mesh.'),
+      eventKind: field('name', 'Of what kind it is, in your own words, such as backup-window: events of one kind teach each other.'),
+      between: list({ $ref: '#/$defs/selector' }, 'The pairs of sites it concerns; a * at the end matches a prefix.', 2, { minItems: 2, default: ['*', '*'] }),
+      oneWay: flag('Only traffic from the first site to the second.', false),
+      classes: list({ $ref: '#/$defs/name' }, 'The traffic classes it concerns; empty means all.', 64, { default: [] }),
+      start: field('instant', 'When it begins; with repeat, nothing begins before.'),
+      duration: field('duration', 'How long it lasts.'),
+      repeat: object(
+        'It takes place again and again, by the clock on the wall: summer time moves it along.',
+        {
+          days: list(choice(WEEKDAY_NAMES, 'A day of the week.'), 'On which days; absent means every day.', 7, { minItems: 1, default: [...WEEKDAY_NAMES] }),
+          at: list({ $ref: '#/$defs/timeOfDay' }, 'When it begins.', 24, { minItems: 1 }),
+          timeZone: field('timeZone', 'Whose clocks.', 'UTC'),
+        },
+        ['at'],
+      ),
+      until: field('instant', 'With repeat: nothing begins from then on.'),
+      expect: field('expectedChange', 'What it does where nothing of its kind has been seen yet: times what would come without it, or so much more. Absent: nobody knows; it is learned when it has happened.'),
+      mayLower: flag('Whether expect may say less than usual, so that plans provide less: a site that is closed.', false),
+    },
+    required: ['name', 'eventKind', 'duration'],
+  },
   Override: {
     description: "A person's temporary order to the planner; `foremesh override set` writes the same without a file.",
     properties: {
@@ -272,6 +299,7 @@ export const INTENT_SCHEMAS: Readonly<Record<IntentKind, JsonSchema>> = {
   TrafficClass: schemaOf('TrafficClass'),
   Connection: schemaOf('Connection'),
   SecurityProfile: schemaOf('SecurityProfile'),
+  PlannedEvent: schemaOf('PlannedEvent'),
   Override: schemaOf('Override'),
 };
 

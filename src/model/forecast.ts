@@ -8,6 +8,22 @@ export interface ForecastSlot {
   p95: number;
 }
 
+/** How a planned event moved the forecast of one demand, because of what a person expects of it. */
+export interface EventAdjustment {
+  /** Name and kind of the planned event. */
+  event: string;
+  eventKind: string;
+  from: SiteId;
+  to: SiteId;
+  classId: ClassId;
+  /** `×3` or `+200 Mbit/s`: what the event's author expects. */
+  expected: string;
+  /** Change of p50 a slot of the forecast, Mbit/s; 0 in slots without the event. */
+  addedMbps: number[];
+  /** True where the sites' uplinks were taken for the most that can come. */
+  isBounded: boolean;
+}
+
 export interface DemandForecast {
   from: SiteId;
   to: SiteId;
@@ -34,6 +50,8 @@ export interface Forecast {
   backtest: BacktestScore[];
   /** Heaviest first by class priority, then peak of p95: the prioritised list. */
   demands: DemandForecast[];
+  /** What planned events changed in `demands`; absent: nothing. */
+  adjustments?: EventAdjustment[];
 }
 
 /** The highest value of one quantile over the horizon, Mbit/s. */

@@ -14,5 +14,6 @@ export * from './messages.ts';
 export * from './name-pattern.ts';
 export * from './node-config.ts';
 export * from './plan.ts';
+export * from './planned-event.ts';
 export * from './sample-coding.ts';
 export * from './telemetry.ts';

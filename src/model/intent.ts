@@ -1,4 +1,5 @@
 import type { ClassId, NodeId, SiteId, UplinkId } from './ids.ts';
+import type { PlannedEvent } from './planned-event.ts';
 
 export type Provider = 'onprem' | 'aws' | 'azure' | 'gcp';
 export type NodeRole = 'active' | 'standby';
@@ -183,6 +184,8 @@ export interface Intent {
   classes: TrafficClass[];
   connections: Connection[];
   securityProfiles: SecurityProfile[];
+  /** The calendar, by name; absent: nothing is planned. */
+  plannedEvents?: PlannedEvent[];
 }
 
 export function findSite(intent: Intent, id: SiteId): Site | undefined {

@@ -1,4 +1,5 @@
 import { messageOf, sortedBy } from '../base/index.ts';
+import { adjustForEvents } from '../forecast/index.ts';
 import type { Forecast, Intent, Observation, PathQuality, Plan, TunnelId } from '../model/index.ts';
 import { demandPairs, observedSlots } from './demand-pairs.ts';
 import type { CycleContext, EngineState } from './state.ts';
@@ -19,7 +20,7 @@ export async function observeNetwork(context: CycleContext, intent: Intent, now:
 /** What to expect; null, and the plan then goes by what was observed, when no model can say. */
 export async function forecastDemand(context: CycleContext, intent: Intent, observation: Observation, now: number): Promise<Forecast | null> {
   try {
-    const forecast = await context.deps.forecaster.forecast(observation, intent.mesh.forecast);
+    const forecast = adjustForEvents(await context.deps.forecaster.forecast(observation, intent.mesh.forecast), intent, observation);
     context.drift.expect(forecast, now);
     return forecast;
   } catch (error) {

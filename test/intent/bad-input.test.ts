@@ -159,6 +159,7 @@ describe('a wrong intent is refused at its place', () => {
     ['a share without a unit', 'apiVersion: foremesh/v1\nkind: TrafficClass\nname: x\npriority: 9\nsla: { lossMax: 0.005 }', ['5:17 INTENT_UNIT'], "'0.5%'"],
     ['an override without an end', override('{ drainNode: berlin-gw1 }', 'why: works\nby: ada'), ['1:1 INTENT_SCHEMA'], 'add until: 2026-'],
     ['an override that ends on no day', override('{ drainNode: berlin-gw1 }', "until: '2026-13-45T00:00:00Z'\nwhy: works\nby: ada"), ['5:8 INTENT_SCHEMA'], 'for example'],
+    ['an override that ends on 30 February', override('{ drainNode: berlin-gw1 }', "until: '2026-02-30T00:00:00Z'\nwhy: works\nby: ada"), ['5:8 INTENT_SCHEMA'], 'for example'],
     ['an override of two things', override('{ drainNode: berlin-gw1, avoidPath: { over: [berlin-gw1/fibre, paris-gw1/fibre] } }'), ['4:7 INTENT_SCHEMA'], 'exactly one of pinPath, avoidPath, drainNode'],
     ['an override of an unknown node', override('{ drainNode: berlin-gw9 }'), ['4:20 INTENT_REFERENCE'], 'did you mean berlin-gw1?'],
   ])('%s', (_, text, places, fix) => {

@@ -23,7 +23,7 @@ describe('published schemas', () => {
 
   it('the combined schema accepts every document of the example mesh and refuses one of an unknown kind', async () => {
     const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, strictRequired: false });
-    for (const format of ['foremesh-prefix', 'foremesh-address', 'foremesh-host-prefix']) ajv.addFormat(format, true);
+    for (const format of ['foremesh-prefix', 'foremesh-address', 'foremesh-host-prefix', 'foremesh-time-zone']) ajv.addFormat(format, true);
     const validate = ajv.compile(COMBINED_SCHEMA);
     for (const { file, text } of await readConfigFolder('.')) {
       for (const document of parseAllDocuments(text)) expect([file, validate(document.toJS()), validate.errors]).toEqual([file, true, null]);

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { parseDurationMs, roundTo, type SourceFile } from '../../src/base/index.ts';
+import { adjustForEvents } from '../../src/forecast/index.ts';
 import { loadIntent } from '../../src/intent/index.ts';
 import { classId, EMPTY_PLAN, siteId, type Forecast, type Intent, type Observation, type Override, type PathId, type PathState, type Plan, type TunnelId, type Veto } from '../../src/model/index.ts';
 import { plan, type PlanInputs, type PlanResult } from '../../src/planner/index.ts';
@@ -17,7 +18,7 @@ interface DemandLine {
 /** One planning step of a story; each starts from the plan of the step before. */
 interface StoryStep {
   at: string;
-  /** p95 a slot; p50 is 70 % and p90 90 % of it. Both directions are stated on their own. */
+  /** p95 a slot; p50 is 70 % and p90 90 % of it. Both directions are stated on their own. What planned events of the intent are expected to do comes on top. */
   forecast?: DemandLine[];
   observed?: DemandLine[];
   paths?: { path: string; state?: PathState; latencyMs?: number; lossRatio?: number; ageMs?: number }[];
@@ -100,7 +101,7 @@ function inputsOf(step: StoryStep, intent: Intent, previous: Plan): PlanInputs {
     tunnels: (step.used ?? []).map(({ path, ago }) => ({ tunnel: tunnelOf(path), lastUsedAt: now - parseDurationMs(ago)!, mbps: 0 })),
     nodes: [],
   };
-  const forecast: Forecast | null = step.forecast
+  const stored: Forecast | null = step.forecast
     ? {
         madeAt: now,
         slotMs,
@@ -112,6 +113,7 @@ function inputsOf(step: StoryStep, intent: Intent, previous: Plan): PlanInputs {
         })),
       }
     : null;
+  const forecast = stored && adjustForEvents(stored, intent, observation);
   return { intent, forecast, observation, previous, overrides: step.overrides ?? [], vetoes: step.vetoes ?? [], constraints: [], now, seed: 'golden' };
 }
 
