@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { planInstance, readInstance, type Instance, type InstancePlan } from '../../src/planner/index.ts';
+import { planInstance, readInstance, type Instance } from '../../src/planner/index.ts';
 import { brokenLimits } from '../support/instance-checker.ts';
 import { makeInstance } from '../support/instances.ts';
+import { servedOf, triangle, twoUplinks } from '../support/meshes.ts';
 
 const shape = fc.record({
   sites: fc.integer({ min: 1, max: 7 }),
@@ -11,37 +12,6 @@ const shape = fc.record({
   slots: fc.integer({ min: 0, max: 12 }),
   meanMbps: fc.constantFrom(0.01, 1, 20, 200, 1e12),
 });
-
-/** Sites a (0), b (1) and relay r (2) with one uplink each; links a–b, a–r, r–b. */
-function triangle(change: (instance: Instance) => void = () => undefined): Instance {
-  const instance: Instance = {
-    format: 'te-instance/1',
-    relayMs: 1,
-    classes: [
-      { id: 'voice', priority: 0, maxRttMs: 100, maxLossPct: 1, minSecurity: 1, backup: false },
-      { id: 'bulk', priority: 1, maxRttMs: 100, maxLossPct: 1, minSecurity: 1, backup: false },
-    ],
-    sites: ['a', 'b', 'r'].map((id) => ({ id, region: 'west', relay: id === 'r' })),
-    gateways: [0, 1, 2].map((site) => ({ site, role: 'active', cryptoMbps: 1000, maxTunnels: 2, security: 1 })),
-    uplinks: [0, 1, 2].map((site) => ({ site, provider: `isp${site}`, upMbps: 100, downMbps: 100, usdPerGb: 0, srlg: [] })),
-    links: [
-      [0, 1, 10, 0.1, 0],
-      [0, 2, 20, 0.1, 0],
-      [2, 1, 20, 0.1, 0],
-    ],
-    demands: [
-      { src: 0, dst: 1, cls: 0, p50: 10, p95: 30 },
-      { src: 0, dst: 1, cls: 1, p50: 20, p95: 90 },
-    ],
-  };
-  change(instance);
-  return instance;
-}
-
-/** Mbit/s by demand, rounded to thousandths. */
-function servedOf(instance: Instance, { flows }: InstancePlan): number[] {
-  return instance.demands.map((_, index) => Math.round(1000 * flows.reduce((sum, { demand, mbps }) => sum + (demand === index ? mbps : 0), 0)) / 1000);
-}
 
 describe('planInstance', () => {
   it('breaks no limit, proves a bound that no plan can exceed, and gives the same plan again', () => {
@@ -95,13 +65,30 @@ describe('planInstance', () => {
       uplinks.push({ ...uplinks[0]!, provider: 'isp9' }, { ...uplinks[1]!, provider: 'isp9' });
       links.push([3, 2, 20, 0.1, 0], [2, 4, 20, 0.1, 0]);
     });
-    expect(servedOf(instance, planInstance(instance, { sweeps: 24 }).plan)).toEqual([30, 90]);
+    expect(servedOf(instance, planInstance(instance, { sweeps: 24 }).plan.flows)).toEqual([30, 90]);
+  });
+
+  it('gives medians to all before it gives anybody more', () => {
+    const instance = triangle(({ demands, classes }) => {
+      classes.pop();
+      demands.splice(0, 2, { src: 0, dst: 1, cls: 0, p50: 60, p95: 90 }, { src: 0, dst: 1, cls: 0, p50: 30, p95: 90 });
+    });
+    const [one, other] = servedOf(instance, planInstance(instance, { sweeps: 24 }).plan.flows);
+    expect(one! + other!).toBeCloseTo(100, 2);
+    expect(one!).toBeGreaterThanOrEqual(59.999);
+    expect(other!).toBeGreaterThanOrEqual(29.999);
+  });
+
+  it('takes the cheaper uplink, and pays only for what does not fit there', () => {
+    const instance = twoUplinks(2, [[0, 1, 130]]);
+    const { flows } = planInstance(instance, { sweeps: 24 }).plan;
+    expect(flows.map(({ links, mbps }) => [links, Math.round(mbps)])).toEqual([[[0], 100], [[1], 30]]);
   });
 
   it('gives what is short to the more important class first', () => {
     const instance = triangle();
     const { plan, certificate } = planInstance(instance, { sweeps: 24 });
-    expect(servedOf(instance, plan)).toEqual([30, 70]);
+    expect(servedOf(instance, plan.flows)).toEqual([30, 70]);
     expect(certificate.bound).toBeCloseTo(370, 1);
   });
 
@@ -110,7 +97,7 @@ describe('planInstance', () => {
       links.shift();
       classes[0]!.maxRttMs = 40;
     });
-    expect(servedOf(instance, planInstance(instance, { sweeps: 12 }).plan)).toEqual([0, 90]);
+    expect(servedOf(instance, planInstance(instance, { sweeps: 12 }).plan.flows)).toEqual([0, 90]);
   });
 
   it('spends a single slot of a site on the direct tunnel', () => {

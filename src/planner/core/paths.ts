@@ -139,6 +139,35 @@ export function wayAlong(tables: Tables, demand: number, links: readonly number[
   return relay !== tables.target[demand] && tables.hopFrom[into.second] === relay && tables.hopTo[into.second] === tables.target[demand] && tables.hubs.includes(relay) && siteAllowed(tables, demand, relay) && relayedAllowed(tables, demand, into.first, into.second);
 }
 
+/**
+ * Calls `visit` with each admissible way of a demand whose hops are all allowed: direct ones, then those over relays.
+ * @param isAllowed by hop, on top of what the demand allows
+ */
+export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number) => boolean, visit: (first: number, second: number) => void): void {
+  const { sites, hubs, legStart, legHops } = tables;
+  if (!endsAllowed(tables, demand)) return;
+  const leg = tables.demandLeg[demand]!;
+  if (leg >= 0) {
+    for (let at = legStart[leg]!; at < legStart[leg + 1]!; at++) {
+      const hop = legHops[at]!;
+      if (isAllowed(hop) && directAllowed(tables, demand, hop)) visit(hop, -1);
+    }
+  }
+  for (let hub = 0; hub < hubs.length; hub++) {
+    const toHub = tables.legToHub[hub * sites + tables.source[demand]!]!;
+    const fromHub = tables.legFromHub[hub * sites + tables.target[demand]!]!;
+    if (toHub < 0 || fromHub < 0 || !siteAllowed(tables, demand, hubs[hub]!)) continue;
+    for (let at = legStart[toHub]!; at < legStart[toHub + 1]!; at++) {
+      const first = legHops[at]!;
+      if (!isAllowed(first)) continue;
+      for (let behind = legStart[fromHub]!; behind < legStart[fromHub + 1]!; behind++) {
+        const second = legHops[behind]!;
+        if (isAllowed(second) && relayedAllowed(tables, demand, first, second)) visit(first, second);
+      }
+    }
+  }
+}
+
 /** Sum of the prices of what one hop uses, crypto at its ends left out. */
 export function hopPrice(tables: Tables, hop: number, price: Float64Array): number {
   return price[tables.hopUp[hop]!]! + price[tables.hopDown[hop]!]! + price[tables.hopCap[hop]!]!;

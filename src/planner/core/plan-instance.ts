@@ -1,3 +1,4 @@
+import { noBackups, protect, type Backups } from './backups.ts';
 import { worthOf } from './certificate.ts';
 import { emptyFlows, send, type Flows } from './flows.ts';
 import type { Instance } from './instance.ts';
@@ -6,14 +7,17 @@ import { addWays, KAPPA_END, provingPrices, relax } from './relax.ts';
 import { byImportance, fill, trim } from './repair.ts';
 import { settlePrices, sweep, type LinkPrices } from './sweep.ts';
 import { buildTables, type Tables } from './tables.ts';
-import { closeExcess, concentrate, improve, linksInUse, openOnly, type Tunnels } from './tunnels.ts';
+import { closeExcess, concentrate, improve, linksInUse, noTunnels, openIdle, openOnly, setIdle, type Tunnels } from './tunnels.ts';
 
 /** What to set up and what to send where; `links` are one link or two that meet at a relay, in the order of the way. */
 export interface InstancePlan {
   /** Links that have a tunnel. */
   tunnels: number[];
   flows: { demand: number; links: number[]; mbps: number }[];
-  backups: { demand: number; links: number[] }[];
+  /** `mbps` is what the shared reserve holds for it; the rest is sent at best effort. */
+  backups: { demand: number; links: number[]; mbps: number }[];
+  /** Tunnels that carry and back up nothing, since so many plans. */
+  idle: { link: number; plans: number }[];
   /** By resource: up[uplink], down[uplink], crypto[site], then links with a cap. They prove the bound. */
   prices: number[];
 }
@@ -47,6 +51,8 @@ const IMPROVING_SHARE = 0.5;
 /** What a new tunnel must bring, as a share of all worth: cold, and where it would be a change. */
 const LEAST_GAIN_COLD = 1e-6;
 const LEAST_GAIN_WARM = 1e-5;
+/** Plans that a tunnel stays without use, as long as its slots are free. */
+const HOLD_PLANS = 10;
 /** Mbit/s; a flow below this is left out of the plan, and others are given in whole multiples of it. */
 const DUST = 1e-6;
 
@@ -79,7 +85,9 @@ export function planInstance(instance: Instance, options: PlanOptions): { plan: 
   const order = byImportance(tables);
   trim(tables, paths, flows, order);
   fill(tables, paths, flows, linkPrices, order);
-  const plan = readPlan(tables, paths, flows, proof.prices, stillOpen(reached, previousPlan));
+  const standing = tunnelsOf(tables, paths, flows, held(reached, previousPlan));
+  const backups = protect(tables, paths, flows, standing, previousPlan && backupsOf(tables, previousPlan));
+  const plan = readPlan(tables, paths, flows, proof.prices, standing, backups, idleOf(tables, standing, previousPlan));
   const worth = plan.flows.reduce((sum, { demand, mbps }) => sum + tables.weight[tables.classOf[demand]!]! * mbps, 0);
   return { plan, certificate: { worth, bound: proof.bound, provenGapPct: proof.bound > 0 ? Math.max(0, 100 * (1 - worth / proof.bound)) : 0 } };
 }
@@ -141,29 +149,59 @@ function resume(tables: Tables, paths: Paths, flows: Flows, { flows: previous }:
 }
 
 /**
- * Tunnels that carried something in the plan before stay for one more plan when they carry nothing now and nobody needs their
- * slots: demand that comes and goes from cycle to cycle tears down nothing.
+ * Tunnels of the plan before stay for `HOLD_PLANS` plans when they carry and back up nothing now and nobody needs their slots:
+ * demand that comes and goes from cycle to cycle tears down nothing.
  */
-function stillOpen(tunnels: Tunnels, previousPlan: InstancePlan | undefined): number[] {
-  const carried = new Set(previousPlan?.flows.flatMap(({ links }) => links));
-  return [...carried].filter((link) => tunnels.isOpen[link] === 1);
+function held(tunnels: Tunnels, previousPlan: InstancePlan | undefined): number[] {
+  const idle = new Map(previousPlan?.idle.map(({ link, plans }) => [link, plans]));
+  return (previousPlan?.tunnels ?? []).filter((link) => tunnels.isOpen[link] === 1 && (idle.get(link) ?? 0) < HOLD_PLANS);
 }
 
-function readPlan(tables: Tables, paths: Paths, flows: Flows, prices: Float64Array, alsoOpen: readonly number[]): InstancePlan {
-  const plan: InstancePlan = { tunnels: [], flows: [], backups: [], prices: Array.from(prices.subarray(0, tables.resources), (price) => Number(price.toPrecision(9))) };
-  const isUsed = new Uint8Array(tables.links);
-  for (const link of alsoOpen) isUsed[link] = 1;
+function idleOf(tables: Tables, tunnels: Tunnels, previousPlan: InstancePlan | undefined): InstancePlan['idle'] {
+  const before = new Map(previousPlan?.idle.map(({ link, plans }) => [link, plans]));
+  return Array.from({ length: tables.links }, (_, link) => link)
+    .filter((link) => tunnels.isIdle[link] === 1)
+    .map((link) => ({ link, plans: 1 + (before.get(link) ?? 0) }));
+}
+
+/** What is open in the end: links that carry something, and these. */
+function tunnelsOf(tables: Tables, paths: Paths, flows: Flows, alsoOpen: readonly number[]): Tunnels {
+  const isUsed = linksInUse(tables, paths, flows);
+  const also = isAmong(alsoOpen);
+  const tunnels = noTunnels(tables);
+  for (let link = 0; link < tables.links; link++) {
+    if (!isUsed(link) && !also(link)) continue;
+    openIdle(tables, tunnels, link);
+    if (!isUsed(link)) setIdle(tables, tunnels, link, true);
+  }
+  return tunnels;
+}
+
+function backupsOf(tables: Tables, { backups }: InstancePlan): Backups {
+  const known = noBackups(tables);
+  const found: Found = { price: 0, first: -1, second: -1 };
+  for (const { demand, links } of backups) {
+    if (!(demand >= 0 && demand < tables.demands) || !wayAlong(tables, demand, links, found)) continue;
+    known.first[demand] = found.first;
+    known.second[demand] = found.second;
+  }
+  return known;
+}
+
+function readPlan(tables: Tables, paths: Paths, flows: Flows, prices: Float64Array, tunnels: Tunnels, backups: Backups, idle: InstancePlan['idle']): InstancePlan {
+  const plan: InstancePlan = { tunnels: [], flows: [], backups: [], idle, prices: Array.from(prices.subarray(0, tables.resources), (price) => Number(price.toPrecision(9))) };
   for (let demand = 0; demand < tables.demands; demand++) {
     for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
-      const mbps = flows.flow[path]!;
-      if (mbps < DUST) continue;
-      const links = paths.second[path]! < 0 ? [paths.first[path]! >> 1] : [paths.first[path]! >> 1, paths.second[path]! >> 1];
-      for (const link of links) isUsed[link] = 1;
-      plan.flows.push({ demand, links, mbps: Math.floor(mbps * 1e6) / 1e6 });
+      if (flows.flow[path]! >= DUST) plan.flows.push({ demand, links: linksOf(paths.first[path]!, paths.second[path]!), mbps: Math.floor(flows.flow[path]! * 1e6) / 1e6 });
     }
+    if (backups.first[demand]! >= 0) plan.backups.push({ demand, links: linksOf(backups.first[demand]!, backups.second[demand]!), mbps: Math.floor(backups.mbps[demand]! * 1e6) / 1e6 });
   }
-  for (let link = 0; link < tables.links; link++) if (isUsed[link] === 1) plan.tunnels.push(link);
+  for (let link = 0; link < tables.links; link++) if (tunnels.isOpen[link] === 1) plan.tunnels.push(link);
   return plan;
+}
+
+function linksOf(first: number, second: number): number[] {
+  return second < 0 ? [first >> 1] : [first >> 1, second >> 1];
 }
 
 function isAmong(links: readonly number[]): (link: number) => boolean {

@@ -25,6 +25,12 @@ export interface Tables {
   hopTo: Int32Array;
   hopFrom: Int32Array;
   hopProviders: Int32Array;
+  /** What can fail with an uplink: itself (its number) and its risk groups (from `uplinks` on), as CSR rows. */
+  riskStart: Int32Array;
+  risk: Int32Array;
+  risks: number;
+  /** By site: whether one risk takes down all its uplinks (or it has none). */
+  isSevered: Uint8Array;
   legStart: Int32Array;
   legHops: Int32Array;
   /** Leg of each demand, -1 for none. */
@@ -46,6 +52,8 @@ export interface Tables {
   lock: Int32Array;
   avoidStart: Int32Array;
   avoid: Int32Array;
+  /** Whether a class wants a second way that fails with none of the first. */
+  wantsBackup: Uint8Array;
   /** What one Mbit/s of a class is worth; ten times as much as one of the next priority, the last is worth 1. */
   weight: Float64Array;
   maxRttMs: Float64Array;
@@ -75,6 +83,8 @@ export function buildTables(instance: Instance): Tables {
   const hubs = Int32Array.from(sites.flatMap(({ relay }, site) => (relay ? [site] : [])));
   const legBetween = (from: number, to: number): number => legs.of.get(from * sites.length + to) ?? -1;
   const avoids = demands.map(({ avoid }) => (avoid ?? []).map((provider) => names(`provider ${provider}`)));
+  const groups = numbering();
+  const risks = uplinks.map(({ srlg }, uplink) => [uplink, ...srlg.map((group) => uplinks.length + groups(group))]);
   const ranks = [...new Set(classes.map(({ priority }) => priority))].sort((one, other) => other - one);
 
   return {
@@ -94,6 +104,10 @@ export function buildTables(instance: Instance): Tables {
     hopFrom,
     hopTo,
     hopProviders: Int32Array.from(hops.flatMap(([from, to]) => [providerOf[from]!, providerOf[to]!])),
+    riskStart: startsOf(risks.map((list) => list.length)),
+    risk: Int32Array.from(risks.flat()),
+    risks: risks.reduce((most, list) => Math.max(most, ...list), -1) + 1,
+    isSevered: Uint8Array.from(sites, (_, site) => (isSevered(risks.filter((__, uplink) => uplinks[uplink]!.site === site)) ? 1 : 0)),
     legStart: legs.start,
     legHops: legs.hops,
     demandLeg: Int32Array.from(demands, ({ src, dst }) => legBetween(src, dst)),
@@ -111,12 +125,17 @@ export function buildTables(instance: Instance): Tables {
     lock: Int32Array.from(demands, ({ regionLock }) => (regionLock === undefined ? -1 : names(`region ${regionLock}`))),
     avoidStart: startsOf(avoids.map((list) => list.length)),
     avoid: Int32Array.from(avoids.flat()),
+    wantsBackup: Uint8Array.from(classes, ({ backup }) => (backup ? 1 : 0)),
     weight: Float64Array.from(classes, ({ priority }) => 10 ** ranks.indexOf(priority)),
     maxRttMs: Float64Array.from(classes, ({ maxRttMs }) => maxRttMs),
     maxLossRatio: Float64Array.from(classes, ({ maxLossPct }) => maxLossPct / 100),
     minSecurity: Int32Array.from(classes, ({ minSecurity }) => minSecurity),
     relayMs: instance.relayMs,
   };
+}
+
+function isSevered(risks: readonly number[][]): boolean {
+  return risks.length === 0 || risks[0]!.some((risk) => risks.every((list) => list.includes(risk)));
 }
 
 /** What the active gateways of each site have together. */

@@ -7,6 +7,9 @@ import type { Tables } from './tables.ts';
 export interface Tunnels {
   isOpen: Uint8Array;
   used: Int32Array;
+  /** Tunnels that carry and back up nothing; they go when another needs their slot. Of each site as many as `idle` says. */
+  isIdle: Uint8Array;
+  idle: Int32Array;
 }
 
 /** How often a site's slot price follows its excess, and how fast. */
@@ -105,11 +108,44 @@ export function improve(tables: Tables, paths: Paths, flows: Flows, linkPrices: 
 
 /** Exactly these links have a tunnel; all others are closed and lose their flow. */
 export function openOnly(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, wanted: (link: number) => boolean): Tunnels {
-  const tunnels: Tunnels = { isOpen: new Uint8Array(tables.links), used: new Int32Array(tables.sites) };
+  const tunnels = noTunnels(tables);
   linkPrices.fill(CLOSED);
   for (let link = 0; link < tables.links; link++) if (wanted(link)) setOpen(tables, tunnels, linkPrices, link, true);
   evict(tables, paths, flows, linkPrices);
   return tunnels;
+}
+
+export function noTunnels(tables: Tables): Tunnels {
+  return { isOpen: new Uint8Array(tables.links), used: new Int32Array(tables.sites), isIdle: new Uint8Array(tables.links), idle: new Int32Array(tables.sites) };
+}
+
+/** Whether a site has slots for so many more tunnels, those of idle ones counted. */
+export function hasFreeSlot(tables: Tables, tunnels: Tunnels, site: number, slots: number): boolean {
+  return tunnels.used[site]! - tunnels.idle[site]! + slots <= tables.slots[site]!;
+}
+
+/** Gives a link a tunnel that is in use from now on; where its site is full an idle one goes, the one with the greatest number. */
+export function openIdle(tables: Tables, tunnels: Tunnels, link: number): void {
+  if (tunnels.isOpen[link] === 1) {
+    if (tunnels.isIdle[link] === 1) setIdle(tables, tunnels, link, false);
+    return;
+  }
+  tunnels.isOpen[link] = 1;
+  countEnds(tables, tunnels.used, link, 1);
+  for (const site of [tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!]) {
+    for (let other = tables.links - 1; other >= 0 && tunnels.used[site]! > tables.slots[site]!; other--) {
+      if (tunnels.isIdle[other] === 0 || (tables.hopFrom[2 * other] !== site && tables.hopTo[2 * other] !== site)) continue;
+      setIdle(tables, tunnels, other, false);
+      tunnels.isOpen[other] = 0;
+      countEnds(tables, tunnels.used, other, -1);
+    }
+  }
+}
+
+/** Marks a tunnel as one that carries and backs up nothing, or no longer so. */
+export function setIdle(tables: Tables, tunnels: Tunnels, link: number, isIdle: boolean): void {
+  tunnels.isIdle[link] = isIdle ? 1 : 0;
+  countEnds(tables, tunnels.idle, link, isIdle ? 1 : -1);
 }
 
 /** The links that carry something now. */

@@ -1,0 +1,111 @@
+import { eachWay } from './paths.ts';
+import type { Tables } from './tables.ts';
+import { hasFreeSlot, openIdle, type Tunnels } from './tunnels.ts';
+
+/** A way as hops, `second` -1 for a direct one. */
+export interface Way {
+  first: number;
+  second: number;
+}
+
+export interface BackupSearch {
+  /** Ways that share none of the risks and need exactly so many new tunnels, in slots that are free; the shortest first, at most `SHORTLIST`. */
+  shortest: (demand: number, risks: readonly number[], newTunnels: number) => Way[];
+  /** New tunnels that would help a demand to such a way, with how much: `ALONE` when nothing else is needed. */
+  openers: (demand: number, risks: readonly number[]) => Map<number, number>;
+}
+
+/** So many of the shortest ways are looked at for room in the reserve. */
+const SHORTLIST = 4;
+/** What a new tunnel counts for a demand that needs nothing else, and for one that needs a second one too. */
+const ALONE = 5;
+const WITH_ANOTHER = 2;
+/** Rounds of opening what helps most: one that opened a tunnel makes others of more use. */
+const ROUNDS = 6;
+
+/**
+ * Finds ways for backups.
+ * @param isShort whether a site has too few free slots for a tunnel to each partner, so that sharing one to a relay counts
+ */
+export function makeSearch(tables: Tables, tunnels: Tunnels, isShort: (site: number) => boolean): BackupSearch {
+  const stamp = new Int32Array(tables.risks);
+  let round = 0;
+  const sharesRisk = (uplink: number): boolean => {
+    for (let at = tables.riskStart[uplink]!; at < tables.riskStart[uplink + 1]!; at++) if (stamp[tables.risk[at]!] === round) return true;
+    return false;
+  };
+  const isFree = (hop: number): boolean => hasFreeSlot(tables, tunnels, tables.hopFrom[hop]!, 1) && hasFreeSlot(tables, tunnels, tables.hopTo[hop]!, 1);
+  const each = (demand: number, risks: readonly number[], newTunnels: number, visit: (first: number, second: number) => void): void => {
+    round++;
+    for (const risk of risks) stamp[risk] = round;
+    const isAllowed = (hop: number): boolean => (tunnels.isOpen[hop >> 1] === 1 || (newTunnels > 0 && isFree(hop))) && !sharesRisk(tables.hopUp[hop]!) && !sharesRisk(tables.hopDown[hop]! - tables.uplinks);
+    eachWay(tables, demand, isAllowed, (first, second) => {
+      const opened = 1 - tunnels.isOpen[first >> 1]! + (second < 0 ? 0 : 1 - tunnels.isOpen[second >> 1]!);
+      if (opened === newTunnels && (opened < 2 || hasFreeSlot(tables, tunnels, tables.hopTo[first]!, 2))) visit(first, second);
+    });
+  };
+  return {
+    shortest: (demand, risks, newTunnels) => {
+      const found: (Way & { rttMs: number })[] = [];
+      each(demand, risks, newTunnels, (first, second) => {
+        const rttMs = tables.hopRttMs[first]! + (second < 0 ? 0 : tables.hopRttMs[second]! + tables.relayMs);
+        if (found.length === SHORTLIST && rttMs >= found[SHORTLIST - 1]!.rttMs) return;
+        let place = found.length;
+        while (place > 0 && found[place - 1]!.rttMs > rttMs) place--;
+        found.splice(place, 0, { first, second, rttMs });
+        if (found.length > SHORTLIST) found.pop();
+      });
+      return found;
+    },
+    openers: (demand, risks) => {
+      const links = new Map<number, number>();
+      if (isShort(tables.source[demand]!) || isShort(tables.target[demand]!)) {
+        each(demand, risks, 2, (first, second) => void links.set(first >> 1, WITH_ANOTHER).set(second >> 1, WITH_ANOTHER));
+      }
+      each(demand, risks, 1, (first, second) => void links.set(tunnels.isOpen[first >> 1] === 0 ? first >> 1 : second >> 1, ALONE));
+      return links;
+    },
+  };
+}
+
+/**
+ * Opens tunnels in free slots, always the one that gives most demands a backup (the greedy rule for covering sets).
+ * @param settle gives a demand a backup over what is open
+ * @returns the demands that still have none
+ */
+export function openForMost(tables: Tables, tunnels: Tunnels, search: BackupSearch, demands: Int32Array, risksOf: (demand: number) => readonly number[], settle: (demand: number) => boolean): Int32Array {
+  let left = demands;
+  for (let round = 0; round < ROUNDS; round++) {
+    const helped = new Map<number, { demand: number; counts: number }[]>();
+    for (const demand of left) {
+      for (const [link, counts] of search.openers(demand, risksOf(demand))) {
+        const list = helped.get(link);
+        if (list === undefined) helped.set(link, [{ demand, counts }]);
+        else list.push({ demand, counts });
+      }
+    }
+    const settled = new Set<number>();
+    let opened = 0;
+    const useOf = (link: number): number => helped.get(link)!.reduce((sum, { demand, counts }) => sum + (settled.has(demand) ? 0 : counts), 0);
+    const byUse: number[][] = [];
+    for (const link of [...helped.keys()].sort((one, other) => one - other)) (byUse[useOf(link)] ??= []).push(link);
+    for (let use = byUse.length - 1; use > 0; use--) {
+      const links = byUse[use] ?? [];
+      for (let index = 0; index < links.length; index++) {
+        const link = links[index]!;
+        const now = useOf(link);
+        if (now < use) {
+          if (now > 0) (byUse[now] ??= []).push(link);
+          continue;
+        }
+        if (!hasFreeSlot(tables, tunnels, tables.hopFrom[2 * link]!, 1) || !hasFreeSlot(tables, tunnels, tables.hopTo[2 * link]!, 1)) continue;
+        openIdle(tables, tunnels, link);
+        opened++;
+        for (const { demand } of helped.get(link)!) if (!settled.has(demand) && settle(demand)) settled.add(demand);
+      }
+    }
+    if (opened === 0) break;
+    left = left.filter((demand) => !settled.has(demand));
+  }
+  return left;
+}

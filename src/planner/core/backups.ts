@@ -1,0 +1,123 @@
+import { makeSearch, openForMost, type Way } from './backup-search.ts';
+import { roomOf, send, type Flows } from './flows.ts';
+import { addPath, eachWay, type Paths } from './paths.ts';
+import { byImportance } from './repair.ts';
+import { emptyReserve, holdReserve, risksOf, roomInReserve } from './reserve.ts';
+import type { Tables } from './tables.ts';
+import { hasFreeSlot, openIdle, type Tunnels } from './tunnels.ts';
+
+/** The second way of each demand as hops, -1 in `first` for none; `mbps` is what the shared reserve holds for it. */
+export interface Backups {
+  first: Int32Array;
+  second: Int32Array;
+  mbps: Float64Array;
+}
+
+/** Of the ways that could become a demand's largest, so many of the cheapest are tried. */
+const TRIED = 6;
+/** Flows closer than this are equally large, Mbit/s. */
+const NOTHING = 1e-6;
+
+/**
+ * Gives each demand of a class that wants one a second way that shares no uplink and no risk group with its largest flow. In this
+ * order: what backed up before; ways over open tunnels; new tunnels in free slots, those first that help most demands;
+ * making another of its ways the largest. Among ways over open tunnels: the most room in the shared reserve, then the shortest.
+ * Opens links in `tunnels`; moves flows only where everything still fits.
+ */
+export function protect(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, before: Backups | undefined): Backups {
+  const backups = noBackups(tables);
+  const wanting = byImportance(tables).filter((demand) => tables.wantsBackup[tables.classOf[demand]!] === 1 && flows.served[demand]! > NOTHING && canBeProtected(tables, demand));
+  const partners = partnersOf(tables, wanting);
+  const search = makeSearch(tables, tunnels, (site) => tables.slots[site]! - tunnels.used[site]! + tunnels.idle[site]! < partners[site]!);
+  const reserve = emptyReserve(tables, paths, flows);
+  const take = (demand: number, risks: readonly number[], { first, second }: Way): void => {
+    const mbps = roomInReserve(tables, reserve, tables.classOf[demand]!, risks, first, second, flows.served[demand]!);
+    backups.first[demand] = first;
+    backups.second[demand] = second;
+    backups.mbps[demand] = mbps;
+    holdReserve(tables, reserve, risks, first, second, mbps);
+    for (const hop of second < 0 ? [first] : [first, second]) openIdle(tables, tunnels, hop >> 1);
+  };
+  const risksOfLargest = (demand: number): number[] => {
+    const path = largest(paths, flows, demand);
+    return risksOf(tables, paths.first[path]!, paths.second[path]!);
+  };
+  const settle = (demand: number, risks: readonly number[], newTunnels: number): boolean => {
+    let best: Way | null = null;
+    let most = -1;
+    for (const way of search.shortest(demand, risks, newTunnels)) {
+      const room = roomInReserve(tables, reserve, tables.classOf[demand]!, risks, way.first, way.second, flows.served[demand]!);
+      if (room <= most) continue;
+      most = room;
+      best = way;
+    }
+    if (best !== null) take(demand, risks, best);
+    return best !== null;
+  };
+  const stays = (demand: number): boolean => {
+    const way = { first: before!.first[demand]!, second: before!.second[demand]! };
+    if (way.first < 0 || tunnels.isOpen[way.first >> 1] === 0 || (way.second >= 0 && tunnels.isOpen[way.second >> 1] === 0)) return false;
+    const risks = risksOfLargest(demand);
+    if (risksOf(tables, way.first, way.second).some((risk) => risks.includes(risk))) return false;
+    take(demand, risks, way);
+    return true;
+  };
+
+  let left: Int32Array = wanting;
+  if (before !== undefined) left = left.filter((demand) => !stays(demand));
+  left = left.filter((demand) => !settle(demand, risksOfLargest(demand), 0));
+  left = openForMost(tables, tunnels, search, left, risksOfLargest, (demand) => settle(demand, risksOfLargest(demand), 0));
+  const settleAtLeast = (demand: number, risks: readonly number[]): boolean => [0, 1, 2].some((newTunnels) => settle(demand, risks, newTunnels));
+  left = left.filter((demand) => !settleAtLeast(demand, risksOfLargest(demand)));
+  for (const demand of left) changeLargest(tables, paths, flows, tunnels, demand, (path) => settleAtLeast(demand, risksOf(tables, paths.first[path]!, paths.second[path]!)));
+  return backups;
+}
+
+/** Whether each end has two uplinks that have no risk in common; without, no two ways can be disjoint. */
+function canBeProtected(tables: Tables, demand: number): boolean {
+  return tables.isSevered[tables.source[demand]!] === 0 && tables.isSevered[tables.target[demand]!] === 0;
+}
+
+/** By site: with how many others it has demands among these. */
+function partnersOf(tables: Tables, demands: Int32Array): Int32Array {
+  const partners = Array.from({ length: tables.sites }, () => new Set<number>());
+  for (const demand of demands) {
+    partners[tables.source[demand]!]!.add(tables.target[demand]!);
+    partners[tables.target[demand]!]!.add(tables.source[demand]!);
+  }
+  return Int32Array.from(partners, ({ size }) => size);
+}
+
+export function noBackups(tables: Tables): Backups {
+  return { first: new Int32Array(tables.demands).fill(-1), second: new Int32Array(tables.demands).fill(-1), mbps: new Float64Array(tables.demands) };
+}
+
+/** Makes another way of a demand its largest, the cheapest for which there is room and `isProtected` finds a backup. */
+function changeLargest(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, demand: number, isProtected: (path: number) => boolean): boolean {
+  const main = largest(paths, flows, demand);
+  const canOpen = (hop: number): boolean => hop < 0 || tunnels.isOpen[hop >> 1] === 1 || (hasFreeSlot(tables, tunnels, tables.hopFrom[hop]!, 1) && hasFreeSlot(tables, tunnels, tables.hopTo[hop]!, 1));
+  eachWay(tables, demand, (hop) => tunnels.isOpen[hop >> 1] === 1, (first, second) => void addPath(tables, paths, demand, first, second));
+  const others: number[] = [];
+  for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
+    if (path !== main && canOpen(paths.first[path]!) && canOpen(paths.second[path]!)) others.push(path);
+  }
+  for (const path of others.sort((one, other) => paths.cost[one]! - paths.cost[other]! || one - other).slice(0, TRIED)) {
+    const all = flows.flow[main]!;
+    send(tables, paths, flows, demand, main, -all);
+    const room = Math.max(0, Math.min(all, roomOf(tables, paths, flows, demand, path) * (1 - 1e-9)));
+    const moved = flows.flow[path]! + room > all - room + NOTHING && isProtected(path) ? room : 0;
+    send(tables, paths, flows, demand, main, all - moved);
+    if (moved === 0) continue;
+    send(tables, paths, flows, demand, path, moved);
+    for (const hop of [paths.first[path]!, paths.second[path]!]) if (hop >= 0) openIdle(tables, tunnels, hop >> 1);
+    return true;
+  }
+  return false;
+}
+
+/** The way that carries most of a demand, the first of equals. */
+export function largest(paths: Paths, flows: Flows, demand: number): number {
+  let best = paths.start[demand]!;
+  for (let path = best + 1; path < paths.start[demand]! + paths.count[demand]!; path++) if (flows.flow[path]! > flows.flow[best]!) best = path;
+  return best;
+}

@@ -1,0 +1,97 @@
+import type { Flows } from './flows.ts';
+import type { Paths } from './paths.ts';
+import type { Tables } from './tables.ts';
+
+/**
+ * Capacity that backups may count on, shared: of what can fail, one thing fails at a time, so a resource holds the most that any
+ * one failure sends over it, not the sum. Traffic less important than the backup gives way, so it is held back nothing for.
+ */
+export interface Reserve {
+  /** Mbit/s that failure f sends over resource r, by r × risks + f. */
+  byRisk: Map<number, number>;
+  /** The most of these, by resource. */
+  most: Float64Array;
+  /** By class: load of what is at least as important, by resource. */
+  firm: Float64Array[];
+}
+
+/** Nothing is reserved yet. */
+export function emptyReserve(tables: Tables, paths: Paths, flows: Flows): Reserve {
+  const byClass = Array.from(tables.weight, () => new Float64Array(tables.resources + 1));
+  for (let demand = 0; demand < tables.demands; demand++) {
+    const load = byClass[tables.classOf[demand]!]!;
+    for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
+      const mbps = flows.flow[path]!;
+      if (mbps <= 0) continue;
+      load[tables.cryptoBase + tables.source[demand]!]! += mbps;
+      load[tables.cryptoBase + tables.target[demand]!]! += mbps;
+      addAlong(tables, paths.first[path]!, paths.second[path]!, mbps, load);
+    }
+  }
+  const firm = byClass.map((own, cls) => {
+    const sum = own.slice();
+    for (const [other, load] of byClass.entries()) {
+      if (other !== cls && tables.weight[other]! >= tables.weight[cls]!) for (let resource = 0; resource < tables.resources; resource++) sum[resource]! += load[resource]!;
+    }
+    return sum;
+  });
+  return { byRisk: new Map(), most: new Float64Array(tables.resources + 1), firm };
+}
+
+/**
+ * What the reserve can hold of `mbps` along a way when any of these risks fails, Mbit/s. Crypto at both ends is left out: what
+ * comes over the backup does not come over the first way.
+ */
+export function roomInReserve(tables: Tables, reserve: Reserve, cls: number, risks: readonly number[], first: number, second: number, mbps: number): number {
+  const firm = reserve.firm[cls]!;
+  let room = mbps;
+  const meet = (resource: number, uses: number): void => {
+    const left = tables.capacity[resource]! - firm[resource]!;
+    if (left - reserve.most[resource]! >= uses * room) return;
+    let most = 0;
+    for (const risk of risks) most = Math.max(most, reserve.byRisk.get(resource * tables.risks + risk) ?? 0);
+    room = Math.max(0, Math.min(room, (left - most) / uses));
+  };
+  eachResource(tables, first, second, meet);
+  return room;
+}
+
+/** Holds `mbps` (gives back, when negative) along a way for the failure of any of these risks. */
+export function holdReserve(tables: Tables, reserve: Reserve, risks: readonly number[], first: number, second: number, mbps: number): void {
+  eachResource(tables, first, second, (resource, uses) => {
+    for (const risk of risks) {
+      const key = resource * tables.risks + risk;
+      const held = (reserve.byRisk.get(key) ?? 0) + uses * mbps;
+      reserve.byRisk.set(key, held);
+      if (held > reserve.most[resource]!) reserve.most[resource] = held;
+    }
+  });
+}
+
+/** The risks of a way: those of all its uplinks, each once. */
+export function risksOf(tables: Tables, first: number, second: number): number[] {
+  const found: number[] = [];
+  for (const hop of second < 0 ? [first] : [first, second]) {
+    for (const uplink of [tables.hopUp[hop]!, tables.hopDown[hop]! - tables.uplinks]) {
+      for (let at = tables.riskStart[uplink]!; at < tables.riskStart[uplink + 1]!; at++) if (!found.includes(tables.risk[at]!)) found.push(tables.risk[at]!);
+    }
+  }
+  return found;
+}
+
+function addAlong(tables: Tables, first: number, second: number, mbps: number, load: Float64Array): void {
+  eachResource(tables, first, second, (resource, uses) => {
+    load[resource]! += uses * mbps;
+  });
+}
+
+function eachResource(tables: Tables, first: number, second: number, visit: (resource: number, uses: number) => void): void {
+  visit(tables.hopUp[first]!, 1);
+  visit(tables.hopDown[first]!, 1);
+  if (tables.hopCap[first] !== tables.resources) visit(tables.hopCap[first]!, 1);
+  if (second < 0) return;
+  visit(tables.hopUp[second]!, 1);
+  visit(tables.hopDown[second]!, 1);
+  if (tables.hopCap[second] !== tables.resources) visit(tables.hopCap[second]!, 1);
+  visit(tables.cryptoBase + tables.hopTo[first]!, 2);
+}

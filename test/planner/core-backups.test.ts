@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { planInstance, type Instance } from '../../src/planner/index.ts';
+import { brokenLimits } from '../support/instance-checker.ts';
+import { makeInstance } from '../support/instances.ts';
+import { twoUplinks } from '../support/meshes.ts';
+
+const plan = (instance: Instance, sweeps = 12): ReturnType<typeof planInstance>['plan'] => planInstance(instance, { sweeps }).plan;
+
+describe('backups', () => {
+  it('lead over other uplinks than what they back up', () => {
+    expect(plan(twoUplinks(2, [[0, 1, 40]])).backups).toEqual([{ demand: 0, links: [1], mbps: 40 }]);
+  });
+
+  it('are none where both ways share a risk', () => {
+    const instance = twoUplinks(2, [[0, 1, 40]], ({ uplinks }) => uplinks.slice(0, 2).forEach(({ srlg }) => srlg.push('one duct')));
+    expect(plan(instance).backups).toEqual([]);
+  });
+
+  it('are none for a class that wants none, and open no tunnel then', () => {
+    const instance = twoUplinks(2, [[0, 1, 40]], ({ classes }) => void (classes[0]!.backup = false));
+    expect(plan(instance)).toMatchObject({ backups: [], tunnels: [0] });
+  });
+
+  it('share what is reserved where no single failure needs it twice', () => {
+    // 1 → 2 and 3 → 4 have nothing in common but the relay 0, over whose radio both have to go when their own link is gone
+    const instance = twoUplinks(5, [[1, 2, 80], [3, 4, 80]], ({ links, gateways }) => {
+      const isRadioBesideRelay = ([a, b]: Instance['links'][number]): boolean => a % 2 === 1 && a !== 1 && b % 2 === 1;
+      links.splice(0, links.length, ...links.filter((link) => !isRadioBesideRelay(link)));
+      gateways[0]!.cryptoMbps = 160;
+    });
+    const { backups } = plan(instance);
+    expect(backups.map(({ demand, mbps }) => [demand, mbps])).toEqual([[0, 80], [1, 80]]);
+  });
+
+  it('hold what fits when one failure needs it twice', () => {
+    const instance = twoUplinks(4, [[1, 2, 45], [1, 3, 45]], ({ links }) => {
+      const isRadioBesideRelay = ([a, b]: Instance['links'][number]): boolean => a % 2 === 1 && a !== 1 && b % 2 === 1;
+      links.splice(0, links.length, ...links.filter((link) => !isRadioBesideRelay(link)));
+    });
+    instance.uplinks[3]!.upMbps = 70;
+    const held = plan(instance).backups.map(({ mbps }) => mbps);
+    expect(held).toEqual([45, 25]);
+  });
+
+  it('count on what less important traffic uses, not on what is as important', () => {
+    const busy = (priority: number): Instance =>
+      twoUplinks(2, [[0, 1, 60]], ({ classes, demands, uplinks }) => {
+        classes.push({ ...classes[0]!, id: 'other', priority, backup: false });
+        demands.push({ src: 0, dst: 1, cls: 1, p50: 120, p95: 120 });
+        for (const uplink of uplinks) uplink.usdPerGb = 0;
+      });
+    const heldBeside = (priority: number): number => plan(busy(priority), 24).backups[0]!.mbps;
+    expect(heldBeside(1)).toBeCloseTo(60, 3);
+    expect(heldBeside(0)).toBeLessThan(30);
+  });
+
+  it('open the tunnels that help most when slots are few', () => {
+    const demands = [1, 2, 3, 4].flatMap((src) => [1, 2, 3, 4].filter((dst) => dst !== src).map((dst): [number, number, number] => [src, dst, 2]));
+    const instance = twoUplinks(5, demands, ({ gateways }) => gateways.slice(1).forEach((gateway) => void (gateway.maxTunnels = 4)));
+    const result = plan(instance);
+    expect(brokenLimits(instance, result)).toEqual([]);
+    expect(result.backups).toHaveLength(demands.length);
+  });
+
+  it('make another way the largest where only that one can be backed up', () => {
+    // over the fibre of 0 nothing else can be reached without sharing the duct of site 1
+    const instance = twoUplinks(3, [[1, 2, 40]], ({ uplinks, links }) => {
+      uplinks.push({ ...uplinks[2]!, provider: 'third', srlg: [] });
+      links.splice(0, links.length, [2, 4, 10, 0.1, 0], [3, 5, 12, 0.1, 0], [6, 4, 30, 0.1, 0]);
+      uplinks[2]!.srlg.push('duct');
+      uplinks[3]!.srlg.push('duct');
+    });
+    const result = plan(instance);
+    expect(brokenLimits(instance, result)).toEqual([]);
+    expect(result.backups).toHaveLength(1);
+  });
+});
+
+describe('tunnels without use', () => {
+  const quiet = (instance: Instance): Instance => ({ ...instance, demands: instance.demands.map((demand, index) => ({ ...demand, p50: index % 3 === 0 ? 0 : demand.p50, p95: index % 3 === 0 ? 0 : demand.p95 })) });
+
+  it('stay for ten plans, then go', () => {
+    const instance = makeInstance({ sites: 8, relays: 2, seed: 3, slots: 200, meanMbps: 4 });
+    let current = plan(instance, 10);
+    const first = current.tunnels;
+    for (let cycle = 1; cycle <= 10; cycle++) {
+      current = planInstance(quiet(instance), { sweeps: 4, previousPlan: current }).plan;
+      expect(first.filter((link) => !current.tunnels.includes(link))).toEqual([]);
+    }
+    current = planInstance(quiet(instance), { sweeps: 4, previousPlan: current }).plan;
+    expect(current.tunnels.length).toBeLessThan(first.length);
+  });
+
+  it('are the same when demand swings between two states', () => {
+    const instance = makeInstance({ sites: 10, relays: 2, seed: 4, slots: 9, meanMbps: 6 });
+    let current = plan(instance, 10);
+    const changes = new Map<number, number>();
+    for (let cycle = 1; cycle <= 10; cycle++) {
+      const next = planInstance(cycle % 2 === 1 ? quiet(instance) : instance, { sweeps: 6, previousPlan: current }).plan;
+      for (const link of new Set([...current.tunnels, ...next.tunnels])) if (current.tunnels.includes(link) !== next.tunnels.includes(link)) changes.set(link, 1 + (changes.get(link) ?? 0));
+      current = next;
+    }
+    expect([...changes.values()].filter((count) => count > 2)).toEqual([]);
+  });
+});
