@@ -15,6 +15,11 @@ export function boundOf(tables: Tables, prices: Float64Array): number {
   return best;
 }
 
+/** The same from the prices as they are: a third of the work, and nearly as tight. */
+export function roughBoundOf(tables: Tables, prices: Float64Array): number {
+  return boundAt(tables, prices, 1);
+}
+
 /** Σ worth × Mbit/s of what is served. */
 export function worthOf(tables: Tables, served: Float64Array): number {
   let worth = 0;

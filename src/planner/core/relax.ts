@@ -1,4 +1,4 @@
-import { boundOf } from './certificate.ts';
+import { boundOf, roughBoundOf } from './certificate.ts';
 import type { Flows } from './flows.ts';
 import { addPath, cheapestWay, quote, type Found, type Paths } from './paths.ts';
 import { settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
@@ -46,13 +46,13 @@ export function provingPrices(tables: Tables, paths: Paths, flows: Flows, sweeps
   const copy: Flows = { ...flows, flow: flows.flow.slice(), served: flows.served.slice(), load: flows.load.slice(), price: flows.price.slice(), multiplier: flows.multiplier.slice(), medianWorth: 1 };
   const none = new Float64Array(tables.links);
   const free: Paths = { ...paths, cost: new Float64Array(paths.cost.length) };
-  let best = { prices: copy.price.slice(), bound: boundOf(tables, copy.price) };
+  let best = { prices: copy.price.slice(), bound: roughBoundOf(tables, copy.price) };
   for (let done = 1; done <= sweeps; done++) {
     sweep(tables, free, copy, none);
     settlePrices(tables, copy);
     if (done % 2 === 1 && done < sweeps) continue;
-    const bound = boundOf(tables, copy.price);
+    const bound = roughBoundOf(tables, copy.price);
     if (bound < best.bound) best = { prices: copy.price.slice(), bound };
   }
-  return best;
+  return { prices: best.prices, bound: Math.min(best.bound, boundOf(tables, best.prices)) };
 }

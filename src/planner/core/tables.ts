@@ -75,11 +75,8 @@ export function buildTables(instance: Instance): Tables {
   const capResource = new Int32Array(links.length).fill(resources);
   for (const [index, link] of capped.entries()) capResource[link] = cryptoBase + sites.length + index;
 
-  const hops = links.flatMap(([a, b]) => [[a, b] as const, [b, a] as const]);
-  const linkOf = (hop: number): Instance['links'][number] => links[hop >> 1]!;
-  const hopFrom = Int32Array.from(hops, ([from]) => uplinks[from]!.site);
-  const hopTo = Int32Array.from(hops, ([, to]) => uplinks[to]!.site);
-  const legs = groupLegs(hopFrom, hopTo, sites.length);
+  const hops = hopsOf(instance, providerOf, capResource);
+  const legs = groupLegs(hops.hopFrom, hops.hopTo, sites.length);
   const hubs = Int32Array.from(sites.flatMap(({ relay }, site) => (relay ? [site] : [])));
   const legBetween = (from: number, to: number): number => legs.of.get(from * sites.length + to) ?? -1;
   const avoids = demands.map(({ avoid }) => (avoid ?? []).map((provider) => names(`provider ${provider}`)));
@@ -95,19 +92,11 @@ export function buildTables(instance: Instance): Tables {
     resources,
     capacity,
     cryptoBase,
-    hopUp: Int32Array.from(hops, ([from]) => from),
-    hopDown: Int32Array.from(hops, ([, to]) => uplinks.length + to),
-    hopCap: Int32Array.from(hops, (_, hop) => capResource[hop >> 1]!),
-    hopRttMs: Float64Array.from(hops, (_, hop) => linkOf(hop)[2]),
-    hopLossRatio: Float64Array.from(hops, (_, hop) => linkOf(hop)[3] / 100),
-    hopUsdPerGb: Float64Array.from(hops, ([from]) => uplinks[from]!.usdPerGb),
-    hopFrom,
-    hopTo,
-    hopProviders: Int32Array.from(hops.flatMap(([from, to]) => [providerOf[from]!, providerOf[to]!])),
+    ...hops,
     riskStart: startsOf(risks.map((list) => list.length)),
     risk: Int32Array.from(risks.flat()),
     risks: risks.reduce((most, list) => Math.max(most, ...list), -1) + 1,
-    isSevered: Uint8Array.from(sites, (_, site) => (isSevered(risks.filter((__, uplink) => uplinks[uplink]!.site === site)) ? 1 : 0)),
+    isSevered: Uint8Array.from(ofSites(instance, risks), (lists) => (isSevered(lists) ? 1 : 0)),
     legStart: legs.start,
     legHops: legs.hops,
     demandLeg: Int32Array.from(demands, ({ src, dst }) => legBetween(src, dst)),
@@ -134,8 +123,37 @@ export function buildTables(instance: Instance): Tables {
   };
 }
 
+function ofSites<T>({ sites, uplinks }: Instance, ofUplink: readonly T[]): T[][] {
+  const lists = sites.map((): T[] => []);
+  for (const [uplink, { site }] of uplinks.entries()) lists[site]!.push(ofUplink[uplink]!);
+  return lists;
+}
+
 function isSevered(risks: readonly number[][]): boolean {
   return risks.length === 0 || risks[0]!.some((risk) => risks.every((list) => list.includes(risk)));
+}
+
+type Hops = Pick<Tables, 'hopUp' | 'hopDown' | 'hopCap' | 'hopRttMs' | 'hopLossRatio' | 'hopUsdPerGb' | 'hopFrom' | 'hopTo' | 'hopProviders'>;
+
+function hopsOf({ uplinks, links }: Instance, providerOf: readonly number[], capResource: Int32Array): Hops {
+  const count = 2 * links.length;
+  const hops: Hops = { hopUp: new Int32Array(count), hopDown: new Int32Array(count), hopCap: new Int32Array(count), hopRttMs: new Float64Array(count), hopLossRatio: new Float64Array(count), hopUsdPerGb: new Float64Array(count), hopFrom: new Int32Array(count), hopTo: new Int32Array(count), hopProviders: new Int32Array(2 * count) };
+  for (let hop = 0; hop < count; hop++) {
+    const link = links[hop >> 1]!;
+    const from = link[hop & 1]!;
+    const to = link[1 - (hop & 1)]!;
+    hops.hopUp[hop] = from;
+    hops.hopDown[hop] = uplinks.length + to;
+    hops.hopCap[hop] = capResource[hop >> 1]!;
+    hops.hopRttMs[hop] = link[2];
+    hops.hopLossRatio[hop] = link[3] / 100;
+    hops.hopUsdPerGb[hop] = uplinks[from]!.usdPerGb;
+    hops.hopFrom[hop] = uplinks[from]!.site;
+    hops.hopTo[hop] = uplinks[to]!.site;
+    hops.hopProviders[2 * hop] = providerOf[from]!;
+    hops.hopProviders[2 * hop + 1] = providerOf[to]!;
+  }
+  return hops;
 }
 
 /** What the active gateways of each site have together. */
@@ -152,18 +170,27 @@ function bySite({ sites, gateways }: Instance): { crypto: Float64Array; slots: I
   return { crypto, slots, security };
 }
 
+/** Hops by pair of sites, in the order of their numbers; legs are numbered as they are met. */
 function groupLegs(hopFrom: Int32Array, hopTo: Int32Array, sites: number): { of: Map<number, number>; start: Int32Array; hops: Int32Array } {
   const of = new Map<number, number>();
-  const members: number[][] = [];
+  const legOf = new Int32Array(hopFrom.length);
+  const lengths: number[] = [];
   for (let hop = 0; hop < hopFrom.length; hop++) {
     const key = hopFrom[hop]! * sites + hopTo[hop]!;
-    const leg = of.get(key);
+    let leg = of.get(key);
     if (leg === undefined) {
-      of.set(key, members.length);
-      members.push([hop]);
-    } else members[leg]!.push(hop);
+      leg = lengths.length;
+      of.set(key, leg);
+      lengths.push(0);
+    }
+    legOf[hop] = leg;
+    lengths[leg]!++;
   }
-  return { of, start: startsOf(members.map((list) => list.length)), hops: Int32Array.from(members.flat()) };
+  const start = startsOf(lengths);
+  const next = start.slice();
+  const hops = new Int32Array(hopFrom.length);
+  for (let hop = 0; hop < hopFrom.length; hop++) hops[next[legOf[hop]!]!++] = hop;
+  return { of, start, hops };
 }
 
 /** Row starts of a CSR table with rows of these lengths, and the end of the last. */
