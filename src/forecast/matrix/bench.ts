@@ -4,6 +4,8 @@ import { cutMatrix, knownMean, type DemandMatrix } from './demand-matrix.ts';
 import { BoostedModel, type BoostedOptions } from './boosted-model.ts';
 import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
 import { applyPairCalibration, calibratePairs, type PairCalibration } from './pair-calibration.ts';
+import type { NetworkOptions } from '../network/fit-network.ts';
+import { NetworkModel } from '../network/network-model.ts';
 import { PointModel } from './point-model.ts';
 import { scaleReactive, type TradeoffPoint } from './provision.ts';
 import { changeScales, pinballLoss, scoreMatrix, type MatrixScore } from './score.ts';
@@ -20,6 +22,8 @@ export interface ForecastBenchOptions {
   seed: string;
   /** Other sizes of the boosted trees than the usual ones. */
   boosted?: Partial<BoostedOptions>;
+  /** Other sizes of the network. */
+  network?: Partial<NetworkOptions>;
   /** Milliseconds of a clock that never goes back. */
   now: () => number;
   peakMemoryMb: () => number;
@@ -58,6 +62,7 @@ const CANDIDATES: ((options: Partial<ForecastBenchOptions>) => MatrixModel)[] = 
   () => new PointModel(() => new HoltWinters()),
   () => new PointModel(() => new Autoregression()),
   ({ boosted }) => new BoostedModel(boosted),
+  ({ network }) => new NetworkModel(network),
 ];
 
 export const BENCH_MODELS: readonly string[] = CANDIDATES.map((make) => make({}).name);
@@ -89,7 +94,7 @@ export async function benchForecast(matrix: DemandMatrix, options: ForecastBench
     const startedAt = options.now();
     const calibrations = await fitAndCalibrate(model, learned, steps, options);
     // The newest part is worth the most: what was chosen and calibrated without it learns it too, before it is used.
-    await model.fit({ matrix: learned, horizons: steps, seed: options.seed, onProgress: options.onProgress });
+    await model.fit({ matrix: learned, horizons: steps, seed: options.seed, onProgress: options.onProgress, warmStart: true });
     trainMs += options.now() - startedAt;
     for (const horizon of horizons) {
       const { calibration, backtest } = calibrations.get(horizon.steps)!;

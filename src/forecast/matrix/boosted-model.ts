@@ -105,7 +105,7 @@ export class BoostedModel implements MatrixModel {
 }
 
 /** Each pair's mean; of pairs without demand, a thousandth of the others' mean. */
-function scalesOf(matrix: DemandMatrix): Float32Array {
+export function scalesOf(matrix: DemandMatrix): Float32Array {
   const means = matrix.values.map((values) => knownMean(values));
   const known = means.filter((mean) => mean > 0);
   const typical = known.length > 0 ? known.reduce((sum, mean) => sum + mean, 0) / known.length : 1;

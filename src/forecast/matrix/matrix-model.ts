@@ -19,6 +19,8 @@ export interface MatrixFitTask {
   horizons: readonly number[];
   seed: string;
   onProgress: (text: string) => void;
+  /** Go on from what was fitted or restored before, with few passes; models that cannot do so fit anew. */
+  warmStart?: boolean;
 }
 
 /** A fitted model as plain data, so that a registry can keep it: settings are JSON, weights are not. */
@@ -30,7 +32,7 @@ export interface MatrixModelDump {
 /** One way to forecast all pairs of a matrix, fitted once for all horizons. The caller calibrates its quantiles, so a model may give its median for all three. */
 export interface MatrixModel {
   readonly name: string;
-  /** Forgets what was fitted before. */
+  /** Forgets what was fitted before, unless it starts from it. */
   fit(task: MatrixFitTask): Promise<void>;
   /**
    * Looks at nothing after each origin, but for covariates that are known ahead. Origins ascend; a matrix may be another

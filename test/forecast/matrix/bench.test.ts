@@ -101,7 +101,7 @@ describe('the calibration', () => {
 });
 
 describe('bench forecast', () => {
-  const options = { boosted: { rowsMax: 3000, rounds: 15, leavesMax: 8, leafWeightMin: 20, learningRate: 0.3 }, testFrom: 0.8, horizons: [{ name: '15m', ms: 900_000 }, { name: '1h', ms: 3_600_000 }], stride: 2, model: 'auto', seed: 'test', now: () => 0, peakMemoryMb: () => 1, onProgress: () => undefined };
+  const options = { boosted: { rowsMax: 3000, rounds: 15, leavesMax: 8, leafWeightMin: 20, learningRate: 0.3 }, network: { window: 4, state: 8, dense: [16], batch: 64, rowsPerEpoch: 1000, epochs: 2, warmEpochs: 1 }, testFrom: 0.8, horizons: [{ name: '15m', ms: 900_000 }, { name: '1h', ms: 3_600_000 }], stride: 2, model: 'auto', seed: 'test', now: () => 0, peakMemoryMb: () => 1, onProgress: () => undefined };
 
   it('prints the keys that other programs read', async () => {
     const result = await benchForecast(dailyMatrix({ pairs: 6, days: 9 }), options);

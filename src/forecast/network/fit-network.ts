@@ -1,0 +1,85 @@
+import { createRng } from '../../base/index.ts';
+import { scalesOf } from '../matrix/boosted-model.ts';
+import type { DemandMatrix } from '../matrix/demand-matrix.ts';
+import type { FittedNetwork } from './fitted-network.ts';
+import { NetworkInputs } from './network-inputs.ts';
+import { QuantileNetwork } from './quantile-network.ts';
+import { fitStandardiser } from './standardiser.ts';
+import { trainNetwork, type TrainingOptions } from './training.ts';
+import { drawRows, type SamplingOptions } from './training-rows.ts';
+
+/** Sizes that trade accuracy for training time; see docs/network.md for what was measured. */
+export interface NetworkOptions extends TrainingOptions, SamplingOptions {
+  /** Steps of each sequence. */
+  window: number;
+  /** Width of each GRU's state, a multiple of 8; 0 leaves them out. */
+  state: number;
+  /** Widths of the dense layers, multiples of 8. */
+  dense: readonly number[];
+  /** Rows at a time, a multiple of 4. */
+  batch: number;
+  /** Rows drawn for an epoch, from all pairs together. */
+  rowsPerEpoch: number;
+  /** Epochs, and the learning rate, when it goes on from earlier weights. */
+  warmEpochs: number;
+  warmLearningRate: number;
+  /** The newest part, which decides what epoch's weights are kept; not learned from. */
+  validationShare: number;
+}
+
+export const NETWORK_DEFAULTS: NetworkOptions = {
+  window: 12,
+  state: 24,
+  dense: [128, 64],
+  batch: 256,
+  rowsPerEpoch: 100_000,
+  epochs: 15,
+  learningRate: 2e-3,
+  averaging: 0.998,
+  weightPower: 0.6,
+  samplingPower: 0.5,
+  warmEpochs: 5,
+  warmLearningRate: 5e-4,
+  validationShare: 0.04,
+};
+
+const VALIDATION_ROWS = 12_000;
+const STANDARD_ROWS = 20_000;
+
+/** What a fit needs; plain data, so that a thread can be given it. */
+export interface NetworkFitTask {
+  matrix: DemandMatrix;
+  /** Slots ahead, ascending. */
+  horizons: readonly number[];
+  seed: string;
+  options: NetworkOptions;
+}
+
+/** @param previous  weights to go on from, when their shape is still the one asked for */
+export function fitNetwork({ matrix, horizons, seed, options }: NetworkFitTask, previous: FittedNetwork | null, onProgress: (text: string) => void): FittedNetwork {
+  const scales = scalesOf(matrix);
+  const inputs = new NetworkInputs(matrix, horizons, scales, options.window);
+  const network = new QuantileNetwork({ inputs: inputs.count, recent: inputs.recent, daily: inputs.daily, state: options.state, dense: options.dense, horizons: horizons.length, batch: options.batch });
+  const isWarm = previous !== null && isSame(previous.network.shape, network.shape) && isSame(previous.horizons, horizons);
+
+  // Enough past for the inputs of a week where there are several.
+  const from = Math.min(7 * matrix.slotsPerDay, Math.floor(matrix.length / 3));
+  const until = Math.max(from, matrix.length - horizons[0]!);
+  const split = Math.floor(until - options.validationShare * (until - from));
+  const learned = { from, until: Math.max(from, split - horizons[0]!), known: split };
+  const rng = createRng(seed).fork('network');
+  const draw = (wanted: number, purpose: string) => drawRows(inputs, scales, horizons, learned, wanted, options, rng.fork(purpose));
+  const validation = drawRows(inputs, scales, horizons, { from: split, until, known: matrix.length }, VALIDATION_ROWS, options, rng.fork('validation'));
+  if (isWarm) network.parameters.forEach(({ value }, index) => value.values.set(previous.network.parameters[index]!.value.values));
+  else network.start(`${seed}/network`);
+  const standardiser = isWarm ? previous.standardiser : fitStandardiser(draw(STANDARD_ROWS, 'standard'));
+  const training = isWarm ? { ...options, epochs: options.warmEpochs, learningRate: options.warmLearningRate } : options;
+  trainNetwork(network, standardiser, (epoch) => draw(options.rowsPerEpoch, `rows/${epoch}`), validation, seed, training, (epoch, loss) => {
+    onProgress(`network: epoch ${epoch} of ${training.epochs}, loss ${loss.toFixed(5)}`);
+  });
+  return { horizons, scales, standardiser, network };
+}
+
+function isSame(left: unknown, right: unknown): boolean {
+  return JSON.stringify(left) === JSON.stringify(right);
+}

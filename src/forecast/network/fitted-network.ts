@@ -1,0 +1,91 @@
+import type { DemandMatrix } from '../matrix/demand-matrix.ts';
+import { emptyMatrixForecasts, type MatrixForecasts, type MatrixModelDump } from '../matrix/matrix-model.ts';
+import { inputReach, NetworkInputs } from './network-inputs.ts';
+import { QuantileNetwork, type NetworkShape } from './quantile-network.ts';
+import { RowFeeder } from './row-feeder.ts';
+import type { Standardiser } from './standardiser.ts';
+
+/** A trained network with what its inputs need. */
+export interface FittedNetwork {
+  horizons: readonly number[];
+  /** c of each pair. */
+  scales: Float32Array;
+  standardiser: Standardiser;
+  network: QuantileNetwork;
+}
+
+/** Rows kept at a time: bounds the memory. */
+const ROWS_AT_A_TIME = 4096;
+
+/** Forecasts all pairs from each origin; reads no more of the past than the inputs need. */
+export function forecastNetwork({ horizons, scales, standardiser, network }: FittedNetwork, matrix: DemandMatrix, origins: Int32Array, steps: number): MatrixForecasts {
+  const horizon = horizons.indexOf(steps);
+  if (horizon < 0) throw new Error(`the network was trained for ${horizons.join(', ')} slots ahead, not ${steps}`);
+  const pairs = matrix.pairs.length;
+  if (pairs !== scales.length) throw new Error(`the network was trained for ${scales.length} pairs, the matrix has ${pairs}`);
+  const forecasts: MatrixForecasts = { ...emptyMatrixForecasts(origins.length * pairs), logScale: scales };
+  if (origins.length === 0) return forecasts;
+  const window = network.shape.recent.steps;
+  const begin = Math.max(0, origins[0]! - inputReach(horizons, matrix.slotsPerDay, window));
+  const inputs = new NetworkInputs(windowOf(matrix, begin, origins.at(-1)! + 1), horizons, scales, window);
+  const feeder = new RowFeeder(network, standardiser);
+  const pairsAtATime = Math.min(pairs, Math.max(1, Math.floor(ROWS_AT_A_TIME / origins.length)));
+  const rows = inputs.rows(pairsAtATime * origins.length);
+  const shifted = origins.map((slot) => slot - begin);
+  for (let first = 0; first < pairs; first += pairsAtATime) {
+    const count = Math.min(pairsAtATime, pairs - first);
+    for (let index = 0; index < count; index++) inputs.fill(first + index, shifted, rows, index * origins.length);
+    rows.count = count * origins.length;
+    for (let from = 0; from < rows.count; from += network.shape.batch) {
+      feeder.feed(rows, null, from);
+      feeder.forward();
+      for (let place = 0; place < network.shape.batch && from + place < rows.count; place++) {
+        const row = from + place;
+        const pair = first + Math.floor(row / origins.length);
+        const at = (row % origins.length) * pairs + pair;
+        const cell = 3 * (place * horizons.length + horizon);
+        forecasts.p50[at] = demandOf(scales[pair]!, rows.levels[row]! + feeder.quantiles[cell]!);
+        forecasts.p90[at] = demandOf(scales[pair]!, rows.levels[row]! + feeder.quantiles[cell + 1]!);
+        forecasts.p95[at] = demandOf(scales[pair]!, rows.levels[row]! + feeder.quantiles[cell + 2]!);
+      }
+    }
+  }
+  return forecasts;
+}
+
+export function dumpNetwork({ horizons, scales, standardiser, network }: FittedNetwork): MatrixModelDump {
+  return {
+    settings: { version: 1, horizons, shape: network.shape },
+    weights: [scales, standardiser.means, standardiser.deviations, ...network.parameters.map(({ value }) => value.values)].map((each) => Float32Array.from(each)),
+  };
+}
+
+/** @throws Error when it is not what `dumpNetwork` gave */
+export function restoreNetwork({ settings, weights }: MatrixModelDump): FittedNetwork {
+  const { version, horizons, shape } = settings as { version: number; horizons: number[]; shape: NetworkShape };
+  if (version !== 1) throw new Error(`a network of version ${version}, where 1 is expected`);
+  const network = new QuantileNetwork(shape);
+  const [scales, means, deviations, ...values] = weights;
+  const sizes = network.parameters.map(({ value }) => value.values.length);
+  if (!scales || !means || !deviations || sizes.join() !== values.map(({ length }) => length).join() || means.length !== shape.inputs || deviations.length !== shape.inputs) {
+    throw new Error('the weights do not fit the shape of the network');
+  }
+  network.parameters.forEach(({ value }, index) => value.values.set(values[index]!));
+  return { horizons, scales, standardiser: { means, deviations }, network };
+}
+
+function demandOf(scale: number, z: number): number {
+  return z > 0 ? scale * Math.expm1(z) : 0;
+}
+
+/** The slots [from, until) of a matrix, sharing memory; covariates known ahead go on. */
+function windowOf(matrix: DemandMatrix, from: number, until: number): DemandMatrix {
+  return {
+    ...matrix,
+    startAt: matrix.startAt + from * matrix.stepMs,
+    length: until - from,
+    values: matrix.values.map((series) => series.subarray(from, until)),
+    rowSlots: new Int32Array(0),
+    ...(matrix.covariates && { covariates: matrix.covariates.map((each) => ({ ...each, values: each.values.subarray(from) })) }),
+  };
+}

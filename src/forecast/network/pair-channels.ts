@@ -1,0 +1,150 @@
+import { fillGaps } from '../matrix/demand-matrix.ts';
+
+const FAST = 0.4;
+const SEASON = { level: 0.4, season: 0.3, trend: 0.02, damping: 0.9 };
+/** Spread of a pair that has never changed, or has no past. */
+const CHANGE_LEAST = 0.02;
+const CHANGE_UNKNOWN = 0.2;
+
+/** One pair's past as series in z = log1p(y/c), each value known at its own slot. */
+export class PairChannels {
+  /** Gaps filled from the past. */
+  readonly z: Float32Array;
+  /** Slots since the newest known value. */
+  readonly unknownFor: Uint16Array;
+  /** Exponential averages with a weight of 0.4 and of about an hour. */
+  readonly fast: Float32Array;
+  readonly slow: Float32Array;
+  /** For each horizon the usual |z(t) − z(t − h)|, of the last hours and of the last days; > 0. */
+  readonly changeFast: Float32Array[];
+  readonly changeSlow: Float32Array[];
+  private readonly day: number;
+  private readonly level: Float32Array;
+  private readonly trend: Float32Array;
+  /** The season of a slot's time of day, as it was known after that slot. */
+  private readonly season: Float32Array;
+  private readonly sums: Float64Array;
+  private readonly squares: Float64Array;
+
+  constructor(values: Float32Array, slotsPerDay: number, scale: number, horizons: readonly number[]) {
+    const length = values.length;
+    const floats = (): Float32Array => new Float32Array(length);
+    this.day = slotsPerDay;
+    this.z = fillGaps(values, slotsPerDay);
+    this.unknownFor = new Uint16Array(length);
+    this.sums = new Float64Array(length + 1);
+    this.squares = new Float64Array(length + 1);
+    [this.fast, this.slow, this.level, this.trend, this.season] = [floats(), floats(), floats(), floats(), floats()];
+    const known = floats();
+    this.walk(values, scale, known);
+    const hour = hourOf(slotsPerDay);
+    this.changeFast = horizons.map((steps) => usualChange(known, steps, 2 / (3 * hour)));
+    this.changeSlow = horizons.map((steps) => usualChange(known, steps, 1 / (2 * slotsPerDay)));
+  }
+
+  at(slot: number): number {
+    return slot >= 0 ? this.z[slot]! : Number.NaN;
+  }
+
+  isKnown(slot: number): boolean {
+    return slot >= 0 && this.unknownFor[slot] === 0;
+  }
+
+  /** Mean of [from, until) as far as there is a past; NaN when there is none. */
+  mean(from: number, until: number): number {
+    const first = from > 0 ? from : 0;
+    return until > first ? (this.sums[until]! - this.sums[first]!) / (until - first) : Number.NaN;
+  }
+
+  /** Mean of [slot − near, slot + near]; NaN before the beginning. */
+  around(slot: number, near: number): number {
+    return slot >= near ? this.mean(slot - near, slot + near + 1) : Number.NaN;
+  }
+
+  spread(from: number, until: number): number {
+    const first = from > 0 ? from : 0;
+    const count = until - first;
+    const mean = (this.sums[until]! - this.sums[first]!) / count;
+    return Math.sqrt(Math.max(0, (this.squares[until]! - this.squares[first]!) / count - mean * mean));
+  }
+
+  /** The greatest of the last `window` values. */
+  highest(slot: number, window: number): number {
+    let high = this.z[slot]!;
+    for (let at = Math.max(0, slot - window + 1); at < slot; at++) if (this.z[at]! > high) high = this.z[at]!;
+    return high;
+  }
+
+  lowest(slot: number, window: number): number {
+    let low = this.z[slot]!;
+    for (let at = Math.max(0, slot - window + 1); at < slot; at++) if (this.z[at]! < low) low = this.z[at]!;
+    return low;
+  }
+
+  /** Damped Holt-Winters (season of a day) `steps` after the slot. */
+  seasonal(slot: number, steps: number): number {
+    const { damping } = SEASON;
+    const fade = (damping * (1 - damping ** steps)) / (1 - damping);
+    const seen = slot + steps - Math.ceil(steps / this.day) * this.day;
+    return this.level[slot]! + fade * this.trend[slot]! + (seen >= 0 ? this.season[seen]! : 0);
+  }
+
+  /** Everything that goes from slot to slot, in one pass. */
+  private walk(values: Float32Array, scale: number, known: Float32Array): void {
+    const { z, unknownFor, sums, squares, fast, slow, level, trend, season, day } = this;
+    const slowWeight = 2 / (hourOf(day) + 1);
+    const dayWeight = 1 / day;
+    let [quick, steady, now, slope, dayMean] = [Number.NaN, Number.NaN, Number.NaN, 0, Number.NaN];
+    let [sum, square, missing] = [0, 0, 0];
+    for (let slot = 0; slot < values.length; slot++) {
+      const value = Math.log(1 + z[slot]! / scale);
+      z[slot] = value;
+      sums[slot + 1] = sum += value;
+      squares[slot + 1] = square += value * value;
+      const before = slot >= day ? season[slot - day]! : 0;
+      if (Number.isNaN(values[slot]!)) {
+        known[slot] = Number.NaN;
+        missing += 1;
+        slope *= SEASON.damping;
+        season[slot] = before;
+      } else {
+        known[slot] = value;
+        missing = 0;
+        if (Number.isNaN(now)) quick = steady = now = dayMean = value;
+        quick += FAST * (value - quick);
+        steady += slowWeight * (value - steady);
+        const last = now;
+        now = SEASON.level * (value - before) + (1 - SEASON.level) * (now + SEASON.damping * slope);
+        slope = SEASON.trend * (now - last) + (1 - SEASON.trend) * SEASON.damping * slope;
+        dayMean += (value - dayMean) * dayWeight;
+        season[slot] = before + (slot < day ? 1 : SEASON.season) * (value - dayMean - before);
+      }
+      unknownFor[slot] = missing < 60_000 ? missing : 60_000;
+      fast[slot] = Number.isNaN(quick) ? value : quick;
+      slow[slot] = Number.isNaN(steady) ? value : steady;
+      level[slot] = Number.isNaN(now) ? value : now;
+      trend[slot] = slope;
+    }
+  }
+}
+
+export function hourOf(slotsPerDay: number): number {
+  return Math.max(2, Math.round(slotsPerDay / 24));
+}
+
+/** EWMA of |z(t) − z(t − steps)| that begins as a plain mean, so that a short past is not only its first change. */
+function usualChange(known: Float32Array, steps: number, weight: number): Float32Array {
+  const usual = new Float32Array(known.length);
+  let mean = CHANGE_UNKNOWN;
+  let seen = 0;
+  for (let slot = 0; slot < known.length; slot++) {
+    const change = slot >= steps ? Math.abs(known[slot]! - known[slot - steps]!) : Number.NaN;
+    if (!Number.isNaN(change)) {
+      seen += 1;
+      const early = 1 / (1 + seen);
+      mean += (change - mean) * (early > weight ? early : weight);
+    }
+    usual[slot] = mean > CHANGE_LEAST ? mean : CHANGE_LEAST;
+  }
+  return usual;
+}

@@ -1,0 +1,74 @@
+import type { Rng } from '../../base/index.ts';
+import type { InputRows, NetworkInputs } from './network-inputs.ts';
+
+/** Inputs with what came afterwards, and how much each row counts. */
+export interface TrainingRows extends InputRows {
+  /** [row][horizon]: z(t + h) − z(t); NaN where it is not known. */
+  targets: Float32Array;
+  weights: Float32Array;
+}
+
+export interface SamplingOptions {
+  /** A row counts by (c + demand now)^this: nearer to 1, errors count by volume; nearer to 0, rows are more alike. */
+  weightPower: number;
+  /** Share of that power in how many rows a pair gives, the rest in how much each counts: heavy pairs are seen more often. */
+  samplingPower: number;
+}
+
+/**
+ * About `wanted` rows of all pairs with origins in [from, until), evenly over time from a random beginning for each
+ * pair, so that every draw sees other rows. Targets lie before `known`.
+ */
+export function drawRows(inputs: NetworkInputs, scales: Float32Array, horizons: readonly number[], span: { from: number; until: number; known: number }, wanted: number, options: SamplingOptions, rng: Rng): TrainingRows {
+  const { matrix } = inputs;
+  const pairs = matrix.pairs.length;
+  const mean = scales.reduce((sum, scale) => sum + scale, 0) / pairs;
+  const importance = Array.from(scales, (scale) => Math.max(1e-3, scale / mean) ** options.weightPower);
+  const shares = importance.map((each) => each ** options.samplingPower);
+  const whole = shares.reduce((sum, each) => sum + each, 0);
+  const length = Math.max(0, span.until - span.from);
+  const origins = matrix.values.map((values, pair) => {
+    const start = rng.next();
+    const count = Math.min(length, Math.ceil((wanted * shares[pair]!) / whole));
+    const chosen: number[] = [];
+    for (let index = 0; index < count; index++) {
+      const slot = span.from + Math.floor(((index + start) * length) / count);
+      if (horizons.some((steps) => slot + steps < span.known && !Number.isNaN(values[slot + steps]!))) chosen.push(slot);
+    }
+    return { slots: Int32Array.from(chosen), density: count / Math.max(1, length) };
+  });
+  const count = origins.reduce((sum, { slots }) => sum + slots.length, 0);
+  const rows: TrainingRows = { ...inputs.rows(count), targets: new Float32Array(count * horizons.length), weights: new Float32Array(count) };
+  let at = 0;
+  let weightSum = 0;
+  origins.forEach(({ slots, density }, pair) => {
+    inputs.fill(pair, slots, rows, at);
+    const values = matrix.values[pair]!;
+    const scale = scales[pair]!;
+    for (let index = 0; index < slots.length; index++) {
+      const row = at + index;
+      const level = rows.levels[row]!;
+      horizons.forEach((steps, horizon) => {
+        const target = slots[index]! + steps;
+        rows.targets[row * horizons.length + horizon] = target < span.known ? Math.log1p(values[target]! / scale) - level : Number.NaN;
+      });
+      // (c + y) / mean = c e^z / mean: what an error of z is worth in volume, to first order.
+      const weight = Math.max(1e-3, (scale * Math.exp(level)) / mean) ** options.weightPower / density;
+      rows.weights[row] = weight;
+      weightSum += weight;
+    }
+    at += slots.length;
+  });
+  const unit = count / (weightSum || 1);
+  for (let row = 0; row < count; row++) rows.weights[row]! *= unit;
+  return rows;
+}
+
+export function shuffled(count: number, rng: Rng): Int32Array {
+  const order = Int32Array.from({ length: count }, (_, index) => index);
+  for (let index = count - 1; index > 0; index--) {
+    const other = rng.integer(index + 1);
+    [order[index], order[other]] = [order[other]!, order[index]!];
+  }
+  return order;
+}

@@ -1,0 +1,125 @@
+/** Bytes of WebAssembly instructions that leave one value, or none, on the stack. */
+export type Code = readonly number[];
+
+/** One exported function. */
+export interface WasmFunction {
+  name: string;
+  parameters: number;
+  locals: ('i32' | 'v128')[];
+  code: Code;
+}
+
+const TYPES = { i32: 0x7f, v128: 0x7b } as const;
+const MAGIC_AND_VERSION = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
+const PAGE_BYTES = 65_536;
+
+/**
+ * A WebAssembly module of these functions over one imported memory (`env.memory`), all parameters i32, no results.
+ * Its few kernels need no compiler in the build and stay as readable as what they compute.
+ * @see https://webassembly.github.io/spec/core/binary/
+ */
+export function assembleModule(functions: readonly WasmFunction[], memoryPages: number): Uint8Array<ArrayBuffer> {
+  const arities = [...new Set(functions.map(({ parameters }) => parameters))];
+  return Uint8Array.from([
+    ...MAGIC_AND_VERSION,
+    ...section(1, arities.map((arity) => [0x60, ...list(Array.from({ length: arity }, () => [TYPES.i32])), 0x00])),
+    ...section(2, [[...text('env'), ...text('memory'), 0x02, 0x00, ...unsigned(memoryPages)]]),
+    ...section(3, functions.map(({ parameters }) => unsigned(arities.indexOf(parameters)))),
+    ...section(7, functions.map(({ name }, index) => [...text(name), 0x00, ...unsigned(index)])),
+    ...section(10, functions.map(({ locals, code }) => {
+      const body = [...list(locals.map((type) => [0x01, TYPES[type]])), ...code, 0x0b];
+      return [...unsigned(body.length), ...body];
+    })),
+  ]);
+}
+
+export function pagesFor(bytes: number): number {
+  return Math.ceil(bytes / PAGE_BYTES);
+}
+
+/** A parameter or local variable. */
+export class Variable {
+  readonly get: Code;
+  private readonly index: number;
+
+  constructor(index: number) {
+    this.index = index;
+    this.get = [0x20, ...unsigned(index)];
+  }
+
+  set(value: Code): Code {
+    return [...value, 0x21, ...unsigned(this.index)];
+  }
+}
+
+/**
+ * Builds a function: `body` gets its parameters and makers of further variables, and gives the instructions.
+ */
+export function wasmFunction<P extends string>(
+  name: string,
+  parameters: readonly P[],
+  body: (parameter: Record<P, Code>, make: { i32(): Variable; v128(): Variable }) => Code[],
+): WasmFunction {
+  const locals: ('i32' | 'v128')[] = [];
+  const make = (type: 'i32' | 'v128') => (): Variable => new Variable(parameters.length + locals.push(type) - 1);
+  const named = Object.fromEntries(parameters.map((each, index) => [each, new Variable(index).get])) as Record<P, Code>;
+  const code = body(named, { i32: make('i32'), v128: make('v128') }).flat();
+  return { name, parameters: parameters.length, locals, code };
+}
+
+/** for (variable = from; variable < until; variable += step) body; the body runs at least once. */
+export function loop(variable: Variable, from: Code, until: Code, step: Code, body: Code[]): Code {
+  const again = [...i32.lessThan(variable.get, until), 0x0d, 0x00];
+  return [...variable.set(from), 0x03, 0x40, ...body.flat(), ...variable.set(i32.add(variable.get, step)), ...again, 0x0b];
+}
+
+export const i32 = {
+  constant: (value: number): Code => [0x41, ...signed(value)],
+  add: (left: Code, right: Code): Code => [...left, ...right, 0x6a],
+  multiply: (left: Code, right: Code): Code => [...left, ...right, 0x6c],
+  shiftLeft: (value: Code, bits: number): Code => [...value, ...i32.constant(bits), 0x74],
+  lessThan: (left: Code, right: Code): Code => [...left, ...right, 0x48],
+};
+
+/** Four float32 at a time. Addresses are bytes; every one of ours is a multiple of 16. */
+export const f32x4 = {
+  load: (address: Code, offset = 0): Code => [...address, 0xfd, 0x00, 0x02, ...unsigned(offset)],
+  /** The float at the address, four times. */
+  loadSplat: (address: Code, offset = 0): Code => [...address, 0xfd, 0x09, 0x02, ...unsigned(offset)],
+  store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0xfd, 0x0b, 0x02, ...unsigned(offset)],
+  constant: (value: number): Code => {
+    const bytes = [...new Uint8Array(Float32Array.of(value, value, value, value).buffer)];
+    return [0xfd, 0x0c, ...bytes];
+  },
+  add: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe4, 0x01],
+  subtract: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe5, 0x01],
+  multiply: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe6, 0x01],
+  divide: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe7, 0x01],
+  least: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe8, 0x01],
+  most: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe9, 0x01],
+};
+
+function section(id: number, items: readonly Code[]): Code {
+  const body = list(items);
+  return [id, ...unsigned(body.length), ...body];
+}
+
+function list(items: readonly Code[]): Code {
+  return [...unsigned(items.length), ...items.flat()];
+}
+
+function text(value: string): Code {
+  return list([...new TextEncoder().encode(value)].map((byte) => [byte]));
+}
+
+/** LEB128. */
+function unsigned(value: number): Code {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...unsigned(Math.floor(value / 0x80))];
+}
+
+function signed(value: number): Code {
+  const byte = value & 0x7f;
+  const rest = value >> 7;
+  const isDone = (rest === 0 && (byte & 0x40) === 0) || (rest === -1 && (byte & 0x40) !== 0);
+  return isDone ? [byte] : [byte | 0x80, ...signed(rest)];
+}
