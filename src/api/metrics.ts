@@ -6,6 +6,7 @@ import type { ApiDeps } from './server.ts';
 
 /** Series per metric with a pair or path label; the rest is left out and counted, so that a large mesh cannot flood the store. */
 const SERIES_MAX = 500;
+const DAY_MS = 86_400_000;
 
 /** `/metrics` in Prometheus' text format, from a registry of its own. Gauges are read off the engine's view at each scrape. */
 export function addMetrics(server: FastifyInstance, { engine, clock, channelCounters }: ApiDeps): void {
@@ -53,10 +54,15 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const shapedBytes = gauge('foremesh_node_shaped_bytes', 'About how many bytes those packets had, by the mean size of what went through the queue', ['node', 'uplink', 'class']);
   const changes = gauge('foremesh_changes_last_hour', 'Changes applied without a person within the last hour');
   const drift = gauge('foremesh_forecast_drift', 'How much worse recent forecasts were than the back-test, WAPE');
+  const confidence = gauge('foremesh_forecast_confidence', 'Share of the demand whose forecasts are as promised; drifting counts half');
+  const health = gauge('foremesh_forecast_state', '1 for the state of the champion on a group of demands', ['group', 'state']);
+  const liveWape = gauge('foremesh_forecast_live_wape', 'Error of forecasts whose slots have come, last 24 h, by group, slots ahead and model', ['group', 'step', 'model', 'role']);
+  const livePinball = gauge('foremesh_forecast_live_pinball_p95', 'P95 pinball loss by demand, likewise', ['group', 'step', 'model', 'role']);
+  const liveCoverage = gauge('foremesh_forecast_live_coverage_p95', 'Share of cells that P95 held, likewise', ['group', 'step', 'model', 'role']);
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, observed, lost, latency, loss, mtu, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts, serviceConnections, servicePackets]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, lost, latency, loss, mtu, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts, serviceConnections, servicePackets, health, liveWape, livePinball, liveCoverage]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
@@ -111,6 +117,16 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
     }
     changes.set(view.metrics.changesLastHour);
     drift.set(view.metrics.forecastDrift);
+    confidence.set(view.forecastHealth.confidence);
+    for (const group of view.forecastHealth.groups) for (const name of ['ok', 'drifting', 'failed']) health.set({ group: group.group, state: name }, group.state === name ? 1 : 0);
+    for (const { group, step, scores } of engine.scoreboard(clock.now() - DAY_MS).rows) {
+      for (const { model, isChampion, wape, pinballP95, coverageP95 } of scores) {
+        const labels = { group, step: String(step), model, role: isChampion ? 'champion' : 'rule' };
+        liveWape.set(labels, wape);
+        livePinball.set(labels, pinballP95);
+        liveCoverage.set(labels, coverageP95);
+      }
+    }
     const excess = (count: number): number => Math.max(0, count - SERIES_MAX);
     left.set(excess(view.forecasts.length) + excess(view.shortfalls.length) + excess(demands.length) + excess(view.tunnels.length) + excess(services.length));
   }

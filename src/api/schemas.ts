@@ -90,6 +90,7 @@ export const StatusAnswer = Type.Object(
     shortfalls: Type.Array(Type.Object({ pair: Type.String(), classId: Type.String(), offeredMbps: Type.Number(), droppedMbps: Type.Number() }, { description: 'demands of which shaping dropped something in the last complete slot' })),
     lastDecision: Type.Union([Type.Null(), Type.Object({ kind: Type.String(), cause: Type.String(), at: instant, changes: Type.Array(Type.String()) }, open)]),
     training: Type.Object({ state: Type.String(), step: Type.Integer(), steps: Type.Integer(), text: Type.String() }, open),
+    forecastHealth: Type.Object({ confidence: Type.Number() }, open),
     proposals: Type.Array(anything),
     overrides: Type.Array(anything),
     vetoes: Type.Array(anything),
@@ -129,6 +130,21 @@ export const ForecastsAnswer = Type.Object(
   { $id: 'Forecasts', ...open },
 );
 
+const score = Type.Object({ model: Type.String(), isChampion: Type.Boolean(), cells: Type.Integer(), wape: Type.Number(), pinball: Type.Number(), pinballP95: Type.Number(), coverageP95: Type.Number(), coverageByVolume: Type.Number(), bias: Type.Number(), unmetP95: Type.Number() }, open);
+const health = Type.Object({ confidence: Type.Number({ description: 'share of the demand whose forecasts are as promised, 0 to 1' }), groups: Type.Array(Type.Object({ group: Type.String(), state: Type.String({ description: 'ok, drifting or failed' }), reason: Type.String(), best: Type.String() }, open)) }, open);
+
+export const ScoreboardQuery = Type.Object({ since: Type.Optional(Type.String({ maxLength: 40, description: 'how far back, a duration such as 7d; default 7d' })) }, closed);
+export const ScoreboardAnswer = Type.Object(
+  {
+    schema: Type.Literal('foremesh/scoreboard-view/v1'),
+    sinceAt: instant,
+    health,
+    rows: Type.Array(Type.Object({ group: Type.String(), step: Type.Integer({ description: 'slots ahead' }), scores: Type.Array(score) }, open)),
+    days: Type.Array(Type.Object({ startAt: instant, champion: Type.Union([score, Type.Null()]), best: Type.Union([score, Type.Null()]) }, open)),
+  },
+  { $id: 'Scoreboard', ...open },
+);
+
 export const ProposalsAnswer = Type.Object({ schema: Type.Literal('foremesh/proposals/v1'), proposals: Type.Array(Type.Object({ id: Type.Integer(), state: Type.String() }, open)) }, { $id: 'Proposals', ...open });
 export const ProposalAnswer = Type.Object({ schema: Type.Literal('foremesh/proposal/v1'), id: Type.Integer(), state: Type.String(), headSha: sha, diff: Type.String(), report: Type.String(), verdict: anything }, { $id: 'Proposal', ...open });
 export const CycleAnswer = Type.Object({ schema: Type.Literal('foremesh/cycle/v1'), kind: Type.String() }, { $id: 'Cycle', ...open });
@@ -157,7 +173,7 @@ export const HealthAnswer = Type.Object({ ok: Type.Boolean(), state: Type.String
 
 /** Registered by `$id`, so that the document names them. */
 export const SHARED_SCHEMAS = [
-  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
+  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, ScoreboardAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
   ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer, NodeRequestAnswer, RevocationBody, RevocationAnswer, RevocationsAnswer,
 ] as const;
 

@@ -9,6 +9,7 @@ export { createForecaster } from './worker-forecaster.ts';
 export { createInlineForecaster } from './inline-forecaster.ts';
 export { prioritiseDemands } from './demand-priority.ts';
 export { generateHistory, type HistoryOptions } from './history.ts';
+export { Scoreboard, type BoardDay, type BoardRow, type ScoreboardState } from './live/scoreboard.ts';
 export { MODEL_NAMES, type Forecaster, type ForecasterOptions, type ModelName, type TrainingProgress } from './forecaster.ts';
 export type { LstmOptions } from './lstm.ts';
 export { adjustForEvents } from './events/adjust-for-events.ts';

@@ -6,6 +6,7 @@
 export * from './change.ts';
 export * from './day-curve.ts';
 export * from './forecast.ts';
+export * from './hindsight.ts';
 export * from './ids.ts';
 export * from './ike-identity.ts';
 export * from './intent.ts';

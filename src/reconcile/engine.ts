@@ -4,6 +4,7 @@ import type { Cause } from '../model/index.ts';
 import { runCycle, type CycleEnd, type CycleOutcome } from './cycle.ts';
 import type { Checkpoint, EngineDeps } from './deps.ts';
 import { createDriftMeter } from './drift.ts';
+import { createHindsight, type ScoreboardView } from './hindsight/hindsight.ts';
 import { explainTarget, type Explanation, type ExplainTarget } from './explain.ts';
 import { createLiveReader } from './live-state.ts';
 import { createLiveWriter } from './live-writer.ts';
@@ -34,6 +35,8 @@ export interface Engine {
   clearOverride(id: string): Promise<RequestResult>;
   liftVeto(fingerprint: string): Promise<RequestResult>;
   explain(target: ExplainTarget): Explanation;
+  /** How forecasts turned out since an instant, epoch ms. */
+  scoreboard(sinceAt: number): ScoreboardView;
   replay(commit: string): Promise<ReplayResult>;
   /** The engine's proposals at the forge, newest first. */
   proposals(state: 'open' | 'all'): Promise<ProposalSummary[]>;
@@ -56,6 +59,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
   const checkpoint = async (name: Checkpoint): Promise<void> => deps.checkpoint?.(name);
   const records = openRecordStore(deps.stateDir);
   const liveReader = createLiveReader(deps);
+  const trainer = createTrainer(deps);
   const context: CycleContext = {
     deps,
     log: deps.log,
@@ -66,7 +70,8 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     writer: createLiveWriter(deps, records, liveReader, checkpoint),
     desk: createProposalDesk(deps, records, checkpoint),
     drift: createDriftMeter(),
-    trainer: createTrainer(deps),
+    hindsight: createHindsight(deps, trainer),
+    trainer,
     checkpoint,
   };
   const { state } = context;
@@ -97,6 +102,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     state.cycles.lastAt = deps.clock.now();
     state.cycles.outcomes[result.kind] = (state.cycles.outcomes[result.kind] ?? 0) + 1;
     for (const listener of listeners) listener(result, tookMs);
+    await context.hindsight.save();
     await rollUp();
     return result;
   }
@@ -192,6 +198,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
       return isKnown ? ask({ kind: 'lift', fingerprint }) : unknown('there is no such veto', 'foremesh veto list shows them');
     },
     explain: (target) => explainTarget(state, target),
+    scoreboard: (sinceAt) => context.hindsight.scoreboard(sinceAt),
     replay: (commit) => replayCommit(deps, records, commit),
     proposals: (which) => listProposals(deps, which),
     proposal: (id) => readProposal(deps, records, id),
@@ -207,6 +214,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     async close() {
       stopEvents();
       await last;
+      await context.hindsight.save(true);
       refuseRequests(pending, 'the engine is stopping', 'ask again when it runs');
       pending = [];
       await context.trainer.settled();

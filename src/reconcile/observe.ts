@@ -14,15 +14,20 @@ export async function observeNetwork(context: CycleContext, intent: Intent, now:
   const query = { now, slotMs: settings.slotMs, slots: observedSlots(settings), pairs: demandPairs(intent) };
   const observation = withEvents(await store.observe(query, hub.nodes()), context.state.pathEvents);
   context.drift.observe(observation);
+  await context.hindsight.observe(observation, settings);
   return observation;
 }
 
 /** What to expect; null, and the plan then goes by what was observed, when no model can say. */
 export async function forecastDemand(context: CycleContext, intent: Intent, observation: Observation, now: number): Promise<Forecast | null> {
   try {
-    const forecast = adjustForEvents(await context.deps.forecaster.forecast(observation, intent.mesh.forecast), intent, observation);
-    context.drift.expect(forecast, now);
-    return forecast;
+    const { forecast: settings } = intent.mesh;
+    const said = await context.deps.forecaster.forecast(observation, settings);
+    const champion = adjustForEvents(said, intent, observation);
+    context.drift.expect(champion, now);
+    context.hindsight.expect(champion, observation, settings);
+    const used = context.hindsight.standIn(said, observation, settings);
+    return used === said ? champion : adjustForEvents(used, intent, observation);
   } catch (error) {
     context.log.error({ error: messageOf(error) }, 'no forecast');
     return null;

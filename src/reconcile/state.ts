@@ -2,6 +2,7 @@ import type { Finding, Log } from '../base/index.ts';
 import type { Cause, Changeset, Forecast, Observation, PathId, PathState, Plan, PlanReport, Verdict } from '../model/index.ts';
 import type { DriftMeter } from './drift.ts';
 import type { Checkpoint, EngineDeps } from './deps.ts';
+import type { Hindsight } from './hindsight/hindsight.ts';
 import type { SignedCommit, LiveReader } from './live-state.ts';
 import type { LiveWriter } from './live-writer.ts';
 import type { MainReader, MainState } from './main-state.ts';
@@ -62,6 +63,7 @@ export interface CycleContext {
   writer: LiveWriter;
   desk: ProposalDesk;
   drift: DriftMeter;
+  hindsight: Hindsight;
   trainer: Trainer;
   checkpoint: (name: Checkpoint) => Promise<void>;
 }

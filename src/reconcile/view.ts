@@ -3,6 +3,7 @@ import {
   nodesOf,
   peakMbps,
   type Cause,
+  type ForecastHealth,
   type HostSample,
   type UplinkId,
   type UplinkSample,
@@ -51,6 +52,8 @@ export interface EngineView {
   shortfalls: ShortfallView[];
   forecastModel: string | null;
   training: TrainingView;
+  /** Whether forecasts are as good as the back-test promised. */
+  forecastHealth: ForecastHealth;
   proposals: ProposalView[];
   overrides: Override[];
   vetoes: Veto[];
@@ -208,6 +211,7 @@ export function buildView(context: CycleContext, isRunning: boolean): EngineView
     shortfalls: shortfallViews(state),
     forecastModel: state.forecast?.model ?? null,
     training: context.trainer.view(),
+    forecastHealth: context.hindsight.health(),
     proposals: state.proposals.map(({ change, marker, state: proposalState, reviews }) => ({
       id: change.id,
       scope: marker.scope,

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
-import { ForemeshError } from '../../base/index.ts';
+import { ForemeshError, parseDurationMs } from '../../base/index.ts';
 import { answers } from '../answers.ts';
 import { toOutside } from '../outside.ts';
-import { ExplainQuery, NoQuery, ReplayParams } from '../schemas.ts';
+import { ExplainQuery, NoQuery, ReplayParams, ScoreboardQuery } from '../schemas.ts';
 import type { ApiDeps } from '../server.ts';
 
 /** Without a finished cycle for this long, the engine is not well, ms. */
@@ -30,6 +30,12 @@ export function addReadRoutes(server: FastifyInstance, { engine, clock, signers 
   server.get('/v1/forecasts', { schema: { summary: 'Pairs with their predicted bandwidth, most important first', querystring: NoQuery, response: answers('Forecasts') } }, () => {
     const { forecasts, forecastModel, training } = engine.view();
     return toOutside({ schema: 'foremesh/forecasts/v1', model: forecastModel, training, forecasts });
+  });
+
+  server.get<{ Querystring: { since?: string } }>('/v1/forecasts/scoreboard', { schema: { summary: 'How forecasts turned out, beside rules of thumb', querystring: ScoreboardQuery, response: answers('Scoreboard') } }, ({ query }) => {
+    const sinceMs = parseDurationMs(query.since ?? '7d');
+    if (sinceMs === null) throw new ForemeshError('API_REQUEST_INVALID', { what: 'since is not a duration', fix: 'write it as 7d or 12h' });
+    return toOutside({ schema: 'foremesh/scoreboard-view/v1', ...engine.scoreboard(clock.now() - sinceMs) });
   });
 
   server.get('/v1/signers', { schema: { summary: 'The engine’s signing key, as git’s allowed_signers file', querystring: NoQuery, response: answers('Signers') } }, async () => ({

@@ -3,6 +3,7 @@ import { formatMbps } from '../../base/index.ts';
 import { ask } from '../engine-client.ts';
 import { printResult, renderTable } from '../output.ts';
 import { withEngine } from '../with-engine.ts';
+import { addScoreboardCommand } from './forecast-scoreboard.ts';
 
 interface ForecastAnswer extends Record<string, unknown> {
   schema: string;
@@ -41,4 +42,5 @@ export function addForecastCommand(program: Command): void {
     const answer = await ask<Record<string, unknown> & { schema: string }>(client, 'POST', '/v1/forecasts/training');
     printResult(options.output, answer, () => 'training has begun; foremesh forecast backtest shows the scores when it is done');
   });
+  addScoreboardCommand(forecast);
 }
