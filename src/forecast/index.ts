@@ -3,6 +3,8 @@
 // Start reading at forecaster.ts (the port), then inline-forecaster.ts, then contest.ts; the LSTM is in lstm*.ts, the only importers of TensorFlow.js.
 // The bench on tables of demands (many pairs, each model fitted once for all horizons) is in matrix/: start at matrix/bench.ts; its trees are in boosting/.
 // Planned events of the intent become inputs and corrections in events/.
+// The bench on tables of demands (many pairs, one horizon at a time) is in matrix/: start at matrix/bench.ts; its trees are in boosting/.
+// Surges, drops, new pairs and fan-outs are told by anomaly/: start at anomaly/detector.ts.
 // Pure computation but for state-files.ts (a folder) and worker-forecaster.ts (a thread). Time and seed are arguments.
 // Others import from this file only.
 export { createForecaster } from './worker-forecaster.ts';
@@ -17,3 +19,6 @@ export { eventCovariates, eventsInSlots, type EventCovariate, type EventSeries }
 export { readTraffic, type TrafficSource } from './matrix/read-traffic.ts';
 export type { DemandMatrix } from './matrix/demand-matrix.ts';
 export { benchForecast, BENCH_MODELS, type ForecastBenchOptions, type ForecastBenchResult } from './matrix/bench.ts';
+export { createAnomalyDetector, type AnomalyDetector, type AnomalySlot } from './anomaly/detector.ts';
+export { ANOMALY_MIN_MBPS, anomalyWindows, DAYS_PER_ALARM, type AnomalySettings } from './anomaly/settings.ts';
+export { benchAnomalies, type AnomalyBenchResult, type DetectionScore } from './anomaly/bench.ts';

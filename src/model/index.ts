@@ -3,6 +3,7 @@
 // Start reading at intent.ts, then plan.ts, then node-config.ts.
 // Nouns are immutable; stages meet here and never in each other.
 // Others import from this file only.
+export * from './anomaly.ts';
 export * from './change.ts';
 export * from './day-curve.ts';
 export * from './forecast.ts';

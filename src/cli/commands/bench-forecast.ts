@@ -33,7 +33,7 @@ export function addForecastBench(bench: Command): void {
     .action(async (options: ForecastOptions) => {
       const startedAt = performance.now();
       const progress = (text: string): void => void process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(1)} s  ${text}\n`);
-      const matrix = await readFile(options.data, options.step);
+      const matrix = await readTrafficFile(options.data, options.step);
       progress(`${matrix.pairs.length} pairs, ${matrix.rowSlots.length} rows on ${matrix.length} steps of ${matrix.stepMs / 1000} s`);
       const result = await benchForecast(matrix, {
         testFrom: options.testFrom,
@@ -49,7 +49,7 @@ export function addForecastBench(bench: Command): void {
     });
 }
 
-async function readFile(file: string, stepMs: number | null): Promise<DemandMatrix> {
+export async function readTrafficFile(file: string, stepMs: number | null): Promise<DemandMatrix> {
   const stream = createReadStream(file);
   const unpacked = file.endsWith('.gz') ? stream.pipe(createGunzip()) : stream;
   stream.on('error', (cause) => unpacked.destroy(cause)); // pipe() does not hand errors on

@@ -6,6 +6,7 @@ import { endSignal } from '../end-signal.ts';
 import { packageRoot } from '../package-root.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
+import { addAnomalyBench } from './bench-anomalies.ts';
 import { addForecastBench } from './bench-forecast.ts';
 import { addPlannerBench } from './bench-planner.ts';
 
@@ -57,6 +58,7 @@ export function addBenchCommand(program: Command): void {
   addSoak(bench);
   addAgent(bench);
   addForecastBench(bench);
+  addAnomalyBench(bench);
   addPlannerBench(bench);
 }
 
