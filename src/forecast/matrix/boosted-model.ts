@@ -1,16 +1,26 @@
-import { createRng } from '../../base/index.ts';
 import { binRows, chooseEdges, type BinEdges } from '../boosting/binning.ts';
-import { boostQuantile, predictBooster, type BoosterOptions, type QuantileBooster } from '../boosting/quantile-booster.ts';
+import { sharedFloats } from '../boosting/booster-job.ts';
+import { BoosterPool } from '../boosting/booster-pool.ts';
+import { predictBooster, type BoosterOptions, type QuantileBooster } from '../boosting/quantile-booster.ts';
+import { dumpBoosters, restoreBoosters } from './boosted-dump.ts';
 import { knownMean, type DemandMatrix } from './demand-matrix.ts';
-import { emptyMatrixForecasts, type MatrixFitTask, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
+import { emptyMatrixForecasts, type MatrixFitTask, type MatrixForecasts, type MatrixModel, type MatrixModelDump } from './matrix-model.ts';
 import { TabularFeatures } from './tabular-features.ts';
 
 export interface BoostedOptions extends BoosterOptions {
   /** Rows of all pairs together, taken evenly. */
   rowsMax: number;
+  /** How many boosters grow at a time. */
+  threads: number;
 }
 
-export const BOOSTED_DEFAULTS: BoostedOptions = { rowsMax: 200_000, rounds: 150, leavesMax: 31, learningRate: 0.1, leafWeightMin: 60, featureShare: 0.6, rowShare: 0.5 };
+/** What is fitted for one horizon: a booster for each of `QUANTILES`. */
+export interface HorizonBoosters {
+  edges: BinEdges;
+  boosters: QuantileBooster[];
+}
+
+export const BOOSTED_DEFAULTS: BoostedOptions = { rowsMax: 200_000, rounds: 150, leavesMax: 31, learningRate: 0.1, leafWeightMin: 60, featureShare: 0.6, rowShare: 0.5, threads: 2 };
 
 const QUANTILES = [0.5, 0.9, 0.95] as const;
 
@@ -22,7 +32,7 @@ export class BoostedModel implements MatrixModel {
   readonly name = 'boosted';
   private readonly options: BoostedOptions;
   private scales: Float32Array = new Float32Array(0);
-  private horizons = new Map<number, { edges: BinEdges; boosters: QuantileBooster[] }>();
+  private horizons = new Map<number, HorizonBoosters>();
 
   constructor(options: Partial<BoostedOptions> = {}) {
     this.options = { ...BOOSTED_DEFAULTS, ...options };
@@ -30,18 +40,22 @@ export class BoostedModel implements MatrixModel {
 
   async fit({ matrix, horizons, seed, onProgress }: MatrixFitTask): Promise<void> {
     this.scales = scalesOf(matrix);
-    this.horizons = new Map();
-    for (const steps of horizons) {
-      const { columns, targets, weights } = this.trainingRows(matrix, steps);
-      const edges = chooseEdges(columns);
-      const data = binRows(columns, edges, targets.length);
-      onProgress(`boosted: ${targets.length} rows of ${columns.length} inputs, ${steps} ahead`);
-      const boosters = QUANTILES.map((quantile) => {
-        const booster = boostQuantile(data, targets, weights, quantile, this.options, createRng(seed).fork(`boosted/${steps}/${quantile}`));
-        onProgress(`boosted: p${100 * quantile} has ${booster.trees.length} trees`);
-        return booster;
-      });
-      this.horizons.set(steps, { edges, boosters });
+    const pool = new BoosterPool(this.options.threads);
+    try {
+      const fitted: Promise<[number, HorizonBoosters]>[] = [];
+      for (const steps of horizons) {
+        const { columns, targets, weights } = this.trainingRows(matrix, steps);
+        const edges = chooseEdges(columns);
+        const data = binRows(columns, edges, targets.length);
+        onProgress(`boosted: ${targets.length} rows of ${columns.length} inputs, ${steps} ahead`);
+        const boosters = QUANTILES.map((quantile) => pool.run({ data, targets, weights, quantile, options: this.options, seed: `${seed}/boosted/${steps}/${quantile}` }));
+        // Not awaited yet: the inputs of the next horizon are made while the trees of this one grow.
+        fitted.push(Promise.all(boosters).then((each) => [steps, { edges, boosters: each }]));
+        await new Promise(setImmediate);
+      }
+      this.horizons = new Map(await Promise.all(fitted));
+    } finally {
+      await pool.close();
     }
   }
 
@@ -67,6 +81,14 @@ export class BoostedModel implements MatrixModel {
     return forecasts;
   }
 
+  dump(): MatrixModelDump {
+    return dumpBoosters(this.scales, this.horizons);
+  }
+
+  restore(dump: MatrixModelDump): void {
+    ({ scales: this.scales, horizons: this.horizons } = restoreBoosters(dump));
+  }
+
   private demand(pair: number, z: number): number {
     return this.scales[pair]! * Math.expm1(Math.max(0, z));
   }
@@ -87,8 +109,8 @@ export class BoostedModel implements MatrixModel {
     const rows = origins.reduce((sum, each) => sum + each.length, 0);
     const features = new TabularFeatures(matrix, steps, scales);
     const columns = Array.from({ length: features.count }, () => new Float32Array(rows));
-    const targets = new Float32Array(rows);
-    const weights = new Float32Array(rows);
+    const targets = sharedFloats(rows);
+    const weights = sharedFloats(rows);
     const mean = scales.reduce((sum, scale) => sum + scale, 0) / pairs;
     let at = 0;
     for (let pair = 0; pair < pairs; pair++) {

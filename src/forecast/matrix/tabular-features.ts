@@ -17,6 +17,7 @@ export class TabularFeatures {
   private readonly nodes: NodeSeries;
   private readonly reverse: Int32Array;
   private readonly covariateNames: string[];
+  private volatilities: Float32Array[] | null = null;
 
   /** @param scales  c of each pair, > 0 */
   constructor(matrix: DemandMatrix, steps: number, scales: Float32Array) {
@@ -61,10 +62,21 @@ export class TabularFeatures {
     runEwma(past.known, 2 / (hour + 1), slow);
     runHoltWinters(past.known, day, steps, HOLT_WINTERS, seasonal);
     const change = past.changes(steps);
-    const changeFast = new Float32Array(length);
-    const changeSlow = new Float32Array(length);
-    runEwma(change, 1 / hour, changeFast);
-    runEwma(change, 1 / day, changeSlow);
+    const rise = change.map((value) => Math.max(0, value));
+    const size = change.map((value) => Math.abs(value));
+    const smooth = (values: Float32Array, window: number): Float32Array => {
+      const out = new Float32Array(length);
+      runEwma(values, 1 / window, out);
+      return out;
+    };
+    const jump = past.changes(1).map((value) => Math.abs(value));
+    const spreads = [smooth(size, hour), smooth(size, day), smooth(size, week), smooth(rise, 6 * hour), smooth(rise, day), smooth(rise, week), smooth(jump, hour), smooth(jump, day)];
+    const squares = [smooth(rise.map((value) => value * value), day), smooth(rise.map((value) => value * value), week)];
+    const filledRise = rise.map((value) => (Number.isNaN(value) ? 0 : value));
+    const mostRise = [slidingExtreme(filledRise, 6 * hour, 1), slidingExtreme(filledRise, day, 1)];
+    const mostDay = slidingExtreme(z, day, 1);
+    const leastLong = slidingExtreme(z, 6 * hour, -1);
+    const mostNear = slidingExtreme(z, 2 * near + 1, 1);
     const back = this.reverse[pair]! >= 0 ? new PairPast(matrix.values[this.reverse[pair]!]!, day, this.scales[this.reverse[pair]!]!) : null;
     const covariates = this.covariateNames.map((name) => this.covariateOf(name, pair));
     const groups = [this.nodes.out[this.nodes.source[pair]!]!, this.nodes.in[this.nodes.target[pair]!]!, this.nodes.total];
@@ -93,11 +105,17 @@ export class TabularFeatures {
       put(fast[slot]! - level);
       put(slow[slot]! - level);
       put(seasonal[slot]! - level);
-      put(changeFast[slot]!);
-      put(changeSlow[slot]!);
+      for (const spread of spreads) put(spread[slot]!);
+      for (const square of squares) put(Math.sqrt(square[slot]!));
+      for (const most of mostRise) put(most[slot]!);
+      put(mostDay[slot]! - level);
+      put(leastLong[slot]! - level);
       let levels = 0;
       let changes = 0;
       let days = 0;
+      let rises = 0;
+      let most = Number.NEGATIVE_INFINITY;
+      let second = Number.NEGATIVE_INFINITY;
       for (let ago = 0; ago < DAYS; ago++) {
         const then = past.around(target - dayBack - ago * day, near);
         const change = then - past.around(slot - dayBack - ago * day, near);
@@ -105,11 +123,19 @@ export class TabularFeatures {
           levels += then;
           changes += change;
           days += 1;
+          const peak = mostNear[target - dayBack - ago * day + near]!;
+          const up = peak - past.around(slot - dayBack - ago * day, near);
+          rises += Math.max(0, up);
+          second = Math.max(second, Math.min(most, peak));
+          most = Math.max(most, peak);
         }
         if (ago === 2) put(days > 0 ? changes / days : Number.NaN);
       }
       put(days > 0 ? levels / days - level : Number.NaN);
       put(days > 0 ? changes / days : Number.NaN);
+      put(days > 0 ? rises / days : Number.NaN);
+      put(days > 0 ? most - level : Number.NaN);
+      put(days > 1 ? second - level : Number.NaN);
       for (const back of [dayBack, weekBack]) {
         put(past.exact(target - back) - level);
         put(past.around(target - back, near) - level);
@@ -126,6 +152,7 @@ export class TabularFeatures {
         put((sum[target - weekBack] ?? Number.NaN) - (sum[slot - weekBack] ?? Number.NaN));
         put(now - (sum[slot - day] ?? Number.NaN));
       }
+      for (const volatility of this.volatility(pair)) put(volatility[slot]!);
       put(back ? back.z[slot]! - back.mean(slot - hour + 1, slot + 1) : Number.NaN);
       put(past.mean(slot - day + 1, slot + 1));
       put(Math.log(this.scales[pair]!));
@@ -137,6 +164,18 @@ export class TabularFeatures {
         if (hasTarget) put(own?.isKnownAhead ? (own.values[target] ?? Number.NaN) : Number.NaN);
       }
     }
+  }
+
+  /** How much the pair's source, target and the whole have moved over the horizon, in the last day. */
+  private volatility(pair: number): Float32Array[] {
+    const { source, target } = this.nodes;
+    this.volatilities ??= [...this.nodes.out, ...this.nodes.in, this.nodes.total].map((series) => {
+      const out = new Float32Array(series.length);
+      runEwma(series.map((value, slot) => Math.abs(value - (series[slot - this.steps] ?? value))), 2 / this.matrix.slotsPerDay, out);
+      return out;
+    });
+    const outs = this.nodes.out.length;
+    return [this.volatilities[source[pair]!]!, this.volatilities[outs + target[pair]!]!, this.volatilities.at(-1)!];
   }
 
   /** The last covariate of that name that applies to the pair; the column of the target is there if any of the name is known ahead. */
@@ -201,9 +240,9 @@ class PairPast {
     return Math.sqrt(Math.max(0, (this.squares[until]! - this.squares[first]!) / count - mean * mean));
   }
 
-  /** |z(t) − z(t − steps)|, NaN where unknown. */
+  /** z(t) − z(t − steps), NaN where unknown. */
   changes(steps: number): Float32Array {
-    return this.known.map((value, slot) => Math.abs(value - (this.known[slot - steps] ?? Number.NaN)));
+    return this.known.map((value, slot) => value - (this.known[slot - steps] ?? Number.NaN));
   }
 }
 

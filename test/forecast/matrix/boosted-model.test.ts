@@ -88,5 +88,9 @@ describe('boosted trees', () => {
     const before = await model.forecast(cutMatrix(matrix, 1001), origins, 4);
     expect(await model.forecast(matrix, origins, 4)).toEqual(before);
     expect(before.p95.every((value) => Number.isFinite(value))).toBe(true);
+    const kept = new BoostedModel(sizes);
+    const { settings, weights } = model.dump();
+    kept.restore({ settings: JSON.parse(JSON.stringify(settings)), weights });
+    expect(await kept.forecast(matrix, origins, 4), 'a model that was kept').toEqual(before);
   });
 });
