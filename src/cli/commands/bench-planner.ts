@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, type Command } from 'commander';
 import { createRng, ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
-import { planInstance, readInstance, type Instance, type InstancePlan, type PlanOptions } from '../../planner/index.ts';
+import { planInstance, readInstance, repairAfterFailure, replan, type Instance, type InstancePlan, type PlanOptions, type Standing } from '../../planner/index.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
 
@@ -11,6 +11,7 @@ interface PlannerOptions extends CommonOptions {
   limit: number;
   sweeps?: number;
   seed: string;
+  failures: number;
 }
 
 /** What a round of optimisation costs for each demand, ms (two cores of 2026, busy); 10,000 demands take 0.1 s. */
@@ -19,6 +20,8 @@ const ROUND_MS_PER_DEMAND = 0.01;
 const SWEEPS = { least: 6, most: 24 } as const;
 /** A plan that starts from the one before needs fewer rounds. */
 const WARM_SHARE = 0.4;
+/** A plan after a failure needs fewer still: the plan before is near, and everything is built. */
+const REPLAN_SHARE = 0.17;
 /** Standard deviation of ln(demand) from one cycle to the next. */
 const NOISE = 0.1;
 
@@ -31,6 +34,7 @@ export function addPlannerBench(bench: Command): void {
     .option('--limit <duration>', 'about how long planning may take; the same limit gives the same plan on every machine', duration, 5000)
     .option('--sweeps <n>', 'rounds of optimisation instead of a limit', count)
     .option('--seed <text>', 'of the noise', 'bench')
+    .option('--failures <n>', 'uplinks that die, one at a time, from the busiest to the one in the middle', count, 3)
     .addOption(outputOption())
     .action(async (options: PlannerOptions) => {
       const instance = await loadInstance(options.instance);
@@ -38,6 +42,7 @@ export function addPlannerBench(bench: Command): void {
       tell(`planning ${instance.demands.length} demands, ${sweeps} sweeps`);
       const cold = timed(instance, { sweeps });
       const warm = timed(withNoise(instance, options.seed), { sweeps: Math.ceil(WARM_SHARE * sweeps), previousPlan: cold.plan });
+      const failures = failuresOf(instance, cold.standing, options.failures, Math.ceil(REPLAN_SHARE * sweeps));
       const result = {
         schema: 'foremesh/bench-planner/v1',
         seconds: cold.seconds,
@@ -47,12 +52,14 @@ export function addPlannerBench(bench: Command): void {
         sweeps,
         ...cold.certificate,
         warm: { ...warm.certificate, ...difference(cold.plan, warm.plan) },
+        failures,
       };
       printResult(options.output, result, () =>
         renderTable(
           ['', 'seconds', 'tunnels', 'opened', 'closed', 'worth', 'bound', 'gap %'],
           [
             ['from nothing', result.seconds, cold.plan.tunnels.length, null, null, cold.certificate.worth.toFixed(1), cold.certificate.bound.toFixed(1), cold.certificate.provenGapPct.toFixed(4)],
+            ...failures.map(({ uplink, repairMs, seconds, tunnels, opened, closed, worth, bound, provenGapPct }) => [`${uplink} dies: ${repairMs} ms, then`, seconds, tunnels, opened, closed, worth.toFixed(1), bound.toFixed(1), provenGapPct.toFixed(4)]),
             ['10 % noise', result.warmSeconds, warm.plan.tunnels.length, result.warm.opened, result.warm.closed, warm.certificate.worth.toFixed(1), warm.certificate.bound.toFixed(1), warm.certificate.provenGapPct.toFixed(4)],
           ],
         ),
@@ -83,6 +90,39 @@ function timed(instance: Instance, options: PlanOptions): ReturnType<typeof plan
   return { ...result, seconds: Math.round(performance.now() - startedMs) / 1000 };
 }
 
+interface Failure {
+  uplink: number;
+  /** Until everything that can be carried over open tunnels is. */
+  repairMs: number;
+  /** Demands moved or cut at once. */
+  changed: number;
+  /** Planning again, what dies and what is opened and closed left out. */
+  seconds: number;
+  worth: number;
+  bound: number;
+  provenGapPct: number;
+  tunnels: number;
+  opened: number;
+  closed: number;
+}
+
+function failuresOf(instance: Instance, standing: Standing, count: number, sweeps: number): Failure[] {
+  const carried = new Float64Array(instance.uplinks.length);
+  for (const { links, mbps } of standing.plan.flows) for (const link of links) for (const uplink of instance.links[link]!.slice(0, 2)) carried[uplink]! += mbps;
+  const busiest = [...carried.keys()].sort((one, other) => carried[other]! - carried[one]! || one - other);
+  const step = Math.max(1, Math.floor(busiest.length / 2 / count));
+  return busiest.slice(0, Math.ceil(busiest.length / 2)).filter((_, rank) => rank % step === 0).slice(0, count).map((uplink) => {
+    const left = structuredClone(standing);
+    const startedMs = performance.now();
+    const repair = repairAfterFailure(left, [uplink]);
+    const repairedMs = performance.now();
+    const { plan, certificate } = replan(left, sweeps);
+    const seconds = Math.round(performance.now() - repairedMs) / 1000;
+    const before = { tunnels: standing.plan.tunnels.filter((link) => !repair.down.includes(link)) };
+    return { uplink, repairMs: Math.round(10 * (repairedMs - startedMs)) / 10, changed: repair.changed.length, seconds, ...certificate, tunnels: plan.tunnels.length, ...difference(before, plan) };
+  });
+}
+
 function withNoise(instance: Instance, seed: string): Instance {
   const rng = createRng(seed).fork('demand-noise');
   const demands = instance.demands.map((demand) => {
@@ -92,7 +132,7 @@ function withNoise(instance: Instance, seed: string): Instance {
   return { ...instance, demands };
 }
 
-function difference(before: InstancePlan, after: InstancePlan): { opened: number; closed: number } {
+function difference(before: Pick<InstancePlan, 'tunnels'>, after: InstancePlan): { opened: number; closed: number } {
   const old = new Set(before.tunnels);
   const kept = after.tunnels.filter((link) => old.has(link)).length;
   return { opened: after.tunnels.length - kept, closed: before.tunnels.length - kept };

@@ -4,7 +4,7 @@ import { addPath, eachWay, type Paths } from './paths.ts';
 import { byImportance } from './repair.ts';
 import { emptyReserve, holdReserve, risksOf, roomInReserve } from './reserve.ts';
 import type { Tables } from './tables.ts';
-import { hasFreeSlot, openIdle, type Tunnels } from './tunnels.ts';
+import { closeTunnel, hasFreeSlot, openIdle, type Tunnels } from './tunnels.ts';
 
 /** The second way of each demand as hops, -1 in `first` for none; `mbps` is what the shared reserve holds for it. */
 export interface Backups {
@@ -95,24 +95,37 @@ export function noBackups(tables: Tables): Backups {
 /** Makes another way of a demand its largest, the cheapest for which there is room and `isProtected` finds a backup. */
 function changeLargest(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, demand: number, isProtected: (path: number) => boolean): boolean {
   const main = largest(paths, flows, demand);
-  const canOpen = (hop: number): boolean => hop < 0 || tunnels.isOpen[hop >> 1] === 1 || (hasFreeSlot(tables, tunnels, tables.hopFrom[hop]!, 1) && hasFreeSlot(tables, tunnels, tables.hopTo[hop]!, 1));
   eachWay(tables, demand, (hop) => tunnels.isOpen[hop >> 1] === 1, (first, second) => void addPath(tables, paths, demand, first, second));
-  const others: number[] = [];
-  for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
-    if (path !== main && canOpen(paths.first[path]!) && canOpen(paths.second[path]!)) others.push(path);
-  }
+  const others = Array.from({ length: paths.count[demand]! }, (_, index) => paths.start[demand]! + index).filter((path) => path !== main);
   for (const path of others.sort((one, other) => paths.cost[one]! - paths.cost[other]! || one - other).slice(0, TRIED)) {
     const all = flows.flow[main]!;
     send(tables, paths, flows, demand, main, -all);
     const room = Math.max(0, Math.min(all, roomOf(tables, paths, flows, demand, path) * (1 - 1e-9)));
-    const moved = flows.flow[path]! + room > all - room + NOTHING && isProtected(path) ? room : 0;
-    send(tables, paths, flows, demand, main, all - moved);
-    if (moved === 0) continue;
-    send(tables, paths, flows, demand, path, moved);
-    for (const hop of [paths.first[path]!, paths.second[path]!]) if (hop >= 0) openIdle(tables, tunnels, hop >> 1);
+    const moves = flows.flow[path]! + room > all - room + NOTHING && openFor(tables, tunnels, paths.first[path]!, paths.second[path]!, () => isProtected(path));
+    send(tables, paths, flows, demand, main, moves ? all - room : all);
+    if (!moves) continue;
+    send(tables, paths, flows, demand, path, room);
     return true;
   }
   return false;
+}
+
+/** Opens what a way needs where slots are free, and closes it again unless `isWanted` says yes. */
+function openFor(tables: Tables, tunnels: Tunnels, first: number, second: number, isWanted: () => boolean): boolean {
+  const links = (second < 0 ? [first] : [first, second]).map((hop) => hop >> 1).filter((link) => tunnels.isOpen[link] === 0 || tunnels.isIdle[link] === 1);
+  const opened: number[] = [];
+  const undo = (): false => {
+    for (const link of opened) closeTunnel(tables, tunnels, link);
+    return false;
+  };
+  for (const link of links) {
+    if (tunnels.isOpen[link] === 0) {
+      if (!hasFreeSlot(tables, tunnels, tables.hopFrom[2 * link]!, 1) || !hasFreeSlot(tables, tunnels, tables.hopTo[2 * link]!, 1)) return undo();
+      opened.push(link);
+    }
+    openIdle(tables, tunnels, link);
+  }
+  return isWanted() || undo();
 }
 
 /** The way that carries most of a demand, the first of equals. */

@@ -5,5 +5,8 @@
 // docs/planning.md tells the same in words, with the measured tables.
 export { readInstance } from './instance.ts';
 export type { Instance } from './instance.ts';
-export { planInstance } from './plan-instance.ts';
-export type { Certificate, InstancePlan, PlanOptions } from './plan-instance.ts';
+export { repairAfterFailure } from './failure.ts';
+export type { Repair } from './failure.ts';
+export { planInstance, replan } from './plan-instance.ts';
+export type { Certificate, Planned, PlanOptions, Standing } from './plan-instance.ts';
+export type { InstancePlan } from './plan-file.ts';

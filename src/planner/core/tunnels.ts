@@ -76,12 +76,14 @@ export function closeExcess(tables: Tables, paths: Paths, flows: Flows, linkPric
 /**
  * One round of local search: opens the links that would bring most, where slots are free, or in the slots of links whose
  * closing costs less; at most one change a site, so that no two of them count the same gain.
+ * @param beside    by link, what closing it loses beside its flow, in worth
  * @param leastGain what an opening must bring at least, in worth
  * @returns how many links were opened
  */
-export function improve(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, leastGain: number): number {
+export function improve(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, beside: Float64Array, leastGain: number): number {
   const gains = openingGains(tables, paths, flows, linkPrices);
   const losses = closingLosses(tables, paths, flows, linkPrices);
+  for (let link = 0; link < tables.links; link++) losses[link]! += beside[link]!;
   const cheapest = cheapestLinks(tables, tunnels, losses);
   const touched = new Uint8Array(tables.sites);
   const order = [...gains.keys()].filter((link) => gains[link]! > leastGain).sort((one, other) => gains[other]! - gains[one]! || one - other);
@@ -115,6 +117,11 @@ export function openOnly(tables: Tables, paths: Paths, flows: Flows, linkPrices:
   return tunnels;
 }
 
+/** Prices of links as these tunnels have it: open ones cost nothing, all others are closed. */
+export function priceLinks(tables: Tables, linkPrices: LinkPrices, tunnels: Tunnels): void {
+  for (let link = 0; link < tables.links; link++) linkPrices[link] = tunnels.isOpen[link] === 1 ? 0 : CLOSED;
+}
+
 export function noTunnels(tables: Tables): Tunnels {
   return { isOpen: new Uint8Array(tables.links), used: new Int32Array(tables.sites), isIdle: new Uint8Array(tables.links), idle: new Int32Array(tables.sites) };
 }
@@ -136,10 +143,15 @@ export function openIdle(tables: Tables, tunnels: Tunnels, link: number): void {
     for (let other = tables.links - 1; other >= 0 && tunnels.used[site]! > tables.slots[site]!; other--) {
       if (tunnels.isIdle[other] === 0 || (tables.hopFrom[2 * other] !== site && tables.hopTo[2 * other] !== site)) continue;
       setIdle(tables, tunnels, other, false);
-      tunnels.isOpen[other] = 0;
-      countEnds(tables, tunnels.used, other, -1);
+      closeTunnel(tables, tunnels, other);
     }
   }
+}
+
+/** Takes a tunnel that is in use from a link. */
+export function closeTunnel(tables: Tables, tunnels: Tunnels, link: number): void {
+  tunnels.isOpen[link] = 0;
+  countEnds(tables, tunnels.used, link, -1);
 }
 
 /** Marks a tunnel as one that carries and backs up nothing, or no longer so. */
