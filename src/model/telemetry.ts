@@ -184,6 +184,16 @@ export interface ServiceSeries extends ServiceFigures<number[]> {
   service: string;
 }
 
+/** What the ends of one path measured of it, a value a slot, oldest first; NaN where nobody measured. Of two ends the worse figure counts. */
+export interface PathSeries {
+  path: PathId;
+  /** Means of the slot by time. */
+  latencyMs: Float32Array;
+  jitterMs: Float32Array;
+  /** 0…1; time in which a path was down counts as 1. */
+  lossRatio: Float32Array;
+}
+
 export interface TunnelUsage {
   tunnel: TunnelId;
   /** Last time anything but probes went through, epoch ms; null: never seen. */

@@ -1,11 +1,12 @@
 import { chmod, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { DuckDBInstance, type DuckDBAppender, type DuckDBConnection } from '@duckdb/node-api';
+import { DuckDBInstance, type DuckDBAppender, type DuckDBConnection, type DuckDBResultReader } from '@duckdb/node-api';
 import { ForemeshError, messageOf } from '../base/index.ts';
 import type { NodeId, PathId, PathSample, PathState, Sample, TunnelId, TunnelSample } from '../model/index.ts';
-import { migrate, moveOldRows, SLOT_HOSTS_SQL, SLOT_REPORTS_SQL, SLOT_SERVICES_SQL, SLOT_TOTALS_SQL, LAST_USED_SQL, RECENT_PATHS_SQL, RECENT_TUNNELS_SQL } from './duckdb-sql.ts';
+import { migrate, moveOldRows, PATH_SLOTS_SQL, SLOT_HOSTS_SQL, SLOT_REPORTS_SQL, SLOT_SERVICES_SQL, SLOT_TOTALS_SQL, LAST_USED_SQL, RECENT_PATHS_SQL, RECENT_TUNNELS_SQL } from './duckdb-sql.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { isMomentary, type MomentarySample } from './momentary.ts';
+import type { PathSlot } from './path-history.ts';
 import { rollUpBounds, type Retention } from './roll-up.ts';
 import type { SlotHosts, SlotReport, SlotServices, SlotTotal } from './slots.ts';
 
@@ -70,6 +71,15 @@ class DuckDbLog implements SampleLog {
     return (await this.#rows(SLOT_SERVICES_SQL, { slotMs, fromSlot, fromAt: fromSlot * slotMs })) as unknown as SlotServices[];
   }
 
+  async eachPathSlot(slotMs: number, fromSlot: number, untilSlot: number, visit: (slot: PathSlot) => void): Promise<void> {
+    const rows = await this.#columns(PATH_SLOTS_SQL, { slotMs, fromSlot, untilSlot, fromAt: fromSlot * slotMs, untilAt: untilSlot * slotMs });
+    const [path, slot, ...figures] = rows as [string[], number[], ...(number | null)[][]];
+    const [latencyMs, jitterMs, forward, reverse] = figures;
+    for (const [row, name] of (path ?? []).entries()) {
+      visit({ path: name, slot: slot[row]!, latencyMs: latencyMs![row]!, jitterMs: jitterMs![row]!, lossForwardRatio: forward![row]!, lossReverseRatio: reverse![row]! });
+    }
+  }
+
   async recentWindows(count: number): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }> {
     const paths = await this.#rows(RECENT_PATHS_SQL, { count });
     const tunnels = await this.#rows(RECENT_TUNNELS_SQL, { count });
@@ -122,10 +132,17 @@ class DuckDbLog implements SampleLog {
   }
 
   async #rows(sql: string, values: Record<string, number> = {}): Promise<Record<string, unknown>[]> {
+    return (await this.#read(sql, values)).getRowObjects();
+  }
+
+  async #columns(sql: string, values: Record<string, number>): Promise<unknown[][]> {
+    return (await this.#read(sql, values)).getColumns();
+  }
+
+  async #read(sql: string, values: Record<string, number>): Promise<DuckDBResultReader> {
     try {
       const used = Object.fromEntries(Object.entries(values).filter(([name]) => sql.includes(`$${name}`)));
-      const reader = await this.#connection.runAndReadAll(sql, used);
-      return reader.getRowObjects();
+      return await this.#connection.runAndReadAll(sql, used);
     } catch (cause) {
       throw new ForemeshError('TELEMETRY_FAILED', { what: `the telemetry database could not be read: ${messageOf(cause)}`, fix: 'see that the disk of the state folder works', cause });
     }

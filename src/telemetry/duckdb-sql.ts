@@ -87,6 +87,15 @@ export const SLOT_SERVICES_SQL = `
   FROM (${cutIntoSlots(`SELECT * FROM (${allLevels('services', '*')}) WHERE sampled_at > $fromAt::DOUBLE`, '$slotMs::DOUBLE')})
   WHERE slot >= $fromSlot::DOUBLE GROUP BY ALL`;
 
+/** A path that is down and whose loss nobody can count loses everything. */
+const LOST = ['loss_forward', 'loss_reverse'].map((figure) => `coalesce(${figure}, CASE WHEN state = 'down' THEN 1 END) AS ${figure}`).join(', ');
+
+/** $slotMs, $fromSlot, $untilSlot, $fromAt, $untilAt → path, slot, latencyMs, jitterMs, lossForwardRatio, lossReverseRatio; a row an end. */
+export const PATH_SLOTS_SQL = `
+  SELECT path, slot::DOUBLE AS slot, ${meansByTime()}
+  FROM (${cutIntoSlots(`SELECT sampled_at, window_ms, node, path, latency_ms, jitter_ms, ${LOST} FROM (${allLevels('path', 'sampled_at, window_ms, node, path, state, latency_ms, jitter_ms, loss_forward, loss_reverse')}) WHERE sampled_at > $fromAt::DOUBLE AND sampled_at - window_ms < $untilAt::DOUBLE`, '$slotMs::DOUBLE')})
+  WHERE slot >= $fromSlot::DOUBLE AND slot < $untilSlot::DOUBLE GROUP BY path, node, slot ORDER BY path`;
+
 /** $count → the newest windows of each (tunnel, node), oldest first. */
 export const RECENT_PATHS_SQL = `
   SELECT sampled_at::DOUBLE AS "sampledAt", window_ms AS "windowMs", node, peer, tunnel, path, state, latency_ms AS "latencyMs", jitter_ms AS "jitterMs",
@@ -151,9 +160,17 @@ function mergedAdditiveSql(kind: AdditiveKind, target: string, match: string): s
 
 /** Quality is averaged by time, and the state of a bucket is its worst. */
 function pathBuckets(cut: string, stepMs: number): string {
-  const mean = (figure: string): string => `sum(${figure} * share * window_ms) / nullif(sum(CASE WHEN ${figure} IS NULL THEN 0 ELSE share * window_ms END), 0) AS ${figure}`;
-  return `SELECT (slot + 1) * ${stepMs} AS sampled_at, ${stepMs}::DOUBLE AS window_ms, ${PATH_KEYS.join(', ')}, max_by(state, ${badnessSql('state')}) AS state, ${PATH_FIGURES.map(mean).join(', ')}
-    FROM (${cut}) GROUP BY slot, ${PATH_KEYS.join(', ')}`;
+  return `SELECT (slot + 1) * ${stepMs} AS sampled_at, ${stepMs}::DOUBLE AS window_ms, ${PATH_KEYS.join(', ')}, max_by(state, ${badnessSql('state')}) AS state, ${PATH_FIGURES.map((figure) => `${meanByTime(figure)} AS ${figure}`).join(', ')}
+    FROM (SELECT * REPLACE (${LOST}) FROM (${cut})) GROUP BY slot, ${PATH_KEYS.join(', ')}`;
+}
+
+function meanByTime(figure: string): string {
+  return `sum(${figure} * share * window_ms) / nullif(sum(CASE WHEN ${figure} IS NULL THEN 0 ELSE share * window_ms END), 0)`;
+}
+
+function meansByTime(): string {
+  const names = { latency_ms: 'latencyMs', jitter_ms: 'jitterMs', loss_forward: 'lossForwardRatio', loss_reverse: 'lossReverseRatio' };
+  return PATH_FIGURES.map((figure) => `${meanByTime(figure)} AS "${names[figure]}"`).join(', ');
 }
 
 /** A late window joins a bucket that is there already with equal weight: the bucket no longer knows its own. */

@@ -1,4 +1,5 @@
 import type { NodeId, PathSample, Sample, TunnelId, TunnelSample } from '../model/index.ts';
+import type { PathSlot } from './path-history.ts';
 import type { SlotHosts, SlotReport, SlotServices, SlotTotal } from './slots.ts';
 
 /** One numbered batch, checked. */
@@ -23,6 +24,8 @@ export interface SampleLog {
   slotHosts(slotMs: number, fromSlot: number): Promise<SlotHosts[]>;
   /** What all nodes counted by service in each slot from `fromSlot` on, likewise. */
   slotServices(slotMs: number, fromSlot: number): Promise<SlotServices[]>;
+  /** What each end of each path measured in each of these slots (`untilSlot` excluded), means by time; by path. */
+  eachPathSlot(slotMs: number, fromSlot: number, untilSlot: number, visit: (slot: PathSlot) => void): Promise<void>;
   /** The newest path and tunnel windows of each (tunnel, node), oldest first, and when each tunnel last carried traffic. */
   recentWindows(count: number): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }>;
   rollUp(now: number): Promise<void>;

@@ -1,14 +1,18 @@
+import { sortedBy } from '../base/index.ts';
 import type { NodeId, PathSample, TrafficSample, TunnelId, TunnelSample, UsersSample } from '../model/index.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { DOWN_SAMPLING, rollUpBounds, type Retention } from './roll-up.ts';
+import type { PathSlot } from './path-history.ts';
 import { eachSlot, type SlotHosts, type SlotReport, type SlotServices, type SlotTotal } from './slots.ts';
 import { getOrSet } from './tunnel-usage.ts';
 
 /** Rows beyond which the older half is merged into windows of 5 minutes at once, whatever its age: bounds the memory. */
 const ROWS_MAX = 2_000_000;
 
+const PATH_FIGURES = ['latencyMs', 'jitterMs', 'lossForwardRatio', 'lossReverseRatio'] as const;
+
 /**
- * Traffic and reports in typed columns, enough to fill a grid of any slot length later. Path and tunnel windows are not
+ * Traffic, reports and figures of paths in typed columns, enough to fill a grid of any slot length later. Path and tunnel windows as such are not
  * kept beyond what the store above holds: only a restart would ask for them, and this log does not survive one.
  */
 export class MemoryLog implements SampleLog {
@@ -22,6 +26,9 @@ export class MemoryLog implements SampleLog {
   #countedMs = new WindowTable();
   /** Connections or packets by pair, class and service, of all nodes. */
   #services = new WindowTable();
+  /** Figures of paths times ms, and the ms in which they were known, by path and node; in the order of `PATH_FIGURES`. */
+  #pathSums = PATH_FIGURES.map(() => new WindowTable());
+  #pathKnown = PATH_FIGURES.map(() => new WindowTable());
   /** One row a (node, window) in which it reported anything; no bytes. */
   #reports = new WindowTable();
 
@@ -46,6 +53,7 @@ export class MemoryLog implements SampleLog {
           this.#traffic.add(trafficKey(sample), sample.sampledAt, sample.windowMs, sample.offeredBytes);
           if (sample.droppedBytes > 0) this.#dropped.add(trafficKey(sample), sample.sampledAt, sample.windowMs, sample.droppedBytes);
         }
+        if (sample.kind === 'path') this.#addPath(sample);
         const report = `${sample.sampledAt} ${sample.windowMs}`;
         if (report !== lastReport) this.#reports.add(sample.node, sample.sampledAt, sample.windowMs, 0);
         lastReport = report;
@@ -101,6 +109,24 @@ export class MemoryLog implements SampleLog {
     return Promise.resolve([...services.values()]);
   }
 
+  eachPathSlot(slotMs: number, fromSlot: number, untilSlot: number, visit: (slot: PathSlot) => void): Promise<void> {
+    const cells = new Map<string, { path: string; slot: number; sums: number[]; known: number[] }>();
+    const add = (figure: number, of: 'sums' | 'known', table: WindowTable): void =>
+      table.eachSlotFrom(slotMs, fromSlot, (key, slot, value) => {
+        if (slot >= untilSlot) return;
+        getOrSet(cells, `${key}|${slot}`, () => ({ path: key.slice(0, key.indexOf('|')), slot, sums: [0, 0, 0, 0], known: [0, 0, 0, 0] }))[of][figure]! += value;
+      });
+    for (const figure of PATH_FIGURES.keys()) {
+      add(figure, 'sums', this.#pathSums[figure]!);
+      add(figure, 'known', this.#pathKnown[figure]!);
+    }
+    for (const { path, slot, sums, known } of sortedBy([...cells.values()], (cell) => cell.path)) {
+      const [latencyMs, jitterMs, lossForwardRatio, lossReverseRatio] = sums.map((sum, figure) => (known[figure]! > 0 ? sum / known[figure]! : null));
+      visit({ path, slot, latencyMs: latencyMs!, jitterMs: jitterMs!, lossForwardRatio: lossForwardRatio!, lossReverseRatio: lossReverseRatio! });
+    }
+    return Promise.resolve();
+  }
+
   recentWindows(): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }> {
     return Promise.resolve({ paths: [], tunnels: [], lastUsed: new Map() });
   }
@@ -116,6 +142,17 @@ export class MemoryLog implements SampleLog {
     return Promise.resolve();
   }
 
+  #addPath(sample: PathSample): void {
+    const isLost = sample.state === 'down';
+    for (const [index, figure] of PATH_FIGURES.entries()) {
+      const value = sample[figure] ?? (isLost && figure.startsWith('loss') ? 1 : null);
+      if (value === null) continue;
+      const key = `${sample.path}|${sample.node}`;
+      this.#pathSums[index]!.add(key, sample.sampledAt, sample.windowMs, value * sample.windowMs);
+      this.#pathKnown[index]!.add(key, sample.sampledAt, sample.windowMs, sample.windowMs);
+    }
+  }
+
   #eachTable(change: (table: WindowTable) => WindowTable): void {
     this.#traffic = change(this.#traffic);
     this.#dropped = change(this.#dropped);
@@ -123,6 +160,8 @@ export class MemoryLog implements SampleLog {
     this.#countedMs = change(this.#countedMs);
     this.#services = change(this.#services);
     this.#reports = change(this.#reports);
+    this.#pathSums = this.#pathSums.map(change);
+    this.#pathKnown = this.#pathKnown.map(change);
   }
 }
 

@@ -1,8 +1,9 @@
 import { ForemeshError, messageOf, systemClock, type Clock } from '../base/index.ts';
-import type { ActiveHostsSeries, HostSample, NodeId, NodeStatus, Observation, PathEnds, Sample, ServiceSeries, ServicesSample, UplinkSample, UsersSample } from '../model/index.ts';
+import type { ActiveHostsSeries, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, Sample, ServiceSeries, ServicesSample, UplinkSample, UsersSample } from '../model/index.ts';
 import { seriesOfHosts, seriesOfServices } from './covariates.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { isMomentary } from './momentary.ts';
+import { PathSeriesBuilder } from './path-history.ts';
 import { splitPlausible } from './plausible.ts';
 import { RecentPast } from './recent.ts';
 import { SlotGrid } from './slot-grid.ts';
@@ -98,6 +99,14 @@ class QueuedStore implements TelemetryStore {
     this.#refuseUnanswerable(query);
     const firstSlot = Math.floor(query.now / query.slotMs) - query.slots;
     return seriesOfServices(await this.#enqueue(() => this.#log.slotServices(query.slotMs, firstSlot)), firstSlot, query.slots);
+  }
+
+  async pathHistory(query: Omit<ObserveQuery, 'pairs'>): Promise<PathSeries[]> {
+    this.#refuseUnanswerable(query);
+    const untilSlot = Math.floor(query.now / query.slotMs);
+    const builder = new PathSeriesBuilder(untilSlot - query.slots, query.slots);
+    await this.#enqueue(() => this.#log.eachPathSlot(query.slotMs, untilSlot - query.slots, untilSlot, (slot) => builder.add(slot)));
+    return builder.series();
   }
 
   async observe(query: ObserveQuery, nodes: readonly NodeStatus[]): Promise<Observation> {

@@ -5,7 +5,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/base/index.ts';
-import { type DemandSeries, type HostSample, type Sample, serviceFigures, type ServicesSample, type TrafficSample, uplinkId, type UplinkSample, type UsersSample } from '../../src/model/index.ts';
+import { type DemandSeries, type HostSample, pathId, type Sample, serviceFigures, type ServicesSample, type TrafficSample, uplinkId, type UplinkSample, type UsersSample } from '../../src/model/index.ts';
 import { createMemoryStore, openDuckDbStore, type TelemetryStore } from '../../src/telemetry/index.ts';
 import { BERLIN, BERLIN_GW1, BERLIN_GW2, BULK, MADRID, NODE_STATUS, OTHER_TUNNEL, PARIS, PARIS_GW1, PATH, START, traffic, path, tunnel, TUNNEL, VOICE } from './samples.ts';
 
@@ -120,6 +120,31 @@ describe.each(STORES)('the $name store', ({ open }) => {
     expect([store.users(at + 50_001), store.droppedSamples()]).toEqual([[], lies.length + 2]);
     expect([store.uplinks(at + 50_001), store.hosts(at + 50_001)]).toEqual([[], []]);
     expect(await read(1)).toEqual([null]); // they are no report of traffic
+  });
+
+  it('gives the past of each path by slot: means by time, the worse end, nothing where nobody measured, loss where the path was down', async () => {
+    const end = START + 10 * SLOT_MS;
+    const half = { windowMs: SLOT_MS / 2 };
+    const other = pathId(uplinkId(BERLIN_GW1, 'lte'), uplinkId(PARIS_GW1, 'dsl'));
+    await store.append(BERLIN_GW1, 1, [
+      path(end - SLOT_MS / 2, { ...half, latencyMs: 20, jitterMs: 2, lossForwardRatio: 0.02 }),
+      path(end, { ...half, latencyMs: 40, jitterMs: null, lossForwardRatio: 0.04, lossReverseRatio: 0.5 }),
+      path(end - 2 * SLOT_MS, { windowMs: SLOT_MS, state: 'down', latencyMs: null, jitterMs: null, lossForwardRatio: null, lossReverseRatio: null }),
+      path(end, { windowMs: SLOT_MS, path: other, latencyMs: 7 }),
+    ]);
+    await store.append(PARIS_GW1, 1, [path(end, { node: PARIS_GW1, peer: BERLIN_GW1, windowMs: SLOT_MS, latencyMs: 35, jitterMs: 1, lossForwardRatio: null, lossReverseRatio: 0.01 })]);
+    const figures = async () => (await store.pathHistory({ now: end + 59_999, slotMs: SLOT_MS, slots: 3 })).map(({ path: id, ...series }) => [id, ...Object.values(series).map((values) => [...(values as Float32Array)].map((value) => Number(value.toFixed(4))))]);
+    const unknown = Number.NaN;
+    const expected = [
+      [PATH, [unknown, unknown, 35], [unknown, unknown, 2], [1, unknown, 0.25]],
+      [other, [unknown, unknown, 7], [unknown, unknown, 1], [unknown, unknown, 0]],
+    ];
+    expect(await figures()).toEqual(expected);
+    await store.rollUp(end + 3 * DAY_MS);
+    const [series] = await store.pathHistory({ now: end, slotMs: 5 * SLOT_MS, slots: 1 });
+    expect(series!.latencyMs[0]).toBeCloseTo(35, 3);
+    expect(series!.lossRatio[0]).toBeGreaterThan(0.5);
+    expect(await store.pathHistory({ now: end - 5 * SLOT_MS, slotMs: SLOT_MS, slots: 3 })).toEqual([]);
   });
 
   it('refuses a batch number that is none', async () => {
@@ -283,7 +308,7 @@ describe('both stores', () => {
         let duck = await openDuckDbStore(file, { clock });
         const memory = createMemoryStore({ clock });
         for (const [index, { end, windowMs, bytes, node, to }] of windows.entries()) {
-          const samples = [traffic(START + end * 1000, bytes, { windowMs, node, to, droppedBytes: index % 2 === 0 ? 0 : Math.floor(bytes / 3) }), { kind: 'users' as const, sampledAt: START + end * 1000, windowMs, node, group: 'class' as const, name: to, hosts: bytes % 50 }];
+          const samples = [traffic(START + end * 1000, bytes, { windowMs, node, to, droppedBytes: index % 2 === 0 ? 0 : Math.floor(bytes / 3) }), { kind: 'users' as const, sampledAt: START + end * 1000, windowMs, node, group: 'class' as const, name: to, hosts: bytes % 50 }, path(START + end * 1000, { windowMs, node, state: bytes % 5 === 0 ? 'down' : 'up', latencyMs: bytes % 3 === 0 ? null : 1 + (bytes % 97), lossForwardRatio: bytes % 5 === 0 ? null : (bytes % 11) / 11 })];
           await Promise.all([duck.append(node, index + 1, samples), memory.append(node, index + 1, samples)]);
         }
         if (reopen) {
@@ -293,7 +318,9 @@ describe('both stores', () => {
         const query = { now: START + 601_000, slotMs, slots: 12, pairs: [PAIR, { ...PAIR, to: MADRID }] };
         const [one, other] = [await duck.observe(query, []), await memory.observe(query, [])];
         const [hosts, otherHosts] = [await duck.activeHosts(query), await memory.activeHosts(query)];
+        const [paths, otherPaths] = [await duck.pathHistory(query), await memory.pathHistory(query)];
         await duck.close();
+        expect(paths.map(({ latencyMs, lossRatio }) => [[...latencyMs].map(threeDigits), [...lossRatio].map(threeDigits)])).toEqual(otherPaths.map(({ latencyMs, lossRatio }) => [[...latencyMs].map(threeDigits), [...lossRatio].map(threeDigits)]));
         expect(rounded(one.demands)).toEqual(rounded(other.demands));
         expect(hosts.map(({ hosts: counts, ...of }) => [of, counts.map(sixDigits)])).toEqual(otherHosts.map(({ hosts: counts, ...of }) => [of, counts.map(sixDigits)]));
       }),
@@ -361,4 +388,9 @@ function rounded(demands: readonly DemandSeries[]): (number | null)[][] {
 
 function sixDigits(value: number | null): number | null {
   return value === null ? null : Math.round(value * 1e6) / 1e6;
+}
+
+/** A figure in a float32, to what both kinds of sums agree in. */
+function threeDigits(value: number): string {
+  return value.toFixed(3);
 }
