@@ -5,6 +5,7 @@
 // Planned events of the intent become inputs and corrections in events/.
 // The bench on tables of demands (many pairs, one horizon at a time) is in matrix/: start at matrix/bench.ts; its trees are in boosting/.
 // Surges, drops, new pairs and fan-outs are told by anomaly/: start at anomaly/detector.ts.
+// Forecasts of paths (will latency, jitter or loss break a class's bounds?) are in paths/: start at paths/path-forecaster.ts, then paths/contest.ts.
 // Pure computation but for state-files.ts (a folder) and worker-forecaster.ts (a thread). Time and seed are arguments.
 // Others import from this file only.
 export { createForecaster } from './worker-forecaster.ts';
@@ -22,3 +23,10 @@ export { benchForecast, BENCH_MODELS, type ForecastBenchOptions, type ForecastBe
 export { createAnomalyDetector, type AnomalyDetector, type AnomalySlot } from './anomaly/detector.ts';
 export { ANOMALY_MIN_MBPS, anomalyWindows, DAYS_PER_ALARM, type AnomalySettings } from './anomaly/settings.ts';
 export { benchAnomalies, type AnomalyBenchResult, type DetectionScore } from './anomaly/bench.ts';
+export { createPathForecaster, type PathForecaster } from './paths/path-forecaster.ts';
+export { PathRecord } from './paths/path-record.ts';
+export type { PathTable } from './paths/path-table.ts';
+export { generatePaths } from './paths/generate-paths.ts';
+export { readPaths, type PathSource } from './paths/read-paths.ts';
+export { benchPaths, type OnsetScore, type PathBenchOptions, type PathBenchResult, type PathBenchSet, type ScenarioScore, type Skills } from './paths/bench-paths.ts';
+export type { ProbabilityScore } from './paths/score.ts';

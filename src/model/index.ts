@@ -15,6 +15,7 @@ export * from './live-trailers.ts';
 export * from './messages.ts';
 export * from './name-pattern.ts';
 export * from './node-config.ts';
+export * from './path-forecast.ts';
 export * from './plan.ts';
 export * from './planned-event.ts';
 export * from './sample-coding.ts';

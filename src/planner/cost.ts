@@ -1,4 +1,5 @@
 import { isNearSlaEdge } from './admissibility.ts';
+import { isViolationForeseen } from './foreseen.ts';
 import type { Ledger } from './ledger.ts';
 import { sizeOf } from './demand.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
@@ -29,6 +30,7 @@ export function lastingCostOf(way: Way, want: Want, like: 'measured' | 'estimate
     PLANNER_SETTINGS.usdPerGbCost * usdPerGb +
     (way.relay === null ? 0 : PLANNER_SETTINGS.relayCost) +
     (way.degraded ? PLANNER_SETTINGS.degradedCost : 0) +
+    (like === 'measured' && isViolationForeseen(way, want) ? PLANNER_SETTINGS.violationCost : 0) +
     (like === 'measured' && isNearSlaEdge(way, want.trafficClass) ? PLANNER_SETTINGS.slaEdgeCost : 0)
   );
 }

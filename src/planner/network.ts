@@ -16,6 +16,7 @@ import {
   type TunnelId,
 } from '../model/index.ts';
 import { qualityOf, type HopQuality } from './quality.ts';
+import { foreseenViolations, NOTHING_FORESEEN } from './foreseen.ts';
 import { isAwayShortly } from './serving.ts';
 import { refusalsOf } from './admissibility.ts';
 import type { PlanInputs } from './plan.ts';
@@ -86,6 +87,7 @@ export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, re
     const known = quality.get(entry.path);
     if (!known || entry.sampledAt > known.sampledAt) quality.set(entry.path, entry);
   }
+  const foreseen = foreseenViolations(inputs);
   const resources = new Resources(intent);
   const pairs = admittedPairs(inputs, sites, classes, profiles, (site) => serving.get(site)?.length ?? 0);
   const directWays = new Map<Hop, Way>();
@@ -126,7 +128,7 @@ export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, re
     hops(pair) {
       const known = hopsByPair.get(pair.key);
       if (known) return known;
-      const hops = buildHops(network, pair, [network.gatewayOf(pair, pair.a.id), network.gatewayOf(pair, pair.b.id)], quality);
+      const hops = buildHops(network, pair, [network.gatewayOf(pair, pair.a.id), network.gatewayOf(pair, pair.b.id)], quality, foreseen);
       hopsByPair.set(pair.key, hops);
       return hops;
     },
@@ -140,7 +142,7 @@ export function buildNetwork(inputs: PlanInputs, serving: ReadonlyMap<SiteId, re
     standbyHops(pair, standby) {
       const ends: [SiteNode | undefined, SiteNode | undefined] = standby.site === pair.a.id ? [standby, network.gatewayOf(pair, pair.b.id)] : [network.gatewayOf(pair, pair.a.id), standby];
       const key = ends.map((node) => node?.id).join(' '); // both halves may have the two in common
-      const hops = standbyHops.get(key) ?? buildHops(network, pair, ends, quality);
+      const hops = standbyHops.get(key) ?? buildHops(network, pair, ends, quality, foreseen);
       standbyHops.set(key, hops);
       return hops;
     },
@@ -213,7 +215,7 @@ function vetoedAdmissions(inputs: PlanInputs): Set<string> {
   return new Set(keys.filter((key) => !admitted.has(key)));
 }
 
-function buildHops(network: Network, pair: Pair, [one, other]: readonly [SiteNode | undefined, SiteNode | undefined], quality: ReadonlyMap<PathId, PathQuality>): Hop[] {
+function buildHops(network: Network, pair: Pair, [one, other]: readonly [SiteNode | undefined, SiteNode | undefined], quality: ReadonlyMap<PathId, PathQuality>, foreseen: ReturnType<typeof foreseenViolations>): Hop[] {
   if (!one || !other) return [];
   const crypto = network.cryptoOf(pair.profile);
   const hops = one.uplinks.flatMap((left) =>
@@ -225,7 +227,7 @@ function buildHops(network: Network, pair: Pair, [one, other]: readonly [SiteNod
       const ends: [HopEnd, HopEnd] = left.id < right.id ? [near, far] : [far, near];
       const existing = network.previousTunnels.get(tunnel) ?? null;
       const measured = believed(network, ends, existing, qualityOf(ends, quality.get(path), network.now));
-      return { path, tunnel, profile: pair.profile, ends, existing, ...measured, refusals: refusalsOf(network, pair, ends, path, existing, measured.state) };
+      return { path, tunnel, profile: pair.profile, ends, existing, ...measured, violations: foreseen.get(path) ?? NOTHING_FORESEEN, refusals: refusalsOf(network, pair, ends, path, existing, measured.state) };
     }),
   );
   return sortedBy(hops, (hop) => hop.path);

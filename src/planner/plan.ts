@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Forecast, Intent, Observation, Override, Plan, PlanConstraint, PlanReport, Veto } from '../model/index.ts';
+import type { Forecast, Intent, Observation, Override, PathQualityForecast, Plan, PlanConstraint, PlanReport, Veto } from '../model/index.ts';
 import { assemblePlan } from './assemble.ts';
 import { ensureBackups } from './backups.ts';
 import { Board } from './board.ts';
@@ -20,6 +20,8 @@ export interface PlanInputs {
   intent: Intent;
   /** Null while there is none: then what was observed last counts alone. */
   forecast: Forecast | null;
+  /** What is expected of paths; absent or null: nothing. Never forbids a path, see `violationCost`. */
+  pathForecast?: PathQualityForecast | null;
   observation: Observation;
   previous: Plan;
   /** All that were given, expired ones too; only those still valid have effect and stay in the plan. */

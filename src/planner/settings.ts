@@ -48,6 +48,16 @@ export const PLANNER_SETTINGS = {
   slaEdgeCost: 20,
   /** Share of the class's latency bound from which `slaEdgeCost` counts. */
   slaEdgeRatio: 0.9,
+  /**
+   * Cost of a path that is expected to break the class's SLA within the forecast's horizon: twice that of trouble that shows
+   * already, since then the class may not use it at all. From this probability on for who is on the path …
+   */
+  violationCost: 40,
+  violationLeaveRatio: 0.6,
+  /** … and from this one for who is not: what was left is gone back to only when it looks clearly better, and what looks half bad is not chosen. */
+  violationReturnRatio: 0.3,
+  /** Forecasts of paths count only when they were better than the best baseline by this share, on held-out time. */
+  violationSkillMin: 0.05,
   /** A listed backup stays listed up to this share of the class's bound: order of backups must not follow noise. */
   slaBackupRatio: 1.1,
   /** Ways to fall back to that are listed per (pair, class). */

@@ -1,4 +1,5 @@
 import type {
+  ClassId,
   Connection,
   PathId,
   PathState,
@@ -45,6 +46,8 @@ export interface Hop {
   measured: boolean;
   jitterMs: number;
   lossRatio: number;
+  /** How probable it is, 0…1, that a class's SLA is broken within the forecast's horizon; empty where nothing is foreseen. */
+  violations: ReadonlyMap<ClassId, number>;
 }
 
 /**
@@ -89,6 +92,8 @@ export interface Way {
   jitterMs: number;
   lossRatio: number;
   degraded: boolean;
+  /** By class, of the hop where it is most probable. */
+  violations: ReadonlyMap<ClassId, number>;
   /** USD per GB, forward and backward. */
   usdPerGb: [number, number];
 }

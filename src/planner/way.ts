@@ -1,5 +1,6 @@
 import { compareText } from '../base/index.ts';
 import type { Site, SiteId } from '../model/index.ts';
+import { mostProbable } from './foreseen.ts';
 import { estimatedLatencyMs } from './quality.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
 import type { Hop, HopEnd, Pair, Usage, Way } from './types.ts';
@@ -45,6 +46,7 @@ export function buildWay(key: string, relay: Site | null, pair: Pair, routes: Wa
     jitterMs: worst((hop) => hop.jitterMs),
     lossRatio: Math.max(...routes.map((route) => 1 - route.hops.reduce((through, hop) => through * (1 - hop.lossRatio), 1))),
     degraded: hops.some((hop) => hop.state === 'degraded'),
+    violations: mostProbable(hops.map((hop) => hop.violations)),
   };
 }
 

@@ -133,7 +133,7 @@ describe.each(STORES)('the $name store', ({ open }) => {
       path(end, { windowMs: SLOT_MS, path: other, latencyMs: 7 }),
     ]);
     await store.append(PARIS_GW1, 1, [path(end, { node: PARIS_GW1, peer: BERLIN_GW1, windowMs: SLOT_MS, latencyMs: 35, jitterMs: 1, lossForwardRatio: null, lossReverseRatio: 0.01 })]);
-    const figures = async () => (await store.pathHistory({ now: end + 59_999, slotMs: SLOT_MS, slots: 3 })).map(({ path: id, ...series }) => [id, ...Object.values(series).map((values) => [...(values as Float32Array)].map((value) => Number(value.toFixed(4))))]);
+    const figures = async () => (await store.pathHistory({ now: end + 59_999, slotMs: SLOT_MS, slots: 3 })).map(({ path: id, ...series }) => [id, ...Object.values(series).map((values) => [...values].map((value) => Number(value.toFixed(4))))]);
     const unknown = Number.NaN;
     const expected = [
       [PATH, [unknown, unknown, 35], [unknown, unknown, 2], [1, unknown, 0.25]],

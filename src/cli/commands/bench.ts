@@ -8,6 +8,7 @@ import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
 import { addAnomalyBench } from './bench-anomalies.ts';
 import { addForecastBench } from './bench-forecast.ts';
+import { addPathsBench } from './bench-paths.ts';
 import { addPlannerBench } from './bench-planner.ts';
 
 interface FailoverOptions extends CommonOptions {
@@ -59,6 +60,7 @@ export function addBenchCommand(program: Command): void {
   addAgent(bench);
   addForecastBench(bench);
   addAnomalyBench(bench);
+  addPathsBench(bench);
   addPlannerBench(bench);
 }
 
