@@ -32,6 +32,8 @@ export const ExplainQuery = Type.Object(
   },
   closed,
 );
+export const ForecastParams = Type.Object({ pair: Type.String({ minLength: 3, maxLength: 100, pattern: '^[a-z0-9-]+>[a-z0-9-]+$', description: 'berlin>paris' }) }, closed);
+export const ForecastQuery = Type.Object({ class: Type.Optional(Type.Unsafe<string>({ ...name, description: 'only this traffic class' })) }, closed);
 export const NodeParams = Type.Object({ node: name }, closed);
 export const NoQuery = Type.Object({}, closed);
 
@@ -145,6 +147,28 @@ export const ScoreboardAnswer = Type.Object(
   { $id: 'Scoreboard', ...open },
 );
 
+export const ForecastExplanationAnswer = Type.Object(
+  {
+    schema: Type.Literal('foremesh/forecast-explanation/v1'),
+    pair: Type.String(),
+    explanations: Type.Array(
+      Type.Object(
+        {
+          classId: Type.String(),
+          model: Type.String(),
+          slots: Type.Array(Type.Object({ startAt: instant, p50: Type.Number(), p90: Type.Number(), p95: Type.Number() }, open)),
+          parts: Type.Array(Type.Object({ name: Type.String(), mbps: Type.Array(Type.Number()) }, { ...open, description: 'summands of p50, a number a slot: together they are p50' })),
+          past: Type.Array(Type.Object({ startAt: instant }, open), { description: 'the last day, and what had been forecast for it' }),
+          words: Type.Array(Type.String()),
+        },
+        open,
+      ),
+      { description: 'one a traffic class' },
+    ),
+  },
+  { $id: 'ForecastExplanation', ...open },
+);
+
 export const ProposalsAnswer = Type.Object({ schema: Type.Literal('foremesh/proposals/v1'), proposals: Type.Array(Type.Object({ id: Type.Integer(), state: Type.String() }, open)) }, { $id: 'Proposals', ...open });
 export const ProposalAnswer = Type.Object({ schema: Type.Literal('foremesh/proposal/v1'), id: Type.Integer(), state: Type.String(), headSha: sha, diff: Type.String(), report: Type.String(), verdict: anything }, { $id: 'Proposal', ...open });
 export const CycleAnswer = Type.Object({ schema: Type.Literal('foremesh/cycle/v1'), kind: Type.String() }, { $id: 'Cycle', ...open });
@@ -173,7 +197,7 @@ export const HealthAnswer = Type.Object({ ok: Type.Boolean(), state: Type.String
 
 /** Registered by `$id`, so that the document names them. */
 export const SHARED_SCHEMAS = [
-  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, ScoreboardAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
+  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, ForecastExplanationAnswer, ScoreboardAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
   ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer, NodeRequestAnswer, RevocationBody, RevocationAnswer, RevocationsAnswer,
 ] as const;
 

@@ -17,6 +17,8 @@ export { MODEL_NAMES, type Forecaster, type ForecasterOptions, type ModelName, t
 export type { LstmOptions } from './lstm.ts';
 export { adjustForEvents } from './events/adjust-for-events.ts';
 export { eventCovariates, eventsInSlots, type EventCovariate, type EventSeries } from './events/events-in-slots.ts';
+export { explainForecast, pastOf, type BandReasons, type EventMark, type ForecastExplanation, type ForecastPart, type ForecastRecord, type PartName, type PastSlot } from './explain/explain-forecast.ts';
+export { PARTS_OF_PAST, pastsByPart, type Past } from './explain/parts-of-past.ts';
 export { readTraffic, type TrafficSource } from './matrix/read-traffic.ts';
 export type { DemandMatrix } from './matrix/demand-matrix.ts';
 export { benchForecast, BENCH_MODELS, type ForecastBenchOptions, type ForecastBenchResult } from './matrix/bench.ts';

@@ -6,6 +6,9 @@ import type { Checkpoint, EngineDeps } from './deps.ts';
 import { createDriftMeter } from './drift.ts';
 import { createHindsight, type ScoreboardView } from './hindsight/hindsight.ts';
 import { explainTarget, type Explanation, type ExplainTarget } from './explain.ts';
+import { explainForecastOf } from './explain-forecast.ts';
+import { createForecastMemory } from './forecast-memory.ts';
+import type { ForecastExplanation } from '../forecast/index.ts';
 import { createLiveReader } from './live-state.ts';
 import { createLiveWriter } from './live-writer.ts';
 import { createMainReader } from './main-state.ts';
@@ -37,6 +40,8 @@ export interface Engine {
   explain(target: ExplainTarget): Explanation;
   /** How forecasts turned out since an instant, epoch ms. */
   scoreboard(sinceAt: number): ScoreboardView;
+  /** What the current forecast of a pair rests on, one explanation a traffic class. @throws ForemeshError API_NOT_FOUND */
+  explainForecast(pair: string, classId: string | null): Promise<ForecastExplanation[]>;
   replay(commit: string): Promise<ReplayResult>;
   /** The engine's proposals at the forge, newest first. */
   proposals(state: 'open' | 'all'): Promise<ProposalSummary[]>;
@@ -71,6 +76,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     desk: createProposalDesk(deps, records, checkpoint),
     drift: createDriftMeter(),
     hindsight: createHindsight(deps, trainer),
+    memory: createForecastMemory(),
     trainer,
     checkpoint,
   };
@@ -79,6 +85,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
   let pending: PendingRequest[] = [];
   let last: Promise<unknown> = Promise.resolve();
   let rolledUpAtMs = deps.clock.monotonicMs();
+  let explaining: Promise<unknown> = Promise.resolve();
   let running = 0;
   let wanted: Cause | null = null;
   let alarm: (() => void) | null = null;
@@ -199,6 +206,12 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     },
     explain: (target) => explainTarget(state, target),
     scoreboard: (sinceAt) => context.hindsight.scoreboard(sinceAt),
+    explainForecast(pair, classId) {
+      // one after the other: each asks the forecaster several times, and plans wait for it too
+      const next = explaining.then(() => explainForecastOf(context, pair, classId));
+      explaining = next.catch(() => undefined);
+      return next;
+    },
     replay: (commit) => replayCommit(deps, records, commit),
     proposals: (which) => listProposals(deps, which),
     proposal: (id) => readProposal(deps, records, id),

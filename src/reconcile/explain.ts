@@ -62,12 +62,21 @@ function explainPair(state: EngineState, plan: Plan, name: string): Explanation 
     lines: [
       ...assignments.map(({ classId, routes }) => `${classId}: ${routes.map(({ weight, tunnels }) => `${weight} % over ${tunnels.map((id) => pathOf(plan, id)).join(' then ')}`).join(', ')}`),
       ...demands.map(({ classId, p50Mbps, p95Mbps, plannedMbps }) => `${classId}: forecast peak ${p50Mbps} (p95 ${p95Mbps}) Mbit/s, planned for ${plannedMbps}`),
+      ...eventLines(state, from, to),
+      ...(demands.length > 0 ? [`what the forecast rests on: foremesh forecast show '${pairId(from, to)}'`] : []),
       ...unplaced.map(({ classId, mbps, reason }) => `${classId}: ${mbps} Mbit/s found no place: ${reason}`),
     ],
     usdPerMonth: null,
     refused: refusedBetween(state, from, to),
     wouldChange: wouldChange(state, null, pairId(from, to)),
   };
+}
+
+/** What planned events add to the forecast of a pair. */
+function eventLines(state: EngineState, one: SiteId, other: SiteId): string[] {
+  return (state.forecast?.adjustments ?? [])
+    .filter(({ from, to }) => from === one && to === other)
+    .map(({ event, classId, expected, addedMbps }) => `${classId}: planned event ${event} is expected to mean ${expected}, ${addedMbps.reduce((most, mbps) => (Math.abs(mbps) > Math.abs(most) ? mbps : most), 0)} Mbit/s of the forecast`);
 }
 
 function refusedBetween(state: EngineState, one: SiteId, other: SiteId): Explanation['refused'] {

@@ -27,7 +27,9 @@ export async function forecastDemand(context: CycleContext, intent: Intent, obse
     context.drift.expect(champion, now);
     context.hindsight.expect(champion, observation, settings);
     const used = context.hindsight.standIn(said, observation, settings);
-    return used === said ? champion : adjustForEvents(used, intent, observation);
+    const forecast = used === said ? champion : adjustForEvents(used, intent, observation);
+    context.memory.remember(forecast, now);
+    return forecast;
   } catch (error) {
     context.log.error({ error: messageOf(error) }, 'no forecast');
     return null;

@@ -3,6 +3,7 @@ import type { Cause, Changeset, Forecast, Observation, PathId, PathState, Plan, 
 import type { DriftMeter } from './drift.ts';
 import type { Checkpoint, EngineDeps } from './deps.ts';
 import type { Hindsight } from './hindsight/hindsight.ts';
+import type { ForecastMemory } from './forecast-memory.ts';
 import type { SignedCommit, LiveReader } from './live-state.ts';
 import type { LiveWriter } from './live-writer.ts';
 import type { MainReader, MainState } from './main-state.ts';
@@ -64,6 +65,7 @@ export interface CycleContext {
   desk: ProposalDesk;
   drift: DriftMeter;
   hindsight: Hindsight;
+  memory: ForecastMemory;
   trainer: Trainer;
   checkpoint: (name: Checkpoint) => Promise<void>;
 }

@@ -102,6 +102,9 @@ describe('bad input', () => {
     ['GET', '/v1/replay/HEAD~1'],
     ['GET', '/v1/replay/--output=x'],
     ['GET', '/v1/explain'],
+    ['GET', '/v1/forecasts/berlin'],
+    ['GET', '/v1/forecasts/%3Cimg%20onerror%3Dalert(1)%3E'],
+    ['GET', '/v1/forecasts/berlin%3Eparis?class=..%2Fx'],
     ['GET', '/v1/explain?tunnel=t-1&pair=a%3Eb'],
     ['GET', '/v1/explain?tunnel=%3Cimg%20onerror%3Dalert(1)%3E'],
     ['DELETE', '/v1/overrides/..%2Fx'],
@@ -138,6 +141,8 @@ describe('bad input', () => {
     expect(await call('GET', '/v1/explain?tunnel=t-00000000')).toMatchObject({ status: 404 });
     expect(await call('DELETE', '/v1/overrides/o-00000000')).toMatchObject({ status: 404 });
     expect(await call('GET', `/v1/replay/${'0'.repeat(40)}`)).toMatchObject({ status: 404 });
+    expect(await call('GET', '/v1/forecasts/berlin%3Erome')).toMatchObject({ status: 404, body: { fix: 'foremesh forecast show lists the pairs' } });
+    expect(await call('GET', '/v1/forecasts/berlin%3Eparis?class=video')).toMatchObject({ status: 404 });
   });
 });
 
@@ -160,6 +165,22 @@ describe('what the engine shows', () => {
     expect(forecasts.map(({ rank }) => rank)).toEqual(forecasts.map((_, index) => index + 1));
     expect(forecasts.find(({ priority }) => priority === 2)).toMatchObject({ classId: 'bulk', p95PeakMbps: 9 });
     expect(forecasts[0]!.peakAt).toMatch(/^2026-01-05T09:/);
+    mesh.demand.clear();
+    await call('POST', '/v1/cycle');
+  });
+
+  it('the forecast of a pair is explained by class, its summands are p50, and only the class asked for', async () => {
+    mesh.demand.set('berlin>paris#voice', 3);
+    await call('POST', '/v1/cycle');
+    const { status, body } = await call('GET', '/v1/forecasts/berlin%3Eparis?class=voice');
+    expect(status).toBe(200);
+    const explanations = body['explanations'] as { classId: string; slots: { startAt: string; p50: number }[]; parts: { name: string; mbps: number[] }[]; words: string[] }[];
+    expect(explanations.map(({ classId: name }) => name)).toEqual(['voice']);
+    const [voice] = explanations;
+    expect(voice!.slots[0]!.startAt).toMatch(/^2026-01-05T09:/);
+    voice!.slots.forEach(({ p50 }, slot) => expect(voice!.parts.reduce((sum, { mbps }) => sum + mbps[slot]!, 0)).toBeCloseTo(p50, 3));
+    expect(voice!.words[0]).toContain('Expected ');
+    expect(((await call('GET', '/v1/forecasts/berlin%3Eparis')).body['explanations'] as unknown[]).length).toBe(3);
     mesh.demand.clear();
     await call('POST', '/v1/cycle');
   });
@@ -259,14 +280,14 @@ describe('the OpenAPI document', () => {
     const paths = document['paths'] as Record<string, Record<string, { responses: Record<string, { content?: Record<string, { schema: object }> }> }>>;
     expect(document['openapi']).toBe('3.1.0');
     expect(Object.keys(paths).sort()).toEqual([
-      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/scoreboard', '/v1/forecasts/training', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/nodes/{node}/revocation', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
+      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/scoreboard', '/v1/forecasts/training', '/v1/forecasts/{pair}', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/nodes/{node}/revocation', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
       '/v1/proposals/{id}', '/v1/proposals/{id}/reviews', '/v1/replay/{commit}', '/v1/revocations', '/v1/signers', '/v1/status', '/v1/vetoes', '/v1/vetoes/{fingerprint}',
     ]);
     const components = (document['components'] as { schemas: Record<string, object> }).schemas;
     expect(Object.keys(components).some((name) => name.startsWith('def-'))).toBe(false);
     const ajv = new Ajv2020({ strict: false });
     ajv.addSchema({ $id: 'doc', components: { schemas: components } });
-    for (const [name, url] of [['Status', '/v1/status'], ['Plan', '/v1/plan'], ['Forecasts', '/v1/forecasts'], ['Scoreboard', '/v1/forecasts/scoreboard'], ['Proposals', '/v1/proposals'], ['Overrides', '/v1/overrides'], ['Vetoes', '/v1/vetoes']] as const) {
+    for (const [name, url] of [['Status', '/v1/status'], ['Plan', '/v1/plan'], ['Forecasts', '/v1/forecasts'], ['ForecastExplanation', '/v1/forecasts/berlin%3Eparis'], ['Scoreboard', '/v1/forecasts/scoreboard'], ['Proposals', '/v1/proposals'], ['Overrides', '/v1/overrides'], ['Vetoes', '/v1/vetoes']] as const) {
       const text = JSON.stringify({ ...components[name], $id: `test-${name}` }).replaceAll('#/components/', 'doc#/components/');
       const isValid = ajv.compile(JSON.parse(text) as object);
       isValid((await call('GET', url)).body);

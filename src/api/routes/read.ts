@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { ForemeshError, parseDurationMs } from '../../base/index.ts';
 import { answers } from '../answers.ts';
 import { toOutside } from '../outside.ts';
-import { ExplainQuery, NoQuery, ReplayParams, ScoreboardQuery } from '../schemas.ts';
+import { ExplainQuery, ForecastParams, ForecastQuery, NoQuery, ReplayParams, ScoreboardQuery } from '../schemas.ts';
 import type { ApiDeps } from '../server.ts';
 
 /** Without a finished cycle for this long, the engine is not well, ms. */
@@ -37,6 +37,12 @@ export function addReadRoutes(server: FastifyInstance, { engine, clock, signers 
     if (sinceMs === null) throw new ForemeshError('API_REQUEST_INVALID', { what: 'since is not a duration', fix: 'write it as 7d or 12h' });
     return toOutside({ schema: 'foremesh/scoreboard-view/v1', ...engine.scoreboard(clock.now() - sinceMs) });
   });
+
+  server.get<{ Params: { pair: string }; Querystring: { class?: string } }>(
+    '/v1/forecasts/:pair',
+    { schema: { summary: 'What the forecast of one pair rests on, by traffic class, in figures and words', params: ForecastParams, querystring: ForecastQuery, response: answers('ForecastExplanation') } },
+    async ({ params, query }) => toOutside({ schema: 'foremesh/forecast-explanation/v1', pair: params.pair, explanations: await engine.explainForecast(params.pair, query.class ?? null) }),
+  );
 
   server.get('/v1/signers', { schema: { summary: 'The engine’s signing key, as git’s allowed_signers file', querystring: NoQuery, response: answers('Signers') } }, async () => ({
     schema: 'foremesh/signers/v1',

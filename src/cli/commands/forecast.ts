@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import type { EngineOptions } from '../options.ts';
+import { renderForecastExplanation, type OutsideExplanation } from '../forecast-explanation.ts';
 import { formatMbps } from '../../base/index.ts';
 import { ask } from '../engine-client.ts';
 import { printResult, renderTable } from '../output.ts';
@@ -14,7 +16,18 @@ interface ForecastAnswer extends Record<string, unknown> {
 
 export function addForecastCommand(program: Command): void {
   const forecast = program.command('forecast').description('what the engine expects, and how well it did');
-  withEngine(forecast.command('show').description('pairs by priority with their predicted bandwidth'), async (client, options) => {
+  const show = forecast
+    .command('show')
+    .argument('[pair]', "one pair, such as 'berlin>paris': its chart, its slots, and what the forecast rests on")
+    .description('pairs by priority with their predicted bandwidth; or one pair, explained')
+    .option('--class <name>', 'only this traffic class of the pair')
+    .option('--ascii', 'draw without Braille characters');
+  withEngine<EngineOptions & { class?: string; ascii?: boolean }>(show, async (client, options, [pair]) => {
+    if (pair) {
+      const answer = await ask<{ schema: string; pair: string; explanations: OutsideExplanation[] }>(client, 'GET', `/v1/forecasts/${encodeURIComponent(pair)}${options.class === undefined ? '' : `?class=${encodeURIComponent(options.class)}`}`);
+      printResult(options.output, answer, () => answer.explanations.map((each) => renderForecastExplanation(each, options.ascii ?? false)).join('\n\n'));
+      return;
+    }
     const answer = await ask<ForecastAnswer>(client, 'GET', '/v1/forecasts');
     printResult(options.output, answer, () =>
       [

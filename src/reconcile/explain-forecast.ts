@@ -1,0 +1,75 @@
+import { ForemeshError, messageOf, roundTo } from '../base/index.ts';
+import { explainForecast, PARTS_OF_PAST, pastOf, pastsByPart, type ForecastExplanation } from '../forecast/index.ts';
+import { pairId, type DemandForecast, type Forecast, type Intent, type Observation } from '../model/index.ts';
+import type { CycleContext } from './state.ts';
+
+/**
+ * Explains the current forecast of a pair of sites, one explanation a traffic class, in the forecast's order.
+ * Asks the forecaster once for each part of the past, with all demands of the pair changed together.
+ * @param classId  only this class
+ * @throws ForemeshError API_NOT_FOUND
+ */
+export async function explainForecastOf(context: CycleContext, pair: string, classId: string | null): Promise<ForecastExplanation[]> {
+  const { forecast, observation, main } = context.state;
+  if (!forecast || !observation || !main) throw new ForemeshError('API_NOT_FOUND', { what: 'there is no forecast yet', fix: 'wait for the first cycle' });
+  const ofPair = forecast.demands.filter(({ from, to }) => pairId(from, to) === pair);
+  const demands = ofPair.filter((demand) => classId === null || demand.classId === classId);
+  if (demands.length === 0) {
+    throw new ForemeshError('API_NOT_FOUND', {
+      what: ofPair.length === 0 ? `nothing is forecast for ${pair.slice(0, 100)}` : `${pair} has no traffic of class ${classId}`,
+      fix: ofPair.length === 0 ? 'foremesh forecast show lists the pairs' : `it has ${ofPair.map((demand) => demand.classId).join(', ')}`,
+    });
+  }
+  const answers = await askByPart(context, main.intent, observation, demands);
+  return demands.map((demand, index) =>
+    explainForecast({
+      intent: main.intent,
+      observation,
+      forecast,
+      demand,
+      answers: answers?.map((rows) => rows[index]!) ?? null,
+      expectedAt: (startAt) => context.memory.expectedAt(demand, startAt),
+      modelReasons: modelReasons(forecast),
+    }),
+  );
+}
+
+/** `[part][demand][slot]`: p50; null when the forecaster cannot say. */
+async function askByPart(context: CycleContext, intent: Intent, observation: Observation, demands: readonly DemandForecast[]): Promise<number[][][] | null> {
+  const pasts = demands.map((demand) => pastsByPart(pastOf({ intent, observation, demand })));
+  const keys = demands.map(keyOf);
+  try {
+    const answers: number[][][] = [];
+    for (const part of PARTS_OF_PAST.keys()) {
+      const shown = observation.demands.map((series) => {
+        const place = keys.indexOf(keyOf(series));
+        return place < 0 ? series : { ...series, mbps: pasts[place]![part]! };
+      });
+      const asked = { ...observation, demands: shown };
+      const settings = intent.mesh.forecast;
+      const answer = context.hindsight.standIn(await context.deps.forecaster.forecast(asked, settings), asked, settings);
+      const slotsOf = new Map(answer.demands.map((demand) => [keyOf(demand), demand.slots.map(({ p50 }) => p50)]));
+      answers.push(keys.map((key) => slotsOf.get(key) ?? []));
+    }
+    return answers;
+  } catch (error) {
+    context.log.warn({ error: messageOf(error) }, 'a forecast could not be taken apart');
+    return null;
+  }
+}
+
+function modelReasons({ model, backtest }: Forecast): string[] {
+  const [best, ...others] = backtest;
+  if (!best) return [`Made by ${model}: there is too little past yet to compare models.`];
+  const scores = others.map((other) => `${other.model} ${percent(other.wape)}`).join(', ');
+  const used = backtest.find((score) => score.model === model.split(' ')[0]);
+  return [`Made by ${model}${used ? `, off by ${percent(used.wape)} on average on slots that it had not seen (p95 held ${percent(used.coverageP95)})` : ''}; ${others.length > 0 ? `the others: ${scores}` : 'nothing else was tried'}.`];
+}
+
+function percent(share: number): string {
+  return `${roundTo(100 * share, 1)} %`;
+}
+
+function keyOf(demand: { from: string; to: string; classId: string }): string {
+  return `${demand.from}>${demand.to}#${demand.classId}`;
+}
