@@ -52,6 +52,9 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const channel = gauge('foremesh_channel_events', 'Connections accepted and refused, messages refused, agents read more slowly, dead peers, since the start', ['kind']);
   const shaped = gauge('foremesh_node_shaped_packets', 'Packets that a class queue of an uplink dropped since it was made', ['node', 'uplink', 'class']);
   const shapedBytes = gauge('foremesh_node_shaped_bytes', 'About how many bytes those packets had, by the mean size of what went through the queue', ['node', 'uplink', 'class']);
+  const quarantined = gauge('foremesh_node_quarantined', '1 for a gateway whose reports the others contradict', ['node']);
+  const cut = gauge('foremesh_pairs_bounded', 'Pairs whose reported demand was cut to what others confirm, in the newest window');
+  const impossible = gauge('foremesh_paths_impossible', 'Paths whose round trip light could not make');
   const changes = gauge('foremesh_changes_last_hour', 'Changes applied without a person within the last hour');
   const drift = gauge('foremesh_forecast_drift', 'How much worse recent forecasts were than the back-test, WAPE');
   const confidence = gauge('foremesh_forecast_confidence', 'Share of the demand whose forecasts are as promised; drifting counts half');
@@ -115,6 +118,10 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
       if (begun !== null) serviceConnections.set({ node, to, class: classId, service }, begun);
       if (packets !== null) servicePackets.set({ node, to, class: classId, service }, packets);
     }
+    quarantined.reset();
+    for (const { node } of view.trust.quarantines.slice(0, SERIES_MAX)) quarantined.set({ node }, 1);
+    cut.set(view.trust.bounded.length);
+    impossible.set(view.trust.impossiblePaths.length);
     changes.set(view.metrics.changesLastHour);
     drift.set(view.metrics.forecastDrift);
     confidence.set(view.forecastHealth.confidence);

@@ -91,6 +91,7 @@ export const StatusAnswer = Type.Object(
     tunnels: Type.Array(Type.Object({ tunnel: Type.String(), path: Type.String(), state: Type.String() }, open)),
     shortfalls: Type.Array(Type.Object({ pair: Type.String(), classId: Type.String(), offeredMbps: Type.Number(), droppedMbps: Type.Number() }, { description: 'demands of which shaping dropped something in the last complete slot' })),
     lastDecision: Type.Union([Type.Null(), Type.Object({ kind: Type.String(), cause: Type.String(), at: instant, changes: Type.Array(Type.String()) }, open)]),
+    trust: Type.Object({ quarantines: Type.Array(Type.Object({ node: Type.String(), why: Type.String() }, open)), frozenSites: Type.Array(Type.String()), bounded: Type.Array(anything), impossiblePaths: Type.Array(anything), events: Type.Array(anything) }, { ...open, description: 'whose reports are believed' }),
     training: Type.Object({ state: Type.String(), step: Type.Integer(), steps: Type.Integer(), text: Type.String() }, open),
     forecastHealth: Type.Object({ confidence: Type.Number() }, open),
     proposals: Type.Array(anything),

@@ -3,7 +3,6 @@
 // Start reading at forecaster.ts (the port), then inline-forecaster.ts, then contest.ts; the LSTM is in lstm*.ts, the only importers of TensorFlow.js.
 // The bench on tables of demands (many pairs, each model fitted once for all horizons) is in matrix/: start at matrix/bench.ts; its trees are in boosting/.
 // Planned events of the intent become inputs and corrections in events/.
-// The bench on tables of demands (many pairs, one horizon at a time) is in matrix/: start at matrix/bench.ts; its trees are in boosting/.
 // Surges, drops, new pairs and fan-outs are told by anomaly/: start at anomaly/detector.ts.
 // Forecasts of paths (will latency, jitter or loss break a class's bounds?) are in paths/: start at paths/path-forecaster.ts, then paths/contest.ts.
 // Pure computation but for state-files.ts (a folder) and worker-forecaster.ts (a thread). Time and seed are arguments.

@@ -20,3 +20,4 @@ export * from './plan.ts';
 export * from './planned-event.ts';
 export * from './sample-coding.ts';
 export * from './telemetry.ts';
+export * from './trust.ts';

@@ -20,6 +20,7 @@ import { replayCommit, type ReplayResult } from './replay.ts';
 import { overrideOf, type OverrideRequest, type Request, type RequestResult } from './requests.ts';
 import { emptyState, type CycleContext, type PendingRequest } from './state.ts';
 import { createTrainer } from './training.ts';
+import { createTrustKeeper } from './trust/trust-keeper.ts';
 import { buildView, type EngineView } from './view.ts';
 
 /** How a cycle ended, also when it did not get far. */
@@ -64,7 +65,8 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
   const checkpoint = async (name: Checkpoint): Promise<void> => deps.checkpoint?.(name);
   const records = openRecordStore(deps.stateDir);
   const liveReader = createLiveReader(deps);
-  const trainer = createTrainer(deps);
+  const trust = createTrustKeeper(deps);
+  const trainer = createTrainer(deps, trust);
   const context: CycleContext = {
     deps,
     log: deps.log,
@@ -78,6 +80,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     hindsight: createHindsight(deps, trainer),
     memory: createForecastMemory(),
     trainer,
+    trust,
     checkpoint,
   };
   const { state } = context;
@@ -231,6 +234,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
       refuseRequests(pending, 'the engine is stopping', 'ask again when it runs');
       pending = [];
       await context.trainer.settled();
+      await context.trust.close();
       await context.mainReader.close();
     },
   };

@@ -12,7 +12,9 @@ export async function observeNetwork(context: CycleContext, intent: Intent, now:
   const { store, hub } = context.deps;
   const { forecast: settings } = intent.mesh;
   const query = { now, slotMs: settings.slotMs, slots: observedSlots(settings), pairs: demandPairs(intent) };
-  const observation = withEvents(await store.observe(query, hub.nodes()), context.state.pathEvents);
+  await context.trust.review(intent, context.state.plan, now);
+  const reported = await store.observe(query, hub.nodes());
+  const observation = withEvents(context.trust.believable(reported, intent), context.state.pathEvents);
   context.drift.observe(observation);
   await context.hindsight.observe(observation, settings);
   return observation;
@@ -27,7 +29,7 @@ export async function forecastDemand(context: CycleContext, intent: Intent, obse
     context.drift.expect(champion, now);
     context.hindsight.expect(champion, observation, settings);
     const used = context.hindsight.standIn(said, observation, settings);
-    const forecast = used === said ? champion : adjustForEvents(used, intent, observation);
+    const forecast = await context.trust.cautious(used === said ? champion : adjustForEvents(used, intent, observation), observation, settings);
     context.memory.remember(forecast, now);
     return forecast;
   } catch (error) {

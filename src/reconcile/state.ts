@@ -11,6 +11,7 @@ import type { Proposal, ProposalDesk } from './proposals.ts';
 import type { RecordStore } from './records.ts';
 import type { Request, RequestResult } from './requests.ts';
 import type { Trainer } from './training.ts';
+import type { TrustKeeper } from './trust/trust-keeper.ts';
 
 /** What one decision came to, for people. */
 export interface LastDecision {
@@ -67,6 +68,7 @@ export interface CycleContext {
   hindsight: Hindsight;
   memory: ForecastMemory;
   trainer: Trainer;
+  trust: TrustKeeper;
   checkpoint: (name: Checkpoint) => Promise<void>;
 }
 

@@ -3,6 +3,7 @@ import { digest, messageOf, readFileIfExists, writeFileAtomic } from '../base/in
 import type { BacktestScore, DemandSeries, Intent, NodeStatus } from '../model/index.ts';
 import type { EngineDeps, TrainingHistory } from './deps.ts';
 import { demandPairs } from './demand-pairs.ts';
+import type { TrustKeeper } from './trust/trust-keeper.ts';
 
 export interface TrainingView {
   /** `untrained`: the forecaster answers with what needs no training. */
@@ -39,7 +40,7 @@ const RETRY_MS = 600_000;
 const OBSERVED_SLOTS_MAX = 4032;
 
 /** Keeps the models fresh: loads the saved ones, trains at start when there are none, and again on schedule with what was observed since. */
-export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'history' | 'stateDir' | 'seed' | 'clock' | 'log' | 'retrainMs'>): Trainer {
+export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'history' | 'stateDir' | 'seed' | 'clock' | 'log' | 'retrainMs'>, trust: Pick<TrustKeeper, 'learnable'>): Trainer {
   const modelDir = join(deps.stateDir, 'model');
   const noteFile = join(deps.stateDir, 'model', 'training.json');
   const retrainMs = deps.retrainMs ?? DAY_MS;
@@ -109,7 +110,7 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
     const weekMs = 7 * slotsPerDay * slotMs;
     const gapMs = Math.max(0, seen.lastSlotEndAt - slots * slotMs - history.endAt);
     const added = Math.round((seen.lastSlotEndAt - history.endAt - Math.floor(gapMs / weekMs) * weekMs) / slotMs);
-    return added <= 0 ? history : { series: joinSeries(history.series, seen.demands, added), endAt: seen.lastSlotEndAt };
+    return added <= 0 ? history : { series: joinSeries(history.series, await trust.learnable(seen.demands, seen.lastSlotEndAt, slotMs), added), endAt: seen.lastSlotEndAt };
   }
 
   return {

@@ -29,6 +29,7 @@ import type { ProposalState } from './proposals.ts';
 import type { ProposalScope } from './proposal-marker.ts';
 import type { CycleContext, EngineState } from './state.ts';
 import type { TrainingView } from './training.ts';
+import type { TrustView } from './trust/trust-keeper.ts';
 
 /** All that the engine shows of itself; what the API, the command line and the dashboard read. */
 export interface EngineView {
@@ -52,6 +53,8 @@ export interface EngineView {
   shortfalls: ShortfallView[];
   forecastModel: string | null;
   training: TrainingView;
+  /** Whose reports are believed. */
+  trust: TrustView;
   /** Whether forecasts are as good as the back-test promised. */
   forecastHealth: ForecastHealth;
   proposals: ProposalView[];
@@ -211,6 +214,7 @@ export function buildView(context: CycleContext, isRunning: boolean): EngineView
     shortfalls: shortfallViews(state),
     forecastModel: state.forecast?.model ?? null,
     training: context.trainer.view(),
+    trust: context.trust.view(),
     forecastHealth: context.hindsight.health(),
     proposals: state.proposals.map(({ change, marker, state: proposalState, reviews }) => ({
       id: change.id,

@@ -3,12 +3,12 @@ import { dirname } from 'node:path';
 import { DuckDBInstance, type DuckDBAppender, type DuckDBConnection, type DuckDBResultReader } from '@duckdb/node-api';
 import { ForemeshError, messageOf } from '../base/index.ts';
 import type { NodeId, PathId, PathSample, PathState, Sample, TunnelId, TunnelSample } from '../model/index.ts';
-import { migrate, moveOldRows, PATH_SLOTS_SQL, SLOT_HOSTS_SQL, SLOT_REPORTS_SQL, SLOT_SERVICES_SQL, SLOT_TOTALS_SQL, LAST_USED_SQL, RECENT_PATHS_SQL, RECENT_TUNNELS_SQL } from './duckdb-sql.ts';
+import { migrate, moveOldRows, PATH_SLOTS_SQL, SLOT_HOSTS_SQL, SLOT_REPORTS_SQL, SLOT_SERVICES_SQL, SLOT_TOTALS_SQL, SLOT_TUNNELS_SQL, LAST_USED_SQL, RECENT_PATHS_SQL, RECENT_TUNNELS_SQL } from './duckdb-sql.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { isMomentary, type MomentarySample } from './momentary.ts';
 import type { PathSlot } from './path-history.ts';
 import { rollUpBounds, type Retention } from './roll-up.ts';
-import type { SlotHosts, SlotReport, SlotServices, SlotTotal } from './slots.ts';
+import type { SlotHosts, SlotReport, SlotServices, SlotTotal, SlotTunnel } from './slots.ts';
 
 /** Opens the database file and brings its tables to this version's form. See `openDuckDbStore` for errors. */
 export async function openDuckDbLog(file: string, retention: Retention): Promise<SampleLog> {
@@ -78,6 +78,10 @@ class DuckDbLog implements SampleLog {
     for (const [row, name] of (path ?? []).entries()) {
       visit({ path: name, slot: slot[row]!, latencyMs: latencyMs![row]!, jitterMs: jitterMs![row]!, lossForwardRatio: forward![row]!, lossReverseRatio: reverse![row]! });
     }
+  }
+
+  async slotTunnels(slotMs: number, fromSlot: number): Promise<SlotTunnel[]> {
+    return (await this.#rows(SLOT_TUNNELS_SQL, { slotMs, fromSlot, fromAt: fromSlot * slotMs })) as unknown as SlotTunnel[];
   }
 
   async recentWindows(count: number): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }> {

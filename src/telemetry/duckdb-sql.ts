@@ -96,6 +96,12 @@ export const PATH_SLOTS_SQL = `
   FROM (${cutIntoSlots(`SELECT sampled_at, window_ms, node, path, latency_ms, jitter_ms, ${LOST} FROM (${allLevels('path', 'sampled_at, window_ms, node, path, state, latency_ms, jitter_ms, loss_forward, loss_reverse')}) WHERE sampled_at > $fromAt::DOUBLE AND sampled_at - window_ms < $untilAt::DOUBLE`, '$slotMs::DOUBLE')})
   WHERE slot >= $fromSlot::DOUBLE AND slot < $untilSlot::DOUBLE GROUP BY path, node, slot ORDER BY path`;
 
+/** $slotMs, $fromSlot, $fromAt → node, tunnel, slot, rxBytes, txBytes, countedMs. */
+export const SLOT_TUNNELS_SQL = `
+  SELECT node, tunnel, slot::DOUBLE AS slot, sum(rx_bytes * share) AS "rxBytes", sum(tx_bytes * share) AS "txBytes", sum(window_ms * share) AS "countedMs"
+  FROM (${cutIntoSlots(`SELECT * FROM (${allLevels('tunnel', '*')}) WHERE sampled_at > $fromAt::DOUBLE`, '$slotMs::DOUBLE')})
+  WHERE slot >= $fromSlot::DOUBLE GROUP BY ALL`;
+
 /** $count → the newest windows of each (tunnel, node), oldest first. */
 export const RECENT_PATHS_SQL = `
   SELECT sampled_at::DOUBLE AS "sampledAt", window_ms AS "windowMs", node, peer, tunnel, path, state, latency_ms AS "latencyMs", jitter_ms AS "jitterMs",

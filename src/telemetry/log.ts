@@ -1,6 +1,6 @@
 import type { NodeId, PathSample, Sample, TunnelId, TunnelSample } from '../model/index.ts';
 import type { PathSlot } from './path-history.ts';
-import type { SlotHosts, SlotReport, SlotServices, SlotTotal } from './slots.ts';
+import type { SlotHosts, SlotReport, SlotServices, SlotTotal, SlotTunnel } from './slots.ts';
 
 /** One numbered batch, checked. */
 export interface Batch {
@@ -26,6 +26,8 @@ export interface SampleLog {
   slotServices(slotMs: number, fromSlot: number): Promise<SlotServices[]>;
   /** What each end of each path measured in each of these slots (`untilSlot` excluded), means by time; by path. */
   eachPathSlot(slotMs: number, fromSlot: number, untilSlot: number, visit: (slot: PathSlot) => void): Promise<void>;
+  /** Bytes of every tunnel in each slot from `fromSlot` on, by end, likewise. */
+  slotTunnels(slotMs: number, fromSlot: number): Promise<SlotTunnel[]>;
   /** The newest path and tunnel windows of each (tunnel, node), oldest first, and when each tunnel last carried traffic. */
   recentWindows(count: number): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }>;
   rollUp(now: number): Promise<void>;

@@ -3,7 +3,7 @@ import type { NodeId, PathSample, TrafficSample, TunnelId, TunnelSample, UsersSa
 import type { Batch, SampleLog } from './log.ts';
 import { DOWN_SAMPLING, rollUpBounds, type Retention } from './roll-up.ts';
 import type { PathSlot } from './path-history.ts';
-import { eachSlot, type SlotHosts, type SlotReport, type SlotServices, type SlotTotal } from './slots.ts';
+import { eachSlot, type SlotHosts, type SlotReport, type SlotServices, type SlotTotal, type SlotTunnel } from './slots.ts';
 import { getOrSet } from './tunnel-usage.ts';
 
 /** Rows beyond which the older half is merged into windows of 5 minutes at once, whatever its age: bounds the memory. */
@@ -29,6 +29,10 @@ export class MemoryLog implements SampleLog {
   /** Figures of paths times ms, and the ms in which they were known, by path and node; in the order of `PATH_FIGURES`. */
   #pathSums = PATH_FIGURES.map(() => new WindowTable());
   #pathKnown = PATH_FIGURES.map(() => new WindowTable());
+  /** Bytes of tunnels by tunnel and end, and the ms in which they were counted. */
+  #tunnelRx = new WindowTable();
+  #tunnelTx = new WindowTable();
+  #tunnelMs = new WindowTable();
   /** One row a (node, window) in which it reported anything; no bytes. */
   #reports = new WindowTable();
 
@@ -54,6 +58,12 @@ export class MemoryLog implements SampleLog {
           if (sample.droppedBytes > 0) this.#dropped.add(trafficKey(sample), sample.sampledAt, sample.windowMs, sample.droppedBytes);
         }
         if (sample.kind === 'path') this.#addPath(sample);
+        if (sample.kind === 'tunnel') {
+          const key = `${sample.node}|${sample.tunnel}`;
+          this.#tunnelRx.add(key, sample.sampledAt, sample.windowMs, sample.rxBytes);
+          this.#tunnelTx.add(key, sample.sampledAt, sample.windowMs, sample.txBytes);
+          this.#tunnelMs.add(key, sample.sampledAt, sample.windowMs, sample.windowMs);
+        }
         const report = `${sample.sampledAt} ${sample.windowMs}`;
         if (report !== lastReport) this.#reports.add(sample.node, sample.sampledAt, sample.windowMs, 0);
         lastReport = report;
@@ -127,6 +137,19 @@ export class MemoryLog implements SampleLog {
     return Promise.resolve();
   }
 
+  slotTunnels(slotMs: number, fromSlot: number): Promise<SlotTunnel[]> {
+    const tunnels = new Map<string, SlotTunnel>();
+    const add = (figure: 'rxBytes' | 'txBytes' | 'countedMs', table: WindowTable): void =>
+      table.eachSlotFrom(slotMs, fromSlot, (key, slot, value) => {
+        const [node, tunnel] = key.split('|') as [string, string];
+        getOrSet(tunnels, `${key}|${slot}`, () => ({ node, tunnel, slot, rxBytes: 0, txBytes: 0, countedMs: 0 }))[figure] += value;
+      });
+    add('rxBytes', this.#tunnelRx);
+    add('txBytes', this.#tunnelTx);
+    add('countedMs', this.#tunnelMs);
+    return Promise.resolve([...tunnels.values()]);
+  }
+
   recentWindows(): Promise<{ paths: PathSample[]; tunnels: TunnelSample[]; lastUsed: Map<TunnelId, number> }> {
     return Promise.resolve({ paths: [], tunnels: [], lastUsed: new Map() });
   }
@@ -159,6 +182,9 @@ export class MemoryLog implements SampleLog {
     this.#hostMs = change(this.#hostMs);
     this.#countedMs = change(this.#countedMs);
     this.#services = change(this.#services);
+    this.#tunnelRx = change(this.#tunnelRx);
+    this.#tunnelTx = change(this.#tunnelTx);
+    this.#tunnelMs = change(this.#tunnelMs);
     this.#reports = change(this.#reports);
     this.#pathSums = this.#pathSums.map(change);
     this.#pathKnown = this.#pathKnown.map(change);

@@ -1,5 +1,5 @@
 import { ForemeshError, messageOf, systemClock, type Clock } from '../base/index.ts';
-import type { ActiveHostsSeries, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, Sample, ServiceSeries, ServicesSample, UplinkSample, UsersSample } from '../model/index.ts';
+import type { ActiveHostsSeries, ClassId, Evidence, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
 import { seriesOfHosts, seriesOfServices } from './covariates.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { isMomentary } from './momentary.ts';
@@ -107,6 +107,19 @@ class QueuedStore implements TelemetryStore {
     const builder = new PathSeriesBuilder(untilSlot - query.slots, query.slots);
     await this.#enqueue(() => this.#log.eachPathSlot(query.slotMs, untilSlot - query.slots, untilSlot, (slot) => builder.add(slot)));
     return builder.series();
+  }
+
+  async evidence({ windowMs, fromWindow, untilWindow }: { windowMs: number; fromWindow: number; untilWindow: number }): Promise<Evidence> {
+    this.#refuseUnanswerable({ now: untilWindow * windowMs, slotMs: windowMs, slots: Math.max(1, untilWindow - fromWindow) });
+    const { totals, tunnels } = await this.#enqueue(async () => ({ ...(await this.#log.slotTotals(windowMs, fromWindow)), tunnels: await this.#log.slotTunnels(windowMs, fromWindow) }));
+    const isAsked = ({ slot }: { slot: number }): boolean => slot < untilWindow;
+    return {
+      windowMs,
+      fromWindow,
+      untilWindow,
+      offered: totals.filter(isAsked).map(({ node, from, to, classId, slot, bytes, droppedBytes }) => ({ node: node as NodeId, from: from as SiteId, to: to as SiteId, classId: classId as ClassId, window: slot, bytes, droppedBytes })),
+      tunnels: tunnels.filter(isAsked).map(({ node, slot, ...counted }) => ({ ...counted, node: node as NodeId, window: slot })),
+    };
   }
 
   async observe(query: ObserveQuery, nodes: readonly NodeStatus[]): Promise<Observation> {

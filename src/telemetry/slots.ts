@@ -46,6 +46,16 @@ export interface SlotServices {
   count: number;
 }
 
+/** Bytes of one tunnel in one slot as one end counted them, and for how much of it. */
+export interface SlotTunnel {
+  node: string;
+  tunnel: string;
+  slot: number;
+  rxBytes: number;
+  txBytes: number;
+  countedMs: number;
+}
+
 /** A slot in which a node reported anything, and until when it did. */
 export interface SlotReport {
   node: string;

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/index.ts';
-import type { ActiveHostsSeries, ClassId, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
+import type { ActiveHostsSeries, ClassId, Evidence, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
 import type { Retention } from './roll-up.ts';
 
 /** Which demands, in slots of which length, up to when. */
@@ -41,6 +41,8 @@ export interface TelemetryStore {
   activeHosts(query: Omit<ObserveQuery, 'pairs'>): Promise<ActiveHostsSeries[]>;
   /** How many connections were begun or packets sent, by pair, class and service; one series each that was told in any of the slots. */
   serviceCounts(query: Omit<ObserveQuery, 'pairs'>): Promise<ServiceSeries[]>;
+  /** What all gateways counted of the same traffic, window by window, from one to another (not included). */
+  evidence(query: { windowMs: number; fromWindow: number; untilWindow: number }): Promise<Evidence>;
   /**
    * The past of every path that was measured in any of the slots, by path. Costs a read of the log: ask for the newest slots only,
    * and for a long past in parts. Paths beyond `PATH_CELLS_MAX` / slots are left out.

@@ -47,6 +47,18 @@ describe.each(STORES)('the $name store', ({ open }) => {
     expect(observation.nodes).toEqual([NODE_STATUS]);
   });
 
+  it('gives what each end counted of a tunnel and of offered traffic, window by window', async () => {
+    await store.append(BERLIN_GW1, 1, [traffic(START + 10 * SLOT_MS, 7000, { windowMs: SLOT_MS, droppedBytes: 700 }), tunnel(START + 9 * SLOT_MS + 30_000, 100, 200, { windowMs: 20_000 }), tunnel(START + 10 * SLOT_MS + 5000, 300, 600, { windowMs: 10_000 })]);
+    await store.append(PARIS_GW1, 1, [tunnel(START + 10 * SLOT_MS, 50, 60, { node: PARIS_GW1, windowMs: SLOT_MS })]);
+    const window = START / SLOT_MS + 9;
+    const { offered, tunnels } = await store.evidence({ windowMs: SLOT_MS, fromWindow: window, untilWindow: window + 1 });
+    expect(offered).toEqual([{ node: BERLIN_GW1, ...PAIR, window, bytes: 7000, droppedBytes: 700 }]);
+    expect(tunnels.toSorted((one, other) => (one.node < other.node ? -1 : 1))).toEqual([
+      { node: BERLIN_GW1, tunnel: TUNNEL, window, rxBytes: 250, txBytes: 500, countedMs: 25_000 },
+      { node: PARIS_GW1, tunnel: TUNNEL, window, rxBytes: 50, txBytes: 60, countedMs: SLOT_MS },
+    ]);
+  });
+
   it('adds up the nodes of a site', async () => {
     await store.append(BERLIN_GW1, 1, [traffic(START + 10 * SLOT_MS, 7_500_000, { windowMs: SLOT_MS })]);
     await store.append(BERLIN_GW2, 1, [traffic(START + 10 * SLOT_MS, 15_000_000, { windowMs: SLOT_MS, node: BERLIN_GW2 })]);

@@ -1,0 +1,50 @@
+import { getOrSet } from '../tunnel-usage.ts';
+import { findUplink, nodesOf, type Intent, type NodeId, type Plan, type SiteId, type UplinkId } from '../../model/index.ts';
+
+/** Which counters can speak for which traffic, out of intent and live plan. */
+export interface Topology {
+  nodes: Map<NodeId, { site: SiteId; isRelay: boolean }>;
+  tunnels: Map<string, { ends: [NodeId, NodeId]; uplinks: [UplinkId, UplinkId] }>;
+  /** What each uplink carries at most, Mbit/s. */
+  uplinks: Map<UplinkId, { upMbps: number; downMbps: number }>;
+  /** `from>to` → tunnels over which the pair's traffic may arrive. A pair that is not here has no way, so nobody else can have seen it. */
+  lastHops: Map<string, Set<string>>;
+  /** `from>to` → more than its uplinks carry nobody can plan for. */
+  capacityMbps: (from: SiteId, to: SiteId) => number;
+}
+
+export function topologyOf(intent: Intent, plan: Plan): Topology {
+  const tunnels = new Map(plan.tunnels.map(({ id, a, b }) => [id as string, { ends: [a.node, b.node] as [NodeId, NodeId], uplinks: [a.uplink, b.uplink] as [UplinkId, UplinkId] }]));
+  const relays = new Set<SiteId>();
+  const siteOf = new Map(nodesOf(intent).map(({ id, site }) => [id, site]));
+  const lastHops = new Map<string, Set<string>>();
+  for (const { from, to, routes, backups, copies = [] } of plan.assignments) {
+    for (const way of [...routes.map((route) => route.tunnels), ...backups, ...copies]) {
+      const hops = getOrSet(lastHops, `${from}>${to}`, () => new Set<string>());
+      for (const id of way) {
+        const sites = tunnels.get(id)?.ends.map((node) => siteOf.get(node)) ?? [];
+        if (sites.includes(to)) hops.add(id);
+        for (const site of sites) if (site !== undefined && site !== from && site !== to) relays.add(site);
+      }
+    }
+  }
+  const uplinks = new Map([...tunnels.values()].flatMap((tunnel) => tunnel.uplinks).flatMap((id) => {
+    const uplink = findUplink(intent, id);
+    return uplink ? [[id, { upMbps: uplink.upMbps, downMbps: uplink.downMbps }] as const] : [];
+  }));
+  const totals = new Map(intent.sites.map(({ id, nodes }) => {
+    const all = nodes.flatMap((node) => node.uplinks);
+    return [id, { upMbps: sumOf(all, (uplink) => uplink.upMbps), downMbps: sumOf(all, (uplink) => uplink.downMbps) }];
+  }));
+  return {
+    nodes: new Map(nodesOf(intent).map(({ id, site }) => [id, { site, isRelay: relays.has(site) }])),
+    tunnels,
+    uplinks,
+    lastHops,
+    capacityMbps: (from, to) => Math.min(totals.get(from)?.upMbps ?? Infinity, totals.get(to)?.downMbps ?? Infinity),
+  };
+}
+
+function sumOf<T>(items: readonly T[], figure: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + figure(item), 0);
+}
