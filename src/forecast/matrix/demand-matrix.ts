@@ -43,8 +43,7 @@ export function cutMatrix(matrix: DemandMatrix, untilSlot: number): DemandMatrix
  * The series without gaps, from the past only: a gap of up to an hour holds the last known value, a longer one what was
  * a day before, else the last known value, else 0.
  */
-export function fillGaps(values: Float32Array, slotsPerDay: number): Float32Array {
-  const filled = new Float32Array(values.length);
+export function fillGaps(values: Float32Array, slotsPerDay: number, filled: Float32Array = new Float32Array(values.length)): Float32Array {
   const shortGap = Math.max(1, Math.round(slotsPerDay / 24));
   let last = 0;
   let missing = 0;

@@ -23,28 +23,39 @@ export interface NetworkOptions extends TrainingOptions, SamplingOptions {
   /** Epochs, and the learning rate, when it goes on from earlier weights. */
   warmEpochs: number;
   warmLearningRate: number;
-  /** The newest part, which decides what epoch's weights are kept; not learned from. */
+  /** The newest part, which decides what epoch's weights are kept; not learned from. 0: the last epoch's are. */
   validationShare: number;
 }
 
 export const NETWORK_DEFAULTS: NetworkOptions = {
   window: 12,
-  state: 24,
-  dense: [128, 64],
+  state: 16,
+  dense: [256, 128],
   batch: 256,
   rowsPerEpoch: 100_000,
-  epochs: 15,
+  epochs: 18,
   learningRate: 2e-3,
+  weightDecay: 0,
   averaging: 0.998,
-  weightPower: 0.6,
+  weightPower: 0.8,
   samplingPower: 0.5,
-  warmEpochs: 5,
+  warmEpochs: 6,
   warmLearningRate: 5e-4,
   validationShare: 0.04,
 };
 
+/** For less than `SMALL_CELLS` of slots times pairs: less to learn with less, and the newest part is too dear to validate on. */
+export const SMALL_NETWORK: Partial<NetworkOptions> = { dense: [32], epochs: 8, learningRate: 4e-3, weightDecay: 2, warmEpochs: 3, warmLearningRate: 1e-3, validationShare: 0 };
+const SMALL_CELLS = 100_000;
+/** Going on from earlier weights needs something to judge by. */
+const WARM_VALIDATION_SHARE = 0.04;
 const VALIDATION_ROWS = 12_000;
 const STANDARD_ROWS = 20_000;
+
+/** The usual sizes for as much data, unless others are asked for. */
+export function sizesFor(matrix: DemandMatrix, options: Partial<NetworkOptions>): NetworkOptions {
+  return { ...NETWORK_DEFAULTS, ...(matrix.length * matrix.pairs.length < SMALL_CELLS && SMALL_NETWORK), ...options };
+}
 
 /** What a fit needs; plain data, so that a thread can be given it. */
 export interface NetworkFitTask {
@@ -62,11 +73,14 @@ export function fitNetwork({ matrix, horizons, seed, options }: NetworkFitTask, 
   const network = new QuantileNetwork({ inputs: inputs.count, recent: inputs.recent, daily: inputs.daily, state: options.state, dense: options.dense, horizons: horizons.length, batch: options.batch });
   const isWarm = previous !== null && isSame(previous.network.shape, network.shape) && isSame(previous.horizons, horizons);
 
-  // Enough past for the inputs of a week where there are several.
-  const from = Math.min(7 * matrix.slotsPerDay, Math.floor(matrix.length / 3));
+  // Enough past for the inputs of a week where there are several, else of a day.
+  const day = matrix.slotsPerDay;
+  const from = matrix.length >= 28 * day ? 7 * day : Math.min(day, Math.floor(matrix.length / 3));
   const until = Math.max(from, matrix.length - horizons[0]!);
-  const split = Math.floor(until - options.validationShare * (until - from));
-  const learned = { from, until: Math.max(from, split - horizons[0]!), known: split };
+  const validationShare = isWarm ? Math.max(WARM_VALIDATION_SHARE, options.validationShare) : options.validationShare;
+  const split = Math.floor(until - validationShare * (until - from));
+  // What is validated on begins where the last target that was learned ends.
+  const learned = validationShare > 0 ? { from, until: Math.max(from, split - horizons[0]!), known: split } : { from, until, known: matrix.length };
   const rng = createRng(seed).fork('network');
   const draw = (wanted: number, purpose: string) => drawRows(inputs, scales, horizons, learned, wanted, options, rng.fork(purpose));
   const validation = drawRows(inputs, scales, horizons, { from: split, until, known: matrix.length }, VALIDATION_ROWS, options, rng.fork('validation'));

@@ -1,7 +1,7 @@
 import type { DemandMatrix } from '../matrix/demand-matrix.ts';
 import { emptyMatrixForecasts, type MatrixForecasts, type MatrixModelDump } from '../matrix/matrix-model.ts';
 import { inputReach, NetworkInputs } from './network-inputs.ts';
-import { QuantileNetwork, type NetworkShape } from './quantile-network.ts';
+import { QUANTILES, QuantileNetwork, type NetworkShape } from './quantile-network.ts';
 import { RowFeeder } from './row-feeder.ts';
 import type { Standardiser } from './standardiser.ts';
 
@@ -17,17 +17,16 @@ export interface FittedNetwork {
 /** Rows kept at a time: bounds the memory. */
 const ROWS_AT_A_TIME = 4096;
 
-/** Forecasts all pairs from each origin; reads no more of the past than the inputs need. */
-export function forecastNetwork({ horizons, scales, standardiser, network }: FittedNetwork, matrix: DemandMatrix, origins: Int32Array, steps: number): MatrixForecasts {
-  const horizon = horizons.indexOf(steps);
-  if (horizon < 0) throw new Error(`the network was trained for ${horizons.join(', ')} slots ahead, not ${steps}`);
+/** Forecasts all pairs from each origin, one result a horizon; reads no more of the past than the inputs need. */
+export function forecastNetwork({ horizons, scales, standardiser, network }: FittedNetwork, matrix: DemandMatrix, origins: Int32Array): MatrixForecasts[] {
   const pairs = matrix.pairs.length;
   if (pairs !== scales.length) throw new Error(`the network was trained for ${scales.length} pairs, the matrix has ${pairs}`);
-  const forecasts: MatrixForecasts = { ...emptyMatrixForecasts(origins.length * pairs), logScale: scales };
-  if (origins.length === 0) return forecasts;
+  const results = horizons.map(() => ({ ...emptyMatrixForecasts(origins.length * pairs), logScale: scales }));
+  if (origins.length === 0) return results;
   const window = network.shape.recent.steps;
   const begin = Math.max(0, origins[0]! - inputReach(horizons, matrix.slotsPerDay, window));
   const inputs = new NetworkInputs(windowOf(matrix, begin, origins.at(-1)! + 1), horizons, scales, window);
+  if (inputs.count !== network.shape.inputs) throw new Error(`the network was trained with ${network.shape.inputs} inputs, the matrix gives ${inputs.count}: train it again with these covariates`);
   const feeder = new RowFeeder(network, standardiser);
   const pairsAtATime = Math.min(pairs, Math.max(1, Math.floor(ROWS_AT_A_TIME / origins.length)));
   const rows = inputs.rows(pairsAtATime * origins.length);
@@ -39,18 +38,18 @@ export function forecastNetwork({ horizons, scales, standardiser, network }: Fit
     for (let from = 0; from < rows.count; from += network.shape.batch) {
       feeder.feed(rows, null, from);
       feeder.forward();
-      for (let place = 0; place < network.shape.batch && from + place < rows.count; place++) {
-        const row = from + place;
+      for (let row = from; row < Math.min(rows.count, from + network.shape.batch); row++) {
         const pair = first + Math.floor(row / origins.length);
         const at = (row % origins.length) * pairs + pair;
-        const cell = 3 * (place * horizons.length + horizon);
-        forecasts.p50[at] = demandOf(scales[pair]!, rows.levels[row]! + feeder.quantiles[cell]!);
-        forecasts.p90[at] = demandOf(scales[pair]!, rows.levels[row]! + feeder.quantiles[cell + 1]!);
-        forecasts.p95[at] = demandOf(scales[pair]!, rows.levels[row]! + feeder.quantiles[cell + 2]!);
+        const demandAt = (cell: number): number => demandOf(scales[pair]!, rows.levels[row]! + feeder.quantiles[cell]!);
+        results.forEach(({ p50, p90, p95 }, horizon) => {
+          const cell = QUANTILES.length * ((row - from) * horizons.length + horizon);
+          [p50[at], p90[at], p95[at]] = [demandAt(cell), demandAt(cell + 1), demandAt(cell + 2)];
+        });
       }
     }
   }
-  return forecasts;
+  return results;
 }
 
 export function dumpNetwork({ horizons, scales, standardiser, network }: FittedNetwork): MatrixModelDump {

@@ -16,12 +16,19 @@ export interface InputRows {
   levels: Float32Array;
 }
 
+/** Takes up the next input of a row. */
+type Put = (value: number) => void;
+
 const LAGS = [1, 2, 3, 4, 5, 6, 8, 12];
 const DAYS = 7;
+const SAME_KIND_DAYS = 3;
 const RECENT_CHANNELS = 4;
 const DAILY_CHANNELS = 4;
 
-/** What the network sees of a matrix, in z = log1p(y/c): nothing after the origin, but for covariates known ahead. */
+/**
+ * What the network sees of a matrix, in z = log1p(y/c): nothing after the origin, but for covariates known ahead. Changes
+ * are in units of the pair's own usual change.
+ */
 export class NetworkInputs {
   /** Tabular inputs a row. */
   readonly count: number;
@@ -35,6 +42,7 @@ export class NetworkInputs {
   private readonly reverse: Int32Array;
   private readonly covariateNames: string[];
   private readonly hour: number;
+  private readonly past: PairChannels;
   /** Slots that a step of the daily window holds. */
   private readonly stride: number;
 
@@ -52,6 +60,7 @@ export class NetworkInputs {
     this.reverse = Int32Array.from(matrix.pairs, (name) => index.get(name.split('>').toReversed().join('>')) ?? -1);
     this.covariateNames = [...new Set((matrix.covariates ?? []).map(({ name }) => name))];
     this.hour = hourOf(matrix.slotsPerDay);
+    this.past = new PairChannels(matrix.length, matrix.slotsPerDay, horizons);
     this.recent = { steps: window, channels: RECENT_CHANNELS };
     this.daily = { steps: window, channels: DAILY_CHANNELS };
     this.stride = Math.max(1, Math.ceil((horizons.at(-1)! + this.hour) / window));
@@ -75,9 +84,8 @@ export class NetworkInputs {
    * @returns tabular inputs a row
    */
   fill(pair: number, origins: Int32Array, rows: InputRows, at: number): number {
-    const { matrix, horizons, hour } = this;
-    const day = matrix.slotsPerDay;
-    const past = new PairChannels(matrix.values[pair]!, day, this.scales[pair]!, horizons);
+    const { matrix, horizons, hour, past } = this;
+    past.load(matrix.values[pair]!, this.scales[pair]!);
     const back = this.reverse[pair]!;
     const opposite = back >= 0 ? (at: number): number => (at >= 0 ? Math.log(1 + matrix.values[back]![at]! / this.scales[back]!) : Number.NaN) : null;
     const sums = [this.nodes.out[this.nodes.source[pair]!]!, this.nodes.in[this.nodes.target[pair]!]!, this.nodes.total];
@@ -87,18 +95,24 @@ export class NetworkInputs {
     for (let index = 0; index < origins.length; index++) {
       const slot = origins[index]!;
       const row = at + index;
+      const scales = rows.scales.subarray(row * horizons.length, (row + 1) * horizons.length);
+      scales.forEach((_, horizon) => (scales[horizon] = scaleOf(past, horizon, slot)));
       rows.levels[row] = past.z[slot]!;
-      horizons.forEach((_, horizon) => (rows.scales[row * horizons.length + horizon] = scaleOf(past, horizon, slot)));
-      this.fillRecent(past, sums, slot, rows.recent, row);
-      this.fillDaily(past, sums[2]!, slot, rows.daily, row);
+      this.fillRecent(past, sums, slot, scales[0]!, rows.recent, row);
+      this.fillDaily(past, sums[2]!, slot, scales[0]!, rows.daily, row);
       let place = row * this.count || 0;
       const put = (value: number): void => {
         rows.tabular[place++] = value;
       };
-      this.putNow(past, sums, slot, put);
+      let unit = scales[0]!;
+      const putChange = (value: number): void => put(value / unit);
+      this.putNow(past, sums, slot, put, putChange);
       put(logScale);
       put(opposite ? opposite(slot) - opposite(slot - hour) : Number.NaN);
-      horizons.forEach((steps, horizon) => this.putHorizon(past, sums, slot, steps, horizon, put));
+      horizons.forEach((steps, horizon) => {
+        unit = scales[horizon]!;
+        this.putHorizon(past, sums, slot, steps, horizon, put, putChange);
+      });
       for (const { own, hasTarget } of covariates) {
         put(own?.values[slot] ?? Number.NaN);
         if (hasTarget) for (const steps of horizons) put(own?.isKnownAhead ? (own.values[slot + steps] ?? Number.NaN) : Number.NaN);
@@ -109,7 +123,7 @@ export class NetworkInputs {
   }
 
   /** What is the same for all horizons. */
-  private putNow(past: PairChannels, sums: readonly Float32Array[], slot: number, put: (value: number) => void): void {
+  private putNow(past: PairChannels, sums: readonly Float32Array[], slot: number, put: Put, putChange: Put): void {
     const { matrix, hour } = this;
     const day = matrix.slotsPerDay;
     const level = past.z[slot]!;
@@ -117,14 +131,14 @@ export class NetworkInputs {
     put(Math.log1p(past.unknownFor[slot]!));
     put(slot >= day && past.isKnown(slot - day) ? 1 : 0);
     put(slot >= 7 * day && past.isKnown(slot - 7 * day) ? 1 : 0);
-    for (const lag of LAGS) put(past.at(slot - lag) - level);
-    for (const window of [3, hour, 3 * hour, 6 * hour, day, 7 * day]) put(past.mean(slot - window + 1, slot + 1) - level);
-    for (const window of [3, hour, 6 * hour, day]) put(past.spread(slot - window + 1, slot + 1));
-    put(past.highest(slot, hour) - level);
-    put(past.highest(slot, 6 * hour) - level);
-    put(past.lowest(slot, hour) - level);
-    put(past.fast[slot]! - level);
-    put(past.slow[slot]! - level);
+    for (const lag of LAGS) putChange(past.at(slot - lag) - level);
+    for (const window of [3, hour, 3 * hour, 6 * hour, day, 7 * day]) putChange(past.mean(slot - window + 1, slot + 1) - level);
+    for (const window of [3, hour, 6 * hour, day]) putChange(past.spread(slot - window + 1, slot + 1));
+    putChange(past.highest(slot, hour) - level);
+    putChange(past.highest(slot, 6 * hour) - level);
+    putChange(past.lowest(slot, hour) - level);
+    putChange(past.fast[slot]! - level);
+    putChange(past.slow[slot]! - level);
     put(past.mean(slot - day + 1, slot + 1));
     for (const sum of sums) {
       const now = sum[slot]!;
@@ -140,9 +154,9 @@ export class NetworkInputs {
     put(Math.cos(turn / 7));
   }
 
-  private putHorizon(past: PairChannels, sums: readonly Float32Array[], slot: number, steps: number, horizon: number, put: (value: number) => void): void {
+  private putHorizon(past: PairChannels, sums: readonly Float32Array[], slot: number, steps: number, horizon: number, put: Put, putChange: Put): void {
     const { hour } = this;
-    const { slotsPerDay: day, startAt, stepMs } = this.matrix;
+    const { slotsPerDay: day } = this.matrix;
     const week = 7 * day;
     const near = Math.max(1, Math.round(hour / 4));
     // Whole days and weeks back from the target, so far that even what surrounds it lies before the origin.
@@ -150,7 +164,7 @@ export class NetworkInputs {
     const weekBack = Math.ceil((steps + hour + 1) / week) * week;
     const level = past.z[slot]!;
     const target = slot + steps;
-    put(past.seasonal(slot, steps) - level);
+    putChange(past.seasonal(slot, steps) - level);
     put(Math.log(past.changeFast[horizon]![slot]!));
     put(Math.log(past.changeSlow[horizon]![slot]!));
     let levels = 0;
@@ -164,32 +178,64 @@ export class NetworkInputs {
         changes += change;
         days += 1;
       }
-      if (ago === 0) put(change);
-      if (ago === 2) put(days > 0 ? changes / days : Number.NaN);
+      if (ago === 0) putChange(change);
+      if (ago === 2) putChange(days > 0 ? changes / days : Number.NaN);
     }
-    put(days > 0 ? levels / days - level : Number.NaN);
-    put(days > 0 ? changes / days : Number.NaN);
-    put(past.at(target - dayBack) - level);
-    put(past.around(target - dayBack, near) - level);
-    put(past.around(target - dayBack, hour) - level);
-    put(past.around(target - weekBack, near) - level);
-    put(past.around(target - weekBack, near) - past.around(slot - weekBack, near));
+    putChange(days > 0 ? levels / days - level : Number.NaN);
+    putChange(days > 0 ? changes / days : Number.NaN);
+    putChange(past.at(target - dayBack) - level);
+    putChange(past.around(target - dayBack, near) - level);
+    putChange(past.around(target - dayBack, hour) - level);
+    putChange(past.around(target - weekBack, near) - level);
+    putChange(past.around(target - weekBack, near) - past.around(slot - weekBack, near));
     for (const sum of sums) {
       put(slot >= dayBack ? sum[target - dayBack]! - sum[slot - dayBack]! : Number.NaN);
       put(slot >= weekBack ? sum[target - weekBack]! - sum[slot - weekBack]! : Number.NaN);
     }
-    const weekday = Math.floor((startAt / stepMs + target) / day) % 7;
-    put(weekday === 2 || weekday === 3 ? 1 : 0); // 1 January 1970 was a Thursday
+    this.putSameKind(past, slot, steps, near, put, putChange);
+  }
+
+  /** Whether there is an earlier day of the same kind to compare the farthest horizon with. */
+  hasComparableDay(slot: number): boolean {
+    const { slotsPerDay: day, startAt, stepMs } = this.matrix;
+    const target = slot + this.horizons.at(-1)!;
+    const today = Math.floor((startAt / stepMs + target) / day);
+    for (let ago = 1; ago <= DAYS && target - ago * day >= 0; ago++) if (isWeekend(today - ago) === isWeekend(today)) return true;
+    return false;
+  }
+
+  /** What was on the last days of the target's kind (working day or weekend), and what came after it: before a Monday that is not the Sunday. */
+  private putSameKind(past: PairChannels, slot: number, steps: number, near: number, put: Put, putChange: Put): void {
+    const { slotsPerDay: day, startAt, stepMs } = this.matrix;
+    const target = slot + steps;
+    const today = Math.floor((startAt / stepMs + target) / day);
+    const nearest = Math.ceil((steps + near + 1) / day);
+    let [levels, changes, days] = [0, 0, 0];
+    for (let ago = nearest; ago < nearest + DAYS && days < SAME_KIND_DAYS; ago++) {
+      if (isWeekend(today - ago) !== isWeekend(today)) continue;
+      const then = past.around(target - ago * day, near);
+      if (Number.isNaN(then)) break;
+      levels += then;
+      changes += then - past.mean(slot - ago * day - near, slot - ago * day + near + 1);
+      days += 1;
+      if (days === 1) putChange(levels - past.z[slot]!);
+      if (days === 1) putChange(changes);
+    }
+    if (days === 0) put(Number.NaN);
+    if (days === 0) put(Number.NaN);
+    putChange(days > 0 ? levels / days - past.z[slot]! : Number.NaN);
+    putChange(days > 0 ? changes / days : Number.NaN);
+    put(isWeekend(today) ? 1 : 0);
   }
 
   /** The last slots: demand and its node's totals less the newest, and whether it was measured. */
-  private fillRecent(past: PairChannels, sums: readonly Float32Array[], slot: number, out: Float32Array, row: number): void {
+  private fillRecent(past: PairChannels, sums: readonly Float32Array[], slot: number, unit: number, out: Float32Array, row: number): void {
     const { steps, channels } = this.recent;
     const level = past.z[slot]!;
     for (let step = 0; step < steps; step++) {
       const at = slot - steps + 1 + step;
       const to = (row * steps + step) * channels;
-      out[to] = at >= 0 ? past.z[at]! - level : 0;
+      out[to] = at >= 0 ? bounded((past.z[at]! - level) / unit) : 0;
       out[to + 1] = past.isKnown(at) ? 1 : 0;
       out[to + 2] = at >= 0 ? sums[0]![at]! - sums[0]![slot]! : 0;
       out[to + 3] = at >= 0 ? sums[1]![at]! - sums[1]![slot]! : 0;
@@ -197,7 +243,7 @@ export class NetworkInputs {
   }
 
   /** Earlier days around the time of day from an hour before the origin to the farthest horizon, means of `stride` slots. */
-  private fillDaily(past: PairChannels, total: Float32Array, slot: number, out: Float32Array, row: number): void {
+  private fillDaily(past: PairChannels, total: Float32Array, slot: number, unit: number, out: Float32Array, row: number): void {
     const { steps, channels } = this.daily;
     const { slotsPerDay: day } = this.matrix;
     const { stride, hour } = this;
@@ -210,8 +256,8 @@ export class NetworkInputs {
       const to = (row * steps + step) * channels;
       const yesterday = from - dayBack;
       const lastWeek = from - weekBack;
-      out[to] = yesterday >= 0 ? past.mean(yesterday, yesterday + stride) - level : 0;
-      out[to + 1] = lastWeek >= 0 ? past.mean(lastWeek, lastWeek + stride) - level : 0;
+      out[to] = yesterday >= 0 ? bounded((past.mean(yesterday, yesterday + stride) - level) / unit) : 0;
+      out[to + 1] = lastWeek >= 0 ? bounded((past.mean(lastWeek, lastWeek + stride) - level) / unit) : 0;
       out[to + 2] = yesterday >= 0 ? total[yesterday]! - total[Math.max(0, slot - dayBack)]! : 0;
       out[to + 3] = past.isKnown(yesterday) ? 1 : 0;
     }
@@ -224,7 +270,17 @@ export class NetworkInputs {
   }
 }
 
-/** What the network's answers are multiplied by: mostly the last days' usual change, somewhat the last hours'. */
+/** Of a day of the epoch: 1 January 1970 was a Thursday. */
+function isWeekend(date: number): boolean {
+  return (((date + 5) % 7) + 7) % 7 < 2;
+}
+
+/** Channels of the GRUs are near 1, whatever happens. */
+function bounded(changes: number): number {
+  return Math.max(-6, Math.min(6, changes / 2));
+}
+
+/** What the network's answers are multiplied by, and changes among its inputs divided by: mostly the last days' usual change, somewhat the last hours'. */
 function scaleOf(past: PairChannels, horizon: number, slot: number): number {
   return (2 * past.changeSlow[horizon]![slot]! + past.changeFast[horizon]![slot]!) / 3;
 }

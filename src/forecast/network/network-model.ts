@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { DemandMatrix } from '../matrix/demand-matrix.ts';
 import type { MatrixFitTask, MatrixForecasts, MatrixModel, MatrixModelDump } from '../matrix/matrix-model.ts';
 import { exportOnnx } from './export-onnx.ts';
-import { fitNetwork, NETWORK_DEFAULTS, type NetworkFitTask, type NetworkOptions } from './fit-network.ts';
+import { fitNetwork, sizesFor, type NetworkFitTask, type NetworkOptions } from './fit-network.ts';
 import { dumpNetwork, forecastNetwork, restoreNetwork, type FittedNetwork } from './fitted-network.ts';
 import type { FitReply, FitRequest } from './network-worker.ts';
 
@@ -12,23 +12,31 @@ import type { FitReply, FitRequest } from './network-worker.ts';
  */
 export class NetworkModel implements MatrixModel {
   readonly name = 'network';
-  private readonly options: NetworkOptions;
+  private readonly options: Partial<NetworkOptions>;
   private fitted: FittedNetwork | null = null;
   private worker: Worker | null = null;
 
   constructor(options: Partial<NetworkOptions> = {}) {
-    this.options = { ...NETWORK_DEFAULTS, ...options };
+    this.options = options;
   }
 
   async fit({ matrix, horizons, seed, onProgress, warmStart = false }: MatrixFitTask): Promise<void> {
-    const task: NetworkFitTask = { matrix, horizons, seed, options: this.options };
+    const task: NetworkFitTask = { matrix, horizons, seed, options: sizesFor(matrix, this.options) };
     const previous = warmStart ? this.fitted : null;
     if (import.meta.url.endsWith('.ts')) this.fitted = fitNetwork(task, previous, onProgress);
     else this.fitted = restoreNetwork(await this.fitInThread({ task, previous: previous && dumpNetwork(previous) }, onProgress));
   }
 
   async forecast(matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<MatrixForecasts> {
-    return forecastNetwork(this.trained(), matrix, origins, steps);
+    const { horizons } = this.trained();
+    const horizon = horizons.indexOf(steps);
+    if (horizon < 0) throw new Error(`the network was trained for ${horizons.join(', ')} slots ahead, not ${steps}`);
+    return (await this.forecastAll(matrix, origins))[horizon]!;
+  }
+
+  /** All horizons of the fit at once, in its order, for the price of one. */
+  async forecastAll(matrix: DemandMatrix, origins: Int32Array): Promise<MatrixForecasts[]> {
+    return forecastNetwork(this.trained(), matrix, origins);
   }
 
   dump(): MatrixModelDump {

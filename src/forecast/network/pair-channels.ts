@@ -6,7 +6,7 @@ const SEASON = { level: 0.4, season: 0.3, trend: 0.02, damping: 0.9 };
 const CHANGE_LEAST = 0.02;
 const CHANGE_UNKNOWN = 0.2;
 
-/** One pair's past as series in z = log1p(y/c), each value known at its own slot. */
+/** One pair's past as series in z = log1p(y/c), each value known at its own slot. Holds one pair at a time. */
 export class PairChannels {
   /** Gaps filled from the past. */
   readonly z: Float32Array;
@@ -19,6 +19,8 @@ export class PairChannels {
   readonly changeFast: Float32Array[];
   readonly changeSlow: Float32Array[];
   private readonly day: number;
+  private readonly horizons: readonly number[];
+  private readonly known: Float32Array;
   private readonly level: Float32Array;
   private readonly trend: Float32Array;
   /** The season of a slot's time of day, as it was known after that slot. */
@@ -26,20 +28,24 @@ export class PairChannels {
   private readonly sums: Float64Array;
   private readonly squares: Float64Array;
 
-  constructor(values: Float32Array, slotsPerDay: number, scale: number, horizons: readonly number[]) {
-    const length = values.length;
+  constructor(length: number, slotsPerDay: number, horizons: readonly number[]) {
     const floats = (): Float32Array => new Float32Array(length);
     this.day = slotsPerDay;
-    this.z = fillGaps(values, slotsPerDay);
+    this.horizons = horizons;
     this.unknownFor = new Uint16Array(length);
     this.sums = new Float64Array(length + 1);
     this.squares = new Float64Array(length + 1);
-    [this.fast, this.slow, this.level, this.trend, this.season] = [floats(), floats(), floats(), floats(), floats()];
-    const known = floats();
-    this.walk(values, scale, known);
-    const hour = hourOf(slotsPerDay);
-    this.changeFast = horizons.map((steps) => usualChange(known, steps, 2 / (3 * hour)));
-    this.changeSlow = horizons.map((steps) => usualChange(known, steps, 1 / (2 * slotsPerDay)));
+    [this.z, this.known, this.fast, this.slow, this.level, this.trend, this.season] = [floats(), floats(), floats(), floats(), floats(), floats(), floats()];
+    this.changeFast = horizons.map(floats);
+    this.changeSlow = horizons.map(floats);
+  }
+
+  /** Takes up another pair. */
+  load(values: Float32Array, scale: number): void {
+    fillGaps(values, this.day, this.z);
+    this.walk(values, scale);
+    const hour = hourOf(this.day);
+    this.horizons.forEach((steps, horizon) => usualChange(this.known, steps, this.changeFast[horizon]!, 2 / (3 * hour), this.changeSlow[horizon]!, 1 / (2 * this.day)));
   }
 
   at(slot: number): number {
@@ -90,8 +96,8 @@ export class PairChannels {
   }
 
   /** Everything that goes from slot to slot, in one pass. */
-  private walk(values: Float32Array, scale: number, known: Float32Array): void {
-    const { z, unknownFor, sums, squares, fast, slow, level, trend, season, day } = this;
+  private walk(values: Float32Array, scale: number): void {
+    const { z, known, unknownFor, sums, squares, fast, slow, level, trend, season, day } = this;
     const slowWeight = 2 / (hourOf(day) + 1);
     const dayWeight = 1 / day;
     let [quick, steady, now, slope, dayMean] = [Number.NaN, Number.NaN, Number.NaN, 0, Number.NaN];
@@ -132,19 +138,18 @@ export function hourOf(slotsPerDay: number): number {
   return Math.max(2, Math.round(slotsPerDay / 24));
 }
 
-/** EWMA of |z(t) − z(t − steps)| that begins as a plain mean, so that a short past is not only its first change. */
-function usualChange(known: Float32Array, steps: number, weight: number): Float32Array {
-  const usual = new Float32Array(known.length);
-  let mean = CHANGE_UNKNOWN;
-  let seen = 0;
+/** Two EWMAs of |z(t) − z(t − steps)| that begin as plain means, so that a short past is not only its first change. */
+function usualChange(known: Float32Array, steps: number, fast: Float32Array, fastWeight: number, slow: Float32Array, slowWeight: number): void {
+  let [quick, steady] = [CHANGE_UNKNOWN, CHANGE_UNKNOWN];
+  let early = 1;
   for (let slot = 0; slot < known.length; slot++) {
     const change = slot >= steps ? Math.abs(known[slot]! - known[slot - steps]!) : Number.NaN;
     if (!Number.isNaN(change)) {
-      seen += 1;
-      const early = 1 / (1 + seen);
-      mean += (change - mean) * (early > weight ? early : weight);
+      early /= 1 + early; // 1/2, 1/3, …: what was taken for the unknown counts once
+      quick += (change - quick) * (early > fastWeight ? early : fastWeight);
+      steady += (change - steady) * (early > slowWeight ? early : slowWeight);
     }
-    usual[slot] = mean > CHANGE_LEAST ? mean : CHANGE_LEAST;
+    fast[slot] = quick > CHANGE_LEAST ? quick : CHANGE_LEAST;
+    slow[slot] = steady > CHANGE_LEAST ? steady : CHANGE_LEAST;
   }
-  return usual;
 }

@@ -3,7 +3,6 @@ export type Encoded = Uint8Array;
 
 const VARINT = 0;
 const BYTES = 2;
-const FIXED32 = 5;
 
 export function message(...parts: readonly (Encoded | readonly Encoded[])[]): Encoded {
   const flat = parts.flatMap((part) => (part instanceof Uint8Array ? [part] : part));
@@ -19,10 +18,6 @@ export function message(...parts: readonly (Encoded | readonly Encoded[])[]): En
 /** @param value  a whole number ≥ 0, or negative in 64 bits as protobuf's int64 has it */
 export function integerField(field: number, value: number): Encoded {
   return Uint8Array.from([...varint(BigInt(8 * field + VARINT)), ...varint(BigInt.asUintN(64, BigInt(value)))]);
-}
-
-export function floatField(field: number, value: number): Encoded {
-  return Uint8Array.from([...varint(BigInt(8 * field + FIXED32)), ...new Uint8Array(Float32Array.of(value).buffer)]);
 }
 
 /** A text, bytes or a message. */

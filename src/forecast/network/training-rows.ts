@@ -27,12 +27,16 @@ export function drawRows(inputs: NetworkInputs, scales: Float32Array, horizons: 
   const shares = importance.map((each) => each ** options.samplingPower);
   const whole = shares.reduce((sum, each) => sum + each, 0);
   const length = Math.max(0, span.until - span.from);
+  // The first weekend, or the first working day after one, has nothing to compare with: it would teach to distrust the past.
+  const comparable = Array.from({ length }, (_, index) => inputs.hasComparableDay(span.from + index));
+  const isChoosy = comparable.filter(Boolean).length >= length / 3;
   const origins = matrix.values.map((values, pair) => {
     const start = rng.next();
     const count = Math.min(length, Math.ceil((wanted * shares[pair]!) / whole));
     const chosen: number[] = [];
     for (let index = 0; index < count; index++) {
       const slot = span.from + Math.floor(((index + start) * length) / count);
+      if (isChoosy && !comparable[slot - span.from]) continue;
       if (horizons.some((steps) => slot + steps < span.known && !Number.isNaN(values[slot + steps]!))) chosen.push(slot);
     }
     return { slots: Int32Array.from(chosen), density: count / Math.max(1, length) };

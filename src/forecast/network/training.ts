@@ -8,6 +8,8 @@ export interface TrainingOptions {
   epochs: number;
   /** Of Adam; falls to 0 by half a cosine. */
   learningRate: number;
+  /** Share of a weight, times the learning rate, that a step takes away (Loshchilov & Hutter 2019); biases keep theirs. */
+  weightDecay: number;
   /** Weight of what was averaged before, a batch; the average is what is kept. */
   averaging: number;
 }
@@ -17,7 +19,8 @@ const PATIENCE = 4;
 
 /**
  * Adam (Kingma & Ba 2015) on the pinball loss. The weights kept are an exponential average, from the epoch that was best
- * on `validation`; what was there before counts as one of them, so that going on from it cannot get worse.
+ * on `validation` (from the last when there is none); what was there before counts as one of them, so that going on from it
+ * cannot get worse.
  * @param draw  the rows of an epoch
  */
 export function trainNetwork(network: QuantileNetwork, standardiser: Standardiser, draw: (epoch: number) => TrainingRows, validation: TrainingRows, seed: string, options: TrainingOptions, onEpoch: (epoch: number, loss: number) => void): void {
@@ -35,12 +38,12 @@ export function trainNetwork(network: QuantileNetwork, standardiser: Standardise
       const progress = (epoch + batch / batches) / options.epochs;
       feeder.feed(rows, order, batch * network.shape.batch);
       feeder.learn();
-      adam.step(0.5 * options.learningRate * (1 + Math.cos(Math.PI * progress)));
+      adam.step(0.5 * options.learningRate * (1 + Math.cos(Math.PI * progress)), options.weightDecay);
       average.add();
     }
     average.swap();
     const loss = feeder.loss(validation);
-    if (loss < best.loss) best = { loss, weights: network.parameters.map(({ value }) => Float32Array.from(value.values)), epoch };
+    if (loss < best.loss || validation.count === 0) best = { loss, weights: network.parameters.map(({ value }) => Float32Array.from(value.values)), epoch };
     average.swap();
     onEpoch(epoch + 1, loss);
   }
@@ -58,17 +61,18 @@ class Adam {
   }
 
   /** Moves every weight against its slope and clears the slopes. */
-  step(rate: number): void {
+  step(rate: number, weightDecay: number): void {
     this.steps += 1;
     const firstScale = 1 / (1 - 0.9 ** this.steps);
     const secondScale = 1 / (1 - 0.999 ** this.steps);
-    this.network.parameters.forEach(({ value: { values }, slope: { values: slopes } }, index) => {
+    this.network.parameters.forEach(({ value: { values, rows }, slope: { values: slopes } }, index) => {
       const { first, second } = this.moments[index]!;
+      const keep = rows > 1 ? 1 - rate * weightDecay : 1;
       for (let at = 0; at < values.length; at++) {
         const slope = slopes[at]!;
         const mean = (first[at] = 0.9 * first[at]! + 0.1 * slope);
         const square = (second[at] = 0.999 * second[at]! + 0.001 * slope * slope);
-        values[at]! -= (rate * mean * firstScale) / (Math.sqrt(square * secondScale) + 1e-8);
+        values[at] = keep * values[at]! - (rate * mean * firstScale) / (Math.sqrt(square * secondScale) + 1e-8);
       }
       slopes.fill(0);
     });

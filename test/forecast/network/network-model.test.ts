@@ -7,7 +7,7 @@ import { NetworkInputs, type InputRows } from '../../../src/forecast/network/net
 import { NetworkModel } from '../../../src/forecast/network/network-model.ts';
 import { dailyMatrix } from '../matrix/matrices.ts';
 
-const sizes: Partial<NetworkOptions> = { window: 6, state: 8, dense: [32, 16], batch: 64, rowsPerEpoch: 4000, epochs: 5, warmEpochs: 2, learningRate: 5e-3 };
+const sizes: Partial<NetworkOptions> = { window: 6, state: 8, dense: [32, 16], batch: 64, rowsPerEpoch: 4000, epochs: 5, warmEpochs: 2, learningRate: 5e-3, validationShare: 0.04 };
 const horizons = [2, 8];
 const learned = 1900;
 
@@ -72,6 +72,20 @@ describe('the network model', () => {
       expect(held).toBeGreaterThan(0.9);
       expect(held).toBeLessThan(0.985);
     }
+  });
+
+  it('gives every horizon at once as it gives it alone', async () => {
+    const model = await shared;
+    const some = origins.subarray(0, 40);
+    expect(await model.forecastAll(matrix, some)).toEqual([await model.forecast(matrix, some, 2), await model.forecast(matrix, some, 8)]);
+    await expect(model.forecast(matrix, some, 3)).rejects.toThrow('trained for 2, 8 slots ahead, not 3');
+  });
+
+  it('says what is missing when the matrix has no longer the covariates it was trained with', async () => {
+    const covariates = [{ name: 'event', pairs: 'all' as const, values: new Float32Array(matrix.length), isKnownAhead: true }];
+    const model = await trained({ ...past, covariates }, { ...sizes, epochs: 1 });
+    await expect(model.forecast(matrix, origins, 2)).rejects.toThrow('covariates');
+    expect(await model.forecast({ ...matrix, covariates }, origins.subarray(0, 1), 2)).toMatchObject({ logScale: expect.anything() });
   });
 
   it('gives the same bytes for the same seed, and others for another', async () => {
