@@ -34,7 +34,7 @@ decision := "deny" if {
 # and to `asks` when it wants a person to approve.
 rules_run contains code if some code in asks
 
-rules_run contains code if some code in {"CHANGE_FORECAST_UNSURE", "CHANGE_INPUT", "CHANGE_VETOED"}
+rules_run contains code if some code in {"CHANGE_FORECAST_DRIFTS", "CHANGE_FORECAST_UNSURE", "CHANGE_INPUT", "CHANGE_VETOED"}
 
 asks contains code if {
 	some code in {
@@ -42,6 +42,7 @@ asks contains code if {
 		"CHANGE_COST",
 		"CHANGE_HOURLY_BUDGET",
 		"CHANGE_INTERRUPTS",
+		"CHANGE_REGRET",
 		"CHANGE_SITES",
 		"CHANGE_TRAFFIC_SHARE",
 		"CHANGE_TUNNELS",
@@ -54,6 +55,17 @@ usd_per_month_max := 1000
 interrupted_pairs_max := 2
 
 wape_doubtful := 0.6
+
+# What earlier forecast-driven changes must have come to, for further ones to go on without a person: judged on so many
+# changes out of so many commits at least (those of one commit stand and fall together), at most this share of them did
+# harm and at least this share was needed. A mesh without a past has none judged, and is asked nothing by this.
+regret_scored_min := 5
+
+regret_commits_min := 3
+
+regret_harmful_share_max := 0.2
+
+regret_needed_share_min := 0.4
 
 # A failure may move twice as many tunnels, since waiting for a person costs traffic.
 failure_factor := 2
@@ -192,6 +204,70 @@ findings contains finding(rego.metadata.rule(), {"kind": "Forecast", "name": inp
 	message := sprintf("the forecast (%s) has lately been off by %d %% of the traffic", [input.forecast.model, round((input.forecast.wape + input.forecast.drift) * 100)])
 }
 
+# METADATA
+# title: Say when forecasts come out worse than promised
+# description: Where the champion has failed the engine plans with a rule of thumb, and trains anew; the reader should know.
+# custom:
+#   code: CHANGE_FORECAST_DRIFTS
+#   severity: info
+findings contains finding(rego.metadata.rule(), {"kind": "Forecast", "name": input.forecast.model, "field": "confidence"}, message, "look at how forecasts came out (foremesh forecast scoreboard)") if {
+	input.cause in {"forecast", "idle"}
+	input.forecast.confidence < 1
+	message := sprintf("forecasts of %d %% of the traffic have come out worse than the back-test promised", [round((1 - input.forecast.confidence) * 100)])
+}
+
+# METADATA
+# title: Forecasts have to earn their freedom
+# description: >-
+#   What forecasts asked for is judged afterwards (docs/regret.md). When too much of it did harm, or too little was
+#   needed, further changes of that origin want a person: all of them when the record as a whole is poor, else those of
+#   the kinds whose own record is.
+# custom:
+#   code: CHANGE_REGRET
+#   severity: warning
+findings contains finding(rego.metadata.rule(), {"kind": "Forecast", "name": input.forecast.model, "field": field}, message, "see which ones and why (foremesh forecast ledger); approve the proposal, or change regret_… in policies/change/rule.rego") if {
+	input.cause in {"forecast", "idle"}
+	some field, counts in poor_records
+	message := sprintf("of %d %s in %d days %d were needed and %d did harm", [counts.scored, counts.what, input.forecast.regret.windowDays, counts.needed, counts.harmful])
+}
+
+poor_records["regret"] := object.union(input.forecast.regret, {"what": "forecast-driven changes"}) if is_poor(input.forecast.regret)
+
+poor_records[sprintf("regret.byKind.%s", [kind])] := object.union(counts, {"what": sprintf("forecast-driven changes of kind %s", [kind])}) if {
+	not is_poor(input.forecast.regret)
+	some change in input.unapproved.changes
+	kind := scored_kind(change.key)
+	counts := input.forecast.regret.byKind[kind]
+	is_poor(counts)
+}
+
+is_poor(counts) if {
+	is_judged(counts)
+	counts.harmful > regret_harmful_share_max * counts.scored
+}
+
+is_poor(counts) if {
+	is_judged(counts)
+	counts.needed < regret_needed_share_min * counts.scored
+}
+
+is_judged(counts) if {
+	counts.scored >= regret_scored_min
+	counts.commits >= regret_commits_min
+}
+
+scored_kind(key) := key.kind if key.kind in {"tunnel-add", "tunnel-remove"}
+
+scored_kind(key) := "reroute" if {
+	key.kind == "reroute"
+	count(object.get(key, "paths", [])) < 2
+}
+
+scored_kind(key) := "split" if {
+	key.kind == "reroute"
+	count(object.get(key, "paths", [])) > 1
+}
+
 object_of(change) := {"kind": "Tunnel", "name": change.tunnel} if {
 	change.tunnel != null
 } else := {"kind": "Pair", "name": change.pair} if {
@@ -214,11 +290,23 @@ problems := union({
 	shape.object_problems("changeset", shape.at(["changeset"]), changeset_fields),
 	shape.object_problems("unapproved", shape.at(["unapproved"]), changeset_fields),
 	shape.object_problems("autoApply", shape.at(["autoApply"]), auto_apply_fields),
-	shape.object_problems("forecast", shape.at(["forecast"]), {"model": {"string"}, "wape": {"number"}, "drift": {"number"}}),
+	shape.object_problems("forecast", shape.at(["forecast"]), {"model": {"string"}, "wape": {"number"}, "drift": {"number"}, "confidence": {"number"}, "regret": {"object"}}),
+	shape.object_problems("forecast.regret", shape.at(["forecast", "regret"]), regret_fields),
+	record_problems,
 	shape.list_problems("changeset.changes", shape.at(["changeset", "changes"]), change_fields),
 	shape.list_problems("unapproved.changes", shape.at(["unapproved", "changes"]), change_fields),
 	cause_problems,
 })
+
+# The record of each kind must be there as well: without it a poor one would pass for none.
+record_problems contains problem if {
+	some kind in ["tunnel-add", "tunnel-remove", "reroute", "split"]
+	some problem in shape.object_problems(concat(".", ["forecast.regret.byKind", kind]), shape.at(["forecast", "regret", "byKind", kind]), record_fields)
+}
+
+record_fields := {"scored": {"number"}, "needed": {"number"}, "notNeeded": {"number"}, "harmful": {"number"}, "commits": {"number"}}
+
+regret_fields := object.union(record_fields, {"windowDays": {"number"}, "recentShareNeeded": {"number", "null"}, "byKind": {"object"}})
 
 causes := {"initial", "forecast", "idle", "failure", "intent", "override", "expiry", "revert", "policy"}
 

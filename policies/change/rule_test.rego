@@ -13,12 +13,23 @@ changes_at_every_limit := {
 	"usdPerMonthDelta": 1000,
 }
 
+# As poor as it may be.
+counts_at_every_limit := {"scored": 10, "needed": 4, "notNeeded": 4, "harmful": 2, "unknown": 3, "commits": 3}
+
+record_at_every_limit := object.union(counts_at_every_limit, {
+	"windowDays": 30,
+	"recentShareNeeded": 0.4,
+	"byKind": {kind: counts_at_every_limit | some kind in ["tunnel-add", "tunnel-remove", "reroute", "split"]},
+})
+
+no_counts := {"scored": 0, "needed": 0, "notNeeded": 0, "harmful": 0, "unknown": 0, "commits": 0}
+
 good := {
 	"now": 0,
 	"cause": "forecast",
 	"changeset": changes_at_every_limit,
 	"unapproved": changes_at_every_limit,
-	"forecast": {"model": "ewma", "wape": 0.6, "drift": 0},
+	"forecast": {"model": "ewma", "wape": 0.6, "drift": 0, "confidence": 1, "regret": record_at_every_limit},
 	"changesLastHour": 19,
 	"autoApply": {"tunnelsMax": 4, "sitesMax": 3, "trafficShareMax": 0.5, "changesPerHourMax": 20},
 	"vetoes": [],
@@ -55,6 +66,11 @@ fires := [
 	{"path": "/unapproved/usdPerMonthDelta", "value": 1001, "code": "CHANGE_COST", "decision": "needsApproval"},
 	{"path": "/unapproved/changes", "value": [admission("+ a and b may talk")], "code": "CHANGE_ADMISSION", "decision": "needsApproval"},
 	{"path": "/unapproved/changes", "value": interrupted(["a>b", "a>c", "b>c"]), "code": "CHANGE_INTERRUPTS", "decision": "needsApproval"},
+	{"path": "/forecast/regret/harmful", "value": 3, "code": "CHANGE_REGRET", "decision": "needsApproval"},
+	{"path": "/forecast/regret/needed", "value": 3, "code": "CHANGE_REGRET", "decision": "needsApproval"},
+	{"path": "/forecast/regret/byKind/tunnel-add/harmful", "value": 3, "code": "CHANGE_REGRET", "decision": "needsApproval"},
+	{"path": "/forecast/regret/byKind/tunnel-add/needed", "value": 3, "code": "CHANGE_REGRET", "decision": "needsApproval"},
+	{"path": "/forecast/confidence", "value": 0.9, "code": "CHANGE_FORECAST_DRIFTS", "decision": "allow"},
 	{"path": "/forecast/wape", "value": 0.7, "code": "CHANGE_FORECAST_UNSURE", "decision": "allow"},
 ]
 
@@ -67,6 +83,50 @@ test_each_rule_fires if {
 }
 
 test_every_rule_has_a_case if change.rules_run - {"CHANGE_INPUT"} == {case.code | some case in fires}
+
+test_poor_record_of_a_kind_asks_only_for_changes_of_that_kind if {
+	every kind in ["tunnel-remove", "reroute", "split"] {
+		verdict_on(changed(sprintf("/forecast/regret/byKind/%s/harmful", [kind]), 9)).reasons == []
+	}
+	reroutes := {"reroute": [["p"]], "split": [["p"], ["q"]]}
+	every kind, paths in reroutes {
+		document := json.patch(changed(sprintf("/forecast/regret/byKind/%s/harmful", [kind]), 9), [{"op": "replace", "path": "/unapproved/changes/0/key", "value": {"kind": "reroute", "paths": paths}}])
+		codes_on(document) == {"CHANGE_REGRET"}
+	}
+}
+
+test_poor_record_of_forecasts_asks_for_nothing_that_has_another_cause if {
+	every cause in ["initial", "failure", "intent", "override", "expiry", "revert", "policy"] {
+		not "CHANGE_REGRET" in codes_on(caused(changed("/forecast/regret/harmful", 9), cause))
+	}
+	"CHANGE_REGRET" in codes_on(caused(changed("/forecast/regret/harmful", 9), "idle"))
+}
+
+test_too_few_judged_changes_or_commits_say_nothing if {
+	few := json.patch(good, [
+		{"op": "replace", "path": "/forecast/regret/scored", "value": 4},
+		{"op": "replace", "path": "/forecast/regret/needed", "value": 0},
+		{"op": "replace", "path": "/forecast/regret/harmful", "value": 4},
+	])
+	verdict_on(few).reasons == []
+	one_commit := json.patch(changed("/forecast/regret/harmful", 9), [{"op": "replace", "path": "/forecast/regret/commits", "value": 2}])
+	verdict_on(one_commit).reasons == []
+}
+
+# Nothing has been judged yet: the fields are there and say so. A field that is not there is another thing, and denies (below).
+test_new_mesh_is_asked_nothing_about_a_past_it_does_not_have if {
+	nothing := object.union(no_counts, {"windowDays": 30, "recentShareNeeded": null, "byKind": {kind: no_counts | some kind in ["tunnel-add", "tunnel-remove", "reroute", "split"]}})
+	every cause in ["initial", "forecast", "idle"] {
+		result := verdict_on(caused(changed("/forecast/regret", nothing), cause))
+		result.decision == "allow"
+		result.reasons == []
+	}
+}
+
+test_approval_outweighs_a_poor_record if {
+	document := json.patch(changed("/forecast/regret/harmful", 9), [{"op": "replace", "path": "/unapproved/changes", "value": []}])
+	verdict_on(document).decision == "allow"
+}
 
 test_lost_admission_asks_nobody if verdict_on(changed("/unapproved/changes", [admission("- a and b may talk")])).decision == "allow"
 
@@ -172,6 +232,21 @@ needed := [
 	"forecast/model",
 	"forecast/wape",
 	"forecast/drift",
+	"forecast/confidence",
+	"forecast/regret",
+	"forecast/regret/scored",
+	"forecast/regret/needed",
+	"forecast/regret/notNeeded",
+	"forecast/regret/harmful",
+	"forecast/regret/commits",
+	"forecast/regret/windowDays",
+	"forecast/regret/recentShareNeeded",
+	"forecast/regret/byKind",
+	"forecast/regret/byKind/tunnel-add",
+	"forecast/regret/byKind/tunnel-remove",
+	"forecast/regret/byKind/reroute",
+	"forecast/regret/byKind/split",
+	"forecast/regret/byKind/split/harmful",
 	"changesLastHour",
 	"autoApply",
 	"autoApply/tunnelsMax",

@@ -62,6 +62,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const liveWape = gauge('foremesh_forecast_live_wape', 'Error of forecasts whose slots have come, last 24 h, by group, slots ahead and model', ['group', 'step', 'model', 'role']);
   const livePinball = gauge('foremesh_forecast_live_pinball_p95', 'P95 pinball loss by demand, likewise', ['group', 'step', 'model', 'role']);
   const liveCoverage = gauge('foremesh_forecast_live_coverage_p95', 'Share of cells that P95 held, likewise', ['group', 'step', 'model', 'role']);
+  const regret = gauge('foremesh_forecast_changes', 'Forecast-driven changes of the last 30 days by kind and by what became of them', ['kind', 'score']);
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
@@ -124,6 +125,9 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
     impossible.set(view.trust.impossiblePaths.length);
     changes.set(view.metrics.changesLastHour);
     drift.set(view.metrics.forecastDrift);
+    for (const [kind, { needed, notNeeded, harmful, unknown }] of Object.entries(view.forecastRegret.byKind)) {
+      for (const [score, count] of Object.entries({ needed, 'not-needed': notNeeded, harmful, unknown })) regret.set({ kind, score }, count);
+    }
     confidence.set(view.forecastHealth.confidence);
     for (const group of view.forecastHealth.groups) for (const name of ['ok', 'drifting', 'failed']) health.set({ group: group.group, state: name }, group.state === name ? 1 : 0);
     for (const { group, step, scores } of engine.scoreboard(clock.now() - DAY_MS).rows) {

@@ -94,6 +94,7 @@ export const StatusAnswer = Type.Object(
     trust: Type.Object({ quarantines: Type.Array(Type.Object({ node: Type.String(), why: Type.String() }, open)), frozenSites: Type.Array(Type.String()), bounded: Type.Array(anything), impossiblePaths: Type.Array(anything), events: Type.Array(anything) }, { ...open, description: 'whose reports are believed' }),
     training: Type.Object({ state: Type.String(), step: Type.Integer(), steps: Type.Integer(), text: Type.String() }, open),
     forecastHealth: Type.Object({ confidence: Type.Number() }, open),
+    forecastRegret: Type.Object({ scored: Type.Integer(), needed: Type.Integer(), notNeeded: Type.Integer(), harmful: Type.Integer() }, open),
     proposals: Type.Array(anything),
     overrides: Type.Array(anything),
     vetoes: Type.Array(anything),
@@ -170,6 +171,31 @@ export const ForecastExplanationAnswer = Type.Object(
   { $id: 'ForecastExplanation', ...open },
 );
 
+const counts = { scored: Type.Integer(), needed: Type.Integer(), notNeeded: Type.Integer(), harmful: Type.Integer(), unknown: Type.Integer(), commits: Type.Integer({ description: 'that the scored ones came with' }) };
+export const LedgerAnswer = Type.Object(
+  {
+    schema: Type.Literal('foremesh/ledger/v1'),
+    regret: Type.Object({ ...counts, windowDays: Type.Integer(), recentShareNeeded: Type.Union([Type.Number(), Type.Null()], { description: 'of the newest 20 judged' }), byKind: anything }, open),
+    entries: Type.Array(
+      Type.Object(
+        {
+          commit: sha,
+          at: instant,
+          kind: Type.String({ description: 'tunnel-add, tunnel-remove, reroute or split' }),
+          summary: Type.String(),
+          meant: Type.String({ description: 'what it was meant to prevent' }),
+          forecast: Type.Union([Type.Null(), Type.Object({ model: Type.String(), p50Mbps: Type.Number(), p95Mbps: Type.Number(), peakAt: instant }, open)]),
+          dueAt: instant,
+          score: Type.Union([Type.String({ description: 'needed, not-needed, harmful or unknown' }), Type.Null()], { description: 'null until it is judged' }),
+          reason: Type.String(),
+        },
+        open,
+      ),
+    ),
+  },
+  { $id: 'Ledger', ...open },
+);
+
 export const ProposalsAnswer = Type.Object({ schema: Type.Literal('foremesh/proposals/v1'), proposals: Type.Array(Type.Object({ id: Type.Integer(), state: Type.String() }, open)) }, { $id: 'Proposals', ...open });
 export const ProposalAnswer = Type.Object({ schema: Type.Literal('foremesh/proposal/v1'), id: Type.Integer(), state: Type.String(), headSha: sha, diff: Type.String(), report: Type.String(), verdict: anything }, { $id: 'Proposal', ...open });
 export const CycleAnswer = Type.Object({ schema: Type.Literal('foremesh/cycle/v1'), kind: Type.String() }, { $id: 'Cycle', ...open });
@@ -198,7 +224,7 @@ export const HealthAnswer = Type.Object({ ok: Type.Boolean(), state: Type.String
 
 /** Registered by `$id`, so that the document names them. */
 export const SHARED_SCHEMAS = [
-  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, ForecastExplanationAnswer, ScoreboardAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
+  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, ForecastExplanationAnswer, ScoreboardAnswer, LedgerAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
   ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer, NodeRequestAnswer, RevocationBody, RevocationAnswer, RevocationsAnswer,
 ] as const;
 

@@ -1,6 +1,6 @@
 import { runCommand, type Finding } from '../base/index.ts';
 import { findingsOfVerdict, type LocatedIntent } from '../intent/index.ts';
-import { connectionFor, EMPTY_PLAN, pairId, type Changeset, type Forecast, type Intent, type Observation, type Plan, type PlanReport, type Verdict } from '../model/index.ts';
+import { connectionFor, EMPTY_PLAN, NO_REGRET, pairId, type Changeset, type Forecast, type Intent, type Observation, type Plan, type PlanReport, type Verdict } from '../model/index.ts';
 import { checkPlan, plan } from '../planner/index.ts';
 import { changeInput, createPolicyRunner, planInput, type CompiledPolicy } from '../policy/index.ts';
 import { diff, parsePlan } from '../render/index.ts';
@@ -50,7 +50,7 @@ export async function previewPlan(options: { located: LocatedIntent; policy: Com
         cause: options.previous ? 'intent' : 'initial',
         changeset,
         unapproved: changeset,
-        forecast: { model: forecast.model, wape: 1, drift: 0 },
+        forecast: { model: forecast.model, wape: 1, drift: 0, confidence: 1, regret: NO_REGRET },
         changesLastHour: 0,
         autoApply: intent.mesh.autoApply,
         vetoes: previous.vetoes.map(({ fingerprint }) => fingerprint),

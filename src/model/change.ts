@@ -1,3 +1,4 @@
+import type { ForecastRegret } from './hindsight.ts';
 import type { ClassId, NodeId, PairId, PathId, SiteId, TunnelId } from './ids.ts';
 import type { ChangeKey } from './plan.ts';
 
@@ -60,7 +61,15 @@ export interface ChangeInput {
   changeset: Changeset;
   /** The part of it that no person has approved: what sizes are measured on. */
   unapproved: Changeset;
-  forecast: { model: string; wape: number; drift: number };
+  forecast: {
+    model: string;
+    wape: number;
+    drift: number;
+    /** Share of the demand whose forecasts are as promised, 0…1; 1 while nothing is known. */
+    confidence: number;
+    /** What became of earlier changes that forecasts asked for. */
+    regret: ForecastRegret;
+  };
   changesLastHour: number;
   autoApply: { tunnelsMax: number; sitesMax: number; trafficShareMax: number; changesPerHourMax: number };
   vetoes: string[];

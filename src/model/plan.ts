@@ -109,6 +109,8 @@ export interface Plan {
 export interface PlanReport {
   plannedAt: number;
   forecastModel: string;
+  /** What a reader should know of the forecast: where its champion is not used, and what became of earlier changes. Absent: nothing. */
+  forecastNotes?: string[];
   /** By priority. */
   demands: DemandReport[];
   tunnels: { tunnel: TunnelId; path: PathId; reason: string; usdPerMonth: number; peakMbps: number; limitMbps: number }[];

@@ -1,8 +1,10 @@
 import { compareText, digest, sortedBy, type Finding } from '../base/index.ts';
+import { NO_REGRET } from '../model/index.ts';
 import type {
   Cause,
   Changeset,
   Forecast,
+  ForecastRegret,
   Intent,
   Observation,
   Override,
@@ -23,6 +25,12 @@ export interface DecisionInputs {
   forecast: Forecast | null;
   /** How much worse recent forecasts were than the back-test promised, in WAPE; 0 when as promised or better. */
   forecastDrift: number;
+  /** Share of the demand whose forecasts are as promised; absent in older records: all of it. */
+  forecastConfidence?: number;
+  /** How earlier forecast-driven changes turned out; absent in older records: none was judged. */
+  forecastRegret?: ForecastRegret;
+  /** What the report says of the forecast. */
+  forecastNotes?: string[];
   observation: Observation;
   /** The plan on mesh/live, and its commit. */
   previous: Plan;
@@ -127,7 +135,8 @@ function makePlan(inputs: DecisionInputs, constraints: PlanConstraint[], stages:
   });
   // what is held back or was lifted is the engine's business; the plan on the branch lists exactly the standing ones
   const plan: Plan = { ...made.plan, overrides, vetoes };
-  const report: PlanReport = { ...made.report, waiting: made.report.waiting.map((entry) => (entry.until === HELD_BACK_UNTIL ? { ...entry, reason: HELD_BACK_REASON, until: null } : entry)) };
+  const notes = inputs.forecastNotes ?? [];
+  const report: PlanReport = { ...made.report, ...(notes.length > 0 ? { forecastNotes: notes } : {}), waiting: made.report.waiting.map((entry) => (entry.until === HELD_BACK_UNTIL ? { ...entry, reason: HELD_BACK_REASON, until: null } : entry)) };
   const changeset = stages.diff(inputs.intent, inputs.previous, plan, inputs.forecast);
   return { plan, report, changeset, files: stages.renderFiles(inputs.intent, plan, report) };
 }
@@ -151,7 +160,7 @@ function changeQuestion(inputs: DecisionInputs, { plan, changeset }: Pick<Decisi
     changeset,
     unapproved: approved.length > 0 ? stages.diff(intent, previous, plan, forecast, new Set(approved)) : changeset,
     // without a back-test nothing is known of the forecast, so it counts as worthless rather than as perfect
-    forecast: { model: forecast?.model ?? 'none', wape: score?.wape ?? 1, drift: inputs.forecastDrift },
+    forecast: { model: forecast?.model ?? 'none', wape: score?.wape ?? 1, drift: inputs.forecastDrift, confidence: inputs.forecastConfidence ?? 1, regret: inputs.forecastRegret ?? NO_REGRET },
     changesLastHour: inputs.changesLastHour,
     autoApply: inputs.intent.mesh.autoApply,
     vetoes: inputs.vetoes.map((veto) => veto.fingerprint).sort(compareText),

@@ -4,7 +4,8 @@ import type { Cause } from '../model/index.ts';
 import { runCycle, type CycleEnd, type CycleOutcome } from './cycle.ts';
 import type { Checkpoint, EngineDeps } from './deps.ts';
 import { createDriftMeter } from './drift.ts';
-import { createHindsight, type ScoreboardView } from './hindsight/hindsight.ts';
+import { createHindsight, type LedgerView, type ScoreboardView } from './hindsight/hindsight.ts';
+import { createLedger } from './hindsight/ledger.ts';
 import { explainTarget, type Explanation, type ExplainTarget } from './explain.ts';
 import { explainForecastOf } from './explain-forecast.ts';
 import { createForecastMemory } from './forecast-memory.ts';
@@ -43,6 +44,8 @@ export interface Engine {
   scoreboard(sinceAt: number): ScoreboardView;
   /** What the current forecast of a pair rests on, one explanation a traffic class. @throws ForemeshError API_NOT_FOUND */
   explainForecast(pair: string, classId: string | null): Promise<ForecastExplanation[]>;
+  /** What became of changes that forecasts asked for. */
+  ledger(): LedgerView;
   replay(commit: string): Promise<ReplayResult>;
   /** The engine's proposals at the forge, newest first. */
   proposals(state: 'open' | 'all'): Promise<ProposalSummary[]>;
@@ -67,17 +70,18 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
   const liveReader = createLiveReader(deps);
   const trust = createTrustKeeper(deps);
   const trainer = createTrainer(deps, trust);
+  const mainReader = createMainReader(deps, records);
   const context: CycleContext = {
     deps,
     log: deps.log,
     state: emptyState(deps.clock.now()),
     records,
-    mainReader: createMainReader(deps, records),
+    mainReader,
     liveReader,
     writer: createLiveWriter(deps, records, liveReader, checkpoint),
     desk: createProposalDesk(deps, records, checkpoint),
     drift: createDriftMeter(),
-    hindsight: createHindsight(deps, trainer),
+    hindsight: createHindsight(deps, trainer, createLedger(deps, records, mainReader)),
     memory: createForecastMemory(),
     trainer,
     trust,
@@ -215,6 +219,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
       explaining = next.catch(() => undefined);
       return next;
     },
+    ledger: () => context.hindsight.ledger(),
     replay: (commit) => replayCommit(deps, records, commit),
     proposals: (which) => listProposals(deps, which),
     proposal: (id) => readProposal(deps, records, id),

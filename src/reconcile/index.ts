@@ -9,7 +9,7 @@ export { demandPairs, observedSlots } from './demand-pairs.ts';
 export { CHECKPOINTS, LIVE_BRANCH, LIVE_REF, PROPOSAL_PREFIX, type Checkpoint, type EngineDeps, type PolicyTools, type TrainingHistory } from './deps.ts';
 export { createEngine, type CycleResult, type Engine } from './engine.ts';
 export type { Explanation, ExplainTarget } from './explain.ts';
-export type { ScoreboardView } from './hindsight/hindsight.ts';
+export type { LedgerView, ScoreboardView } from './hindsight/hindsight.ts';
 export { createHistory, generatedHistory } from './history.ts';
 export { planDigest } from './live-plan.ts';
 export { readMarker, type ProposalMarker, type ProposalScope } from './proposal-marker.ts';

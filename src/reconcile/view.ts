@@ -4,6 +4,7 @@ import {
   peakMbps,
   type Cause,
   type ForecastHealth,
+  type ForecastRegret,
   type HostSample,
   type UplinkId,
   type UplinkSample,
@@ -57,6 +58,8 @@ export interface EngineView {
   trust: TrustView;
   /** Whether forecasts are as good as the back-test promised. */
   forecastHealth: ForecastHealth;
+  /** How changes turned out that forecasts asked for. */
+  forecastRegret: ForecastRegret;
   proposals: ProposalView[];
   overrides: Override[];
   vetoes: Veto[];
@@ -216,6 +219,7 @@ export function buildView(context: CycleContext, isRunning: boolean): EngineView
     training: context.trainer.view(),
     trust: context.trust.view(),
     forecastHealth: context.hindsight.health(),
+    forecastRegret: context.hindsight.regret(),
     proposals: state.proposals.map(({ change, marker, state: proposalState, reviews }) => ({
       id: change.id,
       scope: marker.scope,

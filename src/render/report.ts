@@ -42,6 +42,7 @@ function summary(plan: Plan, report: PlanReport): string[] {
     `- ${count(plan.tunnels.length, 'tunnel')} for ${count(plan.admitted.length, 'admitted pair')}; ${count(split, 'class')} spread over several paths`,
     `- ${count(report.demands.length, 'demand')} expected, ${unplacedMbps > 0 ? `${formatMbps(unplacedMbps)} of them without a place` : 'all of them have a place'}`,
     `- about ${report.usdPerMonth.toFixed(2)} USD a month for egress`,
+    ...(report.forecastNotes ?? []).map((note) => `- ${text(note)}`),
     ...plan.servingNodes.map(({ site, node }) => `- ${site} is served by ${node}`),
     ...plan.overrides.map((override) => `- override ${text(override.id)} (${override.what.kind}${override.what.kind === 'pin-path' && override.what.classId !== undefined ? ` of ${override.what.classId}` : ''}) by ${text(override.by)} until ${time(override.until)}: ${text(override.why)}`),
     ...plan.vetoes.map((veto) => `- vetoed until ${time(veto.until)}: ${text(veto.what)}`),

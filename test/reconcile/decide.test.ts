@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   EMPTY_PLAN,
+  NO_REGRET,
   nodeId,
   pathId,
   siteId,
@@ -206,6 +207,6 @@ describe('decide', () => {
       },
     });
     await decide(inputsFor({ forecastDrift: 0.2 }), stages);
-    expect(seen).toEqual({ model: 'none', wape: 1, drift: 0.2 });
+    expect(seen).toEqual({ model: 'none', wape: 1, drift: 0.2, confidence: 1, regret: NO_REGRET });
   });
 });

@@ -44,6 +44,10 @@ export function addReadRoutes(server: FastifyInstance, { engine, clock, signers 
     async ({ params, query }) => toOutside({ schema: 'foremesh/forecast-explanation/v1', pair: params.pair, explanations: await engine.explainForecast(params.pair, query.class ?? null) }),
   );
 
+  server.get('/v1/forecasts/ledger', { schema: { summary: 'What became of changes that forecasts asked for, newest first', querystring: NoQuery, response: answers('Ledger') } }, () =>
+    toOutside({ schema: 'foremesh/ledger/v1', ...engine.ledger() }),
+  );
+
   server.get('/v1/signers', { schema: { summary: 'The engine’s signing key, as git’s allowed_signers file', querystring: NoQuery, response: answers('Signers') } }, async () => ({
     schema: 'foremesh/signers/v1',
     signers: await signers(),

@@ -5,6 +5,7 @@ import { formatMbps } from '../../base/index.ts';
 import { ask } from '../engine-client.ts';
 import { printResult, renderTable } from '../output.ts';
 import { withEngine } from '../with-engine.ts';
+import { addLedgerCommand } from './forecast-ledger.ts';
 import { addScoreboardCommand } from './forecast-scoreboard.ts';
 
 interface ForecastAnswer extends Record<string, unknown> {
@@ -56,4 +57,5 @@ export function addForecastCommand(program: Command): void {
     printResult(options.output, answer, () => 'training has begun; foremesh forecast backtest shows the scores when it is done');
   });
   addScoreboardCommand(forecast);
+  addLedgerCommand(forecast);
 }

@@ -1,9 +1,12 @@
 import { join } from 'node:path';
 import { messageOf } from '../../base/index.ts';
 import { Scoreboard, type BoardDay, type BoardRow, type ScoreboardState } from '../../forecast/index.ts';
-import type { Forecast, ForecastHealth, ForecastSettings, Observation } from '../../model/index.ts';
+import type { Forecast, ForecastHealth, ForecastRegret, ForecastSettings, Observation } from '../../model/index.ts';
 import type { EngineDeps } from '../deps.ts';
 import type { Trainer } from '../training.ts';
+import type { Ledger, LedgerRound } from './ledger.ts';
+import type { LedgerEntry } from './ledger-entries.ts';
+import { regretLine } from './regret.ts';
 import { loadState, saveState } from './state-file.ts';
 
 /** How forecasts turned out, for people. */
@@ -16,6 +19,12 @@ export interface ScoreboardView {
   days: BoardDay[];
 }
 
+export interface LedgerView {
+  regret: ForecastRegret;
+  /** Newest first. */
+  entries: readonly Omit<LedgerEntry, 'ways'>[];
+}
+
 /** What the engine learns by looking back. Nothing in here fails a cycle: a decision is made without hindsight sooner than not at all. */
 export interface Hindsight {
   /** Scores the forecasts whose slots have come; asks for training where the champion drifts. */
@@ -25,6 +34,10 @@ export interface Hindsight {
   /** The forecast to plan with: a rule of thumb's where the champion has failed, else the champion's, unchanged. */
   standIn(champion: Forecast, observation: Observation, settings: ForecastSettings): Forecast;
   health(): ForecastHealth;
+  /** Brings the ledger of forecast-driven changes up to date. */
+  account(round: LedgerRound): Promise<void>;
+  regret(): ForecastRegret;
+  ledger(): LedgerView;
   /** For the plan's report: what a reader of the forecast should know; empty when all is well. */
   notes(): string[];
   scoreboard(sinceAt: number): ScoreboardView;
@@ -33,10 +46,11 @@ export interface Hindsight {
 }
 
 const SAVE_EVERY_MS = 60_000;
+const ENTRIES_SHOWN = 500;
 const BOARD_SCHEMA = 'foremesh/scoreboard/v1';
 
 /** Opens what was saved in the state folder at its first use. */
-export function createHindsight(deps: Pick<EngineDeps, 'stateDir' | 'clock' | 'log'>, trainer: Pick<Trainer, 'view' | 'demand'>): Hindsight {
+export function createHindsight(deps: Pick<EngineDeps, 'stateDir' | 'clock' | 'log'>, trainer: Pick<Trainer, 'view' | 'demand'>, ledger: Ledger): Hindsight {
   const boardFile = join(deps.stateDir, 'scoreboard.json.gz');
   let board = new Scoreboard();
   let isLoaded = false;
@@ -67,11 +81,13 @@ export function createHindsight(deps: Pick<EngineDeps, 'stateDir' | 'clock' | 'l
   }
 
   function notes(): string[] {
-    return board.health(last).groups.flatMap(({ group, state, reason, best, demands }) => {
+    const line = regretLine(ledger.regret(deps.clock.now()));
+    const drift = board.health(last).groups.flatMap(({ group, state, reason, best, demands }) => {
       const which = group === 'heavy' ? `the heaviest ${demands === 1 ? 'demand' : `${demands} demands`}` : `${demands} demands of usual size`;
       if (demands === 0 || state === 'ok') return [];
       return [state === 'failed' ? `The champion's forecasts of ${which} are not used: ${reason}. ${best} stands in until it wins again.` : `The champion drifts on ${which}: ${reason}. It is trained anew.`];
     });
+    return line === null ? drift : [...drift, line];
   }
 
   return {
@@ -89,9 +105,18 @@ export function createHindsight(deps: Pick<EngineDeps, 'stateDir' | 'clock' | 'l
     },
     standIn: (champion, observation, settings) => board.standIn(champion, observation, settings),
     health: () => board.health(last),
+    account: (round) =>
+      ledger.update(round).catch((error: unknown) => {
+        deps.log.error({ error: messageOf(error) }, 'forecast-driven changes were not judged');
+      }),
+    regret: () => ledger.regret(deps.clock.now()),
+    ledger: () => ({ regret: ledger.regret(deps.clock.now()), entries: ledger.entries().slice(0, ENTRIES_SHOWN).map(({ ways: _ways, ...entry }) => entry) }),
     notes,
     scoreboard: (sinceAt) => ({ sinceAt, slotMs: board.state().slotMs, health: board.health(last), rows: board.rows(sinceAt), days: board.history(sinceAt) }),
     async save(isLast = false) {
+      await ledger.save(isLast).catch((error: unknown) => {
+        deps.log.error({ error: messageOf(error) }, 'the ledger was not saved');
+      });
       if (!isChanged || (!isLast && deps.clock.monotonicMs() < savedAtMs + SAVE_EVERY_MS)) return;
       savedAtMs = deps.clock.monotonicMs();
       isChanged = false;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLog, VirtualClock } from '../../../src/base/index.ts';
-import { classId, siteId, type Forecast, type ForecastSettings, type Observation } from '../../../src/model/index.ts';
+import { classId, NO_REGRET, siteId, type Forecast, type ForecastSettings, type Observation } from '../../../src/model/index.ts';
 import { createHindsight, type Hindsight } from '../../../src/reconcile/hindsight/hindsight.ts';
 
 const SLOT_MS = 1000;
@@ -15,7 +15,7 @@ describe('hindsight', () => {
   let stateDir: string;
   let demanded: number;
   const clock = new VirtualClock(0);
-  const open = (): Hindsight => createHindsight({ stateDir, clock, log }, { view: () => ({ state: 'trained', step: 0, steps: 0, text: '', trainedAt: 1, backtest: [] }), demand: () => demanded++ });
+  const open = (): Hindsight => createHindsight({ stateDir, clock, log }, { view: () => ({ state: 'trained', step: 0, steps: 0, text: '', trainedAt: 1, backtest: [] }), demand: () => demanded++ }, { update: () => Promise.resolve(), entries: () => [], regret: () => NO_REGRET, save: () => Promise.resolve() });
   beforeEach(async () => {
     stateDir = await mkdtemp(join(tmpdir(), 'foremesh-hindsight-'));
     demanded = 0;
