@@ -1,9 +1,10 @@
 import { createReadStream } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
-import { benchForecast, BENCH_MODELS, readTraffic, type DemandMatrix, type ForecastBenchResult } from '../../forecast/index.ts';
+import { benchForecast, BENCH_MODELS, createBenchReport, readTraffic, type DemandMatrix, type ForecastBenchResult } from '../../forecast/index.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable } from '../output.ts';
 
@@ -15,6 +16,7 @@ interface ForecastOptions extends CommonOptions {
   model: string;
   step: number | null;
   seed: string;
+  html?: string;
 }
 
 /** `foremesh bench forecast`: fits on the first part of a table of demands and scores forecasts of the rest. */
@@ -29,12 +31,14 @@ export function addForecastBench(bench: Command): void {
     .addOption(new Option('--model <name>', 'what to use; auto takes what was best on the last fifth of what is learned from').choices(['auto', ...BENCH_MODELS]).default('auto'))
     .addOption(new Option('--step <duration>', 'length of a step where the table counts steps').argParser(duration).default(null, '5m'))
     .option('--seed <text>', 'of what is drawn while learning', 'bench')
+    .option('--html <file>', 'also write a report with charts: one file, nothing else needed to read it')
     .addOption(outputOption())
     .action(async (options: ForecastOptions) => {
       const startedAt = performance.now();
       const progress = (text: string): void => void process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(1)} s  ${text}\n`);
       const matrix = await readTrafficFile(options.data, options.step);
       progress(`${matrix.pairs.length} pairs, ${matrix.rowSlots.length} rows on ${matrix.length} steps of ${matrix.stepMs / 1000} s`);
+      const report = options.html === undefined ? null : createBenchReport(basename(options.data), matrix);
       const result = await benchForecast(matrix, {
         testFrom: options.testFrom,
         horizons: options.horizon,
@@ -44,9 +48,20 @@ export function addForecastBench(bench: Command): void {
         now: () => performance.now(),
         peakMemoryMb: () => Math.round(process.resourceUsage().maxRSS / 1024),
         onProgress: progress,
+        ...(report && { onScored: report.onScored }),
       });
+      if (report && options.html !== undefined) await writeReport(options.html, report.render(result));
       printResult(options.output, { ...result }, () => renderForecast(result));
     });
+}
+
+/** @throws ForemeshError FORECAST_FAILED */
+export async function writeReport(file: string, page: string): Promise<void> {
+  try {
+    await writeFile(file, page);
+  } catch (cause) {
+    throw new ForemeshError('FORECAST_FAILED', { what: `the report cannot be written to ${file}: ${messageOf(cause)}`, fix: 'name a file in a folder that you may write to', cause });
+  }
 }
 
 export async function readTrafficFile(file: string, stepMs: number | null): Promise<DemandMatrix> {

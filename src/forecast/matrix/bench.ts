@@ -8,6 +8,7 @@ import type { NetworkOptions } from '../network/fit-network.ts';
 import { NetworkModel } from '../network/network-model.ts';
 import { PointModel } from './point-model.ts';
 import { scaleReactive, type TradeoffPoint } from './provision.ts';
+import type { ScoredCells } from '../report/collect-cells.ts';
 import { changeScales, pinballLoss, scoreMatrix, type MatrixScore } from './score.ts';
 
 export interface ForecastBenchOptions {
@@ -28,6 +29,8 @@ export interface ForecastBenchOptions {
   now: () => number;
   peakMemoryMb: () => number;
   onProgress: (text: string) => void;
+  /** Sees all forecasts of each model and horizon, with what came; what is given is used again afterwards. */
+  onScored?: (cells: ScoredCells) => void;
 }
 
 /** How a model did on the slots that it was calibrated on, which decides; shares of Σy. */
@@ -102,6 +105,7 @@ export async function benchForecast(matrix: DemandMatrix, options: ForecastBench
       const forecasts = applyPairCalibration(await model.forecast(matrix, horizon.origins, horizon.steps), calibration);
       predictMs[horizon.name]![model.name] = (options.now() - askedAt) / Math.max(1, horizon.origins.length);
       const score = scoreMatrix(horizon.actual, forecasts, horizon.scales);
+      options.onScored?.({ horizon: horizon.name, steps: horizon.steps, model: model.name, matrix, learned, origins: horizon.origins, actual: horizon.actual, forecasts });
       const { models } = results[horizon.name]!;
       models[model.name] = { ...score, backtest };
       if (model.name === 'persistence') models['reactive'] = { tradeoff: scaleReactive(horizon.actual, forecasts.p50) };
