@@ -1,5 +1,6 @@
-import type { BacktestScore, ClassId, DemandSeries, Forecast, ForecastSettings, Observation } from '../model/index.ts';
-import type { LstmOptions } from './lstm.ts';
+import type { BacktestScore, ClassId, DemandSeries, Forecast, ForecastSettings, Observation, ServingModel } from '../model/index.ts';
+import type { BoostedOptions } from './matrix/boosted-model.ts';
+import type { ModelFileHeader } from './model-file.ts';
 
 export interface TrainingProgress {
   step: number;
@@ -7,37 +8,58 @@ export interface TrainingProgress {
   text: string;
 }
 
-/** Turns observations into forecasts, by whichever model did best on held-out history. */
+/** What to learn from, and for what. */
+export interface TrainingTask {
+  /** Series whose last slot is the last one that ends at or before `endAt`; may be empty. */
+  history: readonly DemandSeries[];
+  settings: ForecastSettings;
+  endAt: number;
+  seed: string;
+  /** Number of the version that this becomes in the registry; null or absent outside of one. */
+  version?: number | null;
+  /** A made-up past deserves little work; a measured one all there is. Default `thorough`. */
+  effort?: Effort;
+}
+
+export type Effort = 'quick' | 'thorough';
+
+export interface TrainingResult {
+  /** Scores of all models that could be tried, best first; empty when there is too little history. */
+  backtest: BacktestScore[];
+  serving: ServingModel[];
+  /** sha256 of settings, weights, training window and seed: the same task gives the same one on one type of machine. */
+  digest: string;
+}
+
+/** Turns observations into forecasts, for each kind of pairs and distance by the model that did best on held-out history. */
 export interface Forecaster {
-  /**
-   * Learns from history, compares all models on its last part and chooses the one with the least pinball loss.
-   * Forecasts asked for meanwhile come from what was learned before.
-   * @param history  series whose last slot is the last one that ends at or before `endAt`; may be empty
-   * @returns scores of all models that could be tried, best first; empty when there is too little history
-   */
-  train(history: readonly DemandSeries[], settings: ForecastSettings, endAt: number, seed: string, onProgress?: (progress: TrainingProgress) => void): Promise<BacktestScore[]>;
+  /** Learns, compares all models and takes up the result. Forecasts asked for meanwhile come from what was learned before. */
+  train(task: TrainingTask, onProgress?: (progress: TrainingProgress) => void): Promise<TrainingResult>;
   /**
    * Forecasts all demands of the observation, `settings.horizonSlots` slots from its last complete one on. History that
    * was trained on is continued by what was observed and scaled to its level. A demand without a day of past gets EWMA.
-   * `model` names the winner; when it failed, the one used instead and, in brackets, why.
+   * `model` names the model that forecasts most of the demand; when one failed, its stand-in and, in brackets, why.
    * @param classPriorities  puts the demands in order, most urgent class first; without it by peak alone
    */
   forecast(observation: Observation, settings: ForecastSettings, classPriorities?: ReadonlyMap<ClassId, number>): Promise<Forecast>;
-  /** Keeps what was learned in a folder; an older state stays whole until the new one is. */
-  save(folder: string): Promise<void>;
-  /** Takes up what was saved. @returns false when nothing is there @throws ForemeshError STATE_DAMAGED */
-  load(folder: string): Promise<boolean>;
+  /** What was learned as one file, see model-file.ts; null when nothing was. */
+  dump(): Promise<Uint8Array | null>;
+  /** Takes up a file in place of what was learned. @throws ForemeshError FORECAST_MODEL_INVALID; what was learned stays then */
+  restore(file: Uint8Array, version: number | null): Promise<ModelFileHeader>;
+  /** Reads a file as `restore` would, and changes nothing. @throws ForemeshError FORECAST_MODEL_INVALID */
+  inspect(file: Uint8Array): Promise<ModelFileHeader>;
   close(): Promise<void>;
 }
 
-export const MODEL_NAMES = ['lstm', 'seasonal-naive', 'ewma'] as const;
+/** In the order in which they are tried; the simple ones first. */
+export const MODEL_NAMES = ['persistence', 'ewma', 'seasonal-naive', 'holt-winters', 'ar-ridge', 'boosted'] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 
 export interface ForecasterOptions {
   /** Which models compete; `ewma` is always there as the last resort. Default: all. */
   models?: string[];
-  /** Sizes of the LSTM, to trade accuracy for time. */
-  lstm?: Partial<LstmOptions>;
+  /** Other sizes of the trees. */
+  boosted?: Partial<BoostedOptions>;
   /** Told when a model fails and another takes over, and other things an operator should know. */
   onNotice?: (text: string) => void;
 }

@@ -1,19 +1,20 @@
 // In: the history of demands and an Observation of the recent past. Out: a Forecast, the prioritised list of demands with quantiles.
-// Models compete on held-out history (contest.ts); the best one forecasts, and the next one when it fails.
-// Start reading at forecaster.ts (the port), then inline-forecaster.ts, then contest.ts; the LSTM is in lstm*.ts, the only importers of TensorFlow.js.
-// The bench on tables of demands (many pairs, each model fitted once for all horizons) is in matrix/: start at matrix/bench.ts; its trees are in boosting/.
-// Planned events of the intent become inputs and corrections in events/.
-// Surges, drops, new pairs and fan-outs are told by anomaly/: start at anomaly/detector.ts.
+// One port for all models (matrix/matrix-model.ts); they compete for each kind of pairs and distance on held-out history (contest.ts).
+// Start reading at forecaster.ts (the port), then inline-forecaster.ts, train-models.ts and forecast-slots.ts; trees are in boosting/, a network in network/.
+// The bench on tables of demands is in matrix/: start at matrix/bench.ts. Planned events of the intent become inputs and corrections in events/.
+// Surges, drops, new pairs and fan-outs are told by anomaly/: start at anomaly/detector.ts. How forecasts fare once their slots have come: live/.
 // Forecasts of paths (will latency, jitter or loss break a class's bounds?) are in paths/: start at paths/path-forecaster.ts, then paths/contest.ts.
-// Pure computation but for state-files.ts (a folder) and worker-forecaster.ts (a thread). Time and seed are arguments.
+// Pure computation but for registry.ts (a folder) and worker-forecaster.ts (threads). Time and seed are arguments.
 // Others import from this file only.
 export { createForecaster } from './worker-forecaster.ts';
 export { createInlineForecaster } from './inline-forecaster.ts';
 export { prioritiseDemands } from './demand-priority.ts';
 export { generateHistory, type HistoryOptions } from './history.ts';
 export { Scoreboard, type BoardDay, type BoardRow, type ScoreboardState } from './live/scoreboard.ts';
-export { MODEL_NAMES, type Forecaster, type ForecasterOptions, type ModelName, type TrainingProgress } from './forecaster.ts';
-export type { LstmOptions } from './lstm.ts';
+export { MODEL_NAMES, type Effort, type Forecaster, type ForecasterOptions, type ModelName, type TrainingProgress, type TrainingResult, type TrainingTask } from './forecaster.ts';
+export { scaleToObserved } from './join-observation.ts';
+export type { ModelFileHeader } from './model-file.ts';
+export { openModelRegistry, type ModelRegistry, type RegisteredModel, type RegistryView } from './registry.ts';
 export { adjustForEvents } from './events/adjust-for-events.ts';
 export { eventCovariates, eventsInSlots, type EventCovariate, type EventSeries } from './events/events-in-slots.ts';
 export { explainForecast, pastOf, type BandReasons, type EventMark, type ForecastExplanation, type ForecastPart, type ForecastRecord, type PartName, type PastSlot } from './explain/explain-forecast.ts';

@@ -1,17 +1,13 @@
-import { ForemeshError, messageOf, roundTo } from '../base/index.ts';
-import type { BacktestScore, ClassId, DemandForecast, DemandSeries, Forecast, ForecastSettings, Observation } from '../model/index.ts';
-import { findFault, rollingOrigins } from './backtest.ts';
-import { applyCalibration, calibrate } from './conformal.ts';
-import { holdContest, type Contestant, type TrainedState } from './contest.ts';
+import { ForemeshError } from '../base/index.ts';
+import { peakMbps, type ClassId, type Forecast, type ForecastSettings, type Observation } from '../model/index.ts';
+import { makeCandidate } from './candidates.ts';
 import { prioritiseDemands } from './demand-priority.ts';
-import { EwmaModel } from './ewma.ts';
-import { QUANTILES, type ForecastModel, type Origin } from './forecast-model.ts';
-import { MODEL_NAMES, type Forecaster, type ForecasterOptions, type ModelName, type TrainingProgress } from './forecaster.ts';
-import { joinObservation } from './join-observation.ts';
-import { SeasonalNaiveModel } from './seasonal-naive.ts';
-import type { SeriesTable } from './series-table.ts';
-import { withoutHabit } from './silence.ts';
-import { readState, writeState } from './state-files.ts';
+import { makeMatrix } from './demand-series.ts';
+import { forecastSlots, newcomersServing } from './forecast-slots.ts';
+import { MODEL_NAMES, type Forecaster, type ForecasterOptions, type ModelName, type TrainingProgress, type TrainingResult, type TrainingTask } from './forecaster.ts';
+import { joinObservation, pairsOf } from './join-observation.ts';
+import { packModels, servingOf, unpackModels, type ModelFileHeader } from './model-file.ts';
+import { trainModels, type TrainedState } from './train-models.ts';
 
 /**
  * A forecaster in the caller's thread: for tests and the simulated network. The same as `createForecaster` otherwise.
@@ -23,77 +19,82 @@ export function createInlineForecaster(options: ForecasterOptions = {}): Promise
   if (unknown.length > 0) {
     return Promise.reject(new ForemeshError('FORECAST_FAILED', { what: `unknown forecast model ${unknown.join(', ')}`, fix: `use ${MODEL_NAMES.join(', ')}` }));
   }
-  return Promise.resolve(new InlineForecaster(names.filter(isModelName), options));
+  return Promise.resolve(new InlineForecaster(MODEL_NAMES.filter((name) => names.includes(name)), options));
+}
+
+/** What is in use: learned state, the file that it is kept in, and its names. */
+interface Active {
+  state: TrainedState;
+  file: Uint8Array;
+  digest: string;
+  version: number | null;
 }
 
 class InlineForecaster implements Forecaster {
   readonly #names: ModelName[];
   readonly #options: ForecasterOptions;
-  #state: TrainedState = { settings: null, history: [], historyEndAt: 0, contestants: [] };
+  #active: Active | null = null;
 
   constructor(names: ModelName[], options: ForecasterOptions) {
     this.#names = names;
     this.#options = options;
   }
 
-  async train(history: readonly DemandSeries[], settings: ForecastSettings, endAt: number, seed: string, onProgress?: (progress: TrainingProgress) => void): Promise<BacktestScore[]> {
-    const models: ForecastModel[] = [];
-    for (const name of this.#names) models.push(await makeModel(name, this.#options));
-    const state = await holdContest(models, history, settings, endAt, seed, onProgress ?? (() => undefined), (text) => this.#notice(text));
-    this.#replace(state);
-    return scoresOf(state);
+  async train(task: TrainingTask, onProgress: (progress: TrainingProgress) => void = () => undefined): Promise<TrainingResult> {
+    const { settings } = task;
+    const candidates = this.#names.map((name) => makeCandidate(name, this.#options, task.effort ?? 'thorough'));
+    const history = makeMatrix(task.history, task.endAt, settings.slotMs, settings.slotsPerDay);
+    const trained = await trainModels(candidates, history, settings, task.seed, onProgress, (text) => this.#notice(text));
+    const { file, digest } = packModels(trained);
+    await close(trained);
+    // what forecasts is what was kept, to the last bit: a version gives the same numbers wherever it is taken up
+    const { state } = unpackModels(file, 'what was just trained', this.#options);
+    await this.#replace({ state, file, digest, version: task.version ?? null });
+    return { backtest: state.backtest, serving: servingOf(state), digest };
   }
 
   async forecast(observation: Observation, settings: ForecastSettings, classPriorities?: ReadonlyMap<ClassId, number>): Promise<Forecast> {
-    const state = this.#state;
-    const isSameTime = state.settings !== null && state.settings.slotMs === settings.slotMs && state.settings.slotsPerDay === settings.slotsPerDay;
-    const table = joinObservation(isSameTime ? state.history : [], state.historyEndAt, observation, settings);
-    const contestants = isSameTime ? [...state.contestants] : [];
-    if (!contestants.some(({ model }) => model.name === 'ewma')) contestants.push({ model: new EwmaModel(), calibration: null, score: null });
-    const slotsOf = new Map<number, DemandForecast['slots']>();
-    const faults: string[] = [];
-    let used: string | null = null;
-    for (const contestant of contestants) {
-      const origins = table.series.map((_, series) => ({ series, slot: table.length })).filter((origin) => !slotsOf.has(origin.series) && contestant.model.canForecast(table, origin));
-      if (origins.length === 0) continue;
-      const outcome = await tryModel(contestant, table, origins, settings, observation.lastSlotEndAt);
-      if (typeof outcome === 'string') {
-        faults.push(`${contestant.model.name} ${outcome}`);
-        this.#notice(`${contestant.model.name} ${outcome}; the next best model forecasts instead`);
-        continue;
-      }
-      used ??= contestant.model.name;
-      origins.forEach((origin, index) => slotsOf.set(origin.series, withoutHabit(table, origin.series, outcome[index]!, settings.horizonSlots)));
-    }
-    const name = used ?? contestants[0]?.model.name ?? 'ewma';
+    const active = this.#active !== null && isSameTime(this.#active.state.settings, settings) ? this.#active : null;
+    const joined = joinObservation(active?.state.history ?? null, observation, settings);
+    const { slots, models, faults, newcomers } = await forecastSlots(active?.state ?? null, joined, settings, observation);
+    for (const fault of faults) this.#notice(`${fault}; the next best model forecasts instead`);
+    const pairs = pairsOf(joined, observation);
+    const demands = observation.demands.map(({ from, to, classId }, index) => ({ from, to, classId, slots: slots[pairs[index]!]! }));
+    const model = heaviestModel(demands.map((demand, index) => [models[pairs[index]!]!, peakMbps(demand, 'p50')]));
     return {
       madeAt: observation.observedAt,
       slotMs: settings.slotMs,
-      model: faults.length === 0 ? name : `${name} (${faults.join('; ')})`,
-      backtest: isSameTime ? scoresOf(state) : [],
-      demands: prioritiseDemands(table.series.map(({ from, to, classId }, series) => ({ from, to, classId, slots: slotsOf.get(series) ?? [] })), classPriorities),
+      model: faults.length === 0 ? model : `${model} (${faults.join('; ')})`,
+      backtest: active?.state.backtest ?? [],
+      ...(active && { version: { version: active.version, digest: active.digest }, serving: [...servingOf(active.state), ...newcomersServing(newcomers, settings.horizonSlots)] }),
+      demands: prioritiseDemands(demands, classPriorities),
     };
   }
 
-  save(folder: string): Promise<void> {
-    return writeState(folder, this.#state);
+  dump(): Promise<Uint8Array | null> {
+    return Promise.resolve(this.#active?.file ?? null);
   }
 
-  async load(folder: string): Promise<boolean> {
-    const state = await readState(folder, (name) => makeModel(name, this.#options), this.#names);
-    if (state === null) return false;
-    this.#replace(state);
-    return true;
+  async restore(file: Uint8Array, version: number | null): Promise<ModelFileHeader> {
+    const { state, header } = unpackModels(file, nameOf(version), this.#options);
+    await this.#replace({ state, file, digest: header.digest, version });
+    return header;
   }
 
-  close(): Promise<void> {
-    this.#replace({ settings: null, history: [], historyEndAt: 0, contestants: [] });
-    return Promise.resolve();
+  async inspect(file: Uint8Array): Promise<ModelFileHeader> {
+    const { state, header } = unpackModels(file, nameOf(null), this.#options);
+    await close(state);
+    return header;
   }
 
-  #replace(state: TrainedState): void {
-    for (const { model } of this.#state.contestants) model.close();
-    this.#state = state;
+  async close(): Promise<void> {
+    await this.#replace(null);
+  }
+
+  async #replace(active: Active | null): Promise<void> {
+    const before = this.#active;
+    this.#active = active;
+    if (before) await close(before.state);
   }
 
   #notice(text: string): void {
@@ -101,43 +102,23 @@ class InlineForecaster implements Forecaster {
   }
 }
 
-/** One row of slots an origin, or why the model's answer cannot be used. */
-async function tryModel(contestant: Contestant, table: SeriesTable, origins: readonly Origin[], settings: ForecastSettings, startAt: number): Promise<DemandForecast['slots'][] | string> {
-  const { model } = contestant;
-  const horizon = settings.horizonSlots;
-  try {
-    const raw = await model.forecast(table, origins, horizon);
-    const fault = model.name === 'ewma' ? null : findFault(table, origins, raw);
-    if (fault !== null) return fault;
-    const calibration = contestant.calibration ?? (await calibrateOnPast(model, table, horizon));
-    const { values } = applyCalibration(table, origins, raw, calibration);
-    return origins.map((_, index) =>
-      Array.from({ length: horizon }, (_slot, step) => {
-        const at = (index * horizon + step) * QUANTILES.length;
-        return { startAt: startAt + step * settings.slotMs, p50: roundTo(values[at]!, 4), p90: roundTo(values[at + 1]!, 4), p95: roundTo(values[at + 2]!, 4) };
-      }),
-    );
-  } catch (cause) {
-    return `failed: ${messageOf(cause)}`;
-  }
+async function close(state: TrainedState): Promise<void> {
+  for (const { model } of state.models) await model.close?.();
 }
 
-/** For a model that was in no contest: its errors on what has been observed so far. */
-async function calibrateOnPast(model: ForecastModel, table: SeriesTable, horizon: number): Promise<ReturnType<typeof calibrate>> {
-  const from = Math.max(1, table.length - 2 * table.slotsPerDay);
-  const origins = rollingOrigins(table, from, table.length, horizon, 1).filter((origin) => model.canForecast(table, origin));
-  return calibrate(table, origins, await model.forecast(table, origins, horizon));
+function isSameTime(left: ForecastSettings, right: ForecastSettings): boolean {
+  return left.slotMs === right.slotMs && left.slotsPerDay === right.slotsPerDay;
 }
 
-async function makeModel(name: ModelName, options: ForecasterOptions): Promise<ForecastModel> {
-  if (name === 'ewma') return new EwmaModel();
-  if (name === 'seasonal-naive') return new SeasonalNaiveModel();
-  const { LstmModel } = await import('./lstm.ts'); // TensorFlow.js is loaded only by who wants an LSTM
-  return new LstmModel(options.lstm);
+/** The model whose demands are largest together; the first among equals. */
+function heaviestModel(entries: readonly (readonly [model: string, mbps: number])[]): string {
+  const sums = new Map<string, number>();
+  for (const [model, mbps] of entries) sums.set(model, (sums.get(model) ?? 0) + mbps);
+  return [...sums].reduce((most, next) => (next[1] > most[1] ? next : most), ['ewma', -1] as [string, number])[0];
 }
 
-function scoresOf(state: TrainedState): BacktestScore[] {
-  return state.contestants.flatMap(({ score }) => (score ? [score] : []));
+function nameOf(version: number | null): string {
+  return version === null ? 'the file' : `version ${version}`;
 }
 
 function isModelName(name: string): name is ModelName {

@@ -1,53 +1,83 @@
 import type { DemandSeries, ForecastSettings, Observation } from '../model/index.ts';
-import { isDemand, isWeekendSlot, makeTable, phaseOf, seriesId, tableSeries, type SeriesTable, type TableSeries } from './series-table.ts';
+import { demandName, isDemand, isWeekendSlot, makeMatrix, matrixOf, phaseOf } from './demand-series.ts';
+import type { DemandMatrix } from './matrix/demand-matrix.ts';
 
-/** Days of history that a forecast looks at: two weeks give every day of the week twice. */
-const DAYS_MAX = 15;
+/** Days of the past that a forecast looks at: every day of the week, and time for what is smoothed to settle. */
+export const DAYS_MAX = 10;
 /** A demand is not taken for more than this many times larger or smaller than its history. */
 const LEVEL_RATIO_MAX = 20;
 /** A difference of this size (22 %) is taken half for real. */
 const NOISE_LOG_RATIO = 0.2;
 
+/** The recent past of all demands on one time line that ends with the observation's last slot. */
+export interface JoinedDemands {
+  /** The pairs of history in their order, then those that are observed but have no history. */
+  matrix: DemandMatrix;
+  /** What is observed of each pair is so many times what history expects; the matrix is in history's units: observed values are divided by it. */
+  ratios: Float64Array;
+  /** How many of the pairs have history. */
+  knownPairs: number;
+}
+
 /**
- * Continues the history by what has been observed, on one time line that ends with the observation's last slot.
- * Where both know a slot the observation counts. History is scaled to the observed level first, so that what runs now
- * decides how much, and history only when: see `levelRatio`. Demands of the observation alone are kept, history of
- * demands that are not observed is left out.
- * @param history  ends at `historyEndAt`
+ * Continues the history by what has been observed. Where both know a slot the observation counts. What runs now decides
+ * how much, and history only when: see `levelRatio`. The models keep to the units that they learned in.
  */
-export function joinObservation(history: readonly DemandSeries[], historyEndAt: number, observation: Observation, settings: ForecastSettings): SeriesTable {
+export function joinObservation(history: DemandMatrix | null, observation: Observation, settings: ForecastSettings): JoinedDemands {
   const { slotMs, slotsPerDay } = settings;
-  const observed = makeTable(observation.demands, observation.lastSlotEndAt, slotMs, slotsPerDay);
-  const past = makeTable(history, historyEndAt, slotMs, slotsPerDay);
-  const endSlot = observed.startAt / slotMs + observed.length;
-  const longest = Math.max(observed.length, history.length === 0 ? 0 : endSlot - past.startAt / slotMs);
+  const observed = makeMatrix(observation.demands, observation.lastSlotEndAt, slotMs, slotsPerDay);
+  const endSlot = Math.floor(observation.lastSlotEndAt / slotMs);
+  const longest = Math.max(observed.length, history ? endSlot - history.startAt / slotMs : 0);
   const length = Math.min(longest, Math.max(observed.length, DAYS_MAX * slotsPerDay));
   const startAt = (endSlot - length) * slotMs;
-  const pastOf = new Map(past.series.map((series) => [seriesId(series), series]));
-  const series = observed.series.map((recent) => {
-    const values = new Float64Array(length).fill(Number.NaN);
-    const earlier = pastOf.get(seriesId(recent));
-    if (earlier) {
-      const ratio = levelRatio(earlier, past, recent, observed);
-      copyInto(values, earlier.values, (past.startAt - startAt) / slotMs, ratio);
+  const seen = new Map(observed.pairs.map((name, index) => [name, observed.values[index]!]));
+  const known = new Set(history?.pairs);
+  const pairs = [...(history?.pairs ?? []), ...observed.pairs.filter((name) => !known.has(name))];
+  const ratios = new Float64Array(pairs.length).fill(1);
+  const values = pairs.map((name, pair) => {
+    const series = new Float32Array(length).fill(Number.NaN);
+    const past = history?.values[pair];
+    const recent = seen.get(name);
+    if (history && past) {
+      if (recent) ratios[pair] = levelRatio(past, history, recent, observed);
+      copyInto(series, past, (history.startAt - startAt) / slotMs, 1);
     }
-    copyInto(values, recent.values, (observed.startAt - startAt) / slotMs, 1);
-    return tableSeries(recent, values, slotsPerDay);
+    if (recent) copyInto(series, recent, (observed.startAt - startAt) / slotMs, 1 / ratios[pair]!);
+    return series;
   });
-  return { startAt, slotMs, slotsPerDay, length, series };
+  return { matrix: matrixOf(pairs, startAt, slotMs, slotsPerDay, length, values), ratios, knownPairs: history?.pairs.length ?? 0 };
+}
+
+/** Position of each demand of the observation among the joined pairs. */
+export function pairsOf(joined: JoinedDemands, observation: Observation): number[] {
+  const index = new Map(joined.matrix.pairs.map((name, pair) => [name, pair]));
+  return observation.demands.map((demand) => index.get(demandName(demand))!);
+}
+
+/** A made-up past at the level of what was observed since, so that training sees no jump where the one goes over into the other. */
+export function scaleToObserved(madeUp: readonly DemandSeries[], madeUpEndAt: number, observed: readonly DemandSeries[], observedEndAt: number, settings: ForecastSettings): DemandSeries[] {
+  const { slotMs, slotsPerDay } = settings;
+  const past = makeMatrix(madeUp, madeUpEndAt, slotMs, slotsPerDay);
+  const recent = makeMatrix(observed, observedEndAt, slotMs, slotsPerDay);
+  const placeOf = new Map(recent.pairs.map((name, place) => [name, place]));
+  return madeUp.map((series, pair) => {
+    const place = placeOf.get(past.pairs[pair]!);
+    const ratio = place === undefined ? 1 : levelRatio(past.values[pair]!, past, recent.values[place]!, recent);
+    return ratio === 1 ? series : { ...series, mbps: series.mbps.map((value) => (value === null ? null : value * ratio)) };
+  });
 }
 
 /**
  * Observed demand as a multiple of what history expects for the same times of day; 1 without evidence. The evidence is
  * the demand that history expects in the observed slots: a few quiet night slots say little, a busy hour says much.
  */
-export function levelRatio(earlier: TableSeries, past: SeriesTable, recent: TableSeries, observed: SeriesTable): number {
-  const profiles = dailyProfiles(earlier, past);
-  const dayMean = profiles[0].reduce((sum, value) => sum + value, 0) / past.slotsPerDay;
+export function levelRatio(past: Float32Array, history: DemandMatrix, recent: Float32Array, observed: DemandMatrix): number {
+  const profiles = dailyProfiles(past, history);
+  const dayMean = profiles[0].reduce((sum, value) => sum + value, 0) / history.slotsPerDay;
   let expected = 0;
   let seen = 0;
-  for (let slot = Math.max(0, observed.length - past.slotsPerDay); slot < observed.length; slot++) {
-    const value = recent.values[slot]!;
+  for (let slot = Math.max(0, observed.length - history.slotsPerDay); slot < observed.length; slot++) {
+    const value = recent[slot]!;
     if (!isDemand(value)) continue;
     seen += value;
     expected += profiles[isWeekendSlot(observed, slot) ? 1 : 0][phaseOf(observed, slot)]!;
@@ -62,25 +92,26 @@ export function levelRatio(earlier: TableSeries, past: SeriesTable, recent: Tabl
 }
 
 /** Mean value by kind of day (0 working day, 1 weekend) and slot of the day, over the last week; a kind that is not known has the other's. */
-function dailyProfiles(series: TableSeries, table: SeriesTable): [number[], number[]] {
-  const cells = Array.from({ length: 2 * table.slotsPerDay }, () => ({ sum: 0, count: 0 }));
-  for (let slot = Math.max(0, table.length - 7 * table.slotsPerDay); slot < table.length; slot++) {
-    const value = series.values[slot]!;
+function dailyProfiles(series: Float32Array, matrix: DemandMatrix): [Float64Array, Float64Array] {
+  const { slotsPerDay, length } = matrix;
+  const sums = [new Float64Array(slotsPerDay), new Float64Array(slotsPerDay)] as const;
+  const counts = [new Float64Array(slotsPerDay), new Float64Array(slotsPerDay)] as const;
+  for (let slot = Math.max(0, length - 7 * slotsPerDay); slot < length; slot++) {
+    const value = series[slot]!;
     if (!isDemand(value)) continue;
-    const cell = cells[Number(isWeekendSlot(table, slot)) * table.slotsPerDay + phaseOf(table, slot)]!;
-    cell.sum += value;
-    cell.count += 1;
+    const kind = isWeekendSlot(matrix, slot) ? 1 : 0;
+    const phase = phaseOf(matrix, slot);
+    sums[kind][phase]! += value;
+    counts[kind][phase]! += 1;
   }
-  const mean = (kind: number, phase: number): number => {
-    const own = cells[kind * table.slotsPerDay + phase]!;
-    const cell = own.count > 0 ? own : cells[(1 - kind) * table.slotsPerDay + phase]!;
-    return cell.count === 0 ? 0 : cell.sum / cell.count;
+  const profile = (kind: 0 | 1): Float64Array => {
+    const other = kind === 0 ? 1 : 0;
+    return sums[kind].map((sum, phase) => (counts[kind][phase]! > 0 ? sum / counts[kind][phase]! : counts[other][phase]! > 0 ? sums[other][phase]! / counts[other][phase]! : 0));
   };
-  const phases = Array.from({ length: table.slotsPerDay }, (_, phase) => phase);
-  return [phases.map((phase) => mean(0, phase)), phases.map((phase) => mean(1, phase))];
+  return [profile(0), profile(1)];
 }
 
-function copyInto(target: Float64Array, source: Float64Array, offset: number, factor: number): void {
+function copyInto(target: Float32Array, source: Float32Array, offset: number, factor: number): void {
   for (let index = Math.max(0, -offset); index < source.length && index + offset < target.length; index++) {
     const value = source[index]!;
     if (!Number.isNaN(value)) target[index + offset] = value * factor;

@@ -1,39 +1,34 @@
-import { Worker } from 'node:worker_threads';
-import { ERROR_CODES, ForemeshError, messageOf, type ErrorCode } from '../base/index.ts';
-import type { BacktestScore, ClassId, DemandSeries, Forecast, ForecastSettings, Observation } from '../model/index.ts';
+import { ForemeshError, messageOf } from '../base/index.ts';
+import type { ClassId, Forecast, ForecastSettings, Observation } from '../model/index.ts';
+import { ForecastThread } from './forecast-thread.ts';
 import { createInlineForecaster } from './inline-forecaster.ts';
-import type { Forecaster, ForecasterOptions, TrainingProgress } from './forecaster.ts';
-import type { WorkerCall, WorkerOptions, WorkerReply } from './worker-protocol.ts';
+import type { Forecaster, ForecasterOptions, TrainingProgress, TrainingResult, TrainingTask } from './forecaster.ts';
+import type { ModelFileHeader } from './model-file.ts';
 
-const HEAP_MAX_MB = 768;
+const HEAP_MAX_MB = { forecasting: 512, training: 1024 };
+/** A training gives way to whatever else wants the processor. */
+const TRAINING_NICENESS = 10;
 
 /**
- * A forecaster in a thread of its own at low priority, so that neither training nor forecasting holds up the engine. A
- * thread that dies is started again for the next call and takes up what was last saved or loaded. From TypeScript sources
- * (tests; Node 20 cannot load them in a thread) it is the inline forecaster instead.
+ * A forecaster in threads: one forecasts and answers at once, also while another, at low priority and only as long as it
+ * takes, trains. A forecasting thread that dies is started again for the next call with what was last in use. From
+ * TypeScript sources (tests; Node 20 cannot load them in a thread) it is the inline forecaster instead.
  * @throws ForemeshError FORECAST_FAILED for the name of a model that does not exist
  */
 export async function createForecaster(options: ForecasterOptions = {}): Promise<Forecaster> {
   const inline = await createInlineForecaster(options); // also refuses unknown models before a thread exists
   if (import.meta.url.endsWith('.ts')) return inline;
   await inline.close();
-  return new WorkerForecaster(options);
+  return new ThreadedForecaster(options);
 }
 
-interface PendingCall {
-  resolve(value: unknown): void;
-  reject(cause: unknown): void;
-  onProgress: ((progress: TrainingProgress) => void) | undefined;
-}
-
-class WorkerForecaster implements Forecaster {
-  readonly #options: WorkerOptions;
+class ThreadedForecaster implements Forecaster {
+  readonly #options: Omit<ForecasterOptions, 'onNotice'>;
   readonly #onNotice: (text: string) => void;
-  readonly #pending = new Map<number, PendingCall>();
-  #worker: Worker | null = null;
-  #lastId = 0;
-  /** Where the state was last saved or loaded: what a restarted thread begins with. */
-  #folder: string | null = null;
+  #thread: ForecastThread | null = null;
+  #trainings = new Set<ForecastThread>();
+  /** What a restarted thread begins with. */
+  #inUse: { file: Uint8Array; version: number | null } | null = null;
   #isClosed = false;
 
   constructor({ onNotice, ...options }: ForecasterOptions) {
@@ -41,85 +36,59 @@ class WorkerForecaster implements Forecaster {
     this.#onNotice = onNotice ?? (() => undefined);
   }
 
-  train(history: readonly DemandSeries[], settings: ForecastSettings, endAt: number, seed: string, onProgress?: (progress: TrainingProgress) => void): Promise<BacktestScore[]> {
-    return this.#call('train', [history, settings, endAt, seed], onProgress) as Promise<BacktestScore[]>;
+  async train(task: TrainingTask, onProgress?: (progress: TrainingProgress) => void): Promise<TrainingResult> {
+    if (this.#isClosed) throw closed();
+    const thread = new ForecastThread({ ...this.#options, niceness: TRAINING_NICENESS }, HEAP_MAX_MB.training, this.#onNotice);
+    this.#trainings.add(thread);
+    try {
+      const result = (await thread.call('train', [task], onProgress)) as TrainingResult;
+      await this.restore((await thread.call('dump', [])) as Uint8Array, task.version ?? null);
+      return result;
+    } finally {
+      this.#trainings.delete(thread);
+      await thread.end();
+    }
   }
 
-  forecast(observation: Observation, settings: ForecastSettings, classPriorities?: ReadonlyMap<ClassId, number>): Promise<Forecast> {
-    return this.#call('forecast', [observation, settings, classPriorities]) as Promise<Forecast>;
+  async forecast(observation: Observation, settings: ForecastSettings, classPriorities?: ReadonlyMap<ClassId, number>): Promise<Forecast> {
+    return (await this.#forecasting().call('forecast', [observation, settings, classPriorities])) as Forecast;
   }
 
-  async save(folder: string): Promise<void> {
-    await this.#call('save', [folder]);
-    this.#folder = folder;
+  dump(): Promise<Uint8Array | null> {
+    return Promise.resolve(this.#inUse?.file ?? null);
   }
 
-  async load(folder: string): Promise<boolean> {
-    const isLoaded = (await this.#call('load', [folder])) as boolean;
-    if (isLoaded) this.#folder = folder;
-    return isLoaded;
+  async restore(file: Uint8Array, version: number | null): Promise<ModelFileHeader> {
+    const header = (await this.#forecasting().call('restore', [file, version])) as ModelFileHeader;
+    this.#inUse = { file, version };
+    return header;
+  }
+
+  async inspect(file: Uint8Array): Promise<ModelFileHeader> {
+    return (await this.#forecasting().call('inspect', [file])) as ModelFileHeader;
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    const worker = this.#worker;
-    this.#worker = null;
-    await worker?.terminate();
+    const threads = [...this.#trainings, ...(this.#thread ? [this.#thread] : [])];
+    this.#thread = null;
+    this.#inUse = null;
+    await Promise.all(threads.map((thread) => thread.end()));
   }
 
-  #call(method: WorkerCall['method'], args: unknown[], onProgress?: (progress: TrainingProgress) => void): Promise<unknown> {
-    if (this.#isClosed) return Promise.reject(new ForemeshError('FORECAST_FAILED', { what: 'the forecaster is closed', fix: 'make another one; this is a bug of the caller' }));
-    const worker = this.#worker ?? this.#start();
-    return this.#post(worker, method, args, onProgress);
-  }
-
-  #post(worker: Worker, method: WorkerCall['method'], args: unknown[], onProgress?: (progress: TrainingProgress) => void): Promise<unknown> {
-    const id = ++this.#lastId;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, onProgress });
-      worker.ref(); // while it works for us the process must wait for it
-      worker.postMessage({ id, method, args } satisfies WorkerCall, []);
-    });
-  }
-
-  #start(): Worker {
-    const worker = new Worker(new URL('./worker-entry.js', import.meta.url), { workerData: this.#options, resourceLimits: { maxOldGenerationSizeMb: HEAP_MAX_MB } });
-    this.#worker = worker;
-    worker.on('message', (reply: WorkerReply) => this.#receive(worker, reply));
-    worker.on('error', (cause) => this.#onDeath(worker, messageOf(cause)));
-    worker.on('exit', (code) => this.#onDeath(worker, `its thread ended with ${code}`));
-    if (this.#folder !== null) {
-      this.#post(worker, 'load', [this.#folder]).catch((cause: unknown) => this.#onNotice(`the forecaster restarted without its state: ${messageOf(cause)}`));
+  #forecasting(): ForecastThread {
+    if (this.#isClosed) throw closed();
+    if (this.#thread && !this.#thread.isDead) return this.#thread;
+    const thread = new ForecastThread({ ...this.#options, niceness: 0 }, HEAP_MAX_MB.forecasting, this.#onNotice);
+    this.#thread = thread;
+    if (this.#inUse) {
+      const { file, version } = this.#inUse;
+      thread.call('restore', [file, version]).catch((cause: unknown) => this.#onNotice(`the forecaster restarted without its state: ${messageOf(cause)}`));
     }
-    return worker;
-  }
-
-  #receive(worker: Worker, reply: WorkerReply): void {
-    if (reply.kind === 'notice') {
-      this.#onNotice(reply.text);
-      return;
-    }
-    const call = this.#pending.get(reply.id);
-    if (!call) return;
-    if (reply.kind === 'progress') {
-      call.onProgress?.(reply.progress);
-      return;
-    }
-    this.#pending.delete(reply.id);
-    if (this.#pending.size === 0) worker.unref();
-    if (reply.kind === 'result') call.resolve(reply.value);
-    else call.reject(new ForemeshError(isErrorCode(reply.code) ? reply.code : 'FORECAST_FAILED', { what: reply.what, fix: reply.fix }));
-  }
-
-  #onDeath(worker: Worker, why: string): void {
-    if (this.#worker !== worker && this.#worker !== null) return;
-    this.#worker = null;
-    const calls = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const call of calls) call.reject(new ForemeshError('FORECAST_FAILED', { what: `the forecaster stopped: ${why}`, fix: 'ask again; the thread is started anew' }));
+    return thread;
   }
 }
 
-function isErrorCode(code: string): code is ErrorCode {
-  return Object.hasOwn(ERROR_CODES, code);
+function closed(): ForemeshError {
+  return new ForemeshError('FORECAST_FAILED', { what: 'the forecaster is closed', fix: 'make another one; this is a bug of the caller' });
 }

@@ -1,9 +1,12 @@
 import type { ForecasterOptions } from './forecaster.ts';
 
 /** Options that can cross the border of a thread. */
-export type WorkerOptions = Omit<ForecasterOptions, 'onNotice'>;
+export interface WorkerOptions extends Omit<ForecasterOptions, 'onNotice'> {
+  /** 0: as everybody; higher gives way to others, as `nice` has it. */
+  niceness: number;
+}
 
-export type WorkerCall = { id: number; method: 'train' | 'forecast' | 'save' | 'load' | 'close'; args: unknown[] };
+export type WorkerCall = { id: number; method: 'train' | 'forecast' | 'dump' | 'restore' | 'inspect'; args: unknown[] };
 
 export type WorkerReply =
   | { kind: 'result'; id: number; value: unknown }

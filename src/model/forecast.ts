@@ -42,12 +42,43 @@ export interface BacktestScore {
   coverageP95: number;
 }
 
+/** Kinds of pairs that have a contest each: the heaviest tenth; those that are mostly silent; those with less than a day of past; the rest. */
+export type PairGroup = 'heavy' | 'middle' | 'sparse' | 'new';
+
+/** Which model forecasts a kind of pairs so many slots ahead, and how it did there on slots that it had not seen. */
+export interface ServingModel {
+  group: PairGroup;
+  /** How many demands it serves. */
+  pairs: number;
+  /** From and to so many slots ahead, both included; 1 is the next slot. */
+  fromStep: number;
+  toStep: number;
+  model: string;
+  /** Null where nothing could be compared. */
+  wape: number | null;
+  /** The best of those that are not used there. */
+  rival: { model: string; wape: number } | null;
+  why: string;
+}
+
+/** What a forecast was computed with: a version of the model registry, named by its number there and its content. */
+export interface ModelVersion {
+  /** Null: not in a registry yet. */
+  version: number | null;
+  /** sha256 of settings, weights, training window and seed. */
+  digest: string;
+}
+
 export interface Forecast {
   madeAt: number;
   slotMs: number;
-  /** The winner of the back-test, which made these numbers. */
+  /** The model that forecasts most of the demand; `serving` has all. */
   model: string;
+  /** All models over all pairs and horizons, best first. */
   backtest: BacktestScore[];
+  /** Absent: nothing was learned, or recorded by an engine without a registry. */
+  version?: ModelVersion;
+  serving?: ServingModel[];
   /** Heaviest first by class priority, then peak of p95: the prioritised list. */
   demands: DemandForecast[];
   /** What planned events changed in `demands`; absent: nothing. */

@@ -13,6 +13,8 @@ import type { PlanningStages } from './stages.ts';
 export interface TrainingHistory {
   series: DemandSeries[];
   endAt: number;
+  /** Generated rather than measured: it deserves little work, is scaled to what is observed, and goes when there is enough of that. */
+  isMadeUp?: boolean;
 }
 
 /** Everything an engine touches, handed in: real parts in `serve`, virtual time and plain values in tests and simulation. */
@@ -38,7 +40,7 @@ export interface EngineDeps {
   mainBranch?: string;
   /** The first plan of a mesh waits until the models are trained; by default it comes at once, made on what was observed. */
   isFirstPlanAfterTraining?: boolean;
-  /** How often the models are trained again, ms; default one day. */
+  /** How often the models are trained again, ms; default every night. */
   retrainMs?: number;
   /** Called between all effects; a test throws or kills here. */
   checkpoint?: (name: Checkpoint) => void | Promise<void>;

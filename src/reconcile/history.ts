@@ -28,14 +28,14 @@ export function generatedHistory(intent: Intent, now: number, days: number, seed
     const minMbps = connectionFor(intent, from, to)?.minMbps ?? 0;
     return { from, to, classId, baseMbps: BASE_MBPS, peakMbps: Math.max(PEAK_MBPS, minMbps) };
   });
-  return { series: generateHistory({ demands, slotMs, slotsPerDay, days, endAt, seed }), endAt };
+  return { series: generateHistory({ demands, slotMs, slotsPerDay, days, endAt, seed }), endAt, isMadeUp: true };
 }
 
 async function recordedHistory(file: string): Promise<TrainingHistory | null> {
   if ((await readFileIfExists(file)) === null) return null;
   try {
     const value = JSON.parse(gunzipSync(await readFile(file)).toString('utf8')) as TrainingHistory;
-    if (Number.isFinite(value.endAt) && Array.isArray(value.series) && value.series.every(({ mbps }) => Array.isArray(mbps))) return { series: value.series, endAt: value.endAt };
+    if (Number.isFinite(value.endAt) && Array.isArray(value.series) && value.series.every(({ mbps }) => Array.isArray(mbps))) return { series: value.series, endAt: value.endAt, isMadeUp: value.isMadeUp === true };
   } catch (cause) {
     throw damaged(file, cause);
   }
@@ -45,7 +45,7 @@ async function recordedHistory(file: string): Promise<TrainingHistory | null> {
 function damaged(file: string, cause: unknown): ForemeshError {
   return new ForemeshError('STATE_DAMAGED', {
     what: `${file} is not a recorded history`,
-    fix: 'gzip JSON of the form { "series": [{ "from", "to", "classId", "mbps": [] }], "endAt": ms }, or remove the file',
+    fix: 'gzip JSON of the form { "series": [{ "from", "to", "classId", "mbps": [] }], "endAt": ms, "isMadeUp": false }, or remove the file',
     cause,
   });
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { digest, messageOf, readFileIfExists, writeFileAtomic } from '../base/index.ts';
+import { digest, messageOf } from '../base/index.ts';
+import { openModelRegistry, scaleToObserved, type Effort, type RegisteredModel, type RegistryView } from '../forecast/index.ts';
 import type { BacktestScore, DemandSeries, Intent, NodeStatus } from '../model/index.ts';
 import type { EngineDeps, TrainingHistory } from './deps.ts';
 import { demandPairs } from './demand-pairs.ts';
@@ -12,6 +13,8 @@ export interface TrainingView {
   steps: number;
   text: string;
   trainedAt: number | null;
+  /** In use. */
+  version: number | null;
   backtest: BacktestScore[];
 }
 
@@ -24,28 +27,36 @@ export interface Trainer {
   /** Resolves when no training is under way. */
   settled(): Promise<void>;
   view(): TrainingView;
+  /** The versions that are kept. */
+  models(): Promise<RegistryView>;
+  /** Takes up another version, and keeps to it until `latest` is asked for. @throws ForemeshError API_NOT_FOUND, FORECAST_MODEL_INVALID */
+  use(version: number | 'latest'): Promise<RegisteredModel>;
+  exportModel(version: number): Promise<Uint8Array>;
+  /** Adds a version from elsewhere; it is not used until somebody says so. @throws ForemeshError FORECAST_MODEL_INVALID; nothing is changed then */
+  importModel(file: Uint8Array): Promise<RegisteredModel>;
 }
 
-/** What the saved model was made with; another text means it has to be made again. */
-interface TrainingNote {
-  settings: string;
-  trainedAt: number;
-  historyEndAt: number;
-  backtest: BacktestScore[];
-}
-
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** When a day's training is due, UTC: nights are quiet, and what the day brought is in. */
+const NIGHT_MS = 2 * HOUR_MS;
 const RETRY_MS = 600_000;
-/** Observed slots that a training looks back on. */
-const OBSERVED_SLOTS_MAX = 4032;
+/** Observed past that a training looks back on: days, and values of all pairs together. */
+const OBSERVED_DAYS_MAX = 56;
+const OBSERVED_VALUES_MAX = 6_000_000;
+/** With so many days of its own a mesh needs no made-up past any more: two weeks show every day of the week twice. */
+const OWN_DAYS_MIN = 14;
 
-/** Keeps the models fresh: loads the saved ones, trains at start when there are none, and again on schedule with what was observed since. */
+/**
+ * Keeps the models fresh: takes up the active version of the registry, trains when there is none or the demands have
+ * changed, and every night with what was observed since. The plan never waits for it: until a training is over the last
+ * good version forecasts.
+ */
 export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'history' | 'stateDir' | 'seed' | 'clock' | 'log' | 'retrainMs'>, trust: Pick<TrustKeeper, 'learnable'>): Trainer {
-  const modelDir = join(deps.stateDir, 'model');
-  const noteFile = join(deps.stateDir, 'model', 'training.json');
-  const retrainMs = deps.retrainMs ?? DAY_MS;
-  let view: TrainingView = { state: 'untrained', step: 0, steps: 0, text: 'not started', trainedAt: null, backtest: [] };
-  let note: TrainingNote | null = null;
+  const registry = openModelRegistry(join(deps.stateDir, 'model'), (text) => deps.log.error({ text }, 'the list of models is damaged'));
+  let view: TrainingView = { state: 'untrained', step: 0, steps: 0, text: 'not started', trainedAt: null, version: null, backtest: [] };
+  /** The newest training of this engine; another key means that it has to be made again. */
+  let newest: { key: string; startedFromAt: number; trainedAt: number } | null = null;
   let isLoaded = false;
   let retryAtMs = 0;
   let isDemanded = false;
@@ -69,48 +80,86 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
     isDemanded = false;
     if (!isLoaded) {
       isLoaded = true;
-      if ((await load(intent)) && !wasDemanded) return;
+      await takeUpActive();
+      if (!wasDemanded && !isDue(intent, now)) return;
     }
     view = { ...view, state: 'running', step: 0, steps: 0, text: 'reading history' };
     const { forecast: settings } = intent.mesh;
-    const started = await deps.history(intent, note?.historyEndAt ?? now);
-    const history = await withObserved(started, intent, now);
-    const backtest = await deps.forecaster.train(history.series, settings, history.endAt, deps.seed, ({ step, steps, text }) => {
+    const started = await deps.history(intent, newest?.startedFromAt ?? now);
+    const { series, endAt, effort } = await withObserved(started, intent, now);
+    const version = await registry.nextVersion();
+    const { backtest, digest: content } = await deps.forecaster.train({ history: series, settings, endAt, seed: deps.seed, version, effort }, ({ step, steps, text }) => {
       view = { ...view, step, steps, text };
     });
-    await deps.forecaster.save(modelDir);
-    note = { settings: settingsOf(intent), trainedAt: deps.clock.now(), historyEndAt: started.endAt, backtest };
-    await writeFileAtomic(noteFile, `${JSON.stringify(note)}\n`);
-    view = { state: 'trained', step: view.steps, steps: view.steps, text: `best: ${bestOf(backtest)}`, trainedAt: note.trainedAt, backtest };
-    deps.log.info({ backtest, demands: history.series.length }, 'trained');
+    newest = { key: keyOf(intent), startedFromAt: started.endAt, trainedAt: deps.clock.now() };
+    await keep(newest);
+    view = { state: 'trained', step: view.steps, steps: view.steps, text: `best: ${bestOf(backtest)}`, trainedAt: newest.trainedAt, version: view.version, backtest };
+    deps.log.info({ backtest, demands: series.length, version: view.version, digest: content }, 'trained');
   }
 
-  async function load(intent: Intent): Promise<boolean> {
-    const text = await readFileIfExists(noteFile);
-    if (text === null) return false;
-    const saved = readNote(text);
-    note = saved;
-    if (saved === null || saved.settings !== settingsOf(intent) || !(await deps.forecaster.load(modelDir))) return false;
-    view = { state: 'trained', step: 0, steps: 0, text: `best: ${bestOf(saved.backtest)}`, trainedAt: saved.trainedAt, backtest: saved.backtest };
-    return true;
+  /** Writes what was trained to the registry; when a person pinned another version, that one is taken up again. */
+  async function keep(note: NonNullable<typeof newest>): Promise<void> {
+    const file = await deps.forecaster.dump();
+    if (file === null) return;
+    const header = await deps.forecaster.inspect(file);
+    const entry = await registry.add(file, header, { origin: 'trained', registeredAt: note.trainedAt, note: { key: note.key, startedFromAt: note.startedFromAt } });
+    const { active } = await registry.view();
+    if (active === entry.version || active === null) view = { ...view, version: entry.version };
+    else await takeUp(active);
+  }
+
+  /** The active version, or the newest of the others when it is damaged. */
+  async function takeUpActive(): Promise<void> {
+    const { active, versions } = await registry.view();
+    const trained = versions.find(({ origin }) => origin === 'trained');
+    if (trained) newest = { key: String(trained.note['key']), startedFromAt: Number(trained.note['startedFromAt']), trainedAt: trained.registeredAt };
+    const inOrder = versions.toSorted((left, right) => Number(right.version === active) - Number(left.version === active));
+    for (const { version, backtest, registeredAt, origin } of inOrder) {
+      if (origin === 'imported' && version !== active) continue;
+      try {
+        await takeUp(version);
+        view = { state: 'trained', step: 0, steps: 0, text: `best: ${bestOf(backtest)}`, trainedAt: registeredAt, version, backtest };
+        return;
+      } catch (error) {
+        deps.log.error({ error: messageOf(error), version }, 'a model cannot be taken up; the one before it is tried');
+      }
+    }
+    newest = null;
+  }
+
+  async function takeUp(version: number): Promise<void> {
+    await deps.forecaster.restore(await registry.read(version), version);
+    view = { ...view, version };
   }
 
   function isDue(intent: Intent, now: number): boolean {
-    return note === null || note.settings !== settingsOf(intent) || now >= note.trainedAt + retrainMs;
+    if (newest === null || newest.key !== keyOf(intent)) return true;
+    return now >= (deps.retrainMs === undefined ? nextNight(newest.trainedAt) : newest.trainedAt + deps.retrainMs);
   }
 
-  /** Appends the slots that were observed since the history ends. */
-  async function withObserved(history: TrainingHistory, intent: Intent, now: number): Promise<TrainingHistory> {
-    const { slotMs, slotsPerDay } = intent.mesh.forecast;
-    const slots = Math.min(Math.floor((now - history.endAt) / slotMs), OBSERVED_SLOTS_MAX);
-    if (slots <= 0) return history;
+  /** Appends the slots that were observed since the history ends; with two weeks of them a made-up past is left out. */
+  async function withObserved(history: TrainingHistory, intent: Intent, now: number): Promise<TrainingHistory & { effort: Effort }> {
+    const { forecast: settings } = intent.mesh;
+    const { slotMs, slotsPerDay } = settings;
+    const isMadeUp = history.isMadeUp ?? false;
+    const pairs = demandPairs(intent);
+    const most = Math.min(OBSERVED_DAYS_MAX * slotsPerDay, Math.floor(OBSERVED_VALUES_MAX / Math.max(1, pairs.length)));
+    const slots = Math.min(Math.floor((now - history.endAt) / slotMs), most);
+    if (slots <= 0) return { ...history, effort: isMadeUp ? 'quick' : 'thorough' };
     const nobody: NodeStatus[] = [];
-    const seen = await deps.store.observe({ now, slotMs, slots, pairs: demandPairs(intent) }, nobody);
+    const seen = await deps.store.observe({ now, slotMs, slots, pairs }, nobody);
+    const observed = await trust.learnable(seen.demands, seen.lastSlotEndAt, slotMs);
+    const own = knownSlots(observed, slots);
+    const effort: Effort = isMadeUp && own < slotsPerDay ? 'quick' : 'thorough';
+    if (isMadeUp && own >= OWN_DAYS_MIN * slotsPerDay) return { series: lastSlots(observed, own), endAt: seen.lastSlotEndAt, effort };
     // a history that ended long ago is moved by whole weeks, so that neither its seasons nor a long gap get in the way
     const weekMs = 7 * slotsPerDay * slotMs;
     const gapMs = Math.max(0, seen.lastSlotEndAt - slots * slotMs - history.endAt);
-    const added = Math.round((seen.lastSlotEndAt - history.endAt - Math.floor(gapMs / weekMs) * weekMs) / slotMs);
-    return added <= 0 ? history : { series: joinSeries(history.series, await trust.learnable(seen.demands, seen.lastSlotEndAt, slotMs), added), endAt: seen.lastSlotEndAt };
+    const movedMs = Math.floor(gapMs / weekMs) * weekMs;
+    const added = Math.round((seen.lastSlotEndAt - history.endAt - movedMs) / slotMs);
+    if (added <= 0) return { ...history, effort };
+    const older = isMadeUp ? scaleToObserved(history.series, history.endAt + movedMs, observed, seen.lastSlotEndAt, settings) : history.series;
+    return { series: joinSeries(older, observed, added), endAt: seen.lastSlotEndAt, effort };
   }
 
   return {
@@ -123,31 +172,56 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
       await running;
     },
     view: () => view,
+    models: () => registry.view(),
+    async use(version) {
+      await running;
+      const { versions } = await registry.view();
+      const wanted = version === 'latest' ? (versions.find(({ origin }) => origin === 'trained')?.version ?? 0) : version;
+      const file = await registry.read(wanted);
+      await deps.forecaster.restore(file, wanted);
+      const entry = await registry.use(wanted, version !== 'latest');
+      view = { ...view, state: view.state === 'running' ? 'running' : 'trained', text: `version ${wanted} in use`, version: wanted, trainedAt: entry.registeredAt, backtest: entry.backtest };
+      return entry;
+    },
+    exportModel: (version) => registry.read(version),
+    async importModel(file) {
+      const header = await deps.forecaster.inspect(file);
+      return registry.add(file, header, { origin: 'imported', registeredAt: deps.clock.now(), note: {} });
+    },
   };
 }
 
 /** Each series of `older` with the last `added` slots of its pair in `newer`, null where nothing was seen. */
 export function joinSeries(older: readonly DemandSeries[], newer: readonly DemandSeries[], added: number): DemandSeries[] {
+  const nameOf = ({ from, to, classId }: DemandSeries): string => `${from}>${to}#${classId}`;
+  const seenOf = new Map(newer.map((series) => [nameOf(series), series.mbps]));
   return older.map((series) => {
-    const seen = newer.find(({ from, to, classId }) => from === series.from && to === series.to && classId === series.classId)?.mbps ?? [];
+    const seen = seenOf.get(nameOf(series)) ?? [];
     const tail = Array.from({ length: added }, (_, index) => seen[seen.length - added + index] ?? null);
     return { ...series, mbps: [...series.mbps, ...tail] };
   });
 }
 
-function settingsOf(intent: Intent): string {
+/** The first night's hour at or after `at` that is not within the hour. */
+export function nextNight(at: number): number {
+  const today = Math.floor(at / DAY_MS) * DAY_MS + NIGHT_MS;
+  return today >= at + HOUR_MS ? today : today + DAY_MS;
+}
+
+/** How many of the last slots there are from the first on in which anything was known. */
+function knownSlots(demands: readonly DemandSeries[], slots: number): number {
+  const firsts = demands.map(({ mbps }) => mbps.findIndex((value) => value !== null)).filter((first) => first >= 0);
+  return firsts.length === 0 ? 0 : slots - Math.min(...firsts);
+}
+
+function lastSlots(demands: readonly DemandSeries[], slots: number): DemandSeries[] {
+  return demands.map((series) => ({ ...series, mbps: series.mbps.slice(-slots) }));
+}
+
+function keyOf(intent: Intent): string {
   return digest({ forecast: intent.mesh.forecast, demands: demandPairs(intent) });
 }
 
 function bestOf(backtest: readonly BacktestScore[]): string {
   return backtest.toSorted((left, right) => left.pinball - right.pinball)[0]?.model ?? 'none';
-}
-
-/** Null for a note that cannot be read: the model is then made again, which loses nothing. */
-function readNote(text: string): TrainingNote | null {
-  try {
-    return JSON.parse(text) as TrainingNote;
-  } catch {
-    return null;
-  }
 }

@@ -1,10 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { classId, dayCurve, peakMbps, siteId } from '../../src/model/index.ts';
 import type { DemandForecast, DemandSeries } from '../../src/model/index.ts';
-import { createForecaster, createInlineForecaster, generateHistory, prioritiseDemands } from '../../src/forecast/index.ts';
+import { createForecaster, createInlineForecaster, generateHistory, MODEL_NAMES, prioritiseDemands, type Forecaster, type TrainingResult } from '../../src/forecast/index.ts';
+import { SeasonalNaive } from '../../src/forecast/matrix/baselines.ts';
 import { MIDNIGHT, observationOf, SETTINGS, SLOT_MS, SLOTS_PER_DAY, tail, twentyDemands } from './meshes.ts';
 
 const BASELINES = { models: ['seasonal-naive', 'ewma'] };
+const train = (forecaster: Forecaster, history: readonly DemandSeries[]): Promise<TrainingResult> => forecaster.train({ history, settings: SETTINGS, endAt: MIDNIGHT, seed: 'seed', effort: 'quick' });
 const history = (days: number, more: object = {}): DemandSeries[] => generateHistory({ demands: twentyDemands().slice(0, 4), slotMs: SLOT_MS, slotsPerDay: SLOTS_PER_DAY, days, endAt: MIDNIGHT, seed: 'forecaster-test', ...more });
 
 describe('a forecaster', () => {
@@ -20,7 +22,7 @@ describe('a forecaster', () => {
 
   it('forecasts nothing as nothing', async () => {
     const forecaster = await createInlineForecaster(BASELINES);
-    expect(await forecaster.train([], SETTINGS, MIDNIGHT, 'seed')).toEqual([]);
+    expect(await train(forecaster, [])).toMatchObject({ backtest: [], serving: [] });
     expect((await forecaster.forecast(observationOf([], MIDNIGHT), SETTINGS)).demands).toEqual([]);
     const silent = await forecaster.forecast(observationOf([{ ...history(1)[0]!, mbps: [null, null] }], MIDNIGHT), SETTINGS);
     expect(silent.demands[0]!.slots.every((slot) => slot.p50 === 0)).toBe(true);
@@ -28,19 +30,19 @@ describe('a forecaster', () => {
 
   it('uses and names the model that did best on the last part of history', async () => {
     const forecaster = await createInlineForecaster(BASELINES);
-    const scores = await forecaster.train(history(10, { weekendFactor: 1 }), SETTINGS, MIDNIGHT, 'seed');
+    const scores = (await train(forecaster, history(10, { weekendFactor: 1 }))).backtest;
     expect(scores.map((score) => score.model)).toEqual(['seasonal-naive', 'ewma']);
     expect((await forecaster.forecast(observationOf(tail(history(10), 8), MIDNIGHT), SETTINGS)).model).toBe('seasonal-naive');
 
     const walk = history(10).map((series, index) => ({ ...series, mbps: randomWalk(series.mbps.length, index) }));
-    expect((await forecaster.train(walk, SETTINGS, MIDNIGHT, 'seed'))[0]!.model).toBe('ewma');
+    expect((await train(forecaster, walk)).backtest[0]!.model).toBe('ewma');
     expect((await forecaster.forecast(observationOf(tail(walk, 8), MIDNIGHT), SETTINGS)).model).toBe('ewma');
   });
 
   it('forecasts a pair that is new by its smoothed level, while the others keep the winner', async () => {
     const forecaster = await createInlineForecaster(BASELINES);
     const known = history(10, { weekendFactor: 1 });
-    await forecaster.train(known, SETTINGS, MIDNIGHT, 'seed');
+    await train(forecaster, known);
     const fresh = { from: siteId('oslo'), to: siteId('rome'), classId: classId('bulk'), mbps: [7, 7, 7, 7, 7, 7, 7, 7] };
     const forecast = await forecaster.forecast(observationOf([...tail(known, 8), fresh], MIDNIGHT), SETTINGS);
     expect(forecast.model).toBe('seasonal-naive');
@@ -49,31 +51,35 @@ describe('a forecaster', () => {
 
   it('says which model failed and forecasts with the next', async () => {
     const notices: string[] = [];
-    const forecaster = await createInlineForecaster({ lstm: { epochs: 1, rowsMax: 200 }, onNotice: (text) => notices.push(text) });
-    await forecaster.train(history(7), SETTINGS, MIDNIGHT, 'seed');
-    const longer = { ...SETTINGS, horizonSlots: 20 };
-    const forecast = await forecaster.forecast(observationOf(tail(history(7), 8), MIDNIGHT), longer);
-    const isWinner = forecast.backtest[0]!.model === 'lstm';
-    expect(forecast.demands.every((demand) => demand.slots.length === 20)).toBe(true);
-    if (isWinner) {
-      expect(forecast.model).toBe('seasonal-naive (lstm failed: not trained for this horizon)');
-      expect(notices).toEqual(['lstm failed: not trained for this horizon; the next best model forecasts instead']);
-    }
-    await forecaster.close();
+    const forecaster = await createInlineForecaster({ models: ['ewma', 'seasonal-naive'], onNotice: (text) => notices.push(text) });
+    await train(forecaster, history(10, { weekendFactor: 1 }));
+    const failing = vi.spyOn(SeasonalNaive.prototype, 'run').mockImplementation((_matrix, _pair, _steps, out) => out.fill(Number.NaN));
+    const forecast = await forecaster.forecast(observationOf(tail(history(10), 8), MIDNIGHT), SETTINGS);
+    failing.mockRestore();
+    expect(forecast.model).toBe('ewma (seasonal-naive gave numbers that are none)');
+    expect(notices).toEqual(['seasonal-naive gave numbers that are none; the next best model forecasts instead']);
   });
 
   it('leaves out a model that cannot learn, and says so', async () => {
     const notices: string[] = [];
-    const forecaster = await createInlineForecaster({ lstm: { learningRate: Number.NaN, epochs: 1, rowsMax: 200 }, onNotice: (text) => notices.push(text) });
-    const scores = await forecaster.train(history(7), SETTINGS, MIDNIGHT, 'seed');
-    expect(scores.map((score) => score.model).toSorted()).toEqual(['ewma', 'seasonal-naive']);
-    expect(notices.join()).toMatch(/^lstm is left out: /);
+    const forecaster = await createInlineForecaster({ boosted: { learningRate: Number.NaN, rounds: 2 }, onNotice: (text) => notices.push(text) });
+    const { backtest } = await train(forecaster, history(7));
+    expect(backtest.map(({ model }) => model)).not.toContain('boosted');
+    expect(backtest).toHaveLength(MODEL_NAMES.length - 1);
+    expect(notices.join()).toMatch(/^boosted is left out: /);
+  });
+
+  it('forecasts further ahead than it was trained for as far as it goes, until it is trained again', async () => {
+    const forecaster = await createInlineForecaster(BASELINES);
+    await train(forecaster, history(10));
+    const { demands } = await forecaster.forecast(observationOf(tail(history(10), 8), MIDNIGHT), { ...SETTINGS, horizonSlots: 20 });
+    expect(demands.every(({ slots }) => slots.length === 20 && slots.every(({ p50, p95 }) => p50 >= 0 && p95 >= p50))).toBe(true);
   });
 
   it('survives gaps, zeros and nonsense in what it is given', async () => {
     const forecaster = await createInlineForecaster(BASELINES);
     const holes = history(10).map((series, index) => ({ ...series, mbps: series.mbps.map((value, slot) => (index === 0 ? 0 : (slot + index) % 5 === 0 ? null : index === 1 && slot % 7 === 0 ? Number.NaN : value)) }));
-    await forecaster.train(holes, SETTINGS, MIDNIGHT, 'seed');
+    await train(forecaster, holes);
     const forecast = await forecaster.forecast(observationOf(tail(holes, 30), MIDNIGHT), SETTINGS);
     expect(forecast.demands.flatMap((demand) => demand.slots).every((slot) => slot.p50 >= 0 && slot.p95 >= slot.p90 && Number.isFinite(slot.p95))).toBe(true);
     expect(forecast.demands.find((demand) => demand.from === holes[0]!.from && demand.to === holes[0]!.to && demand.classId === holes[0]!.classId)!.slots[0]!.p95).toBeLessThan(0.01);

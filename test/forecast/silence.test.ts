@@ -33,7 +33,7 @@ async function peakAfter(history: DemandSeries[], recent: number[]): Promise<num
   const forecaster = await createInlineForecaster({ models: ['seasonal-naive'] });
   const kept = history.map((series) => ({ ...series, mbps: series.mbps.slice(0, -recent.length) }));
   const keptEndAt = endAt - recent.length * settings.slotMs;
-  await forecaster.train(kept, settings, keptEndAt, 'seed');
+  await forecaster.train({ history: kept, settings, endAt: keptEndAt, seed: 'seed' });
   const observation: Observation = { observedAt: endAt, slotMs: 1000, lastSlotEndAt: endAt, demands: [{ ...demand, mbps: [...kept[0]!.mbps.slice(-96), ...recent] }], paths: [], tunnels: [], nodes: [] };
   const forecast = await forecaster.forecast(observation, settings);
   await forecaster.close();

@@ -218,7 +218,7 @@ function createTestHub(): TestHub {
 /** Says what the test says: a flat forecast out of `demand`. */
 function fixedForecaster(demand: ReadonlyMap<string, number>): EngineDeps['forecaster'] {
   return {
-    train: () => Promise.resolve([]),
+    train: () => Promise.resolve({ backtest: [], serving: [], digest: 'sha256:none' }),
     forecast: (observation, settings) => {
       const demands = observation.demands.map(({ from, to, classId }): DemandForecast => {
         const mbps = demand.get(`${from}>${to}#${classId}`) ?? 0;
@@ -228,8 +228,9 @@ function fixedForecaster(demand: ReadonlyMap<string, number>): EngineDeps['forec
       const forecast: Forecast = { madeAt: observation.observedAt, slotMs: settings.slotMs, model: 'fixed', backtest: [{ model: 'fixed', wape: 0.1, pinball: 0.1, coverageP95: 0.95 }], demands };
       return Promise.resolve(forecast);
     },
-    save: () => Promise.resolve(),
-    load: () => Promise.resolve(false),
+    dump: () => Promise.resolve(null),
+    restore: () => Promise.reject(new Error('nothing to take up')),
+    inspect: () => Promise.reject(new Error('nothing to look at')),
     close: () => Promise.resolve(),
   };
 }

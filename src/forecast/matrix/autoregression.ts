@@ -1,4 +1,4 @@
-import type { PointForecaster } from './baselines.ts';
+import type { PointDump, PointForecaster } from './baselines.ts';
 import { fillGaps, knownMean, type DemandMatrix } from './demand-matrix.ts';
 
 const LAGS = 12;
@@ -17,7 +17,7 @@ export class Autoregression implements PointForecaster {
   private scales: number[] = [];
 
   fit(matrix: DemandMatrix, steps: number): void {
-    this.scales = matrix.values.map((values) => knownMean(values) || 1);
+    this.scales = matrix.values.map((values) => Math.fround(knownMean(values) || 1));
     this.weights = matrix.values.map((values, pair) => {
       const inputs = new Inputs(values, matrix.slotsPerDay, steps, this.scales[pair]!);
       const gram = new Float64Array(WIDTH * WIDTH);
@@ -35,7 +35,8 @@ export class Autoregression implements PointForecaster {
         }
       }
       for (let left = 0; left < WIDTH; left++) gram[left * WIDTH + left]! += RIDGE * rows + 1e-9;
-      return rows < 3 * WIDTH ? new Float64Array(WIDTH) : solveCholesky(gram, moments, WIDTH);
+      // as exact as they are kept, so that what is taken up again forecasts the same
+      return rows < 3 * WIDTH ? new Float64Array(WIDTH) : solveCholesky(gram, moments, WIDTH).map(Math.fround);
     });
   }
 
@@ -48,6 +49,18 @@ export class Autoregression implements PointForecaster {
       for (let input = 0; input < WIDTH; input++) sum += weights[input]! * row[input]!;
       out[slot] = Math.max(0, Math.expm1(inputs.level(slot) + sum) * this.scales[pair]!);
     }
+  }
+
+  /** A pair after the other: scale, weights. */
+  dump(): PointDump {
+    return { settings: WIDTH, weights: Float32Array.from(this.weights.flatMap((weights, pair) => [this.scales[pair]!, ...weights])) };
+  }
+
+  restore({ settings, weights }: PointDump): void {
+    if (settings !== WIDTH || !weights || weights.length % (WIDTH + 1) !== 0 || !weights.every((weight) => Number.isFinite(weight))) throw new Error('the regression has other weights than it should');
+    const pairs = Array.from({ length: weights.length / (WIDTH + 1) }, (_, pair) => weights.subarray(pair * (WIDTH + 1), (pair + 1) * (WIDTH + 1)));
+    this.scales = pairs.map((row) => row[0]!);
+    this.weights = pairs.map((row) => Float64Array.from(row.subarray(1)));
   }
 }
 

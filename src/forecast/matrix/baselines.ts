@@ -1,3 +1,4 @@
+import { canonicalJson } from '../../base/index.ts';
 import { fillGaps, type DemandMatrix } from './demand-matrix.ts';
 
 /** A point forecast made pair by pair in one pass over time. */
@@ -7,6 +8,14 @@ export interface PointForecaster {
   fit(matrix: DemandMatrix, steps: number): void;
   /** `out[slot]`: the forecast of slot + steps from what is known up to `slot`, itself included. */
   run(matrix: DemandMatrix, pair: number, steps: number, out: Float32Array): void;
+  /** What `fit` chose, when it chooses anything. */
+  dump?(): PointDump;
+  restore?(dump: PointDump): void;
+}
+
+export interface PointDump {
+  settings: unknown;
+  weights?: Float32Array;
 }
 
 /** The last known value. */
@@ -41,6 +50,14 @@ export class Ewma implements PointForecaster {
 
   run(matrix: DemandMatrix, pair: number, _steps: number, out: Float32Array): void {
     runEwma(matrix.values[pair]!, this.weight, out);
+  }
+
+  dump(): PointDump {
+    return { settings: this.weight };
+  }
+
+  restore({ settings }: PointDump): void {
+    this.weight = oneOf(EWMA_WEIGHTS, settings);
   }
 }
 
@@ -97,6 +114,14 @@ export class HoltWinters implements PointForecaster {
   run(matrix: DemandMatrix, pair: number, steps: number, out: Float32Array): void {
     runHoltWinters(matrix.values[pair]!, matrix.slotsPerDay, steps, this.weights, out);
   }
+
+  dump(): PointDump {
+    return { settings: this.weights };
+  }
+
+  restore({ settings }: PointDump): void {
+    this.weights = oneOf(HOLT_WINTERS_WEIGHTS, settings);
+  }
 }
 
 /** The season is learned from the first day on: a slot's season before its first day is 0. */
@@ -145,4 +170,11 @@ function bestOf<T>(choices: readonly T[], matrix: DemandMatrix, steps: number, r
     return error;
   });
   return choices[errors.indexOf(Math.min(...errors))]!;
+}
+
+/** The choice that was kept. @throws Error when it is none */
+function oneOf<T>(choices: readonly T[], kept: unknown): T {
+  const choice = choices.find((each) => canonicalJson(each) === canonicalJson(kept));
+  if (choice === undefined) throw new Error(`${canonicalJson(kept)} is none of the choices`);
+  return choice;
 }

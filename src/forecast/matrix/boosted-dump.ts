@@ -28,29 +28,37 @@ export function dumpBoosters(scales: Float32Array, horizons: ReadonlyMap<number,
   return { settings, weights };
 }
 
+/** @throws Error when something is missing, or a tree could not be walked: a child before its parent, an input that is not there */
 export function restoreBoosters(dump: MatrixModelDump): { scales: Float32Array; horizons: Map<number, HorizonBoosters> } {
   const { horizons } = dump.settings as Settings;
   const [scales, ...rest] = dump.weights;
   const restored = horizons.map(({ steps, columns, boosters }): [number, HorizonBoosters] => {
     const edges = rest.splice(0, columns);
-    return [steps, { edges, boosters: boosters.map((sizes) => restoreBooster(rest.shift()!, sizes)) }];
+    return [steps, { edges, boosters: boosters.map((sizes) => restoreBooster(rest.shift(), sizes, columns)) }];
   });
-  return { scales: scales!, horizons: new Map(restored) };
+  if (!scales?.every((scale) => scale > 0) || rest.length > 0 || restored.some(([, { edges }], index) => edges.length !== horizons[index]!.columns)) throw new Error('scales or bins are missing');
+  return { scales, horizons: new Map(restored) };
 }
 
-function restoreBooster(flat: Float32Array, { start, learningRate, trees, nodes }: Settings['horizons'][0]['boosters'][0]): QuantileBooster {
+function restoreBooster(flat: Float32Array | undefined, { start, learningRate, trees, nodes }: Settings['horizons'][0]['boosters'][0], columns: number): QuantileBooster {
+  if (!flat || flat.length !== trees * nodes * 5 || !Number.isFinite(start) || !Number.isFinite(learningRate)) throw new Error('trees are missing');
   const part = (tree: number, at: number): Float32Array => flat.subarray((tree * 5 + at) * nodes, (tree * 5 + at + 1) * nodes);
   return {
     start,
     learningRate,
-    trees: Array.from({ length: trees }, (_, tree) => ({
-      feature: Int16Array.from(part(tree, 0)),
-      threshold: Uint8Array.from(part(tree, 1)),
-      left: Int16Array.from(part(tree, 2)),
-      right: Int16Array.from(part(tree, 3)),
-      value: part(tree, 4),
-    })),
+    trees: Array.from({ length: trees }, (_, tree) =>
+      walkable({ feature: Int16Array.from(part(tree, 0)), threshold: Uint8Array.from(part(tree, 1)), left: Int16Array.from(part(tree, 2)), right: Int16Array.from(part(tree, 3)), value: part(tree, 4) }, columns),
+    ),
   };
+}
+
+function walkable(tree: Tree, columns: number): Tree {
+  for (let node = 0; node < tree.feature.length; node++) {
+    const feature = tree.feature[node]!;
+    const isChild = (child: number): boolean => child > node && child < tree.feature.length;
+    if (feature >= columns || (feature >= 0 && !(isChild(tree.left[node]!) && isChild(tree.right[node]!)))) throw new Error('a tree leads nowhere');
+  }
+  return tree;
 }
 
 function partsOf({ feature, threshold, left, right, value }: Tree): ArrayLike<number>[] {

@@ -50,7 +50,9 @@ export class BoostedModel implements MatrixModel {
         onProgress(`boosted: ${targets.length} rows of ${columns.length} inputs, ${steps} ahead`);
         const boosters = QUANTILES.map((quantile) => pool.run({ data, targets, weights, quantile, options: this.options, seed: `${seed}/boosted/${steps}/${quantile}` }));
         // Not awaited yet: the inputs of the next horizon are made while the trees of this one grow.
-        fitted.push(Promise.all(boosters).then((each) => [steps, { edges, boosters: each }]));
+        const grown = Promise.all(boosters).then((each): [number, HorizonBoosters] => [steps, { edges, boosters: each }]);
+        grown.catch(() => undefined); // told below; unheard until then it would end the process
+        fitted.push(grown);
         await new Promise(setImmediate);
       }
       this.horizons = new Map(await Promise.all(fitted));

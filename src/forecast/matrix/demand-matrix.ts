@@ -1,6 +1,6 @@
 /** Measured demand of all pairs on one grid of slots; 4 bytes a cell. */
 export interface DemandMatrix {
-  /** `from>to`, in the order of the source. */
+  /** `from>to`, or `from>to#class` where a pair's classes are series of their own; in the order of the source. */
   pairs: string[];
   /** Epoch ms of slot 0; 0 when the source counts steps. */
   startAt: number;

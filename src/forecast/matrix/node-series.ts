@@ -13,8 +13,8 @@ export interface NodeSeries {
 export function nodeSeries(matrix: DemandMatrix): NodeSeries {
   const numbers = new Map<string, number>();
   const numberOf = (name: string): number => numbers.get(name) ?? numbers.set(name, numbers.size).size - 1;
-  const source = Int32Array.from(matrix.pairs, (pair) => numberOf(pair.split('>')[0]!));
-  const target = Int32Array.from(matrix.pairs, (pair) => numberOf(pair.split('>')[1] ?? ''));
+  const source = Int32Array.from(matrix.pairs, (pair) => numberOf(endsOf(pair).from));
+  const target = Int32Array.from(matrix.pairs, (pair) => numberOf(endsOf(pair).to));
   const sums = (): Float32Array[] => Array.from({ length: numbers.size }, () => new Float32Array(matrix.length));
   const [out, into, total] = [sums(), sums(), new Float32Array(matrix.length)];
   matrix.values.forEach((values, pair) => {
@@ -30,4 +30,17 @@ export function nodeSeries(matrix: DemandMatrix): NodeSeries {
   const smallest = 1e-3;
   for (const series of [...out, ...into, total]) for (let slot = 0; slot < series.length; slot++) series[slot] = Math.log(series[slot]! + smallest);
   return { source, target, out, in: into, total };
+}
+
+/** The parts of a pair's name: `from>to`, or `from>to#class` where the classes of a pair are series of their own. */
+export function endsOf(pair: string): { from: string; to: string; suffix: string } {
+  const [from, rest = ''] = pair.split('>');
+  const at = rest.indexOf('#');
+  return { from: from!, to: at < 0 ? rest : rest.slice(0, at), suffix: at < 0 ? '' : rest.slice(at) };
+}
+
+/** The name of the other direction. */
+export function reverseOf(pair: string): string {
+  const { from, to, suffix } = endsOf(pair);
+  return `${to}>${from}${suffix}`;
 }

@@ -1,6 +1,6 @@
 import type { PointForecaster } from './baselines.ts';
 import type { DemandMatrix } from './demand-matrix.ts';
-import { emptyMatrixForecasts, type MatrixFitTask, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
+import { emptyMatrixForecasts, type MatrixFitTask, type MatrixForecasts, type MatrixModel, type MatrixModelDump } from './matrix-model.ts';
 
 /** A point forecast as a model: its median stands for all quantiles until it is calibrated. */
 export class PointModel implements MatrixModel {
@@ -30,5 +30,21 @@ export class PointModel implements MatrixModel {
     forecasts.p90.set(forecasts.p50);
     forecasts.p95.set(forecasts.p50);
     return forecasts;
+  }
+
+  dump(): MatrixModelDump {
+    const dumps = [...this.points].map(([steps, point]) => ({ steps, ...point.dump?.() }));
+    return { settings: { horizons: dumps.map(({ steps, settings }) => ({ steps, settings: settings ?? null })) }, weights: dumps.flatMap(({ weights }) => (weights ? [weights] : [])) };
+  }
+
+  restore({ settings, weights }: MatrixModelDump): void {
+    const { horizons } = settings as { horizons: { steps: number; settings: unknown }[] };
+    this.points = new Map(
+      horizons.map(({ steps, settings: own }, index) => {
+        const point = this.make();
+        point.restore?.({ settings: own, weights: weights[index] ?? new Float32Array(0) });
+        return [steps, point];
+      }),
+    );
   }
 }

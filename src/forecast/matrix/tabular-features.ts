@@ -1,6 +1,6 @@
 import { runEwma, runHoltWinters } from './baselines.ts';
 import { fillGaps, type Covariate, type DemandMatrix } from './demand-matrix.ts';
-import { nodeSeries, type NodeSeries } from './node-series.ts';
+import { nodeSeries, reverseOf, type NodeSeries } from './node-series.ts';
 
 /** Lags in slots whose distance from the newest value is an input. */
 const LAGS = [1, 2, 3, 4, 5, 6, 8, 12];
@@ -26,7 +26,7 @@ export class TabularFeatures {
     this.scales = scales;
     this.nodes = nodeSeries(matrix);
     const index = new Map(matrix.pairs.map((name, pair) => [name, pair]));
-    this.reverse = Int32Array.from(matrix.pairs, (name) => index.get(name.split('>').toReversed().join('>')) ?? -1);
+    this.reverse = Int32Array.from(matrix.pairs, (name) => index.get(reverseOf(name)) ?? -1);
     this.covariateNames = [...new Set((matrix.covariates ?? []).map(({ name }) => name))];
     const probe: Float32Array[] = [];
     this.fill(0, Int32Array.of(0), probe, 0);
@@ -52,9 +52,10 @@ export class TabularFeatures {
     const weekBack = Math.ceil((steps + hour + 1) / week) * week;
     const past = new PairPast(matrix.values[pair]!, day, this.scales[pair]!);
     const { z, length } = past;
-    const mostHour = slidingExtreme(z, hour, 1);
-    const mostLong = slidingExtreme(z, 6 * hour, 1);
-    const leastHour = slidingExtreme(z, hour, -1);
+    const isFew = origins.length * 6 * hour < length;
+    const mostHour = extremes(z, hour, 1, isFew);
+    const mostLong = extremes(z, 6 * hour, 1, isFew);
+    const leastHour = extremes(z, hour, -1, isFew);
     const fast = new Float32Array(length);
     const slow = new Float32Array(length);
     const seasonal = new Float32Array(length);
@@ -99,9 +100,9 @@ export class TabularFeatures {
       for (const window of [3, hour, 3 * hour, 6 * hour, day]) put(past.mean(slot - window + 1, slot + 1) - level);
       put(past.mean(slot - week + 1, slot + 1) - level);
       for (const window of [3, hour, 6 * hour, day]) put(past.spread(slot - window + 1, slot + 1));
-      put(mostHour[slot]! - level);
-      put(mostLong[slot]! - level);
-      put(leastHour[slot]! - level);
+      put(mostHour(slot) - level);
+      put(mostLong(slot) - level);
+      put(leastHour(slot) - level);
       put(fast[slot]! - level);
       put(slow[slot]! - level);
       put(seasonal[slot]! - level);
@@ -136,12 +137,18 @@ export class TabularFeatures {
       put(days > 0 ? rises / days : Number.NaN);
       put(days > 0 ? most - level : Number.NaN);
       put(days > 1 ? second - level : Number.NaN);
+      const kind = sameKind(matrix, target, slot - near);
+      const then = kind.map((back) => past.around(target - back, near));
+      put(then.length > 0 ? then[0]! - level : Number.NaN);
+      put(then.length > 0 ? then.reduce((sum, value) => sum + value, 0) / then.length - level : Number.NaN);
+      put(kind.length > 0 ? then[0]! - past.around(slot - kind[0]!, near) : Number.NaN);
+      put(isWeekend(matrix, target) === isWeekend(matrix, target - dayBack) ? 1 : 0);
       for (const back of [dayBack, weekBack]) {
         put(past.exact(target - back) - level);
         put(past.around(target - back, near) - level);
         put(past.around(target - back, hour) - level);
         put(past.around(target - back, near) - past.around(slot - back, near));
-        put((mostHour[target - back + (hour >> 1)] ?? Number.NaN) - level);
+        put(mostHour(target - back + (hour >> 1)) - level);
       }
       for (const sum of groups) {
         const now = sum[slot]!;
@@ -246,6 +253,20 @@ class PairPast {
   }
 }
 
+/** The greatest (`sign` 1) or least (−1) of the last `window` values at any slot, NaN outside: looked up where few are asked for, else found for all at once. */
+function extremes(values: Float32Array, window: number, sign: 1 | -1, isFew: boolean): (slot: number) => number {
+  if (!isFew) {
+    const all = slidingExtreme(values, window, sign);
+    return (slot) => all[slot] ?? Number.NaN;
+  }
+  return (slot) => {
+    if (!(slot >= 0 && slot < values.length)) return Number.NaN;
+    let extreme = values[slot]!;
+    for (let before = Math.max(0, slot - window + 1); before < slot; before++) if (sign * values[before]! > sign * extreme) extreme = values[before]!;
+    return extreme;
+  };
+}
+
 /** The greatest (`sign` 1) or least (−1) of the last `window` values at each slot, in one pass (monotone queue). */
 function slidingExtreme(values: Float32Array, window: number, sign: 1 | -1): Float32Array {
   const extremes = new Float32Array(values.length);
@@ -259,4 +280,21 @@ function slidingExtreme(values: Float32Array, window: number, sign: 1 | -1): Flo
     extremes[slot] = values[queue[head]!]!;
   }
   return extremes;
+}
+
+/** How far back the same time of up to three days of the target's kind lies, newest first: working day or weekend. */
+function sameKind(matrix: DemandMatrix, target: number, until: number): number[] {
+  const found: number[] = [];
+  for (let days = 1; days <= 9 && found.length < 3; days++) {
+    const then = target - days * matrix.slotsPerDay;
+    if (then < 0) break;
+    if (then <= until && isWeekend(matrix, then) === isWeekend(matrix, target)) found.push(days * matrix.slotsPerDay);
+  }
+  return found;
+}
+
+/** Saturday and Sunday when a day is a day; day 0 of the epoch is a Thursday. */
+function isWeekend(matrix: DemandMatrix, slot: number): boolean {
+  const day = Math.floor((matrix.startAt / matrix.stepMs + slot) / matrix.slotsPerDay) + 3;
+  return ((day % 7) + 7) % 7 >= 5;
 }

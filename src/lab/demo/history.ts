@@ -22,5 +22,5 @@ export async function writeDemoHistory(options: { stateDir: string; senders: rea
     peakMbps: rate.kind === 'constant' ? rate.mbps : rate.highMbps,
   }));
   const series = generateHistory({ demands, slotMs: SLOT_MS, slotsPerDay: SLOTS_PER_DAY, days: DAYS, endAt: endAt + options.phaseMs, seed: options.seed, weekendFactor: 1 });
-  await writeFileAtomic(join(options.stateDir, 'history.json.gz'), gzipSync(JSON.stringify({ series, endAt })));
+  await writeFileAtomic(join(options.stateDir, 'history.json.gz'), gzipSync(JSON.stringify({ series, endAt, isMadeUp: true })));
 }

@@ -15,7 +15,7 @@ describe('hindsight', () => {
   let stateDir: string;
   let demanded: number;
   const clock = new VirtualClock(0);
-  const open = (): Hindsight => createHindsight({ stateDir, clock, log }, { view: () => ({ state: 'trained', step: 0, steps: 0, text: '', trainedAt: 1, backtest: [] }), demand: () => demanded++ }, { update: () => Promise.resolve(), entries: () => [], regret: () => NO_REGRET, save: () => Promise.resolve() });
+  const open = (): Hindsight => createHindsight({ stateDir, clock, log }, { view: () => ({ state: 'trained', step: 0, steps: 0, text: '', trainedAt: 1, version: null, backtest: [] }), demand: () => demanded++ }, { update: () => Promise.resolve(), entries: () => [], regret: () => NO_REGRET, save: () => Promise.resolve() });
   beforeEach(async () => {
     stateDir = await mkdtemp(join(tmpdir(), 'foremesh-hindsight-'));
     demanded = 0;

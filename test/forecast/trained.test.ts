@@ -1,17 +1,15 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { peakMbps } from '../../src/model/index.ts';
 import type { BacktestScore, DemandForecast, DemandSeries, Forecast } from '../../src/model/index.ts';
-import { createInlineForecaster, generateHistory, type Forecaster } from '../../src/forecast/index.ts';
+import { createInlineForecaster, generateHistory, MODEL_NAMES, type Forecaster } from '../../src/forecast/index.ts';
 import { MIDNIGHT, observationOf, SETTINGS, SLOT_MS, SLOTS_PER_DAY, tail, twentyDemands } from './meshes.ts';
 
 const DAYS = 10;
 /** Half past six: all is quiet, and within the twelve slots to come the morning climbs to three quarters of its peak. */
 const BEFORE_RISE = 26;
 
-describe('the LSTM, trained on ten days of twenty demands', () => {
+describe('the models, trained on ten days of twenty demands', () => {
   let past: DemandSeries[];
   let nextDay: DemandSeries[];
   let forecaster: Forecaster;
@@ -19,53 +17,54 @@ describe('the LSTM, trained on ten days of twenty demands', () => {
   const texts: string[] = [];
 
   beforeAll(async () => {
-    const all = generateHistory({ demands: twentyDemands(), slotMs: SLOT_MS, slotsPerDay: SLOTS_PER_DAY, days: DAYS + 1, endAt: MIDNIGHT + SLOTS_PER_DAY * SLOT_MS, seed: 'lstm-test' });
+    const all = generateHistory({ demands: twentyDemands(), slotMs: SLOT_MS, slotsPerDay: SLOTS_PER_DAY, days: DAYS + 1, endAt: MIDNIGHT + SLOTS_PER_DAY * SLOT_MS, seed: 'trained-test' });
     past = all.map((series) => ({ ...series, mbps: series.mbps.slice(0, -SLOTS_PER_DAY) }));
     nextDay = all.map((series) => ({ ...series, mbps: series.mbps.slice(-SLOTS_PER_DAY) }));
     forecaster = await createInlineForecaster();
     const [startedAt, startedCpu] = [performance.now(), process.cpuUsage()];
-    scores = await forecaster.train(past, SETTINGS, MIDNIGHT, 'seed', (progress) => texts.push(progress.text));
+    scores = (await forecaster.train({ history: past, settings: SETTINGS, endAt: MIDNIGHT, seed: 'seed', effort: 'quick', version: 7 }, (progress) => texts.push(progress.text))).backtest;
     const seconds = (performance.now() - startedAt) / 1000;
-    console.log(`forecast: trained and back-tested on ${DAYS} days × 20 demands in ${seconds.toFixed(1)} s, ${(process.cpuUsage(startedCpu).user / 1e6).toFixed(1)} s of one core\n${texts.filter((text) => text.includes('wape') || text.includes('epoch 6,')).join('\n')}`);
+    console.log(`forecast: trained and back-tested on ${DAYS} days × 20 demands in ${seconds.toFixed(1)} s, ${(process.cpuUsage(startedCpu).user / 1e6).toFixed(1)} s of one core\n${texts.filter((text) => text.includes('wape')).join('\n')}`);
   }, 120_000);
   afterAll(() => forecaster.close());
 
   const scoreOf = (name: string): BacktestScore => scores.find((score) => score.model === name)!;
   const forecastFrom = (slot: number, by: Forecaster = forecaster): Promise<Forecast> => by.forecast(observationOf(nextDay.map((series) => ({ ...series, mbps: series.mbps.slice(0, slot) })), MIDNIGHT + slot * SLOT_MS), SETTINGS);
 
-  it('is nearer to the truth than the same slot last week and the smoothed level, on days it has not seen', () => {
-    expect(scoreOf('lstm').wape).toBeLessThan(0.9 * scoreOf('seasonal-naive').wape);
-    expect(scoreOf('lstm').wape).toBeLessThan(0.5 * scoreOf('ewma').wape);
-    expect(scoreOf('lstm').pinball).toBeLessThan(scoreOf('seasonal-naive').pinball);
-    expect(scores.map((score) => score.model)).toHaveLength(3);
-    expect(scores[0]!.model).toBe('lstm');
+  it('have one that is nearer to the truth than the best simple one, on days it has not seen', () => {
+    const [best] = scores;
+    const simple = scores.filter(({ model }) => model !== 'boosted').toSorted((left, right) => left.pinball - right.pinball)[0]!;
+    expect(best!.model).toBe('boosted');
+    expect(best!.pinball).toBeLessThan(simple.pinball);
+    expect(best!.wape).toBeLessThan(0.6 * scoreOf('ewma').wape);
+    expect(scores.map(({ model }) => model).toSorted()).toEqual([...MODEL_NAMES].toSorted());
   });
 
-  it('promises with p95 what holds about 95 times in 100', () => {
-    expect(scoreOf('lstm').coverageP95).toBeGreaterThan(0.9);
-    expect(scoreOf('lstm').coverageP95).toBeLessThan(0.99);
+  it('promise with p95 what holds about 95 times in 100', () => {
+    expect(scoreOf('boosted').coverageP95).toBeGreaterThan(0.9);
+    expect(scoreOf('boosted').coverageP95).toBeLessThan(0.99);
   });
 
-  it('sees the morning rise before it comes, which the smoothed level does not', async () => {
+  it('see the morning rise before it comes, which the smoothed level does not', async () => {
     const smoothed = await createInlineForecaster({ models: ['ewma'] });
-    await smoothed.train(past, SETTINGS, MIDNIGHT, 'seed');
+    await smoothed.train({ history: past, settings: SETTINGS, endAt: MIDNIGHT, seed: 'seed' });
     const foreseen = await forecastFrom(BEFORE_RISE);
     const level = await forecastFrom(BEFORE_RISE, smoothed);
-    expect([foreseen.model, level.model]).toEqual(['lstm', 'ewma']);
+    expect([foreseen.model, level.model]).toEqual(['boosted', 'ewma']);
     const comingPeak = (series: DemandSeries): number => Math.max(...series.mbps.slice(BEFORE_RISE, BEFORE_RISE + SETTINGS.horizonSlots).map((value) => value ?? 0));
     const shares = (forecast: Forecast, quantile: 'p50' | 'p95'): number[] => nextDay.map((series) => peakMbps(demandOf(forecast, series), quantile) / comingPeak(series));
     console.log(
-      `forecast: share of the coming peak that is foreseen, mean and least of 20: lstm p50 ${meanAndLeast(shares(foreseen, 'p50'))}, p95 ${meanAndLeast(shares(foreseen, 'p95'))}; ewma p50 ${meanAndLeast(shares(level, 'p50'))}, p95 ${meanAndLeast(shares(level, 'p95'))}`,
+      `forecast: share of the coming peak that is foreseen, mean and least of 20: p50 ${meanAndLeast(shares(foreseen, 'p50'))}, p95 ${meanAndLeast(shares(foreseen, 'p95'))}; ewma p50 ${meanAndLeast(shares(level, 'p50'))}, p95 ${meanAndLeast(shares(level, 'p95'))}`,
     );
     expect(shares(foreseen, 'p95').filter((share) => share >= 0.8).length).toBeGreaterThanOrEqual(18);
     expect(mean(shares(foreseen, 'p50'))).toBeGreaterThan(0.8);
-    expect(shares(level, 'p50').filter((share) => share >= 0.8)).toEqual([]);
+    expect(shares(level, 'p50').filter((share) => share >= 0.8).length).toBeLessThanOrEqual(2);
     expect(mean(shares(level, 'p50'))).toBeLessThan(0.5);
   });
 
-  it('needs far less room for the same promise than the smoothed level, whose p95 is wide at all hours', async () => {
+  it('need far less room for the same promise than the smoothed level, whose p95 is wide at all hours', async () => {
     const smoothed = await createInlineForecaster({ models: ['ewma'] });
-    await smoothed.train(past, SETTINGS, MIDNIGHT, 'seed');
+    await smoothed.train({ history: past, settings: SETTINGS, endAt: MIDNIGHT, seed: 'seed' });
     const allocation = async (by: Forecaster): Promise<number> => {
       let provided = 0;
       let demand = 0;
@@ -78,12 +77,12 @@ describe('the LSTM, trained on ten days of twenty demands', () => {
       }
       return provided / demand;
     };
-    const [lstm, ewma] = [await allocation(forecaster), await allocation(smoothed)];
-    console.log(`forecast: sum of p95 over sum of demand: lstm ${lstm.toFixed(2)}, ewma ${ewma.toFixed(2)}`);
-    expect(lstm).toBeLessThan(0.7 * ewma);
+    const [learned, ewma] = [await allocation(forecaster), await allocation(smoothed)];
+    console.log(`forecast: sum of p95 over sum of demand: ${learned.toFixed(2)}, ewma ${ewma.toFixed(2)}`);
+    expect(learned).toBeLessThan(0.8 * ewma);
   });
 
-  it('is right about the whole next day, by error and by coverage', async () => {
+  it('are right about the whole next day, by error and by coverage', async () => {
     let error = 0;
     let demand = 0;
     let covered = 0;
@@ -105,7 +104,7 @@ describe('the LSTM, trained on ten days of twenty demands', () => {
     expect(covered / cells).toBeGreaterThan(0.9);
   });
 
-  it('never lets quantiles cross or fall below zero, and begins where the observation ends', async () => {
+  it('never let quantiles cross or fall below zero, and begin where the observation ends', async () => {
     const forecast = await forecastFrom(20);
     for (const { slots } of forecast.demands) {
       expect(slots.map((slot) => slot.startAt)).toEqual(Array.from({ length: 12 }, (_, step) => MIDNIGHT + (20 + step) * SLOT_MS));
@@ -116,7 +115,7 @@ describe('the LSTM, trained on ten days of twenty demands', () => {
     expect(forecast.backtest).toEqual(scores);
   });
 
-  it('takes the level from what runs now rather than from history', async () => {
+  it('take the level from what runs now rather than from history', async () => {
     const half = nextDay.map((series) => ({ ...series, mbps: series.mbps.slice(0, 44).map((value) => value! / 2) }));
     const whole = await forecastFrom(44);
     const halved = await forecaster.forecast(observationOf(half, MIDNIGHT + 44 * SLOT_MS), SETTINGS);
@@ -125,36 +124,44 @@ describe('the LSTM, trained on ten days of twenty demands', () => {
     expect(total(halved) / total(whole)).toBeLessThan(0.7);
   });
 
-  it('forecasts from history alone while nothing has been observed', async () => {
+  it('forecast from history alone while nothing has been observed', async () => {
     const silent = past.map((series) => ({ ...series, mbps: [null, null, null] }));
     const forecast = await forecaster.forecast(observationOf(silent, MIDNIGHT + 3 * SLOT_MS), SETTINGS);
-    expect(forecast.model).toBe('lstm');
+    expect(forecast.model).toBe('boosted');
     expect(forecast.demands.every((demand) => peakMbps(demand, 'p95') > 0)).toBe(true);
   });
 
-  it('knows after saving and loading what it knew before, and refuses a damaged file', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'foremesh-forecast-'));
-    await forecaster.save(folder);
-    await forecaster.save(folder);
-    expect((await readdir(folder)).length).toBe(2);
-    const other = await createInlineForecaster();
-    expect(await other.load(join(folder, 'nothing'))).toBe(false);
-    expect(await other.load(folder)).toBe(true);
-    expect(await forecastFrom(30, other)).toEqual(await forecastFrom(30));
-    const binary = join(folder, (await readdir(folder)).find((name) => name.endsWith('.bin'))!);
-    const bytes = await readFile(binary);
-    bytes[100] = bytes[100]! ^ 1;
-    await writeFile(binary, bytes);
-    await expect(other.load(folder)).rejects.toMatchObject({ code: 'STATE_DAMAGED' });
-    await other.close();
-    await rm(folder, { recursive: true });
+  it('say who serves whom, and which version the numbers come from', async () => {
+    const forecast = await forecastFrom(20);
+    expect(forecast.version).toEqual({ version: 7, digest: expect.stringMatching(/^sha256:[0-9a-f]{64}$/) });
+    expect(forecast.serving!.reduce((sum, { group, pairs, fromStep }) => (fromStep === 1 && group !== 'new' ? sum + pairs : sum), 0)).toBe(past.length);
+    expect(forecast.serving!.every(({ why, wape }) => why !== '' && wape !== null)).toBe(true);
   });
 
-  it('gives the same numbers for the same seed', async () => {
+  it('know after they were kept and taken up what they knew before', async () => {
+    const file = (await forecaster.dump())!;
+    const other = await createInlineForecaster();
+    expect(await other.restore(file, 7)).toMatchObject({ pairs: 20, seed: 'seed', window: { endAt: MIDNIGHT, slots: DAYS * SLOTS_PER_DAY }, backtest: scores });
+    expect(await forecastFrom(30, other)).toEqual(await forecastFrom(30));
+    expect(await other.dump()).toEqual(file);
+    await other.close();
+  });
+
+  it('refuse a damaged file wherever the damage is, and keep what they have', async () => {
+    const file = (await forecaster.dump())!;
+    const before = await forecastFrom(30);
+    const bytes = gunzipSync(file);
+    const damages = [0, 9, 40, Math.floor(bytes.length / 2), bytes.length - 1].map((at) => gzipSync(bytes.map((byte, index) => (index === at ? byte ^ 1 : byte))));
+    const others = [file.subarray(0, file.length - 9), new Uint8Array(0), gzipSync('FMMODEL1'), gzipSync(bytes.subarray(0, bytes.length - 4)), ...damages];
+    for (const other of others) await expect(forecaster.restore(other, 8)).rejects.toMatchObject({ code: 'FORECAST_MODEL_INVALID' });
+    expect(await forecastFrom(30)).toEqual(before);
+  });
+
+  it('give the same numbers and the same digest for the same seed', async () => {
     const few = tail(past.slice(0, 6), 7 * SLOTS_PER_DAY);
     const run = async (seed: string): Promise<Forecast> => {
-      const again = await createInlineForecaster({ models: ['lstm'], lstm: { epochs: 1, rowsMax: 1000 } });
-      await again.train(few, SETTINGS, MIDNIGHT, seed);
+      const again = await createInlineForecaster({ models: ['boosted'], boosted: { rounds: 5, rowsMax: 1000 } });
+      await again.train({ history: few, settings: SETTINGS, endAt: MIDNIGHT, seed });
       const forecast = await again.forecast(observationOf(tail(few, 8), MIDNIGHT), SETTINGS);
       await again.close();
       return forecast;
@@ -162,6 +169,7 @@ describe('the LSTM, trained on ten days of twenty demands', () => {
     const [one, other, another] = [await run('a'), await run('a'), await run('b')];
     expect(one).toEqual(other);
     expect(another.demands).not.toEqual(one.demands);
+    expect(another.version!.digest).not.toBe(one.version!.digest);
   });
 });
 

@@ -1,0 +1,186 @@
+import { messageOf, roundTo } from '../base/index.ts';
+import type { ForecastSettings, ForecastSlot, Observation, PairGroup, ServingModel } from '../model/index.ts';
+import { interpolateSteps } from './anchors.ts';
+import type { Champion } from './contest.ts';
+import { matrixOf, phaseOf } from './demand-series.ts';
+import type { JoinedDemands } from './join-observation.ts';
+import { knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
+import type { MatrixForecasts } from './matrix/matrix-model.ts';
+import { applyPairCalibration } from './matrix/pair-calibration.ts';
+import { hasDayOfPast } from './pair-groups.ts';
+import { isHabitOver } from './silence.ts';
+import { forecastNewcomers } from './newcomers.ts';
+import { findFault, type TrainedModel, type TrainedState } from './train-models.ts';
+
+export interface SlotForecasts {
+  /** Of each joined pair, Mbit/s. */
+  slots: ForecastSlot[][];
+  /** What served each joined pair most. */
+  models: string[];
+  /** One line for each model that failed and was replaced. */
+  faults: string[];
+  /** Pairs that are too new for any but the smoothed level. */
+  newcomers: number;
+}
+
+/**
+ * Forecasts every joined pair from the last slot on. Pairs with a day of past are served by the champion of their kind at
+ * each anchor, or by the next best when that one fails; what lies between the anchors is interpolated in log1p(y/mean),
+ * along the day's shape. Other pairs get their smoothed level.
+ */
+export async function forecastSlots(state: TrainedState | null, joined: JoinedDemands, settings: ForecastSettings, observation: Pick<Observation, 'lastSlotEndAt'>): Promise<SlotForecasts> {
+  const { matrix, ratios, knownPairs } = joined;
+  const { horizonSlots, slotsPerDay } = settings;
+  const isServed = matrix.values.map((values, pair) => state !== null && state.champions.length > 0 && pair < knownPairs && state.groups[pair] !== 'new' && hasDayOfPast(values, slotsPerDay));
+  const served = state && isServed.includes(true) ? await new Served(state, headOf(matrix, knownPairs)).run() : null;
+  const late = [...isServed.keys()].filter((pair) => !isServed[pair]);
+  const newcomers = forecastNewcomers(subsetOf(matrix, late), horizonSlots);
+  const placeOf = new Map(late.map((pair, place) => [pair, place]));
+  const slots = matrix.pairs.map((_, pair) => {
+    const place = placeOf.get(pair);
+    const levels = served && place === undefined ? curvesOf(served, state!.anchors, matrix, pair, horizonSlots) : newcomers.curves(place!);
+    const isOver = isHabitOver(matrix.values[pair]!, slotsPerDay, horizonSlots);
+    return Array.from({ length: horizonSlots }, (_slot, step): ForecastSlot => {
+      const mbps = (quantile: Float64Array): number => (isOver ? 0 : roundTo(Math.max(0, quantile[step]! * ratios[pair]!), 4));
+      return { startAt: observation.lastSlotEndAt + step * settings.slotMs, p50: mbps(levels[0]), p90: mbps(levels[1]), p95: mbps(levels[2]) };
+    });
+  });
+  const models = matrix.pairs.map((_, pair) => (served && !placeOf.has(pair) ? served.modelOf(pair) : newcomers.model));
+  return { slots, models, faults: served?.faults ?? [], newcomers: late.length };
+}
+
+/** The words of the report for pairs without a day of past. */
+export function newcomersServing(pairs: number, horizonSlots: number): ServingModel[] {
+  return pairs === 0 ? [] : [{ group: 'new', pairs, fromStep: 1, toStep: horizonSlots, model: 'ewma', wape: null, rival: null, why: 'less than a day of past: the smoothed level' }];
+}
+
+/** Quantiles of all anchors for the pairs that have a past, from the newest slot. */
+class Served {
+  /** `[anchor][quantile][pair]` */
+  readonly at: Float32Array[][] = [];
+  readonly faults: string[] = [];
+  private readonly state: TrainedState;
+  private readonly matrix: DemandMatrix;
+  private readonly origin: Int32Array;
+  private readonly asked = new Map<string, MatrixForecasts | null>();
+  private readonly champions: Map<string, Champion>;
+  private readonly names: string[][] = [];
+
+  constructor(state: TrainedState, matrix: DemandMatrix) {
+    this.state = state;
+    this.matrix = matrix;
+    this.origin = Int32Array.of(matrix.length - 1);
+    this.champions = new Map(state.champions.map((champion) => [`${champion.group} ${champion.steps}`, champion]));
+  }
+
+  async run(): Promise<this> {
+    const { state, matrix } = this;
+    for (const [index, steps] of state.anchors.entries()) {
+      const quantiles = [0, 1, 2].map(() => new Float32Array(matrix.pairs.length));
+      const sources = new Map<PairGroup, { name: string; forecasts: MatrixForecasts | null }>();
+      for (const group of new Set(state.groups)) sources.set(group, await this.firstGood(group, steps));
+      this.names[index] = state.groups.map((group) => sources.get(group)!.name);
+      state.groups.forEach((group, pair) => {
+        const forecasts = sources.get(group)!.forecasts;
+        [forecasts?.p50, forecasts?.p90, forecasts?.p95].forEach((values, quantile) => {
+          quantiles[quantile]![pair] = values?.[pair] ?? 0;
+        });
+      });
+      this.at[index] = quantiles;
+    }
+    return this;
+  }
+
+  /** Who served a pair at most of the anchors. */
+  modelOf(pair: number): string {
+    const names = this.names.map((of) => of[pair]!);
+    return names.reduce((most, name) => (names.filter((each) => each === name).length > names.filter((each) => each === most).length ? name : most), names[0] ?? 'ewma');
+  }
+
+  /** The best model of the ranking that gives usable numbers. */
+  private async firstGood(group: PairGroup, steps: number): Promise<{ name: string; forecasts: MatrixForecasts | null }> {
+    const ranking = this.champions.get(`${group} ${steps}`)?.ranking ?? [];
+    for (const name of [...ranking, 'ewma']) {
+      const trained = this.state.models.find(({ model, calibrations }) => model.name === name && calibrations.has(steps));
+      if (!trained) continue;
+      const forecasts = await this.ask(trained, steps);
+      if (forecasts) return { name, forecasts };
+    }
+    return { name: 'ewma', forecasts: null };
+  }
+
+  private async ask(trained: TrainedModel, steps: number): Promise<MatrixForecasts | null> {
+    const key = `${trained.model.name} ${steps}`;
+    if (!this.asked.has(key)) this.asked.set(key, await this.tryModel(trained, steps));
+    return this.asked.get(key)!;
+  }
+
+  private async tryModel({ model, calibrations }: TrainedModel, steps: number): Promise<MatrixForecasts | null> {
+    try {
+      const forecasts = await model.forecast(this.matrix, this.origin, steps);
+      const fault = model.name === 'ewma' ? null : findFault(forecasts, this.matrix, this.origin);
+      if (fault === null) return applyPairCalibration(forecasts, calibrations.get(steps)!);
+      this.fault(`${model.name} ${fault}`);
+    } catch (cause) {
+      this.fault(`${model.name} failed: ${messageOf(cause)}`);
+    }
+    return null;
+  }
+
+  private fault(text: string): void {
+    if (!this.faults.includes(text)) this.faults.push(text);
+  }
+}
+
+/** The three quantiles of one pair at every step. */
+function curvesOf(served: Served, anchors: readonly number[], matrix: DemandMatrix, pair: number, horizonSlots: number): [Float64Array, Float64Array, Float64Array] {
+  const scale = Math.max(1e-6, knownMean(matrix.values[pair]!) || 0);
+  const shape = dayShape(matrix, pair, scale, horizonSlots);
+  const curve = (quantile: 0 | 1 | 2): Float64Array => {
+    const z = anchors.map((_, index) => Math.log1p(served.at[index]![quantile]![pair]! / scale));
+    return interpolateSteps(anchors, z, shape, horizonSlots).map((value) => scale * Math.expm1(Math.max(0, value)));
+  };
+  return [curve(0), curve(1), curve(2)];
+}
+
+/** Days whose mean is the day's shape, and slots on both sides that smooth it. */
+const SHAPE_DAYS = 7;
+const SHAPE_NEAR = 1;
+
+/** Mean of log1p(y/scale) over the last days at the time of each coming slot and its neighbours. */
+function dayShape(matrix: DemandMatrix, pair: number, scale: number, horizonSlots: number): Float64Array {
+  const { slotsPerDay, length } = matrix;
+  const sums = new Float64Array(slotsPerDay);
+  const counts = new Float64Array(slotsPerDay);
+  const values = matrix.values[pair]!;
+  for (let slot = Math.max(0, length - SHAPE_DAYS * slotsPerDay); slot < length; slot++) {
+    const value = values[slot]!;
+    if (Number.isNaN(value)) continue;
+    const phase = phaseOf(matrix, slot);
+    sums[phase]! += Math.log1p(value / scale);
+    counts[phase]! += 1;
+  }
+  const shape = new Float64Array(horizonSlots);
+  for (let step = 1; step <= horizonSlots; step++) {
+    let sum = 0;
+    let count = 0;
+    for (let near = -SHAPE_NEAR; near <= SHAPE_NEAR; near++) {
+      const phase = phaseOf(matrix, length - 1 + step + near);
+      sum += sums[phase]!;
+      count += counts[phase]!;
+    }
+    // A time of day that was never seen has no shape to follow: a straight line then.
+    if (count === 0) return new Float64Array(horizonSlots);
+    shape[step - 1] = sum / count;
+  }
+  return shape;
+}
+
+/** The first pairs of a matrix. */
+function headOf(matrix: DemandMatrix, pairs: number): DemandMatrix {
+  return { ...matrix, pairs: matrix.pairs.slice(0, pairs), values: matrix.values.slice(0, pairs) };
+}
+
+function subsetOf(matrix: DemandMatrix, pairs: readonly number[]): DemandMatrix {
+  return matrixOf(pairs.map((pair) => matrix.pairs[pair]!), matrix.startAt, matrix.stepMs, matrix.slotsPerDay, matrix.length, pairs.map((pair) => matrix.values[pair]!));
+}

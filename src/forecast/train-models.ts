@@ -1,0 +1,211 @@
+import { messageOf } from '../base/index.ts';
+import type { BacktestScore, ForecastSettings, PairGroup } from '../model/index.ts';
+import { anchorSteps } from './anchors.ts';
+import { chooseChampions, JUDGED_GROUPS, overallScores, type Champion, type GroupScore } from './contest.ts';
+import { DAYS_MAX } from './join-observation.ts';
+import { tailOf } from './demand-series.ts';
+import type { TrainingProgress } from './forecaster.ts';
+import { cutMatrix, knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
+import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix/matrix-model.ts';
+import { applyPairCalibration, calibratePairs, type PairCalibration } from './matrix/pair-calibration.ts';
+import { groupPairs } from './pair-groups.ts';
+
+/** Who may compete. */
+export interface Candidate {
+  model: MatrixModel;
+  isBaseline: boolean;
+}
+
+/** A model in use: fitted on all of the history, with a calibration for each anchor that it is asked for. */
+export interface TrainedModel extends Candidate {
+  calibrations: Map<number, PairCalibration>;
+}
+
+/** What a forecaster knows after training; replaced as a whole. */
+export interface TrainedState {
+  settings: ForecastSettings;
+  seed: string;
+  /** End of the history, and how much there was of it. */
+  window: { endAt: number; slots: number };
+  /** The last days of it, which observations continue. Its pairs are the models' pairs. */
+  history: DemandMatrix;
+  groups: PairGroup[];
+  anchors: number[];
+  models: TrainedModel[];
+  champions: Champion[];
+  backtest: BacktestScore[];
+}
+
+/** More held-out cells than this make a calibration slower, not better. */
+const CELLS_MAX = 100_000;
+const STRIDE = 2;
+
+/**
+ * Fits every candidate without the newest part of history, calibrates it on the next and judges it on the last, which it
+ * has never seen, for each kind of pairs and distance. The champions then learn all of it; those that won nowhere are
+ * dropped, simple ones stay as a reserve. A candidate that fails is left out, and `onNotice` says why. With too little
+ * history for two seasons of learning nothing is chosen.
+ */
+export async function trainModels(
+  candidates: readonly Candidate[],
+  history: DemandMatrix,
+  settings: ForecastSettings,
+  seed: string,
+  onProgress: (progress: TrainingProgress) => void,
+  onNotice: (text: string) => void,
+): Promise<TrainedState> {
+  const groups = groupPairs(history);
+  const anchors = anchorSteps(settings.horizonSlots);
+  const split = splitHistory(history.length, settings.slotsPerDay, settings.horizonSlots);
+  const state: TrainedState = {
+    settings,
+    seed,
+    window: { endAt: history.startAt + history.length * history.stepMs, slots: history.length },
+    history: tailOf(history, DAYS_MAX * history.slotsPerDay),
+    groups,
+    anchors,
+    models: [],
+    champions: [],
+    backtest: [],
+  };
+  if (!split) return state;
+  const steps = 2 * candidates.length;
+  const report = (step: number, text: string): void => onProgress({ step, steps, text });
+  const backTest = new BackTest(history, groups, anchors, split);
+  const fitted = new Map<MatrixModel, TrainedModel>();
+  const scores: GroupScore[] = [];
+  for (const [index, candidate] of candidates.entries()) {
+    const { model } = candidate;
+    try {
+      await model.fit({ matrix: cutMatrix(history, split.calibrateFrom), horizons: anchors, seed, onProgress: (text) => report(index, text) });
+      const judged = await backTest.judge(candidate);
+      scores.push(...judged.scores);
+      fitted.set(model, { ...candidate, calibrations: judged.calibrations });
+      const [score] = overallScores(judged.scores);
+      report(index + 1, `${model.name}: wape ${score!.wape.toFixed(3)}, pinball ${score!.pinball.toFixed(4)}, p95 holds ${(100 * score!.coverageP95).toFixed(1)} %`);
+    } catch (cause) {
+      await model.close?.();
+      onNotice(`${model.name} is left out: ${messageOf(cause)}`);
+    }
+  }
+  state.champions = chooseChampions(scores);
+  state.backtest = overallScores(scores);
+  for (const [index, trained] of [...fitted.values()].entries()) {
+    const { model } = trained;
+    const wonAnchors = anchors.filter((anchor) => state.champions.some((champion) => champion.steps === anchor && champion.ranking[0] === model.name));
+    if (wonAnchors.length === 0 && !trained.isBaseline) {
+      await model.close?.();
+      continue;
+    }
+    try {
+      // The newest part is worth the most: what was chosen and calibrated without it learns it too.
+      await model.fit({ matrix: history, horizons: trained.isBaseline ? anchors : wonAnchors, seed, onProgress: (text) => report(candidates.length + index, text) });
+      state.models.push(trained);
+    } catch (cause) {
+      await model.close?.();
+      onNotice(`${model.name} is left out: ${messageOf(cause)}`);
+    }
+  }
+  report(steps, 'trained');
+  return state;
+}
+
+/** Which slots a model learns from, is calibrated on and is judged on: [0, calibrateFrom), [calibrateFrom, testFrom), [testFrom, length). */
+export interface Split {
+  calibrateFrom: number;
+  testFrom: number;
+}
+
+/**
+ * Cuts a history in time order: a sixth each, but at most two days, or a tenth where that is more, and at least twice the
+ * horizon, for calibration and for the test; null when there is too little for two seasons of learning.
+ */
+export function splitHistory(length: number, slotsPerDay: number, horizon: number): Split | null {
+  const slice = Math.max(horizon * 2, Math.min(2 * slotsPerDay, Math.floor(length / 6)), Math.floor(length / 10));
+  const calibrateFrom = length - 2 * slice;
+  return calibrateFrom >= 2 * slotsPerDay ? { calibrateFrom, testFrom: length - slice } : null;
+}
+
+/** The held-out part of a history, the same for all models. */
+class BackTest {
+  private readonly history: DemandMatrix;
+  private readonly groups: PairGroup[];
+  private readonly anchors: number[];
+  private readonly means: Float64Array;
+  private readonly origins: Int32Array;
+  /** So many of the first origins are for calibration, the last for the test; between them nothing is forecast that the others see. */
+  private readonly calibrationOrigins: number;
+  private readonly testOrigin: number;
+
+  constructor(history: DemandMatrix, groups: PairGroup[], anchors: number[], { calibrateFrom, testFrom }: Split) {
+    this.history = history;
+    this.groups = groups;
+    this.anchors = anchors;
+    this.means = unitsOf(history.values.map((values) => knownMean(values, calibrateFrom)));
+    const horizon = anchors.at(-1)!;
+    const slots = Math.max(0, history.length - horizon - (calibrateFrom - 1));
+    const every = Math.max(STRIDE, Math.ceil((slots * history.pairs.length) / CELLS_MAX));
+    this.origins = Int32Array.from({ length: Math.ceil(slots / every) }, (_, index) => calibrateFrom - 1 + index * every);
+    this.calibrationOrigins = this.origins.filter((origin) => origin + horizon < testFrom).length;
+    this.testOrigin = this.origins.filter((origin) => origin < testFrom - 1).length;
+  }
+
+  /** The scores of the last part, and calibrations for use, which rest on both parts. */
+  async judge({ model, isBaseline }: Candidate): Promise<{ scores: GroupScore[]; calibrations: Map<number, PairCalibration> }> {
+    const scores: GroupScore[] = [];
+    const calibrations = new Map<number, PairCalibration>();
+    const pairs = this.history.pairs.length;
+    const tested = this.testOrigin * pairs;
+    for (const anchor of this.anchors) {
+      const actual = actualsOf(this.history, this.origins, anchor);
+      const forecasts = await model.forecast(this.history, this.origins, anchor);
+      const fault = findFault(forecasts, this.history, this.origins);
+      if (fault !== null) throw new Error(fault);
+      const calibration = calibratePairs(actual.subarray(0, this.calibrationOrigins * pairs), cellsOf(forecasts, 0, this.calibrationOrigins * pairs), this.means);
+      const test = applyPairCalibration(cellsOf(forecasts, tested, actual.length), calibration);
+      for (const group of JUDGED_GROUPS) scores.push(scoreGroup(model.name, isBaseline, group, anchor, this.groups, actual.subarray(tested), test));
+      calibrations.set(anchor, calibratePairs(actual, forecasts, this.means));
+    }
+    return { scores, calibrations };
+  }
+}
+
+/** Means to measure errors against; for a pair without demand a thousandth of the others', or its band would be as wide as theirs. */
+function unitsOf(means: readonly number[]): Float64Array {
+  const known = means.filter((mean) => mean > 0);
+  const typical = known.length > 0 ? known.reduce((sum, mean) => sum + mean, 0) / known.length : 1;
+  return Float64Array.from(means, (mean) => (mean > 0 ? mean : 1e-3 * typical));
+}
+
+/** A copy of some cells. */
+function cellsOf({ p50, p90, p95, logScale }: MatrixForecasts, from: number, until: number): MatrixForecasts {
+  return { p50: p50.slice(from, until), p90: p90.slice(from, until), p95: p95.slice(from, until), logScale };
+}
+
+function scoreGroup(model: string, isBaseline: boolean, group: PairGroup, steps: number, groups: readonly PairGroup[], actual: Float32Array, { p50, p90, p95 }: MatrixForecasts): GroupScore {
+  const score: GroupScore = { model, isBaseline, group, steps, cells: 0, demand: 0, error: 0, pinball: 0, covered: 0 };
+  for (let at = 0; at < actual.length; at++) {
+    const value = actual[at]!;
+    if (Number.isNaN(value) || groups[at % groups.length] !== group) continue;
+    score.cells += 1;
+    score.demand += value;
+    score.error += Math.abs(value - p50[at]!);
+    score.pinball += (pinball(value, p50[at]!, 0.5) + pinball(value, p90[at]!, 0.9) + pinball(value, p95[at]!, 0.95)) / 3;
+    if (value <= p95[at]!) score.covered += 1;
+  }
+  return score;
+}
+
+function pinball(value: number, forecast: number, quantile: number): number {
+  const miss = value - forecast;
+  return miss >= 0 ? quantile * miss : (quantile - 1) * miss;
+}
+
+/** Why forecasts cannot be used, or null: a number that is none, or one number for everything while demands differ. */
+export function findFault({ p50, p90, p95 }: MatrixForecasts, matrix: DemandMatrix, origins: Int32Array): string | null {
+  for (const quantile of [p50, p90, p95]) if (!quantile.every((value) => Number.isFinite(value))) return 'gave numbers that are none';
+  const newest = origins.at(-1);
+  if (newest === undefined || p50.length < 2 || p50.some((value) => value !== p50[0])) return null;
+  const known = matrix.values.map((values) => values[newest]!).filter((value) => !Number.isNaN(value));
+  return known.some((value) => Math.abs(value - known[0]!) > 1e-3 * Math.abs(known[0]!) + 1e-6) ? 'gave one number for everything' : null;
+}
