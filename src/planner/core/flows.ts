@@ -3,6 +3,8 @@ import type { Tables } from './tables.ts';
 
 /** No multiplier falls lower: one at zero could never rise again. In units of the least important class's worth. */
 export const LEAST_PRICE = 1e-4;
+/** What a resource without capacity costs; less than a closed link, more than anything is worth. */
+const NO_CAPACITY = 1e9;
 /** Beyond this overload (times κ) the price grows linearly, so that no start overflows. */
 const STEEPEST = 6;
 
@@ -67,7 +69,11 @@ function use(tables: Tables, flows: Flows, resource: number, mbps: number): void
 /** Price from load and multiplier; a resource without capacity is as dear as can be. */
 export function reprice(tables: Tables, flows: Flows, resource: number): void {
   const capacity = tables.capacity[resource]!;
-  const steep = capacity > 0 ? flows.kappa * (flows.load[resource]! / capacity - 1) : STEEPEST;
+  if (capacity <= 0) {
+    flows.price[resource] = NO_CAPACITY;
+    return;
+  }
+  const steep = flows.kappa * (flows.load[resource]! / capacity - 1);
   flows.price[resource] = flows.multiplier[resource]! * (steep < STEEPEST ? Math.exp(steep) : Math.exp(STEEPEST) * (1 + steep - STEEPEST));
 }
 

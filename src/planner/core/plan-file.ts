@@ -1,5 +1,5 @@
 import { noBackups, type Backups } from './backups.ts';
-import { send, type Flows } from './flows.ts';
+import { roomOf, send, type Flows } from './flows.ts';
 import { addPath, wayAlong, type Found, type Paths } from './paths.ts';
 import type { Tables } from './tables.ts';
 import { linksInUse, noTunnels, openIdle, setIdle, type Tunnels } from './tunnels.ts';
@@ -29,7 +29,7 @@ export function resume(tables: Tables, paths: Paths, flows: Flows, { flows: prev
     if (!(demand >= 0 && demand < tables.demands) || !wayAlong(tables, demand, links, found)) continue;
     addPath(tables, paths, demand, found.first, found.second);
     for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
-      if (paths.first[path] === found.first && paths.second[path] === found.second) send(tables, paths, flows, demand, path, Math.max(0, Math.min(mbps, tables.p95Mbps[demand]! - flows.served[demand]!)));
+      if (paths.first[path] === found.first && paths.second[path] === found.second && roomOf(tables, paths, flows, demand, path) > 0) send(tables, paths, flows, demand, path, Math.max(0, Math.min(mbps, tables.p95Mbps[demand]! - flows.served[demand]!)));
     }
   }
 }
