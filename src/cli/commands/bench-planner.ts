@@ -14,10 +14,10 @@ interface PlannerOptions extends CommonOptions {
   failures: number;
 }
 
-/** What a round of optimisation costs for each demand, ms (two cores of 2026, busy); 10,000 demands take 0.1 s. */
-const ROUND_MS_PER_DEMAND = 0.01;
-/** Below, plans are poor; above, no better. */
-const SWEEPS = { least: 6, most: 24 } as const;
+/** What a round of optimisation costs for each demand, ms, all else included; 10,000 demands take 50 ms. */
+const ROUND_MS_PER_DEMAND = 0.005;
+/** Below, plans are poor; above, hardly better. A small mesh is dearer to get wrong than to compute: it gets as many as cost little. */
+const SWEEPS = { least: 6, most: 24, mostSmall: 60, smallDemands: 3000 } as const;
 /** A plan that starts from the one before needs fewer rounds. */
 const WARM_SHARE = 0.4;
 /** A plan after a failure needs fewer still: the plan before is near, and everything is built. */
@@ -81,7 +81,7 @@ async function loadInstance(file: string): Promise<Instance> {
 }
 
 function sweepsWithin(limitMs: number, demands: number): number {
-  return Math.min(SWEEPS.most, Math.max(SWEEPS.least, Math.floor(limitMs / (ROUND_MS_PER_DEMAND * Math.max(1, demands)))));
+  return Math.min(demands < SWEEPS.smallDemands ? SWEEPS.mostSmall : SWEEPS.most, Math.max(SWEEPS.least, Math.floor(limitMs / (ROUND_MS_PER_DEMAND * Math.max(1, demands)))));
 }
 
 function timed(instance: Instance, options: PlanOptions): ReturnType<typeof planInstance> & { seconds: number } {

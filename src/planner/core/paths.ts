@@ -37,7 +37,7 @@ export interface Quote {
 }
 
 /** Weight of one USD per GB and of a round trip as long as the class allows. */
-const MONEY_WEIGHT = 0.3;
+const MONEY_WEIGHT = 0.45;
 const LATENCY_WEIGHT = 0.002;
 
 /** All admissible direct ways of each demand, and the best over each of its nearest relays. */
