@@ -7,5 +7,5 @@ export { checkPlan } from './check/check-plan.ts';
 export { plan } from './plan.ts';
 export type { PlanInputs, PlanResult } from './plan.ts';
 export { PLANNER_SETTINGS } from './settings.ts';
-export { planInstance, readInstance, repairAfterFailure, replan } from './core/index.ts';
-export type { Certificate, Instance, InstancePlan, Planned, PlanOptions, Repair, Standing } from './core/index.ts';
+export { explainPlan, orderSteps, planInstance, readInstance, repairAfterFailure, replan } from './core/index.ts';
+export type { Bar, Certificate, Change, Explanation, Instance, InstancePlan, Limit, Planned, PlanOptions, Refusal, Repair, Standing, Step, TunnelReason } from './core/index.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, type Command } from 'commander';
 import { createRng, ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
-import { planInstance, readInstance, repairAfterFailure, replan, type Instance, type InstancePlan, type PlanOptions, type Standing } from '../../planner/index.ts';
+import { explainPlan, orderSteps, planInstance, readInstance, repairAfterFailure, replan, type Change, type Instance, type InstancePlan, type PlanOptions, type Standing } from '../../planner/index.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
 
@@ -41,7 +41,8 @@ export function addPlannerBench(bench: Command): void {
       const sweeps = options.sweeps ?? sweepsWithin(options.limit, instance.demands.length);
       tell(`planning ${instance.demands.length} demands, ${sweeps} sweeps`);
       const cold = timed(instance, { sweeps });
-      const warm = timed(withNoise(instance, options.seed), { sweeps: Math.ceil(WARM_SHARE * sweeps), previousPlan: cold.plan });
+      const noisy = withNoise(instance, options.seed);
+      const warm = timed(noisy, { sweeps: Math.ceil(WARM_SHARE * sweeps), previousPlan: cold.plan });
       const failures = failuresOf(instance, cold.standing, options.failures, Math.ceil(REPLAN_SHARE * sweeps));
       const result = {
         schema: 'foremesh/bench-planner/v1',
@@ -51,8 +52,9 @@ export function addPlannerBench(bench: Command): void {
         peakMemoryMb: Math.round(process.resourceUsage().maxRSS / 1024),
         sweeps,
         ...cold.certificate,
-        warm: { ...warm.certificate, ...difference(cold.plan, warm.plan) },
+        warm: { ...warm.certificate, ...difference(cold.plan, warm.plan), ...wayThere(orderSteps(noisy, cold.plan, warm.plan)) },
         failures,
+        explanation: explainPlan(cold.standing),
       };
       printResult(options.output, result, () =>
         renderTable(
@@ -88,6 +90,11 @@ function timed(instance: Instance, options: PlanOptions): ReturnType<typeof plan
   const startedMs = performance.now();
   const result = planInstance(instance, options);
   return { ...result, seconds: Math.round(performance.now() - startedMs) / 1000 };
+}
+
+/** Steps of the change, none of which puts anything over a limit, and what has to be taken off for some of them. */
+function wayThere({ steps, interrupted }: Change): { steps: number; interruptedMbps: number } {
+  return { steps: steps.length, interruptedMbps: interrupted.reduce((sum, { mbps }) => sum + mbps, 0) };
 }
 
 interface Failure {

@@ -5,8 +5,12 @@
 // docs/planning.md tells the same in words, with the measured tables.
 export { readInstance } from './instance.ts';
 export type { Instance } from './instance.ts';
+export { explainPlan } from './explain.ts';
+export type { Bar, Explanation, Limit, Refusal, TunnelReason } from './explain.ts';
 export { repairAfterFailure } from './failure.ts';
 export type { Repair } from './failure.ts';
 export { planInstance, replan } from './plan-instance.ts';
 export type { Certificate, Planned, PlanOptions, Standing } from './plan-instance.ts';
 export type { InstancePlan } from './plan-file.ts';
+export { orderSteps } from './steps.ts';
+export type { Change, Step } from './steps.ts';

@@ -237,7 +237,8 @@ function evict(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrice
   }
 }
 
-function cheapestBeside(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, from: number, end: number, link: number): number {
+/** Price of the cheapest way of a demand (its paths are from `from` to before `end`) that does not use a link. */
+export function cheapestBeside(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, from: number, end: number, link: number): number {
   let least = CLOSED;
   for (let path = from; path < end; path++) {
     if (paths.first[path]! >> 1 !== link && paths.second[path]! >> 1 !== link) least = Math.min(least, wayPrice(tables, paths, flows, linkPrices, path));
@@ -246,7 +247,7 @@ function cheapestBeside(tables: Tables, paths: Paths, flows: Flows, linkPrices: 
 }
 
 /** The price above which the last Mbit/s of a demand is not worth sending. */
-function worthBelow(tables: Tables, flows: Flows, demand: number): number {
+export function worthBelow(tables: Tables, flows: Flows, demand: number): number {
   const weight = tables.weight[tables.classOf[demand]!]!;
   const worth = flows.served[demand]! > tables.p50Mbps[demand]! + IDLE ? weight : weight * flows.medianWorth;
   return worth - flows.price[tables.cryptoBase + tables.source[demand]!]! - flows.price[tables.cryptoBase + tables.target[demand]!]!;
