@@ -45,7 +45,7 @@ export const NETWORK_DEFAULTS: NetworkOptions = {
 };
 
 /** For less than `SMALL_CELLS` of slots times pairs: less to learn with less, and the newest part is too dear to validate on. */
-export const SMALL_NETWORK: Partial<NetworkOptions> = { dense: [32], epochs: 8, learningRate: 4e-3, weightDecay: 2, warmEpochs: 3, warmLearningRate: 1e-3, validationShare: 0 };
+export const SMALL_NETWORK: Partial<NetworkOptions> = { dense: [32], batch: 64, epochs: 4, learningRate: 4e-3, weightDecay: 2, warmEpochs: 2, warmLearningRate: 1e-3, validationShare: 0 };
 const SMALL_CELLS = 100_000;
 /** Going on from earlier weights needs something to judge by. */
 const WARM_VALIDATION_SHARE = 0.04;

@@ -15,6 +15,9 @@ export interface SamplingOptions {
   samplingPower: number;
 }
 
+/** Slots times pairs that a draw walks through; of more, every draw takes other pairs. */
+const CELLS_AT_A_TIME = 12_000_000;
+
 /**
  * About `wanted` rows of all pairs with origins in [from, until), evenly over time from a random beginning for each
  * pair, so that every draw sees other rows. Targets lie before `known`.
@@ -25,13 +28,16 @@ export function drawRows(inputs: NetworkInputs, scales: Float32Array, horizons: 
   const mean = scales.reduce((sum, scale) => sum + scale, 0) / pairs;
   const importance = Array.from(scales, (scale) => Math.max(1e-3, scale / mean) ** options.weightPower);
   const shares = importance.map((each) => each ** options.samplingPower);
-  const whole = shares.reduce((sum, each) => sum + each, 0);
+  const every = Math.ceil((matrix.length * pairs) / CELLS_AT_A_TIME);
+  const turn = every > 1 ? rng.integer(every) : 0;
+  const whole = shares.reduce((sum, each, pair) => sum + (pair % every === turn ? each : 0), 0);
   const length = Math.max(0, span.until - span.from);
   // The first weekend, or the first working day after one, has nothing to compare with: it would teach to distrust the past.
   const comparable = Array.from({ length }, (_, index) => inputs.hasComparableDay(span.from + index));
   const isChoosy = comparable.filter(Boolean).length >= length / 3;
   const origins = matrix.values.map((values, pair) => {
     const start = rng.next();
+    if (pair % every !== turn) return { slots: new Int32Array(0), density: 1 };
     const count = Math.min(length, Math.ceil((wanted * shares[pair]!) / whole));
     const chosen: number[] = [];
     for (let index = 0; index < count; index++) {
@@ -46,6 +52,7 @@ export function drawRows(inputs: NetworkInputs, scales: Float32Array, horizons: 
   let at = 0;
   let weightSum = 0;
   origins.forEach(({ slots, density }, pair) => {
+    if (slots.length === 0) return;
     inputs.fill(pair, slots, rows, at);
     const values = matrix.values[pair]!;
     const scale = scales[pair]!;

@@ -1,14 +1,18 @@
 import { describe, expect, it } from 'vitest';
+import { createRng } from '../../../src/base/index.ts';
 import type { DemandMatrix } from '../../../src/forecast/index.ts';
 import { cutMatrix } from '../../../src/forecast/matrix/demand-matrix.ts';
 import { actualsOf, type MatrixFitTask } from '../../../src/forecast/matrix/matrix-model.ts';
 import type { NetworkOptions } from '../../../src/forecast/network/fit-network.ts';
 import { NetworkInputs, type InputRows } from '../../../src/forecast/network/network-inputs.ts';
+import { drawRows } from '../../../src/forecast/network/training-rows.ts';
 import { NetworkModel } from '../../../src/forecast/network/network-model.ts';
 import { dailyMatrix } from '../matrix/matrices.ts';
 
 const sizes: Partial<NetworkOptions> = { window: 6, state: 8, dense: [32, 16], batch: 64, rowsPerEpoch: 4000, epochs: 5, warmEpochs: 2, learningRate: 5e-3, validationShare: 0.04 };
 const horizons = [2, 8];
+/** Tabular inputs of each horizon. */
+const PER_HORIZON = 23;
 const learned = 1900;
 
 const task = (matrix: DemandMatrix, more: Partial<MatrixFitTask> = {}): MatrixFitTask => ({ matrix, horizons, seed: 'test', onProgress: () => undefined, ...more });
@@ -50,6 +54,38 @@ describe('inputs of the network', () => {
     const at = (isKnownAhead: boolean, later: number) => inputsOf(withCovariate(isKnownAhead, later), [4], Int32Array.of(700)).tabular;
     expect(at(true, 5)).not.toEqual(at(true, 1));
     expect(at(false, 5)).toEqual(at(false, 1));
+  });
+});
+
+describe('the rows drawn for an epoch', () => {
+  const matrix = dailyMatrix({ pairs: 6, days: 16 });
+  const scales = Float32Array.from(matrix.values, (_, pair) => 10 * (pair + 1));
+  const inputs = new NetworkInputs(matrix, horizons, scales, 6);
+  const draw = (seed: string, samplingPower: number) => drawRows(inputs, scales, horizons, { from: 700, until: 1200, known: 1202 }, 600, { weightPower: 1, samplingPower }, createRng(seed));
+
+  it('are others each time, and weigh 1 on average', () => {
+    const [one, two] = [draw('a', 0.5), draw('b', 0.5)];
+    expect(one.levels).not.toEqual(two.levels);
+    expect(one.weights.reduce((sum, weight) => sum + weight, 0) / one.count).toBeCloseTo(1, 4);
+  });
+
+  it('have no target after what may be known, and the change to come before it', () => {
+    const { targets, count } = draw('a', 0.5);
+    for (let row = 0; row < count; row++) expect(Number.isNaN(targets[2 * row]!)).toBe(false);
+    // The farther horizon of the last six origins lies after it.
+    expect(targets.some((target, cell) => cell % 2 === 1 && Number.isNaN(target))).toBe(true);
+  });
+
+  it('of a heavy pair are more where sampling says so, and then each counts less', () => {
+    const logScaleMean = scales.reduce((sum, scale) => sum + Math.log(scale), 0) / scales.length;
+    const column = inputs.count - horizons.length * PER_HORIZON - 2; // log c is the last input but one before those of the horizons
+    const heaviest = (rows: ReturnType<typeof draw>): number[] => Array.from({ length: rows.count }, (_, row) => row).filter((row) => Math.abs(rows.tabular[row * inputs.count + column]! - Math.log(60) + logScaleMean) < 1e-3);
+    const [even, skewed] = [draw('a', 0), draw('a', 1)];
+    const [few, many] = [heaviest(even), heaviest(skewed)];
+    expect(few).toHaveLength(100);
+    expect(many.length).toBeGreaterThan(150);
+    const share = (rows: typeof even, of: number[]): number => of.reduce((sum, row) => sum + rows.weights[row]!, 0) / rows.count;
+    expect(share(skewed, many)).toBeCloseTo(share(even, few), 1);
   });
 });
 
