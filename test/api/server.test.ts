@@ -5,6 +5,7 @@ import { buildServer } from '../../src/api/index.ts';
 import { createLog } from '../../src/base/index.ts';
 import { signReview } from '../../src/forge/index.ts';
 import { classId, nodeId, siteId } from '../../src/model/index.ts';
+import { engineReport } from '../../src/cli/engine-report.ts';
 import type { Engine } from '../../src/reconcile/index.ts';
 import { createTestMesh, REVIEWER, START_AT, type TestMesh } from '../reconcile/support.ts';
 import { join } from 'node:path';
@@ -181,6 +182,17 @@ describe('what the engine shows', () => {
     voice!.slots.forEach(({ p50 }, slot) => expect(voice!.parts.reduce((sum, { mbps }) => sum + mbps[slot]!, 0)).toBeCloseTo(p50, 3));
     expect(voice!.words[0]).toContain('Expected ');
     expect(((await call('GET', '/v1/forecasts/berlin%3Eparis')).body['explanations'] as unknown[]).length).toBe(3);
+    mesh.demand.clear();
+    await call('POST', '/v1/cycle');
+  });
+
+  it('a report of the engine’s forecasts is made of what these routes answer', async () => {
+    mesh.demand.set('berlin>paris#voice', 3);
+    await call('POST', '/v1/cycle');
+    const page = await engineReport({ request: (method, path) => call(method as 'GET', path) }, (await call('GET', '/v1/forecasts')).body as unknown as Parameters<typeof engineReport>[1]);
+    expect(page).toContain('<h1>Forecasts of mesh example</h1>');
+    expect(page).toContain('<figcaption>berlin&gt;paris voice</figcaption>');
+    expect(page).not.toMatch(/NaN|undefined|Invalid|\[object/);
     mesh.demand.clear();
     await call('POST', '/v1/cycle');
   });

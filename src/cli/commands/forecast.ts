@@ -5,10 +5,12 @@ import { formatMbps } from '../../base/index.ts';
 import { ask } from '../engine-client.ts';
 import { printResult, renderTable } from '../output.ts';
 import { withEngine } from '../with-engine.ts';
+import { engineReport } from '../engine-report.ts';
+import { writeReport } from './bench-forecast.ts';
 import { addLedgerCommand } from './forecast-ledger.ts';
 import { addScoreboardCommand } from './forecast-scoreboard.ts';
 
-interface ForecastAnswer extends Record<string, unknown> {
+export interface ForecastAnswer extends Record<string, unknown> {
   schema: string;
   model: string | null;
   training: { state: string; text: string; backtest: { model: string; wape: number; pinball: number; coverageP95: number }[] };
@@ -40,8 +42,11 @@ export function addForecastCommand(program: Command): void {
       ].join('\n\n'),
     );
   });
-  withEngine(forecast.command('backtest').description('scores of all models on held-out slots; the best one is used'), async (client, options) => {
-    const { model, training } = await ask<ForecastAnswer>(client, 'GET', '/v1/forecasts');
+  const backtest = forecast.command('backtest').description('scores of all models on held-out slots; the best one is used').option('--html <file>', 'also write a report with charts, live scores and the heaviest demands: one file, nothing else needed to read it');
+  withEngine<EngineOptions & { html?: string }>(backtest, async (client, options) => {
+    const answer = await ask<ForecastAnswer>(client, 'GET', '/v1/forecasts');
+    const { model, training } = answer;
+    if (options.html !== undefined) await writeReport(options.html, await engineReport(client, answer));
     printResult(options.output, { schema: 'foremesh/backtest/v1', model, training }, () =>
       [
         `${training.state}: ${training.text}`,

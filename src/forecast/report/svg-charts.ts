@@ -57,14 +57,25 @@ export function lineChart(text: ChartText, series: readonly LineSeries[], x: Axi
 export function bandChart(text: ChartText, data: { x: readonly number[]; actual: readonly number[]; p50: readonly number[]; p95: readonly number[] }, x: Axis, y: Axis, height = 180): SafeHtml {
   const pointsOf = (values: readonly number[]): [number, number][] => values.map((value, index) => [data.x[index]!, value]);
   const frame = frameOf([...pointsOf(data.actual), ...pointsOf(data.p95)], x, { ...y, min: 0 }, HALF_WIDTH, height);
-  const upper = pointsOf(data.p95).map(([px, py]) => `${frame.x(px)},${frame.y(py)}`);
-  const lower = pointsOf(data.p50).map(([px, py]) => `${frame.x(px)},${frame.y(py)}`).reverse();
   const below = legend([{ name: 'measured', kind: 'line actual' }, { name: 'P50', kind: 'line tone0' }, { name: 'up to P95', kind: 'band' }], HALF_WIDTH, height);
   return svg(text, HALF_WIDTH, height + below.height, [
     axes(frame, x, y, HALF_WIDTH, height),
-    html`<polygon class="band" points="${[...upper, ...lower].join(' ')}"/><path class="line tone0" d="${pathOf(pointsOf(data.p50), frame)}"/><path class="line actual" d="${pathOf(pointsOf(data.actual), frame)}"/>`,
+    html`${bands(pointsOf(data.p50), pointsOf(data.p95), frame)}<path class="line tone0" d="${pathOf(pointsOf(data.p50), frame)}"/><path class="line actual" d="${pathOf(pointsOf(data.actual), frame)}"/>`,
     below.content,
   ]);
+}
+
+/** One area for each stretch without a gap. */
+function bands(lower: readonly [number, number][], upper: readonly [number, number][], frame: Frame): SafeHtml[] {
+  const areas: SafeHtml[] = [];
+  let from = 0;
+  for (let index = 0; index <= lower.length; index++) {
+    if (index < lower.length && Number.isFinite(lower[index]![1]) && Number.isFinite(upper[index]![1])) continue;
+    const points = [...upper.slice(from, index), ...lower.slice(from, index).reverse()].map(([px, py]) => `${frame.x(px)},${frame.y(py)}`);
+    if (points.length > 2) areas.push(html`<polygon class="band" points="${points.join(' ')}"/>`);
+    from = index + 1;
+  }
+  return areas;
 }
 
 const LEGEND_ROW = 20;
