@@ -58,9 +58,17 @@ async function askByPart(context: CycleContext, intent: Intent, observation: Obs
   }
 }
 
-function modelReasons({ model, backtest }: Forecast): string[] {
-  const [best, ...others] = backtest;
+/** What serves the pairs of each kind, and how all models did over everything. */
+function modelReasons({ model, backtest, serving = [] }: Forecast): string[] {
+  const own = serving.filter((entry) => entry.model === model.split(' ')[0] && entry.wape !== null);
+  const where = own.map(({ group, fromStep, toStep, wape, rival }) => `for ${group} pairs ${fromStep === toStep ? `in slot ${fromStep}` : `in slots ${fromStep} to ${toStep}`} (off by ${percent(wape ?? 0)}${rival ? `, ${rival.model} by ${percent(rival.wape)}` : ''})`);
+  return [...overallReasons(model, backtest), ...(where.length > 0 ? [`It won its contest ${where.join(', ')}.`] : [])];
+}
+
+function overallReasons(model: string, backtest: Forecast['backtest']): string[] {
+  const [best] = backtest;
   if (!best) return [`Made by ${model}: there is too little past yet to compare models.`];
+  const others = backtest.filter((score) => score.model !== model.split(' ')[0]);
   const scores = others.map((other) => `${other.model} ${percent(other.wape)}`).join(', ');
   const used = backtest.find((score) => score.model === model.split(' ')[0]);
   return [`Made by ${model}${used ? `, off by ${percent(used.wape)} on average on slots that it had not seen (p95 held ${percent(used.coverageP95)})` : ''}; ${others.length > 0 ? `the others: ${scores}` : 'nothing else was tried'}.`];

@@ -21,6 +21,7 @@ import {
   type PathState,
   type Plan,
   type PlanReport,
+  type ServingModel,
   type StatusMessage,
   type TunnelId,
   type Verdict,
@@ -53,6 +54,8 @@ export interface EngineView {
   /** Demands of which shaping dropped something in the last complete slot, most first. */
   shortfalls: ShortfallView[];
   forecastModel: string | null;
+  /** Which model serves which kind of pairs and distance. */
+  serving: ServingModel[];
   training: TrainingView;
   /** Whose reports are believed. */
   trust: TrustView;
@@ -216,6 +219,7 @@ export function buildView(context: CycleContext, isRunning: boolean): EngineView
     forecasts: forecastViews(state),
     shortfalls: shortfallViews(state),
     forecastModel: state.forecast?.model ?? null,
+    serving: state.forecast?.serving ?? [],
     training: context.trainer.view(),
     trust: context.trust.view(),
     forecastHealth: context.hindsight.health(),

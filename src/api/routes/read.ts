@@ -17,7 +17,7 @@ export function addReadRoutes(server: FastifyInstance, { engine, clock, signers 
   });
 
   server.get('/v1/status', { schema: { summary: 'State, live commit, nodes, tunnels, last decision', querystring: NoQuery, response: answers('Status') } }, () => {
-    const { plan: _plan, report: _report, forecasts: _forecasts, ...status } = engine.view();
+    const { plan: _plan, report: _report, forecasts: _forecasts, serving: _serving, ...status } = engine.view();
     return toOutside({ schema: 'foremesh/status/v1', ...status });
   });
 
@@ -28,8 +28,8 @@ export function addReadRoutes(server: FastifyInstance, { engine, clock, signers 
   });
 
   server.get('/v1/forecasts', { schema: { summary: 'Pairs with their predicted bandwidth, most important first', querystring: NoQuery, response: answers('Forecasts') } }, () => {
-    const { forecasts, forecastModel, training } = engine.view();
-    return toOutside({ schema: 'foremesh/forecasts/v1', model: forecastModel, training, forecasts });
+    const { forecasts, forecastModel, serving, training } = engine.view();
+    return toOutside({ schema: 'foremesh/forecasts/v1', model: forecastModel, serving, training, forecasts });
   });
 
   server.get<{ Querystring: { since?: string } }>('/v1/forecasts/scoreboard', { schema: { summary: 'How forecasts turned out, beside rules of thumb', querystring: ScoreboardQuery, response: answers('Scoreboard') } }, ({ query }) => {
