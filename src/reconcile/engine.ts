@@ -81,7 +81,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     writer: createLiveWriter(deps, records, liveReader, checkpoint),
     desk: createProposalDesk(deps, records, checkpoint),
     drift: createDriftMeter(),
-    hindsight: createHindsight(deps, trainer, createLedger(deps, records, mainReader)),
+    hindsight: createHindsight(deps, trainer, createLedger(deps, records, mainReader, trust)),
     memory: createForecastMemory(),
     trainer,
     trust,

@@ -2,7 +2,7 @@ import { roundTo } from '../../base/index.ts';
 import { DEMAND_GROUPS, type BacktestScore, type DemandGroup, type DriftState, type Forecast, type ForecastHealth, type ForecastSettings, type LiveScore, type Observation } from '../../model/index.ts';
 import { emptyWatch, retrainedWatch, watchSlot, type DriftWatch, type SlotLosses } from './drift-watch.ts';
 import { demandKey, weighDemands, type WeighedDemand } from './groups.ts';
-import { BASELINES, shadowForecasts, type Baseline } from './shadow.ts';
+import { BASELINES, shadowForecasts, type ShadowForecast } from './shadow.ts';
 import { addCell, addTally, emptyTally, scoreOf, type Tally } from './tally.ts';
 
 /** A group that came to another state, for the log and for training. */
@@ -68,6 +68,8 @@ const SILENT_MBPS = 0.05;
 export class Scoreboard {
   #state: ScoreboardState;
   #weighed: WeighedDemand[] = [];
+  /** What the rules say for the whole horizon of the demands in failed groups; made once a slot. */
+  #standIns: { key: string; figures: ReadonlyMap<string, ShadowForecast> } = { key: '', figures: new Map() };
 
   constructor(saved: ScoreboardState | null = null) {
     this.#state = saved ?? { schema: 'foremesh/scoreboard/v1', slotMs: 0, slotsPerDay: 0, lastOriginAt: 0, trainedAt: null, pending: [], days: [], watches: {} };
@@ -129,18 +131,22 @@ export class Scoreboard {
   standIn(forecast: Forecast, observation: Observation, settings: ForecastSettings): Forecast {
     const failed = this.health(observation).groups.filter(({ state }) => state === 'failed');
     if (failed.length === 0) return forecast;
-    const replaced = new Map<string, Baseline>();
-    for (const { group } of failed) for (const { key, group: own } of this.#weighed) if (own === group) replaced.set(key, this.#watchOf(group).best);
-    const series = observation.demands.filter((demand) => replaced.has(demandKey(demand)));
-    const steps = Array.from({ length: settings.horizonSlots }, (_, index) => index + 1);
-    const shadows = shadowForecasts(series, settings.slotsPerDay, steps);
-    const figures = new Map(series.map((demand, index) => [demandKey(demand), shadows[replaced.get(demandKey(demand))!][index]!]));
+    const key = `${observation.lastSlotEndAt} ${settings.horizonSlots} ${failed.map(({ group, best }) => `${group} ${best}`).join()}`;
+    if (this.#standIns.key !== key) this.#standIns = { key, figures: this.#rulesFor(failed.map(({ group }) => group), observation, settings) };
+    const { figures } = this.#standIns;
     const demands = forecast.demands.map((demand) => {
       const own = figures.get(demandKey(demand));
       if (!own) return demand;
       return { ...demand, slots: demand.slots.map((slot, index) => ({ ...slot, p50: roundTo(own[index * 3]!, 4), p90: roundTo(own[index * 3 + 1]!, 4), p95: roundTo(own[index * 3 + 2]!, 4) })) };
     });
     return { ...forecast, demands };
+  }
+
+  #rulesFor(groups: readonly DemandGroup[], observation: Observation, settings: ForecastSettings): ReadonlyMap<string, ShadowForecast> {
+    const steps = Array.from({ length: settings.horizonSlots }, (_, index) => index + 1);
+    const own = this.#weighed.filter(({ group }) => groups.includes(group));
+    const shadows = shadowForecasts(own.map(({ index }) => observation.demands[index]!), settings.slotsPerDay, steps);
+    return new Map(own.map(({ key, group }, number) => [key, shadows[this.#watchOf(group).best][number]!]));
   }
 
   health(observation: Observation | null): ForecastHealth {

@@ -2,11 +2,13 @@ import { join } from 'node:path';
 import { messageOf } from '../../base/index.ts';
 import type { CommitInfo } from '../../git/index.ts';
 import type { DemandSeries, ForecastRegret, ForecastSettings, Intent, Observation, Plan } from '../../model/index.ts';
+import type { ObserveQuery } from '../../telemetry/index.ts';
 import { demandPairs } from '../demand-pairs.ts';
 import type { EngineDeps } from '../deps.ts';
 import { readTreePlan } from '../live-plan.ts';
 import type { MainReader } from '../main-state.ts';
 import { recordKey, type RecordStore } from '../records.ts';
+import type { TrustKeeper } from '../trust/trust-keeper.ts';
 import { caseOf, entriesOf, isForecastDriven, type ForecastCommit, type LedgerEntry } from './ledger-entries.ts';
 import { lookAt, qualitiesAt } from './ledger-looks.ts';
 import { regretOf } from './regret.ts';
@@ -56,7 +58,7 @@ type LedgerDeps = Pick<EngineDeps, 'repository' | 'planning' | 'signer' | 'store
  * The regret ledger. Rebuildable: what was changed, when and why is read from the commits of mesh/live, what came of it
  * from telemetry; `regret.json.gz` keeps the scores, since telemetry does not last for ever.
  */
-export function createLedger(deps: LedgerDeps, records: RecordStore, mainReader: Pick<MainReader, 'intentAt'>): Ledger {
+export function createLedger(deps: LedgerDeps, records: RecordStore, mainReader: Pick<MainReader, 'intentAt'>, trust: Pick<TrustKeeper, 'learnable'>): Ledger {
   const file = join(deps.stateDir, 'regret.json.gz');
   let state: LedgerState = { schema: 'foremesh/regret/v1', lastCommit: null, entries: [] };
   let isLoaded = false;
@@ -173,9 +175,14 @@ export function createLedger(deps: LedgerDeps, records: RecordStore, mainReader:
     const wanted = Math.floor(now / slotMs) - Math.floor(startAt / slotMs);
     if (wanted < 1) return [];
     if (!isCovered && wanted > SLOTS_MAX) return null;
-    const seen = isCovered ? observation : await deps.store.observe({ now, slotMs, slots: wanted, pairs: demandPairs(intent) }, []);
+    const seen = isCovered ? observation : await believableAt({ now, slotMs, slots: wanted, pairs: demandPairs(intent) });
     const from = back(seen.lastSlotEndAt);
     return seen.demands.map((demand) => ({ from: demand.from, to: demand.to, classId: demand.classId, mbps: demand.mbps.slice(demand.mbps.length - from).slice(0, slots) }));
+  }
+
+  async function believableAt(query: ObserveQuery): Promise<Observation> {
+    const seen = await deps.store.observe(query, []);
+    return { ...seen, demands: await trust.learnable(seen.demands, seen.lastSlotEndAt, seen.slotMs) };
   }
 
   return {

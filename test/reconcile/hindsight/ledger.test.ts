@@ -69,6 +69,10 @@ describe('the ledger of an engine', () => {
     await live(mesh, 7, 0.01);
     await rebuilt.cycle();
     expect(rebuilt.ledger().entries.filter(({ kind }) => kind === 'tunnel-add').map(({ score }) => score)).toEqual(['not-needed', 'needed']);
+    // what the report says of the past is an input of the decision like any other
+    const { sha } = (await mesh.history()).at(-1)!;
+    expect((await mesh.repository.readFile(sha, 'plan/report.md'))!).toMatch(/^- Of \d+ forecast-driven changes judged in 30 days/m);
+    expect(await rebuilt.replay(sha)).toMatchObject({ same: true });
   });
 
   it('judges what a person reverts as harmful, at once', async () => {
