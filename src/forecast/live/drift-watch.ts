@@ -25,7 +25,7 @@ export interface DriftWatch {
   recent: Block[];
   /** Smoothed losses of the rules by block. */
   smoothed: Record<Baseline, number>;
-  /** ln(champion / best rule) that is normal: the back-test's, moved to what the first days showed; ≤ 0. */
+  /** ln(champion / best rule) that is normal: the first back-test's, moved to what the first days showed, then following slowly; ≤ 0. */
   normal: number;
   normalBlocks: number;
   /** Cumulated sums: worse than normal; worse than the best rule; p95 held too seldom; better than the best rule. */
@@ -49,9 +49,10 @@ interface Block {
  */
 export const DRIFT_SETTINGS = {
   blocksPerDay: 4,
-  /** Blocks after training that may still move what is normal, and what the back-test's word weighs in blocks. */
+  /** What is normal is the mean of so many first blocks, the back-test's word weighing as much as so many; later it follows over so many. */
   normalBlocks: 16,
   promiseBlocks: 4,
+  followBlocks: 80,
   /** In ln of the ratio of losses: 0.1 is 10 % more loss. */
   worseAllowance: 0.25,
   worseLimit: 3,
@@ -72,19 +73,12 @@ export function emptyWatch(promised: number | null): DriftWatch {
   return { state: 'ok', sinceAt: null, reason: 'nothing unusual', best: 'ewma', block: emptyBlock(), recent: [], smoothed: noLosses(), normal: Math.min(0, promised ?? 0), normalBlocks: 0, ...NO_SUMS };
 }
 
-/** After a training the sums begin anew; a model that had failed must win before it is used again. */
-export function retrainedWatch(watch: DriftWatch, promised: number | null): DriftWatch {
-  const { state, sinceAt, reason, best, smoothed } = watch;
-  const isFailed = state === 'failed';
-  return { ...emptyWatch(promised), best, smoothed, ...(isFailed ? { state, sinceAt, reason } : {}) };
-}
-
 /**
  * Takes in one slot. Losses are summed to blocks of a quarter day, since they have a daily rhythm and neighbouring slots
  * are alike; each full block moves four cumulated sums (CUSUM) of ln(champion / best rule), weighted by how much there was
  * to lose. `ok` → `drifting` on the sums for "worse than normal" or "p95 held too seldom"; → `failed` on "worse than the
- * best rule"; `drifting` → `ok` after a day that was normal; `failed` → `ok` when it has won again. Slots without cells
- * are passed over. Same slots, same watch.
+ * best rule"; `drifting` → `ok` after a day that was normal; `failed` → `ok` when it has won again. Models are trained
+ * every night, so a training resets nothing: what counts is what comes out. Slots without cells are passed over. Same slots, same watch.
  */
 export function watchSlot(watch: DriftWatch, losses: SlotLosses, slotsPerDay: number): DriftWatch {
   if (losses.champion.cells === 0) return watch;
@@ -101,13 +95,13 @@ function closeBlock(watch: DriftWatch, block: Block, at: number): DriftWatch {
   const excess = clip(logRatio(block.champion, block.baselines[best]));
   const weight = weightOf(block.baselines[best], smoothed[best]);
   const missed = 1 - block.held / block.cells - 0.05;
-  const isLearning = watch.normalBlocks < s.normalBlocks;
+  const learnedOver = watch.normalBlocks < s.normalBlocks ? watch.normalBlocks + s.promiseBlocks : s.followBlocks;
   const next: DriftWatch = {
     ...watch,
     best,
     recent,
     smoothed,
-    normal: isLearning ? Math.min(0, watch.normal + (weight * (excess - watch.normal)) / (watch.normalBlocks + s.promiseBlocks)) : watch.normal,
+    normal: Math.min(0, watch.normal + (weight * (excess - watch.normal)) / learnedOver),
     normalBlocks: watch.normalBlocks + 1,
     worse: Math.max(0, watch.worse + weight * (clip(excess - watch.normal) - s.worseAllowance)),
     beaten: Math.max(0, watch.beaten + weight * (excess - s.beatenAllowance)),

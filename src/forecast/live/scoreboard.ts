@@ -1,6 +1,6 @@
 import { roundTo } from '../../base/index.ts';
 import { DEMAND_GROUPS, type BacktestScore, type DemandGroup, type DriftState, type Forecast, type ForecastHealth, type ForecastSettings, type LiveScore, type Observation } from '../../model/index.ts';
-import { emptyWatch, retrainedWatch, watchSlot, type DriftWatch, type SlotLosses } from './drift-watch.ts';
+import { emptyWatch, watchSlot, type DriftWatch, type SlotLosses } from './drift-watch.ts';
 import { demandKey, weighDemands, type WeighedDemand } from './groups.ts';
 import { BASELINES, shadowForecasts, type ShadowForecast } from './shadow.ts';
 import { addCell, addTally, emptyTally, scoreOf, type Tally } from './tally.ts';
@@ -33,7 +33,7 @@ export interface BoardDay {
 interface Pending {
   targetAt: number;
   step: number;
-  champion: string;
+  champions: Record<DemandGroup, string>;
   rows: [key: string, group: DemandGroup, figures: number[]][];
 }
 
@@ -49,7 +49,6 @@ export interface ScoreboardState {
   slotMs: number;
   slotsPerDay: number;
   lastOriginAt: number;
-  trainedAt: number | null;
   pending: Pending[];
   days: Day[];
   watches: Partial<Record<DemandGroup, DriftWatch>>;
@@ -68,23 +67,21 @@ const SILENT_MBPS = 0.05;
 export class Scoreboard {
   #state: ScoreboardState;
   #weighed: WeighedDemand[] = [];
+  #promised: number | null = null;
   /** What the rules say for the whole horizon of the demands in failed groups; made once a slot. */
   #standIns: { key: string; figures: ReadonlyMap<string, ShadowForecast> } = { key: '', figures: new Map() };
 
   constructor(saved: ScoreboardState | null = null) {
-    this.#state = saved ?? { schema: 'foremesh/scoreboard/v1', slotMs: 0, slotsPerDay: 0, lastOriginAt: 0, trainedAt: null, pending: [], days: [], watches: {} };
+    this.#state = saved ?? { schema: 'foremesh/scoreboard/v1', slotMs: 0, slotsPerDay: 0, lastOriginAt: 0, pending: [], days: [], watches: {} };
   }
 
   state(): ScoreboardState {
     return this.#state;
   }
 
-  /** Begins the watch anew when the models were trained. @param backtest  what it promised; the best first */
-  trained(trainedAt: number | null, backtest: readonly BacktestScore[]): void {
-    if (trainedAt === null || trainedAt === this.#state.trainedAt) return;
-    this.#state.trainedAt = trainedAt;
-    const promised = promisedRatio(backtest);
-    for (const group of DEMAND_GROUPS) this.#state.watches[group] = retrainedWatch(this.#watchOf(group), promised);
+  /** What the back-test promises: where a watch begins. It does not move one that has begun. @param backtest  best first */
+  promise(backtest: readonly BacktestScore[]): void {
+    this.#promised = promisedRatio(backtest);
   }
 
   /** Scores all that has come by now, oldest first. @returns how groups turned */
@@ -123,7 +120,7 @@ export class Scoreboard {
         const rules = BASELINES.flatMap((name) => [...shadows[name][number]!.subarray(index * 3, index * 3 + 3)]);
         return [[key, group, [slot.p50, slot.p90, slot.p95, ...rules].map((figure) => roundTo(figure, 4))]];
       });
-      this.#state.pending.push({ targetAt: originAt + (step - 1) * settings.slotMs, step, champion: modelName(forecast), rows });
+      this.#state.pending.push({ targetAt: originAt + (step - 1) * settings.slotMs, step, champions: { heavy: championOf(forecast, 'heavy', step), usual: championOf(forecast, 'usual', step) }, rows });
     });
   }
 
@@ -198,19 +195,19 @@ export class Scoreboard {
   /** Slots of another length cannot be compared: the board begins anew. */
   #fit({ slotMs, slotsPerDay }: ForecastSettings): void {
     if (this.#state.slotMs === slotMs && this.#state.slotsPerDay === slotsPerDay) return;
-    this.#state = { ...new Scoreboard().state(), slotMs, slotsPerDay, trainedAt: this.#state.trainedAt };
+    this.#state = { ...new Scoreboard().state(), slotMs, slotsPerDay };
   }
 
   #score(due: readonly Pending[], actualOf: (key: string) => number | null): Map<DemandGroup, SlotLosses> {
     const losses = new Map<DemandGroup, SlotLosses>();
-    for (const { targetAt, step, champion, rows } of due) {
+    for (const { targetAt, step, champions, rows } of due) {
       const { tallies } = this.#dayOf(targetAt);
       for (const [key, group, figures] of rows) {
         const actual = actualOf(key);
         if (actual === null || !(actual >= 0) || (actual === 0 && figures[2]! < SILENT_MBPS)) continue;
         const loss = losses.get(group) ?? { slotAt: targetAt, champion: { pinball: 0, cells: 0, held: 0 }, baselines: { persistence: 0, ewma: 0, 'seasonal-naive': 0 } };
         losses.set(group, loss);
-        [champion, ...BASELINES].forEach((model, index) => {
+        [champions[group], ...BASELINES].forEach((model, index) => {
           const [p50, p90, p95] = figures.slice(index * 3, index * 3 + 3) as [number, number, number];
           const tally = (tallies[writeKey(group, step, index === 0, model)] ??= emptyTally());
           const before = tally.pinball;
@@ -231,7 +228,7 @@ export class Scoreboard {
   }
 
   #watchOf(group: DemandGroup): DriftWatch {
-    return this.#state.watches[group] ?? emptyWatch(null);
+    return this.#state.watches[group] ?? emptyWatch(this.#promised);
   }
 
   #dayOf(at: number): Day {
@@ -250,9 +247,11 @@ export function stepsOf({ horizonSlots }: Pick<ForecastSettings, 'horizonSlots'>
   return [...new Set([Math.max(1, Math.ceil(horizonSlots / 4)), horizonSlots])];
 }
 
-/** `lstm (ewma failed: …)` is `lstm`. */
-export function modelName({ model }: Pick<Forecast, 'model'>): string {
-  return model.split(' (')[0]!;
+/** Which model serves most demands of a group at a distance; faults in brackets are left out. */
+function championOf({ model, serving }: Pick<Forecast, 'model' | 'serving'>, group: DemandGroup, step: number): string {
+  const kind = group === 'heavy' ? 'heavy' : 'middle';
+  const served = serving?.find((entry) => entry.group === kind && entry.fromStep <= step && step <= entry.toStep);
+  return (served?.model ?? model).split(' (')[0]!;
 }
 
 /** ln of champion to best rule of thumb; null when the back-test has no rule to compare with, or the rule itself won. */

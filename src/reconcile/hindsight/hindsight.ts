@@ -68,8 +68,7 @@ export function createHindsight(deps: Pick<EngineDeps, 'stateDir' | 'clock' | 'l
   async function observe(observation: Observation, settings: ForecastSettings): Promise<void> {
     await load();
     last = observation;
-    const { trainedAt, backtest } = trainer.view();
-    board.trained(trainedAt, backtest);
+    board.promise(trainer.view().backtest);
     const turns = board.observe(observation, settings);
     isChanged ||= turns.length > 0;
     for (const turn of turns) deps.log.warn({ ...turn }, 'forecasts came out differently than before');

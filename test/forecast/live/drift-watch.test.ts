@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { emptyWatch, retrainedWatch, watchSlot, type DriftWatch } from '../../../src/forecast/live/drift-watch.ts';
+import { emptyWatch, watchSlot, type DriftWatch } from '../../../src/forecast/live/drift-watch.ts';
 
 const SLOTS = 8;
 
@@ -35,10 +35,11 @@ describe('the watch', () => {
     expect(live(drifting, 1.25, 8)).toMatchObject({ state: 'ok' });
   });
 
-  it('begins anew with a training, but a champion that failed has to win first', () => {
-    const lead = live(live(emptyWatch(null), 10, 6), 2, 10);
-    expect(retrainedWatch({ ...lead, state: 'drifting' }, null)).toMatchObject({ state: 'ok', worse: 0 });
-    expect(retrainedWatch(live(lead, 4, 20), null)).toMatchObject({ state: 'failed', beaten: 0, best: 'ewma' });
+  it('takes a lead that has become smaller for good as the normal one after some weeks', () => {
+    const smaller = live(live(emptyWatch(null), 10, 5), 5, 9);
+    expect(smaller).toMatchObject({ state: 'drifting' });
+    expect(live(smaller, 4, 9)).toMatchObject({ state: 'drifting' });
+    expect(live(smaller, 40, 9)).toMatchObject({ state: 'ok' });
   });
 
   it('is moved by no slot in which nothing was scored, and not for ever by one terrible block', () => {
