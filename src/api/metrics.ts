@@ -26,6 +26,8 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const observed = gauge('foremesh_demand_mbps', 'What hosts offered in the last slot, counted at the gateways', ['pair', 'class']);
   const lost = gauge('foremesh_demand_dropped_mbps', 'About how much of what hosts offered in the last slot class queues dropped', ['pair', 'class']);
   const latency = gauge('foremesh_path_latency_ms', 'Round trip inside the tunnel', ['path']);
+  const violation = gauge('foremesh_path_sla_violation_probability', 'How probable it is that a path breaks the SLA of a class within the forecast horizon, the worst paths first', ['path', 'class']);
+  const violationSkill = gauge('foremesh_path_forecast_skill', '1 − Brier score of the forecasts of paths / that of the best baseline, on held-out time');
   const loss = gauge('foremesh_path_loss_ratio', 'Loss, 0 to 1', ['path']);
   const disagreeing = gauge('foremesh_tunnels_disagreeing', 'Tunnels whose ends report figures that cannot both be right');
   const tunnels = gauge('foremesh_tunnels', 'Planned tunnels by state', ['state']);
@@ -66,7 +68,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const left = gauge('foremesh_series_left_out', 'Series beyond the limit that this page does not show');
 
   function collect(view: EngineView): void {
-    for (const metric of [state, forecast, demand, observed, lost, latency, loss, mtu, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts, serviceConnections, servicePackets, health, liveWape, livePinball, liveCoverage]) metric.reset();
+    for (const metric of [state, forecast, demand, observed, lost, latency, violation, loss, mtu, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts, serviceConnections, servicePackets, health, liveWape, livePinball, liveCoverage]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
     const demands = view.report?.demands ?? [];
@@ -80,6 +82,9 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
       const mtus = tunnel.ends.flatMap(({ mtuBytes }) => mtuBytes ?? []);
       if (mtus.length > 0) mtu.set({ path: tunnel.path }, Math.min(...mtus));
     }
+    const foreseen = (view.pathForecast?.paths ?? []).flatMap(({ path, violations }) => violations.map((each) => ({ path, ...each })));
+    for (const { path, classId, probability } of foreseen.slice(0, SERIES_MAX)) violation.set({ path, class: classId }, probability);
+    violationSkill.set(view.pathForecast?.skill ?? 0);
     for (const name of ['up', 'degraded', 'down', 'unknown']) tunnels.set({ state: name }, view.tunnels.filter((tunnel) => tunnel.state === name).length);
     disagreeing.set(view.tunnels.filter(({ disagreement }) => disagreement !== null).length);
     agents.set(view.metrics.agentsConnected);
@@ -139,7 +144,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
       }
     }
     const excess = (count: number): number => Math.max(0, count - SERIES_MAX);
-    left.set(excess(view.forecasts.length) + excess(view.shortfalls.length) + excess(demands.length) + excess(view.tunnels.length) + excess(services.length));
+    left.set(excess(view.forecasts.length) + excess(view.shortfalls.length) + excess(demands.length) + excess(view.tunnels.length) + excess(services.length) + excess(foreseen.length));
   }
 
   server.get('/metrics', { schema: { summary: 'Prometheus text format', querystring: NoQuery, produces: ['text/plain'] } }, async (_request, reply) => {

@@ -196,6 +196,35 @@ export const LedgerAnswer = Type.Object(
   { $id: 'Ledger', ...open },
 );
 
+const quantiles = Type.Union([Type.Null(), Type.Object({ p50: Type.Number(), p90: Type.Number(), p95: Type.Number() }, { description: 'of the worst slot of the horizon' })]);
+
+export const PathForecastsAnswer = Type.Object(
+  {
+    schema: Type.Literal('foremesh/path-forecasts/v1'),
+    madeAt: instant,
+    fromAt: instant,
+    slotMs: Type.Number(),
+    horizonMs: Type.Number(),
+    model: Type.String({ description: 'climatology while nothing was learned' }),
+    skill: Type.Number({ description: '1 − Brier score / that of the best baseline, on held-out time' }),
+    backtest: Type.Array(Type.Object({ model: Type.String(), brier: Type.Number(), logLoss: Type.Number() }, open)),
+    paths: Type.Array(
+      Type.Object(
+        {
+          path: Type.String(),
+          latencyMs: quantiles,
+          jitterMs: quantiles,
+          lossRatio: quantiles,
+          violations: Type.Array(Type.Object({ classId: Type.String(), probability: Type.Number({ minimum: 0, maximum: 1 }) }, open)),
+          basis: Type.String({ description: 'model, or pool: too new, counts as its uplinks do' }),
+        },
+        open,
+      ),
+    ),
+  },
+  { $id: 'PathForecasts', ...open },
+);
+
 export const ProposalsAnswer = Type.Object({ schema: Type.Literal('foremesh/proposals/v1'), proposals: Type.Array(Type.Object({ id: Type.Integer(), state: Type.String() }, open)) }, { $id: 'Proposals', ...open });
 export const ProposalAnswer = Type.Object({ schema: Type.Literal('foremesh/proposal/v1'), id: Type.Integer(), state: Type.String(), headSha: sha, diff: Type.String(), report: Type.String(), verdict: anything }, { $id: 'Proposal', ...open });
 export const CycleAnswer = Type.Object({ schema: Type.Literal('foremesh/cycle/v1'), kind: Type.String() }, { $id: 'Cycle', ...open });
@@ -224,7 +253,7 @@ export const HealthAnswer = Type.Object({ ok: Type.Boolean(), state: Type.String
 
 /** Registered by `$id`, so that the document names them. */
 export const SHARED_SCHEMAS = [
-  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, ForecastExplanationAnswer, ScoreboardAnswer, LedgerAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
+  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, PathForecastsAnswer, ForecastExplanationAnswer, ScoreboardAnswer, LedgerAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
   ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer, NodeRequestAnswer, RevocationBody, RevocationAnswer, RevocationsAnswer,
 ] as const;
 

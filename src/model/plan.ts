@@ -122,6 +122,8 @@ export interface PlanReport {
   /** Things the plan would do but waits for: hold times, vetoes, approvals. */
   waiting: { what: string; reason: string; until: number | null }[];
   usdPerMonth: number;
+  /** Paths of the plan that are expected to break a class's SLA soon, most probable first; absent where nothing is. */
+  foreseen?: { path: PathId; classId: ClassId; probability: number; carries: boolean }[];
 }
 
 export interface DemandReport {

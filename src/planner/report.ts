@@ -3,6 +3,7 @@ import { pairId, type DemandReport, type PathId, type PlanReport, type TunnelId 
 import type { Board, Placement } from './board.ts';
 import { sortedValues } from './notes.ts';
 import type { PlanInputs, Round } from './plan.ts';
+import { PLANNER_SETTINGS } from './settings.ts';
 import type { DirectionDemand, Hop, Want } from './types.ts';
 
 /** Mean month, in seconds, and Mbit in a GB: for money. */
@@ -33,7 +34,9 @@ export function buildReport(inputs: PlanInputs, rounds: readonly Round[]): PlanR
       limitMbps: roundTo(Math.min(...hop.ends.flatMap((end) => [board.network.resources.limitsMbps[end.up]!, board.network.resources.limitsMbps[end.down]!])), 3),
     };
   });
+  const foreseen = foreseenReport(board);
   return {
+    ...(foreseen.length > 0 ? { foreseen } : {}),
     plannedAt: inputs.now,
     forecastModel: inputs.forecast?.model ?? 'none',
     demands: demandReports(board),
@@ -44,6 +47,15 @@ export function buildReport(inputs: PlanInputs, rounds: readonly Round[]): PlanR
     waiting: sortedValues(notes.waiting),
     usdPerMonth: roundTo([...loads.values()].reduce((sum, load) => sum + load.usdPerMonth, 0), 2),
   };
+}
+
+/** What is worth a price to somebody, of tunnels that stay in the plan. */
+function foreseenReport(board: Board): NonNullable<PlanReport['foreseen']> {
+  const carried = new Set([...board.placements.values()].flatMap(({ want, choice }) => choice.flatMap(({ way }) => way.hops.map((hop) => `${hop.path} ${want.trafficClass.id}`))));
+  const rows = [...board.ledger.claimed.values()].flatMap((hop) =>
+    [...hop.violations].flatMap(([classId, probability]) => (probability >= PLANNER_SETTINGS.violationReturnRatio ? [{ path: hop.path, classId, probability, carries: carried.has(`${hop.path} ${classId}`) }] : [])),
+  );
+  return rows.sort((left, right) => right.probability - left.probability || compareText(left.path, right.path) || compareText(left.classId, right.classId));
 }
 
 interface TunnelLoad {

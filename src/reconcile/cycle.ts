@@ -132,6 +132,7 @@ async function plan(context: CycleContext, { hint, requests, live, main, signed 
   state.observation = await observeNetwork(context, main.intent, now);
   state.forecast = await forecastDemand(context, main.intent, state.observation, now);
   if (live.kind === 'followed') await context.hindsight.account({ commits: live.commits, plan: tree.plan, intent: main.intent, observation: state.observation, now });
+  state.pathForecast = await context.outlook.forecast(main.intent, now);
   await checkpoint('observed');
   state.changesLastHour = live.kind === 'followed' ? autoChangesLastHour(live.commits, now) : 0;
 

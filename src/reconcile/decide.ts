@@ -9,6 +9,7 @@ import type {
   Observation,
   Override,
   PathId,
+  PathQualityForecast,
   Plan,
   PlanConstraint,
   PlanReport,
@@ -23,6 +24,8 @@ export interface DecisionInputs {
   schema: 'foremesh/decision-inputs/v1';
   intent: Intent;
   forecast: Forecast | null;
+  /** What is expected of paths; absent in older records. */
+  pathForecast?: PathQualityForecast | null;
   /** How much worse recent forecasts were than the back-test promised, in WAPE; 0 when as promised or better. */
   forecastDrift: number;
   /** Share of the demand whose forecasts are as promised; absent in older records: all of it. */
@@ -113,6 +116,12 @@ export async function decide(inputs: DecisionInputs, stages: Stages): Promise<De
   }
 }
 
+/** Names the forecasts that a decision rests on, in the commit's trailers. */
+export function forecastDigest({ forecast, pathForecast }: Pick<DecisionInputs, 'forecast' | 'pathForecast'>): string {
+  if (!pathForecast || pathForecast.paths.length === 0) return forecast ? digest(forecast) : 'none';
+  return digest({ forecast, pathForecast });
+}
+
 /** What agents would read: everything rendered but the report, whose figures move with every forecast. */
 export function fileDigests(files: ReadonlyMap<string, string>): Record<string, string> {
   const entries = [...files].filter(([file]) => file !== 'plan/report.md').map(([file, text]) => [file, digest(text)] as const);
@@ -125,6 +134,7 @@ function makePlan(inputs: DecisionInputs, constraints: PlanConstraint[], stages:
   const made = stages.plan({
     intent: inputs.intent,
     forecast: inputs.forecast,
+    pathForecast: inputs.pathForecast ?? null,
     observation: inputs.observation,
     previous: inputs.previous,
     overrides,

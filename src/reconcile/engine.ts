@@ -14,6 +14,7 @@ import { createLiveReader } from './live-state.ts';
 import { createLiveWriter } from './live-writer.ts';
 import { createMainReader } from './main-state.ts';
 import { listProposals, readProposal, type ProposalDetail, type ProposalSummary } from './proposal-detail.ts';
+import { createPathOutlook } from './path-outlook.ts';
 import { createProposalDesk } from './proposals.ts';
 import type { RequestFate } from './reach-decision.ts';
 import { openRecordStore } from './records.ts';
@@ -85,6 +86,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     memory: createForecastMemory(),
     trainer,
     trust,
+    outlook: createPathOutlook(deps),
     checkpoint,
   };
   const { state } = context;
@@ -229,9 +231,13 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     },
     retrain() {
       context.trainer.demand();
+      context.outlook.demand();
       wake('forecast');
     },
-    trained: () => context.trainer.settled(),
+    async trained() {
+      await context.trainer.settled();
+      await context.outlook.settled();
+    },
     async close() {
       stopEvents();
       await last;
@@ -240,6 +246,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
       pending = [];
       await context.trainer.settled();
       await context.trust.close();
+      await context.outlook.settled();
       await context.mainReader.close();
     },
   };

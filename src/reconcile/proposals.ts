@@ -2,7 +2,7 @@ import { digest } from '../base/index.ts';
 import type { Change } from '../forge/index.ts';
 import type { Plan } from '../model/index.ts';
 import { LIVE_BRANCH, PROPOSAL_PREFIX, type Checkpoint, type EngineDeps } from './deps.ts';
-import type { Decision, DecisionInputs } from './decide.ts';
+import { forecastDigest, type Decision, type DecisionInputs } from './decide.ts';
 import { planDigest, readTreePlan } from './live-plan.ts';
 import { intentDigest } from './main-state.ts';
 import { headlineOf, planMessage, proposalText } from './messages.ts';
@@ -194,7 +194,7 @@ function markerOf({ decision, inputs }: WantedProposal, scope: ProposalScope): P
     plan: planDigest(decision.plan),
     changeset: decision.changeset.digest,
     policy: inputs.policyDigest,
-    forecast: inputs.forecast ? digest(inputs.forecast) : 'none',
+    forecast: forecastDigest(inputs),
     telemetry: digest(inputs.observation),
     cause: decision.cause,
   };

@@ -3,12 +3,13 @@ import type { Cause, Changeset, Intent, LiveTrailers, Veto } from '../model/inde
 import type { ApprovedProposal } from './approvals.ts';
 import { emptyReport, nextGeneration } from './answer.ts';
 import type { CycleOutcome } from './cycle.ts';
-import { decide, HELD_BACK_UNTIL, type Decision, type DecisionInputs } from './decide.ts';
+import { decide, forecastDigest, HELD_BACK_UNTIL, type Decision, type DecisionInputs } from './decide.ts';
 import { planDigest, readTreePlan, type TreePlan } from './live-plan.ts';
 import type { SignedCommit } from './live-state.ts';
 import { intentDigest, type MainState } from './main-state.ts';
 import { causeLine, planMessage, verdictLine } from './messages.ts';
 import { hasFailure } from './observe.ts';
+import { decisivePart } from './path-outlook.ts';
 import { scopeOf, type ProposalScope } from './proposal-marker.ts';
 import type { Proposal, WantedProposal } from './proposals.ts';
 import { applyRequests, requestsOf, standingOverrides, type Request } from './requests.ts';
@@ -116,6 +117,7 @@ async function inputsFor(context: CycleContext, round: Round, intent: Intent, ap
     schema: 'foremesh/decision-inputs/v1',
     intent,
     forecast: context.state.forecast,
+    pathForecast: decisivePart(context.state.pathForecast),
     forecastDrift: context.drift.drift(context.state.forecast),
     forecastConfidence: context.hindsight.health().confidence,
     forecastRegret: context.hindsight.regret(),
@@ -215,7 +217,7 @@ async function commitDecision(
     parent: inputs.parent,
     intent: inputs.intent.commit ?? 'none',
     policy: main.policyDigest,
-    forecast: inputs.forecast ? digest(inputs.forecast) : 'none',
+    forecast: forecastDigest(inputs),
     telemetry: digest(inputs.observation),
     decision: decision.decision,
     cause: causeLine(approved ? `${decision.cause}, approved by ${approved.by}` : decision.cause, decision.changeset),

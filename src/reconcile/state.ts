@@ -1,5 +1,5 @@
 import type { Finding, Log } from '../base/index.ts';
-import type { Cause, Changeset, Forecast, Observation, PathId, PathState, Plan, PlanReport, Verdict } from '../model/index.ts';
+import type { Cause, Changeset, Forecast, Observation, PathId, PathQualityForecast, PathState, Plan, PlanReport, Verdict } from '../model/index.ts';
 import type { DriftMeter } from './drift.ts';
 import type { Checkpoint, EngineDeps } from './deps.ts';
 import type { Hindsight } from './hindsight/hindsight.ts';
@@ -8,6 +8,7 @@ import type { SignedCommit, LiveReader } from './live-state.ts';
 import type { LiveWriter } from './live-writer.ts';
 import type { MainReader, MainState } from './main-state.ts';
 import type { Proposal, ProposalDesk } from './proposals.ts';
+import type { PathOutlook } from './path-outlook.ts';
 import type { RecordStore } from './records.ts';
 import type { Request, RequestResult } from './requests.ts';
 import type { Trainer } from './training.ts';
@@ -33,6 +34,7 @@ export interface EngineState {
   report: PlanReport | null;
   observation: Observation | null;
   forecast: Forecast | null;
+  pathForecast: PathQualityForecast | null;
   decisions: LastDecision[];
   proposals: Proposal[];
   /** Why mesh/live is not followed any more; null when it is. */
@@ -69,6 +71,7 @@ export interface CycleContext {
   memory: ForecastMemory;
   trainer: Trainer;
   trust: TrustKeeper;
+  outlook: PathOutlook;
   checkpoint: (name: Checkpoint) => Promise<void>;
 }
 
@@ -81,6 +84,7 @@ export function emptyState(startedAt: number): EngineState {
     report: null,
     observation: null,
     forecast: null,
+    pathForecast: null,
     decisions: [],
     proposals: [],
     frozen: null,

@@ -17,7 +17,9 @@ import {
   type Override,
   type PairId,
   pairId,
+  type PathForecast,
   type PathId,
+  type PathQualityForecast,
   type PathState,
   type Plan,
   type PlanReport,
@@ -56,6 +58,8 @@ export interface EngineView {
   forecastModel: string | null;
   /** Which model serves which kind of pairs and distance. */
   serving: ServingModel[];
+  /** What is expected of paths; null while their past is being read. */
+  pathForecast: PathForecastView | null;
   training: TrainingView;
   /** Whose reports are believed. */
   trust: TrustView;
@@ -164,6 +168,9 @@ export interface ForecastView {
   peakAt: number | null;
 }
 
+/** Paths with what is expected of them within the horizon, those that will most probably break a class's bounds first. */
+export type PathForecastView = PathQualityForecast;
+
 export interface ProposalView {
   id: number;
   scope: ProposalScope;
@@ -220,6 +227,7 @@ export function buildView(context: CycleContext, isRunning: boolean): EngineView
     shortfalls: shortfallViews(state),
     forecastModel: state.forecast?.model ?? null,
     serving: state.forecast?.serving ?? [],
+    pathForecast: pathForecastView(state.pathForecast),
     training: context.trainer.view(),
     trust: context.trust.view(),
     forecastHealth: context.hindsight.health(),
@@ -334,6 +342,11 @@ function shortfallViews({ observation }: EngineState): ShortfallView[] {
     return dropped > 0 ? [{ pair: pairId(from, to), classId, offeredMbps: mbps.at(-1) ?? 0, droppedMbps: dropped }] : [];
   });
   return shortfalls.sort((left, right) => right.droppedMbps - left.droppedMbps || compareText(left.pair, right.pair) || compareText(left.classId, right.classId));
+}
+
+function pathForecastView(forecast: PathQualityForecast | null): PathForecastView | null {
+  const worst = (path: PathForecast): number => Math.max(0, ...path.violations.map(({ probability }) => probability));
+  return forecast && { ...forecast, paths: [...forecast.paths].sort((left, right) => worst(right) - worst(left) || compareText(left.path, right.path)) };
 }
 
 function forecastViews(state: EngineState): ForecastView[] {

@@ -27,6 +27,7 @@ export function renderReport(plan: Plan, report: PlanReport): string {
       demand.carriedBy.map(({ path, weight }) => `${code(path)} ${weight} %`).join('<br>') || 'nothing',
     ])),
     ...section('Without a place', ['Pair', 'Class', 'Demand', 'Why'], report.unplaced.map(({ pair, classId, mbps, reason }) => [arrow(pair), classId, formatMbps(mbps), text(reason)])),
+    ...section('Expected to break the SLA of a class soon', ['Path', 'Class', 'Probability', 'Carries it'], (report.foreseen ?? []).map(({ path, classId, probability, carries }) => [code(path), classId, `${Math.round(100 * probability)} %`, carries ? 'yes' : 'no'])),
     ...section('Waiting', ['What', 'Why', 'Until'], report.waiting.map(({ what, reason, until }) => [text(what), text(reason), until === null ? 'something changes' : time(until)])),
     ...section('Paths refused', ['Pair', 'Path', 'Why'], report.refused.map(({ pair, path, reason }) => [arrow(pair), code(path), text(reason)])),
   ].join('\n');

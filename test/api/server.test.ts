@@ -4,10 +4,10 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { buildServer } from '../../src/api/index.ts';
 import { createLog } from '../../src/base/index.ts';
 import { signReview } from '../../src/forge/index.ts';
-import { classId, nodeId, siteId } from '../../src/model/index.ts';
+import { classId, nodeId, siteId, type PathQualityForecast, type TunnelId } from '../../src/model/index.ts';
 import { engineReport } from '../../src/cli/engine-report.ts';
 import type { Engine } from '../../src/reconcile/index.ts';
-import { createTestMesh, REVIEWER, START_AT, type TestMesh } from '../reconcile/support.ts';
+import { createTestMesh, path, REVIEWER, START_AT, type TestMesh } from '../reconcile/support.ts';
 import { join } from 'node:path';
 
 const TOKEN = 'a-token-of-at-least-thirty-two-characters';
@@ -21,6 +21,8 @@ let running: Promise<void>;
 
 beforeAll(async () => {
   mesh = await createTestMesh((file, text) => (file === 'mesh-config/mesh.yaml' ? text.replace('tunnelsMax: 4', 'tunnelsMax: 0') : text));
+  const measured = (uplink: string, latencyMs: number) => Array.from({ length: 16 }, (_, slot) => ({ kind: 'path' as const, sampledAt: START_AT - slot * 300_000, windowMs: 300_000, node: nodeId('paris-gw1'), peer: nodeId('berlin-gw1'), tunnel: 't-0000000a' as TunnelId, path: path(`former-gw1/${uplink}`, 'paris-gw1/fibre'), state: 'up' as const, latencyMs, jitterMs: 1, lossForwardRatio: 0, lossReverseRatio: 0 }));
+  await mesh.store.append(nodeId('paris-gw1'), 1, [...measured('dsl', 20), ...measured('fibre', 400)]);
   engine = await mesh.engine();
   server = await buildServer({
     engine,
@@ -216,6 +218,20 @@ describe('what the engine shows', () => {
     expect(text).toMatch(/foremesh_forecast_p95_mbps\{pair="berlin>paris",class="voice"\} \d/);
   });
 
+  it('paths stand with the probability that they break each class’s SLA, worst first', async () => {
+    await engine.cycle();
+    await engine.trained();
+    await engine.cycle();
+    const { body } = await call('GET', '/v1/forecasts/paths');
+    expect(body).toMatchObject({ schema: 'foremesh/path-forecasts/v1', slotMs: 300_000, horizonMs: 3_600_000, model: 'climatology', skill: 0 });
+    const paths = body['paths'] as PathQualityForecast['paths'];
+    expect(paths.map((each) => each.path)).toEqual([path('former-gw1/fibre', 'paris-gw1/fibre'), path('former-gw1/dsl', 'paris-gw1/fibre')]);
+    expect(paths[0]).toMatchObject({ basis: 'pool', latencyMs: { p50: expect.any(Number) } });
+    const { text } = await call('GET', '/metrics');
+    expect(text).toMatch(/foremesh_path_sla_violation_probability\{path="former-gw1\/fibre~paris-gw1\/fibre",class="voice"\} 0\.\d/);
+    expect(text).toContain('foremesh_path_forecast_skill 0\n');
+  });
+
   it('what shaping dropped of a demand stands beside what was offered', async () => {
     const voice = { from: siteId('berlin'), to: siteId('paris'), classId: classId('voice') };
     await mesh.store.append(nodeId('berlin-gw1'), 1, [{ kind: 'traffic', sampledAt: mesh.clock.now(), windowMs: 3_600_000, node: nodeId('berlin-gw1'), ...voice, offeredBytes: 450_000_000, offeredPackets: 9, droppedBytes: 112_500_000 }]);
@@ -292,14 +308,14 @@ describe('the OpenAPI document', () => {
     const paths = document['paths'] as Record<string, Record<string, { responses: Record<string, { content?: Record<string, { schema: object }> }> }>>;
     expect(document['openapi']).toBe('3.1.0');
     expect(Object.keys(paths).sort()).toEqual([
-      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/ledger', '/v1/forecasts/scoreboard', '/v1/forecasts/training', '/v1/forecasts/{pair}', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/nodes/{node}/revocation', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
+      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/ledger', '/v1/forecasts/paths', '/v1/forecasts/scoreboard', '/v1/forecasts/training', '/v1/forecasts/{pair}', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/nodes/{node}/revocation', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
       '/v1/proposals/{id}', '/v1/proposals/{id}/reviews', '/v1/replay/{commit}', '/v1/revocations', '/v1/signers', '/v1/status', '/v1/vetoes', '/v1/vetoes/{fingerprint}',
     ]);
     const components = (document['components'] as { schemas: Record<string, object> }).schemas;
     expect(Object.keys(components).some((name) => name.startsWith('def-'))).toBe(false);
     const ajv = new Ajv2020({ strict: false });
     ajv.addSchema({ $id: 'doc', components: { schemas: components } });
-    for (const [name, url] of [['Status', '/v1/status'], ['Plan', '/v1/plan'], ['Forecasts', '/v1/forecasts'], ['ForecastExplanation', '/v1/forecasts/berlin%3Eparis'], ['Scoreboard', '/v1/forecasts/scoreboard'], ['Ledger', '/v1/forecasts/ledger'], ['Proposals', '/v1/proposals'], ['Overrides', '/v1/overrides'], ['Vetoes', '/v1/vetoes']] as const) {
+    for (const [name, url] of [['Status', '/v1/status'], ['Plan', '/v1/plan'], ['Forecasts', '/v1/forecasts'], ['ForecastExplanation', '/v1/forecasts/berlin%3Eparis'], ['Scoreboard', '/v1/forecasts/scoreboard'], ['PathForecasts', '/v1/forecasts/paths'], ['Ledger', '/v1/forecasts/ledger'], ['Proposals', '/v1/proposals'], ['Overrides', '/v1/overrides'], ['Vetoes', '/v1/vetoes']] as const) {
       const text = JSON.stringify({ ...components[name], $id: `test-${name}` }).replaceAll('#/components/', 'doc#/components/');
       const isValid = ajv.compile(JSON.parse(text) as object);
       isValid((await call('GET', url)).body);

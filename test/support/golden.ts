@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import { parseDurationMs, roundTo, type SourceFile } from '../../src/base/index.ts';
 import { adjustForEvents } from '../../src/forecast/index.ts';
 import { loadIntent } from '../../src/intent/index.ts';
-import { classId, EMPTY_PLAN, siteId, type Forecast, type Intent, type Observation, type Override, type PathId, type PathState, type Plan, type TunnelId, type Veto } from '../../src/model/index.ts';
+import { classId, EMPTY_PLAN, siteId, type Forecast, type Intent, type Observation, type Override, type PathId, type PathQualityForecast, type PathState, type Plan, type TunnelId, type Veto } from '../../src/model/index.ts';
 import { plan, type PlanInputs, type PlanResult } from '../../src/planner/index.ts';
 
 const GOLDEN = new URL('../golden/', import.meta.url).pathname;
@@ -22,6 +22,8 @@ interface StoryStep {
   forecast?: DemandLine[];
   observed?: DemandLine[];
   paths?: { path: string; state?: PathState; latencyMs?: number; lossRatio?: number; ageMs?: number }[];
+  /** How probable it is that a path breaks a class's SLA within the hour; the forecast is far better than rules of thumb. */
+  foreseen?: { path: string; class: string; probability: number }[];
   /** Tunnels by path, and how long ago they were used last. */
   used?: { path: string; ago: string }[];
   overrides?: Override[];
@@ -114,7 +116,16 @@ function inputsOf(step: StoryStep, intent: Intent, previous: Plan): PlanInputs {
       }
     : null;
   const forecast = stored && adjustForEvents(stored, intent, observation);
-  return { intent, forecast, observation, previous, overrides: step.overrides ?? [], vetoes: step.vetoes ?? [], constraints: [], now, seed: 'golden' };
+  return { intent, forecast, pathForecast: step.foreseen ? foreseenBy(step.foreseen, now) : null, observation, previous, overrides: step.overrides ?? [], vetoes: step.vetoes ?? [], constraints: [], now, seed: 'golden' };
+}
+
+/** A forecast of paths, made at the beginning of a slot. */
+export function foreseenBy(foreseen: NonNullable<StoryStep['foreseen']>, now: number): PathQualityForecast {
+  const paths = [...new Set(foreseen.map(({ path }) => path))].map((path): PathQualityForecast['paths'][number] => {
+    const violations = foreseen.filter((each) => each.path === path).map(({ class: name, probability }) => ({ classId: classId(name), probability }));
+    return { path: path as PathId, latencyMs: null, jitterMs: null, lossRatio: null, violations, basis: 'model' };
+  });
+  return { madeAt: now, fromAt: now, slotMs: 300_000, horizonMs: 3_600_000, model: 'golden', backtest: [], skill: 0.3, paths };
 }
 
 function partsOf(demand: string): { from: ReturnType<typeof siteId>; to: ReturnType<typeof siteId>; classId: ReturnType<typeof classId> } {

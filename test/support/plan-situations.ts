@@ -17,6 +17,7 @@ export interface Situation {
   overrides?: PlanInputs['overrides'];
   vetoes?: PlanInputs['vetoes'];
   constraints?: PlanInputs['constraints'];
+  pathForecast?: PlanInputs['pathForecast'];
 }
 
 /** The five-site example mesh of the golden stories. */
@@ -45,6 +46,7 @@ export function inputsFor(situation: Situation): PlanInputs {
     overrides: situation.overrides ?? [],
     vetoes: situation.vetoes ?? [],
     constraints: situation.constraints ?? [],
+    pathForecast: situation.pathForecast ?? null,
     now,
     seed: 'test',
   };

@@ -17,7 +17,7 @@ export function addReadRoutes(server: FastifyInstance, { engine, clock, signers 
   });
 
   server.get('/v1/status', { schema: { summary: 'State, live commit, nodes, tunnels, last decision', querystring: NoQuery, response: answers('Status') } }, () => {
-    const { plan: _plan, report: _report, forecasts: _forecasts, serving: _serving, ...status } = engine.view();
+    const { plan: _plan, report: _report, forecasts: _forecasts, serving: _serving, pathForecast: _pathForecast, ...status } = engine.view();
     return toOutside({ schema: 'foremesh/status/v1', ...status });
   });
 
@@ -30,6 +30,12 @@ export function addReadRoutes(server: FastifyInstance, { engine, clock, signers 
   server.get('/v1/forecasts', { schema: { summary: 'Pairs with their predicted bandwidth, most important first', querystring: NoQuery, response: answers('Forecasts') } }, () => {
     const { forecasts, forecastModel, serving, training } = engine.view();
     return toOutside({ schema: 'foremesh/forecasts/v1', model: forecastModel, serving, training, forecasts });
+  });
+
+  server.get('/v1/forecasts/paths', { schema: { summary: 'Paths with the probability that they break each class’s SLA within the horizon, worst first', querystring: NoQuery, response: answers('PathForecasts') } }, () => {
+    const { pathForecast } = engine.view();
+    if (!pathForecast) throw new ForemeshError('API_NOT_FOUND', { what: 'there is no forecast of paths yet', fix: 'wait for the cycle after the next; the past of paths is being read' });
+    return toOutside({ schema: 'foremesh/path-forecasts/v1', ...pathForecast });
   });
 
   server.get<{ Querystring: { since?: string } }>('/v1/forecasts/scoreboard', { schema: { summary: 'How forecasts turned out, beside rules of thumb', querystring: ScoreboardQuery, response: answers('Scoreboard') } }, ({ query }) => {

@@ -8,6 +8,7 @@ import { withEngine } from '../with-engine.ts';
 import { engineReport } from '../engine-report.ts';
 import { writeReport } from './bench-forecast.ts';
 import { addLedgerCommand } from './forecast-ledger.ts';
+import { addPathsCommand } from './forecast-paths.ts';
 import { addScoreboardCommand } from './forecast-scoreboard.ts';
 
 export interface ForecastAnswer extends Record<string, unknown> {
@@ -42,6 +43,7 @@ export function addForecastCommand(program: Command): void {
       ].join('\n\n'),
     );
   });
+  addPathsCommand(forecast);
   const backtest = forecast.command('backtest').description('scores of all models on held-out slots; the best one is used').option('--html <file>', 'also write a report with charts, live scores and the heaviest demands: one file, nothing else needed to read it');
   withEngine<EngineOptions & { html?: string }>(backtest, async (client, options) => {
     const answer = await ask<ForecastAnswer>(client, 'GET', '/v1/forecasts');

@@ -54,7 +54,6 @@ export class FeatureWriter {
   #bounds = 0;
   #path = 0;
   #view: PathView | null = null;
-  #filledFrom = 0;
 
   constructor(past: PathPast) {
     this.#past = past;
@@ -64,16 +63,24 @@ export class FeatureWriter {
     this.#log = new Float32Array(this.#table.length);
   }
 
-  /** @param from  the earliest origin that will be asked for */
+  /** @param from  the earliest origin that will be asked for; the end of the table: only that one */
   select(bounds: number, path: number, from: number): PathView {
     this.#bounds = bounds;
     this.#path = path;
     this.#view = this.#past.view(bounds, path);
-    this.#filledFrom = Math.max(0, from - (DAYS + 1) * this.#day);
-    const series = this.#table.series[path]!;
-    const of = this.#past.task.bounds[bounds]!;
-    for (let slot = this.#filledFrom; slot < this.#table.length; slot++) this.#log[slot] = Math.min(LOG_MAX, Math.max(LOG_MIN, Math.log(severityAt(series, of, slot))));
+    if (from < this.#table.length) {
+      this.#fill(from - (DAYS + 1) * this.#day, this.#table.length);
+      return this.#view;
+    }
+    this.#fill(from - this.#day, from);
+    for (let back = 1; back <= DAYS; back++) this.#fill(from - back * this.#day - this.#hour, from - back * this.#day + this.#past.task.horizon);
     return this.#view;
+  }
+
+  #fill(from: number, until: number): void {
+    const series = this.#table.series[this.#path]!;
+    const bounds = this.#past.task.bounds[this.#bounds]!;
+    for (let slot = Math.max(0, from); slot < Math.min(until, this.#table.length); slot++) this.#log[slot] = Math.min(LOG_MAX, Math.max(LOG_MIN, Math.log(severityAt(series, bounds, slot))));
   }
 
   /** What is known at the beginning of `slot`, which is not over, as row `row` of the columns. */
@@ -82,9 +89,9 @@ export class FeatureWriter {
       columns[COLUMN[feature]]![row] = value;
     };
     const view = this.#view!;
-    const hour = windowOf(this.#log, Math.max(this.#filledFrom, slot - this.#hour), slot);
-    const day = windowOf(this.#log, Math.max(this.#filledFrom, slot - this.#day), slot);
-    const recent = windowOf(this.#log, Math.max(this.#filledFrom, slot - 3), slot);
+    const hour = windowOf(this.#log, Math.max(0, slot - this.#hour), slot);
+    const day = windowOf(this.#log, Math.max(0, slot - this.#day), slot);
+    const recent = windowOf(this.#log, Math.max(0, slot - 3), slot);
     const spread = Math.max(SPREAD_MIN, day.spread);
     const rate = view.rate(slot);
     set('rate', logit(rate));

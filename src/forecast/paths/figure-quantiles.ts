@@ -11,6 +11,8 @@ const OFFSET: Record<Figure, number> = { latencyMs: 0.1, jitterMs: 0.3, lossRati
 const SPREAD_MIN = 0.02;
 const DAYS = 7;
 const CELLS_MAX = 20_000;
+/** Paths that are learned from, evenly over all. */
+const PATHS_MAX = 300;
 /** Residuals that a quantile is taken from at least. */
 const RESIDUALS_MIN = 100;
 
@@ -27,11 +29,13 @@ export const UNFITTED: FigureFit = { latencyMs: [1, 2.5, 3], jitterMs: [1, 2.5, 
 export function fitFigures(table: PathTable, horizon: number, from: number): FigureFit {
   const fit: FigureFit = { ...UNFITTED };
   const until = table.length - horizon + 1;
-  const every = Math.max(1, Math.ceil((table.series.length * Math.max(0, until - from)) / CELLS_MAX));
+  const learned = table.series.filter((_, index) => index % Math.ceil(table.series.length / PATHS_MAX) === 0);
+  const every = Math.max(1, Math.ceil((learned.length * Math.max(0, until - from)) / CELLS_MAX));
   for (const figure of FIGURES) {
     const residuals: number[] = [];
-    for (const [index, series] of table.series.entries()) {
-      const logs = logsOf(series, figure, 0, table.length);
+    for (const [index, series] of learned.entries()) {
+      const logs = new Float32Array(table.length);
+      fillLogs(logs, series, figure, 0, table.length);
       for (let slot = from + ((index * 7) % every); slot < until; slot += every) {
         const { foreseen, spread } = foresee(logs, table, horizon, slot);
         const residual = (windowOf(logs, slot, slot + horizon).max - foreseen) / spread;
@@ -46,8 +50,11 @@ export function fitFigures(table: PathTable, horizon: number, from: number): Fig
 
 /** Of the worst slot of the horizon that begins at `slot`; null when the figure was not measured in the day before. */
 export function figureQuantiles(table: PathTable, fit: FigureFit, series: PathSeries, figure: Figure, horizon: number, slot: number): FigureQuantiles | null {
-  const first = Math.max(0, slot - (DAYS + 1) * table.slotsPerDay);
-  const { foreseen, spread } = foresee(logsOf(series, figure, first, slot), { ...table, length: slot - first }, horizon, slot - first);
+  const day = table.slotsPerDay;
+  const logs = new Float32Array(table.length);
+  fillLogs(logs, series, figure, slot - day, slot);
+  for (let back = 1; back <= DAYS; back++) fillLogs(logs, series, figure, slot - back * day - hourOf(table), slot - back * day + horizon);
+  const { foreseen, spread } = foresee(logs, table, horizon, slot);
   if (Number.isNaN(foreseen)) return null;
   const valueOf = (units: number): number => Math.max(0, Math.exp(foreseen + units * spread) - OFFSET[figure]);
   const [p50, p90, p95] = fit[figure].map(valueOf).map((value) => (figure === 'lossRatio' ? Math.min(1, value) : value));
@@ -57,7 +64,7 @@ export function figureQuantiles(table: PathTable, fit: FigureFit, series: PathSe
 /** The last hour's level, and the mean rise from there to the worst slot at this time of earlier days; by what lies before `slot`. */
 function foresee(logs: Float32Array, table: PathTable, horizon: number, slot: number): { foreseen: number; spread: number } {
   const day = table.slotsPerDay;
-  const hour = Math.max(3, Math.round(day / 24));
+  const hour = hourOf(table);
   const lately = windowOf(logs, Math.max(0, slot - day), slot);
   const recent = windowOf(logs, Math.max(0, slot - hour), slot);
   let [rise, days] = [0, 0];
@@ -73,9 +80,11 @@ function foresee(logs: Float32Array, table: PathTable, horizon: number, slot: nu
   return { foreseen: level + (days === 0 ? 0 : rise / days), spread: Math.max(SPREAD_MIN, lately.spread) };
 }
 
-function logsOf(series: PathSeries, figure: Figure, from: number, until: number): Float32Array {
+function hourOf({ slotsPerDay }: PathTable): number {
+  return Math.max(3, Math.round(slotsPerDay / 24));
+}
+
+function fillLogs(logs: Float32Array, series: PathSeries, figure: Figure, from: number, until: number): void {
   const values = series[figure];
-  const logs = new Float32Array(until - from);
-  for (let index = 0; index < logs.length; index++) logs[index] = Math.log(values[from + index]! + OFFSET[figure]);
-  return logs;
+  for (let slot = Math.max(0, from); slot < Math.min(until, logs.length); slot++) logs[slot] = Math.log(values[slot]! + OFFSET[figure]);
 }

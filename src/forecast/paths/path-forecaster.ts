@@ -34,6 +34,7 @@ export function createPathForecaster(): PathForecaster {
       const past = new PathPast({ table, bounds: classes.map(({ sla }) => sla), horizon });
       await pause();
       const held = await holdPathContest(past, seed, pause);
+      await pause();
       fit = fitFigures(table, horizon, Math.floor(table.length * FIGURES_FROM));
       contest = held ?? contest;
       return held && { champion: held.champion, skill: held.skill };

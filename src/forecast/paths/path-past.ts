@@ -1,4 +1,4 @@
-import { severityAt, uplinksOf, type PathBounds, type PathTable } from './path-table.ts';
+import { severityAt, sharedUplinks, type PathBounds, type PathTable } from './path-table.ts';
 
 /** What is to be forecast: whether a bound is broken in any of the next `horizon` slots. */
 export interface PathTask {
@@ -30,6 +30,7 @@ export class PathPast {
   readonly broken: Uint8Array[][];
   /** [bounds][path] → for each slot whether a bound was broken in the horizon that begins with it; likewise. */
   readonly labels: Uint8Array[][];
+  readonly #own: Tally;
   readonly #pool: Tally[];
   /** [bounds][uplink] */
   readonly #uplinks: Tally[][];
@@ -37,10 +38,11 @@ export class PathPast {
   constructor(task: PathTask) {
     this.task = task;
     const { table, bounds, horizon } = task;
-    const { count, ofPath } = uplinksOf(table);
+    const { count, ofPath } = sharedUplinks(table);
     this.#uplinksOfPath = ofPath;
     this.broken = bounds.map((each) => table.series.map((series) => brokenSlots(each, series, table.length)));
     this.labels = this.broken.map((paths) => paths.map((flags) => labelsOf(flags, horizon)));
+    this.#own = new Tally(table.length);
     this.#pool = bounds.map(() => new Tally(table.length));
     this.#uplinks = bounds.map(() => Array.from({ length: count }, () => new Tally(table.length)));
     for (const [index, paths] of this.broken.entries()) {
@@ -54,9 +56,10 @@ export class PathPast {
     }
   }
 
-  /** One path under one of the bounds. */
+  /** One path under one of the bounds; good until the next one is asked for. */
   view(bounds: number, path: number): PathView {
-    const own = new Tally(this.task.table.length);
+    const own = this.#own;
+    own.clear();
     own.add(this.broken[bounds]![path]!, this.labels[bounds]![path]!);
     own.sumUp();
     const uplinks = this.#uplinksOfPath[path]!.map((uplink) => this.#uplinks[bounds]![uplink]!);
@@ -105,7 +108,7 @@ export class PathView {
 
   /** Share of broken slots of the other paths of an uplink from `from` until before `until`, of the worse uplink; NaN when there are none. */
   neighbours(from: number, until: number): number {
-    if (from < 0) return Number.NaN;
+    if (from < 0 || this.#uplinks.length === 0) return Number.NaN;
     let worst = Number.NaN;
     for (const uplink of this.#uplinks) {
       const others = share(uplink, from, until, this.#own);
@@ -125,37 +128,51 @@ function share(tally: Tally, from: number, until: number, without: Tally | null 
   return measured > 0 ? count('broken') / measured : Number.NaN;
 }
 
-/** How many slots and horizons were broken, and known, before each slot; after `sumUp`. One longer than the table. */
+/** A flag's or label's two counts in one number: what is known, and `BROKEN` times what is broken. */
+const BROKEN = 65_536;
+const COUNTS = Int32Array.of(1, 1 + BROKEN, 0);
+
+/** How many slots and horizons were broken, and known, before each slot; after `sumUp`. One longer than the table; of 32,767 paths at most. */
 class Tally {
   readonly broken: Int32Array;
   readonly measured: Int32Array;
   readonly events: Int32Array;
   readonly known: Int32Array;
+  /** By slot, of all that were added. */
+  readonly #flags: Int32Array;
+  readonly #labels: Int32Array;
 
   constructor(length: number) {
     this.broken = new Int32Array(length + 1);
     this.measured = new Int32Array(length + 1);
     this.events = new Int32Array(length + 1);
     this.known = new Int32Array(length + 1);
+    this.#flags = new Int32Array(length);
+    this.#labels = new Int32Array(length);
+  }
+
+  clear(): void {
+    this.#flags.fill(0);
+    this.#labels.fill(0);
   }
 
   add(flags: Uint8Array, labels: Uint8Array): void {
+    const [flagCounts, labelCounts] = [this.#flags, this.#labels];
     for (let slot = 0; slot < flags.length; slot++) {
-      const [flag, label] = [flags[slot]!, labels[slot]!];
-      if (flag !== UNKNOWN) {
-        this.broken[slot + 1]! += flag;
-        this.measured[slot + 1]!++;
-      }
-      if (label !== UNKNOWN) {
-        this.events[slot + 1]! += label;
-        this.known[slot + 1]!++;
-      }
+      flagCounts[slot]! += COUNTS[flags[slot]!]!;
+      labelCounts[slot]! += COUNTS[labels[slot]!]!;
     }
   }
 
   sumUp(): void {
-    for (const sums of [this.broken, this.measured, this.events, this.known]) {
-      for (let slot = 1; slot < sums.length; slot++) sums[slot]! += sums[slot - 1]!;
+    const { broken, measured, events, known } = this;
+    const [flagCounts, labelCounts] = [this.#flags, this.#labels];
+    for (let slot = 0; slot < flagCounts.length; slot++) {
+      const [flag, label] = [flagCounts[slot]!, labelCounts[slot]!];
+      broken[slot + 1] = broken[slot]! + (flag >>> 16);
+      measured[slot + 1] = measured[slot]! + (flag & 0xffff);
+      events[slot + 1] = events[slot]! + (label >>> 16);
+      known[slot + 1] = known[slot]! + (label & 0xffff);
     }
   }
 }

@@ -23,7 +23,7 @@ export class PathRecord {
 
   /**
    * Takes up series that end at `endAt`, a multiple of the slot; what they say of slots that are known already is put in
-   * their place. Paths of which nothing is left are forgotten.
+   * their place. Paths of which nothing is left are forgotten, and so are slots before the first of which anything is known.
    */
   add(series: readonly PathSeries[], slots: number, endAt: number): void {
     const { slotMs, slotsPerDay } = this.#table;
@@ -38,8 +38,10 @@ export class PathRecord {
         for (const [index, value] of fresh[figure].entries()) if (offset + index >= 0 && !Number.isNaN(value)) target[figure][offset + index] = value;
       }
     }
-    const kept = [...moved.values()].filter(({ latencyMs, lossRatio }) => latencyMs.some(isKnown) || lossRatio.some(isKnown));
-    this.#table = { slotMs, slotsPerDay, startAt, length, series: kept.sort((left, right) => (left.path < right.path ? -1 : 1)) };
+    const begins = new Map([...moved.values()].map((each) => [each, firstKnown(each)]));
+    const kept = [...begins].flatMap(([each, begin]) => (begin < length ? [each] : []));
+    const first = Math.min(length, ...begins.values());
+    this.#table = { slotMs, slotsPerDay, startAt: startAt + first * slotMs, length: length - first, series: kept.map((each) => moveSeries(each, length - first, -first)).sort((left, right) => (left.path < right.path ? -1 : 1)) };
   }
 }
 
@@ -54,6 +56,8 @@ function moveSeries({ path, latencyMs, jitterMs, lossRatio }: PathSeries, length
   return { path, latencyMs: moved(latencyMs), jitterMs: moved(jitterMs), lossRatio: moved(lossRatio) };
 }
 
-function isKnown(value: number): boolean {
-  return !Number.isNaN(value);
+/** The first slot of which anything is known. */
+function firstKnown({ latencyMs, jitterMs, lossRatio }: PathSeries): number {
+  for (let slot = 0; slot < latencyMs.length; slot++) if (!Number.isNaN(latencyMs[slot]!) || !Number.isNaN(jitterMs[slot]!) || !Number.isNaN(lossRatio[slot]!)) return slot;
+  return Number.POSITIVE_INFINITY;
 }

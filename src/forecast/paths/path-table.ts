@@ -49,17 +49,11 @@ export function severityAt({ latencyMs, jitterMs, lossRatio }: PathSeries, bound
 /** A bound of 0 is broken by anything. */
 const TINY = 1e-9;
 
-/** For each path the numbers of its uplinks; paths named otherwise than `uplink~uplink` share nothing. */
-export function uplinksOf(table: PathTable): { count: number; ofPath: number[][] } {
-  const numbers = new Map<string, number>();
-  const ofPath = table.series.map(({ path }) =>
-    path.includes('~')
-      ? uplinksOfPath(path).map((uplink) => {
-          const known = numbers.get(uplink) ?? numbers.size;
-          numbers.set(uplink, known);
-          return known;
-        })
-      : [],
-  );
-  return { count: numbers.size, ofPath };
+/** For each path the numbers of those of its uplinks that carry other paths too; paths named otherwise than `uplink~uplink` share nothing. */
+export function sharedUplinks(table: PathTable): { count: number; ofPath: number[][] } {
+  const uplinks = table.series.map(({ path }) => (path.includes('~') ? uplinksOfPath(path) : []));
+  const uses = new Map<string, number>();
+  for (const uplink of uplinks.flat()) uses.set(uplink, (uses.get(uplink) ?? 0) + 1);
+  const shared = new Map([...uses].filter(([, count]) => count > 1).map(([uplink], index) => [uplink, index]));
+  return { count: shared.size, ofPath: uplinks.map((each) => each.flatMap((uplink) => shared.get(uplink) ?? [])) };
 }
