@@ -8,11 +8,15 @@ const RIDGE = 2;
 /** Standardised inputs are kept within this. */
 const INPUT_MAX = 6;
 
+/** An input counts when it was known in this share of the rows at least; that it is not known, when it was both often enough. */
+const KNOWN_MIN = 0.05;
+const KNOWN_MAX = 0.99;
+
 /** Logistic regression over all paths, by Newton's method; an input that is not known counts as its mean, and as a second input that says so. */
 export class LogisticModel implements PathModel {
   readonly name = 'logistic';
   readonly isBaseline = false;
-  #scales: { mean: number; deviation: number }[] = [];
+  #scales: Scale[] = [];
   #weights = new Float64Array(0);
 
   async fit(rows: LabelledRows, _rng: unknown, pause: () => Promise<void>): Promise<void> {
@@ -62,10 +66,10 @@ export class LogisticModel implements PathModel {
     input[0] = 1;
     for (let index = 0; index < columns.length; index++) {
       const value = columns[index]![row]!;
-      const { mean, deviation } = this.#scales[index]!;
+      const { mean, deviation, knownShare } = this.#scales[index]!;
       const isKnown = !Number.isNaN(value);
-      input[1 + index] = isKnown ? Math.max(-INPUT_MAX, Math.min(INPUT_MAX, (value - mean) / deviation)) : 0;
-      input[1 + columns.length + index] = isKnown ? 0 : 1;
+      input[1 + index] = isKnown && knownShare >= KNOWN_MIN ? Math.max(-INPUT_MAX, Math.min(INPUT_MAX, (value - mean) / deviation)) : 0;
+      input[1 + columns.length + index] = !isKnown && knownShare >= KNOWN_MIN && knownShare <= KNOWN_MAX ? 1 : 0;
     }
   }
 
@@ -76,7 +80,13 @@ export class LogisticModel implements PathModel {
   }
 }
 
-function scaleOf(column: Float32Array, rows: number): { mean: number; deviation: number } {
+interface Scale {
+  mean: number;
+  deviation: number;
+  knownShare: number;
+}
+
+function scaleOf(column: Float32Array, rows: number): Scale {
   let [count, sum, squares] = [0, 0, 0];
   for (let row = 0; row < rows; row++) {
     const value = column[row]!;
@@ -86,7 +96,7 @@ function scaleOf(column: Float32Array, rows: number): { mean: number; deviation:
     squares += value * value;
   }
   const mean = count === 0 ? 0 : sum / count;
-  return { mean, deviation: Math.max(1e-3, Math.sqrt(Math.max(0, squares / Math.max(1, count) - mean * mean))) };
+  return { mean, deviation: Math.max(1e-3, Math.sqrt(Math.max(0, squares / Math.max(1, count) - mean * mean))), knownShare: count / Math.max(1, rows) };
 }
 
 /** Solves a symmetric positive definite system, of which the lower half is given, by Cholesky's method. */
