@@ -6,7 +6,7 @@ import { NetworkInputs } from './network-inputs.ts';
 import { QuantileNetwork } from './quantile-network.ts';
 import { fitStandardiser } from './standardiser.ts';
 import { trainNetwork, type TrainingOptions } from './training.ts';
-import { drawRows, type SamplingOptions } from './training-rows.ts';
+import { drawRows, type SamplingOptions, type TrainingRows } from './training-rows.ts';
 
 /** Sizes that trade accuracy for training time; see docs/network.md for what was measured. */
 export interface NetworkOptions extends TrainingOptions, SamplingOptions {
@@ -82,11 +82,12 @@ export function fitNetwork({ matrix, horizons, seed, options }: NetworkFitTask, 
   // What is validated on begins where the last target that was learned ends.
   const learned = validationShare > 0 ? { from, until: Math.max(from, split - horizons[0]!), known: split } : { from, until, known: matrix.length };
   const rng = createRng(seed).fork('network');
-  const draw = (wanted: number, purpose: string) => drawRows(inputs, scales, horizons, learned, wanted, options, rng.fork(purpose));
+  let drawn: TrainingRows | null = null;
+  const draw = (wanted: number, purpose: string): TrainingRows => (drawn = drawRows(inputs, scales, horizons, learned, wanted, options, rng.fork(purpose), drawn));
   const validation = drawRows(inputs, scales, horizons, { from: split, until, known: matrix.length }, VALIDATION_ROWS, options, rng.fork('validation'));
   if (isWarm) network.parameters.forEach(({ value }, index) => value.values.set(previous.network.parameters[index]!.value.values));
   else network.start(`${seed}/network`);
-  const standardiser = isWarm ? previous.standardiser : fitStandardiser(draw(STANDARD_ROWS, 'standard'));
+  const standardiser = isWarm ? previous.standardiser : fitStandardiser(draw(STANDARD_ROWS, 'standard'), inputs.count);
   const training = isWarm ? { ...options, epochs: options.warmEpochs, learningRate: options.warmLearningRate } : options;
   trainNetwork(network, standardiser, (epoch) => draw(options.rowsPerEpoch, `rows/${epoch}`), validation, seed, training, (epoch, loss) => {
     onProgress(`network: epoch ${epoch} of ${training.epochs}, loss ${loss.toFixed(5)}`);

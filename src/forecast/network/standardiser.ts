@@ -9,10 +9,9 @@ export interface Standardiser {
   deviations: Float32Array;
 }
 
-export function fitStandardiser({ tabular, count }: InputRows): Standardiser {
-  const width = count > 0 ? tabular.length / count : 0;
+export function fitStandardiser({ tabular, count }: InputRows, width: number): Standardiser {
   const [sums, squares, known] = [new Float64Array(width), new Float64Array(width), new Float64Array(width)];
-  for (let at = 0; at < tabular.length; at++) {
+  for (let at = 0; at < count * width; at++) {
     const value = tabular[at]!;
     if (Number.isNaN(value)) continue;
     const input = at % width;

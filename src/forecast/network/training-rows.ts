@@ -15,14 +15,17 @@ export interface SamplingOptions {
   samplingPower: number;
 }
 
+/** Draws differ by some rows, since some targets are unknown. */
+const ROOM = 2000;
 /** Slots times pairs that a draw walks through; of more, every draw takes other pairs. */
 const CELLS_AT_A_TIME = 12_000_000;
 
 /**
  * About `wanted` rows of all pairs with origins in [from, until), evenly over time from a random beginning for each
  * pair, so that every draw sees other rows. Targets lie before `known`.
+ * @param reuse  an earlier draw that is no longer needed: its memory is taken when it is large enough
  */
-export function drawRows(inputs: NetworkInputs, scales: Float32Array, horizons: readonly number[], span: { from: number; until: number; known: number }, wanted: number, options: SamplingOptions, rng: Rng): TrainingRows {
+export function drawRows(inputs: NetworkInputs, scales: Float32Array, horizons: readonly number[], span: { from: number; until: number; known: number }, wanted: number, options: SamplingOptions, rng: Rng, reuse: TrainingRows | null = null): TrainingRows {
   const { matrix } = inputs;
   const pairs = matrix.pairs.length;
   const mean = scales.reduce((sum, scale) => sum + scale, 0) / pairs;
@@ -48,7 +51,8 @@ export function drawRows(inputs: NetworkInputs, scales: Float32Array, horizons: 
     return { slots: Int32Array.from(chosen), density: count / Math.max(1, length) };
   });
   const count = origins.reduce((sum, { slots }) => sum + slots.length, 0);
-  const rows: TrainingRows = { ...inputs.rows(count), targets: new Float32Array(count * horizons.length), weights: new Float32Array(count) };
+  const hasRoom = reuse !== null && reuse.weights.length >= count;
+  const rows: TrainingRows = hasRoom ? { ...reuse, count } : { ...inputs.rows(count + ROOM), count, targets: new Float32Array((count + ROOM) * horizons.length), weights: new Float32Array(count + ROOM) };
   let at = 0;
   let weightSum = 0;
   origins.forEach(({ slots, density }, pair) => {
