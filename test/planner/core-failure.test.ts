@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { planInstance, repairAfterFailure, replan, type Instance, type InstancePlan } from '../../src/planner/index.ts';
 import { brokenLimits } from '../support/instance-checker.ts';
 import { makeInstance } from '../support/instances.ts';
-import { servedOf, twoUplinks } from '../support/meshes.ts';
+import { servedOf, triangle, twoUplinks } from '../support/meshes.ts';
 
 const without = (instance: Instance, dead: number): Instance => ({ ...instance, uplinks: instance.uplinks.map((uplink, index) => (index === dead ? { ...uplink, upMbps: 0, downMbps: 0 } : uplink)) });
 
@@ -32,6 +32,18 @@ describe('repairAfterFailure', () => {
   it('says so when a demand has no way left', () => {
     const { standing } = planInstance(twoUplinks(2, [[0, 1, 40]]), { sweeps: 12 });
     expect(repairAfterFailure(standing, [0, 1])).toEqual({ down: [0, 1], changed: [0], flows: [] });
+  });
+
+  it('lets planning on open two tunnels that meet at a relay, when a demand has no other way', () => {
+    const instance = triangle(({ uplinks, links, demands }) => {
+      uplinks.push({ ...uplinks[0]!, provider: 'isp9' });
+      links[0]![0] = 3;
+      demands.pop();
+    });
+    const { plan, standing } = planInstance(instance, { sweeps: 12 });
+    expect(plan.tunnels).toEqual([0]);
+    expect(repairAfterFailure(standing, [3]).flows).toEqual([]);
+    expect(replan(standing, 2).plan).toMatchObject({ tunnels: [1, 2], flows: [{ links: [1, 2], mbps: 30 }] });
   });
 
   it('breaks no limit, and neither does planning on from it, which comes near to a plan from nothing', () => {

@@ -56,6 +56,9 @@ const MEDIAN_WORTH = 3;
 /** Of all sweeps, those that tighten the proof, and rounds of local search over tunnels. */
 const PROVING_SHARE = 0.4;
 const IMPROVING_SHARE = 0.5;
+/** At least so many rounds, as long as they are so cheap (demands × rounds): each changes one tunnel a site at most. */
+const LEAST_ROUNDS = 12;
+const CHEAP_ROUNDS = 40_000;
 /** What a new tunnel must bring, as a share of all worth: cold, and where it would be a change. */
 const LEAST_GAIN_COLD = 1e-6;
 const LEAST_GAIN_WARM = 1e-5;
@@ -106,7 +109,7 @@ type Work = Pick<Standing, 'tables' | 'paths' | 'flows' | 'linkPrices'>;
 /** From flows over open tunnels to the plan: local search over tunnels, exact fit, backups. */
 function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, proof: { prices: Float64Array; bound: number }, sweeps: number, previousPlan: InstancePlan | undefined): Planned {
   const leastGain = worthOf(tables, tables.p95Mbps) * (previousPlan === undefined ? LEAST_GAIN_COLD : LEAST_GAIN_WARM);
-  const reached = search(tables, paths, flows, linkPrices, tunnels, Math.ceil(IMPROVING_SHARE * sweeps), backupWorth(tables, previousPlan), leastGain);
+  const reached = search(tables, paths, flows, linkPrices, tunnels, Math.max(Math.ceil(IMPROVING_SHARE * sweeps), Math.min(LEAST_ROUNDS, Math.floor(CHEAP_ROUNDS / Math.max(1, tables.demands)))), backupWorth(tables, previousPlan), leastGain);
   const order = byImportance(tables);
   trim(tables, paths, flows, order);
   fill(tables, paths, flows, linkPrices, order);

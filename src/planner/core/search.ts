@@ -27,6 +27,8 @@ export function search(tables: Tables, paths: Paths, flows: Flows, linkPrices: L
   flows.kappa = KAPPA_END;
   let best = tunnels.isOpen.slice();
   let most = fittingWorth(tables, flows);
+  // ways over closed links too, or nobody would think of opening them
+  addWays(tables, paths, flows, new Float64Array(tables.links));
   for (let round = 0; round < rounds; round++) {
     addWays(tables, paths, flows, linkPrices);
     if (improve(tables, paths, flows, linkPrices, tunnels, beside, leastGain) === 0) break;

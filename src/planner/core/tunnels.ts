@@ -86,23 +86,23 @@ export function improve(tables: Tables, paths: Paths, flows: Flows, linkPrices: 
   for (let link = 0; link < tables.links; link++) losses[link]! += beside[link]!;
   const cheapest = cheapestLinks(tables, tunnels, losses);
   const touched = new Uint8Array(tables.sites);
-  const order = [...gains.keys()].filter((link) => gains[link]! > leastGain).sort((one, other) => gains[other]! - gains[one]! || one - other);
   let opened = 0;
-  for (const link of order) {
-    const ends = [tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!];
+  for (const { links, gain } of gains.filter((one) => one.gain > leastGain).sort((one, other) => other.gain - one.gain || one.links[0]! - other.links[0]!)) {
+    const ends = links.flatMap((link) => [tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!]);
     if (ends.some((site) => touched[site] === 1)) continue;
-    const full = ends.filter((site) => tunnels.used[site]! >= tables.slots[site]!);
-    const victims = full.map((site) => cheapest[site]!);
+    const lacking = (site: number): number => tunnels.used[site]! + ends.filter((end) => end === site).length - tables.slots[site]!;
+    const full = [...new Set(ends)].filter((site) => lacking(site) > 0);
+    const victims = full.map((site) => (lacking(site) === 1 ? cheapest[site]! : -1));
     if (victims.some((victim) => victim < 0 || tunnels.isOpen[victim] === 0)) continue;
-    if (victims.reduce((sum, victim) => sum + losses[victim]!, 0) * SWAP_MARGIN + leastGain >= gains[link]!) continue;
+    if (victims.reduce((sum, victim) => sum + losses[victim]!, 0) * SWAP_MARGIN + leastGain >= gain) continue;
     for (const victim of new Set(victims)) {
       setOpen(tables, tunnels, linkPrices, victim, false);
       touched[tables.hopFrom[2 * victim]!] = 1;
       touched[tables.hopTo[2 * victim]!] = 1;
     }
-    setOpen(tables, tunnels, linkPrices, link, true);
+    for (const link of links) setOpen(tables, tunnels, linkPrices, link, true);
     for (const site of ends) touched[site] = 1;
-    opened++;
+    opened += links.length;
   }
   evict(tables, paths, flows, linkPrices);
   return opened;
@@ -205,9 +205,10 @@ function closingLosses(tables: Tables, paths: Paths, flows: Flows, linkPrices: L
   return losses;
 }
 
-/** What is won when a link opens: by what is not served yet, and by what has dearer ways. */
-function openingGains(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): Float64Array {
-  const gains = new Float64Array(tables.links);
+/** What is won when a link opens, or two that meet at a relay: by what is not served yet, and by what has dearer ways. */
+function openingGains(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): { links: number[]; gain: number }[] {
+  const alone = new Float64Array(tables.links);
+  const together = new Map<number, number>();
   for (let demand = 0; demand < tables.demands; demand++) {
     const from = paths.start[demand]!;
     const end = from + paths.count[demand]!;
@@ -215,16 +216,28 @@ function openingGains(tables: Tables, paths: Paths, flows: Flows, linkPrices: Li
     const worth = tables.weight[tables.classOf[demand]!]! - flows.price[tables.cryptoBase + tables.source[demand]!]! - flows.price[tables.cryptoBase + tables.target[demand]!]!;
     for (let path = from; path < end; path++) {
       const price = wayPrice(tables, paths, flows, linkPrices, path);
-      if (price < CLOSED || price >= 2 * CLOSED) continue;
-      const link = linkPrices[paths.first[path]! >> 1] === CLOSED ? paths.first[path]! >> 1 : paths.second[path]! >> 1;
-      const open = price - CLOSED;
+      if (price < CLOSED) continue;
+      const first = paths.first[path]! >> 1;
+      const second = paths.second[path]! >> 1;
+      const isPair = price >= 2 * CLOSED;
+      // two new tunnels are looked at only for what is not served at all: for a better way there is mostly one that needs one
+      if (isPair && missing <= IDLE) continue;
+      const open = price - (isPair ? 2 : 1) * CLOSED;
       let gain = missing > IDLE ? missing * Math.max(0, worth - open) : 0;
+      if (isPair) {
+        const key = first * tables.links + second;
+        if (gain > 0) together.set(key, (together.get(key) ?? 0) + gain);
+        continue;
+      }
       for (let other = from; other < end; other++) {
         if (flows.flow[other]! > 0) gain += flows.flow[other]! * Math.max(0, wayPrice(tables, paths, flows, linkPrices, other) - open);
       }
-      gains[link]! += gain;
+      alone[linkPrices[first] === CLOSED ? first : second]! += gain;
     }
   }
+  const gains: { links: number[]; gain: number }[] = [];
+  for (let link = 0; link < tables.links; link++) if (alone[link]! > 0) gains.push({ links: [link], gain: alone[link]! });
+  for (const [key, gain] of together) gains.push({ links: [Math.floor(key / tables.links), key % tables.links], gain });
   return gains;
 }
 
