@@ -1,4 +1,4 @@
-import { makeSearch, openForMost, type Way } from './backup-search.ts';
+import { makeSearch, openForMost, type BackupSearch, type Way } from './backup-search.ts';
 import { roomOf, send, type Flows } from './flows.ts';
 import { addPath, eachWay, type Paths } from './paths.ts';
 import { byImportance } from './repair.ts';
@@ -15,6 +15,9 @@ export interface Backups {
 
 /** Of the ways that could become a demand's largest, so many of the cheapest are tried. */
 const TRIED = 6;
+/** What a demand's backup is worth, as much as so many Mbit/s of the least important class; and at most for each Mbit/s of it. */
+export const BACKUP_WORTH = 2.5;
+const DEAREST = 4;
 /** Flows closer than this are equally large, Mbit/s. */
 const NOTHING = 1e-6;
 
@@ -24,7 +27,7 @@ const NOTHING = 1e-6;
  * making another of its ways the largest. Among ways over open tunnels: the most room in the shared reserve, then the shortest.
  * Opens links in `tunnels`; moves flows only where everything still fits.
  */
-export function protect(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, before: Backups | undefined): Backups {
+export function protect(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, before: Backups | undefined): { backups: Backups; priced: number } {
   const backups = noBackups(tables);
   const wanting = byImportance(tables).filter((demand) => tables.wantsBackup[tables.classOf[demand]!] === 1 && flows.served[demand]! > NOTHING && canBeProtected(tables, demand));
   const partners = partnersOf(tables, wanting);
@@ -69,8 +72,9 @@ export function protect(tables: Tables, paths: Paths, flows: Flows, tunnels: Tun
   left = openForMost(tables, tunnels, search, left, risksOfLargest, (demand) => settle(demand, risksOfLargest(demand), 0));
   const settleAtLeast = (demand: number, risks: readonly number[]): boolean => [0, 1, 2].some((newTunnels) => settle(demand, risks, newTunnels));
   left = left.filter((demand) => !settleAtLeast(demand, risksOfLargest(demand)));
-  for (const demand of left) changeLargest(tables, paths, flows, tunnels, demand, (path) => settleAtLeast(demand, risksOf(tables, paths.first[path]!, paths.second[path]!)));
-  return backups;
+  left = left.filter((demand) => !changeLargest(tables, paths, flows, tunnels, demand, (path) => settleAtLeast(demand, risksOf(tables, paths.first[path]!, paths.second[path]!))));
+  const priced = left.filter((demand) => priceUnprotected(tables, paths, flows, search, demand)).length;
+  return { backups, priced };
 }
 
 /** Whether each end has two uplinks that have no risk in common; without, no two ways can be disjoint. */
@@ -90,6 +94,23 @@ function partnersOf(tables: Tables, demands: Int32Array): Int32Array {
 
 export function noBackups(tables: Tables): Backups {
   return { first: new Int32Array(tables.demands).fill(-1), second: new Int32Array(tables.demands).fill(-1), mbps: new Float64Array(tables.demands) };
+}
+
+/**
+ * Makes the ways of a demand that nothing could back up dearer by what a backup is worth, where it has others; the next sweeps
+ * then weigh the two against all else.
+ * @returns whether it has both kinds
+ */
+function priceUnprotected(tables: Tables, paths: Paths, flows: Flows, search: BackupSearch, demand: number): boolean {
+  const all = Array.from({ length: paths.count[demand]! }, (_, index) => paths.start[demand]! + index);
+  const bare = all.filter((path) => {
+    const risks = risksOf(tables, paths.first[path]!, paths.second[path]!);
+    return [0, 1, 2].every((newTunnels) => search.shortest(demand, risks, newTunnels).length === 0);
+  });
+  if (bare.length === 0 || bare.length === all.length) return false;
+  const price = Math.min(DEAREST, BACKUP_WORTH / Math.max(0.1, flows.served[demand]!));
+  for (const path of bare) paths.cost[path]! += price;
+  return true;
 }
 
 /** Makes another way of a demand its largest, the cheapest for which there is room and `isProtected` finds a backup. */

@@ -1,4 +1,4 @@
-import { protect, type Backups } from './backups.ts';
+import { BACKUP_WORTH, protect, type Backups } from './backups.ts';
 import { worthOf } from './certificate.ts';
 import { emptyFlows, type Flows } from './flows.ts';
 import type { Instance } from './instance.ts';
@@ -6,7 +6,7 @@ import { buildPaths, type Paths } from './paths.ts';
 import { backupsOf, held, idleOf, isAmong, readPlan, resume, tunnelsOf, type InstancePlan } from './plan-file.ts';
 import { provingPrices, relax } from './relax.ts';
 import { byImportance, fill, trim } from './repair.ts';
-import { concentrateWhereNeeded, search } from './search.ts';
+import { concentrateWhereNeeded, search, settle } from './search.ts';
 import type { LinkPrices } from './sweep.ts';
 import { buildTables, type Tables } from './tables.ts';
 import { closeExcess, linksInUse, openOnly, priceLinks, type Tunnels } from './tunnels.ts';
@@ -62,8 +62,8 @@ const CHEAP_ROUNDS = 40_000;
 /** What a new tunnel must bring, as a share of all worth: cold, and where it would be a change. */
 const LEAST_GAIN_COLD = 1e-6;
 const LEAST_GAIN_WARM = 1e-5;
-/** What a demand's backup is worth, as much as so many Mbit/s of the least important class. */
-const BACKUP_WORTH = 2.5;
+/** Sweeps after ways that nothing can back up have become dearer. */
+const PROTECTING_SWEEPS = 4;
 
 /**
  * Plans an instance: which tunnels there are and what goes where, so that the most worth is served, the most important
@@ -111,10 +111,18 @@ function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, pr
   const leastGain = worthOf(tables, tables.p95Mbps) * (previousPlan === undefined ? LEAST_GAIN_COLD : LEAST_GAIN_WARM);
   const reached = search(tables, paths, flows, linkPrices, tunnels, Math.max(Math.ceil(IMPROVING_SHARE * sweeps), Math.min(LEAST_ROUNDS, Math.floor(CHEAP_ROUNDS / Math.max(1, tables.demands)))), backupWorth(tables, previousPlan), leastGain);
   const order = byImportance(tables);
-  trim(tables, paths, flows, order);
-  fill(tables, paths, flows, linkPrices, order);
-  const open = tunnelsOf(tables, paths, flows, held(reached, previousPlan));
-  const backups = protect(tables, paths, flows, open, previousPlan && backupsOf(tables, previousPlan));
+  const fit = (): { open: Tunnels; backups: Backups; priced: number } => {
+    trim(tables, paths, flows, order);
+    fill(tables, paths, flows, linkPrices, order);
+    const open = tunnelsOf(tables, paths, flows, held(reached, previousPlan));
+    return { open, ...protect(tables, paths, flows, open, previousPlan && backupsOf(tables, previousPlan)) };
+  };
+  let { open, backups, priced } = fit();
+  if (priced > 0) {
+    priceLinks(tables, linkPrices, open);
+    settle(tables, paths, flows, linkPrices, PROTECTING_SWEEPS);
+    ({ open, backups } = fit());
+  }
   priceLinks(tables, linkPrices, open);
   const plan = readPlan(tables, paths, flows, proof.prices, open, backups, idleOf(tables, open, previousPlan));
   const worth = plan.flows.reduce((sum, { demand, mbps }) => sum + tables.weight[tables.classOf[demand]!]! * mbps, 0);

@@ -43,7 +43,8 @@ export function search(tables: Tables, paths: Paths, flows: Flows, linkPrices: L
   return reached;
 }
 
-function settle(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, sweeps: number): void {
+/** Sweeps with prices that settle. */
+export function settle(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, sweeps: number): void {
   for (let done = 0; done < sweeps; done++) {
     sweep(tables, paths, flows, linkPrices);
     settlePrices(tables, flows);
