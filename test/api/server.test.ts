@@ -6,6 +6,7 @@ import { createLog } from '../../src/base/index.ts';
 import { signReview } from '../../src/forge/index.ts';
 import { classId, nodeId, siteId, type PathQualityForecast, type TunnelId } from '../../src/model/index.ts';
 import { engineReport } from '../../src/cli/engine-report.ts';
+import { renderForecastExplanation, type OutsideExplanation } from '../../src/cli/forecast-explanation.ts';
 import type { Engine } from '../../src/reconcile/index.ts';
 import { createTestMesh, path, REVIEWER, START_AT, type TestMesh } from '../reconcile/support.ts';
 import { join } from 'node:path';
@@ -183,6 +184,9 @@ describe('what the engine shows', () => {
     expect(voice!.slots[0]!.startAt).toMatch(/^2026-01-05T09:/);
     voice!.slots.forEach(({ p50 }, slot) => expect(voice!.parts.reduce((sum, { mbps }) => sum + mbps[slot]!, 0)).toBeCloseTo(p50, 3));
     expect(voice!.words[0]).toContain('Expected ');
+    const shown = renderForecastExplanation(voice as unknown as OutsideExplanation, true);
+    for (const text of ['berlin>paris voice', 'up to P95', 'from (UTC)', voice!.words[0]!]) expect(shown).toContain(text);
+    expect(shown).not.toMatch(/NaN|undefined|Invalid/);
     expect(((await call('GET', '/v1/forecasts/berlin%3Eparis')).body['explanations'] as unknown[]).length).toBe(3);
     mesh.demand.clear();
     await call('POST', '/v1/cycle');

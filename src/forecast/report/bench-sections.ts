@@ -16,26 +16,32 @@ export function reliabilitySection(horizons: readonly HorizonReport[]): ReportSe
     body: horizons.map(({ name, chosen, of }) => {
       const points = (by: 'byCount' | 'byVolume'): [number, number][] => of.reliability.map((each) => [each.quantile, each[by]]);
       const series: LineSeries[] = [
-        { name: 'as promised', tone: 1, points: [[0.4, 0.4], [1, 1]] },
+        { name: 'as promised', tone: 1, points: [[0.4, 0.4], [1, 1]] as [number, number][] },
         { name: `${chosen}, by count`, tone: 0, points: points('byCount'), hasDots: true },
         { name: 'by volume', tone: 2, points: points('byVolume'), hasDots: true },
       ];
+      const least = Math.min(0.4, ...of.reliability.map((each) => Math.floor(10 * Math.min(each.byCount, each.byVolume)) / 10));
       const said = of.reliability.map((each) => `P${Math.round(100 * each.quantile)} held ${percent(each.byCount)} of cases, ${percent(each.byVolume)} of the demand`).join('; ');
-      const chart = lineChart({ title: `Reliability of ${chosen}, ${name} ahead`, description: said }, series, { label: 'promised', format: percent, min: 0.4, max: 1, ticks: [0.5, 0.9, 0.95] }, { label: 'held', format: percent, min: 0.4, max: 1, ticks: niceTicks(0.4, 1, 6) }, 240);
+      const chart = lineChart({ title: `Reliability of ${chosen}, ${name} ahead`, description: said }, series, { label: 'promised', format: percent, min: 0.4, max: 1, ticks: [0.5, 0.9, 0.95] }, { label: 'held', format: percent, min: least, max: 1, ticks: niceTicks(least, 1, 6) }, 240);
       return figure(`${name} ahead: ${said}.`, chart, table(`Reliability ${name} ahead`, ['Quantile', 'held, by count', 'held, by volume'], of.reliability.map((each) => [`P${Math.round(100 * each.quantile)}`, percent(each.byCount), percent(each.byVolume)])));
     }),
   };
 }
+
+/** Times the worst of the chosen model and the reactive rule. */
+const OFF_CHART = 1.6;
 
 /** Capacity against what finds no room. */
 export function tradeoffSection(horizons: readonly HorizonReport[]): ReportSection {
   return {
     id: 'tradeoff',
     title: 'What the same capacity buys',
-    intro: 'Each model’s band is scaled so that it provides 1.2 to 2 times the demand; the line shows how much of the demand then finds no room. “reactive” is the rule that everybody has: what was last seen, times one margin for all pairs.',
+    intro: 'Each model’s band is scaled so that it provides 1.2 to 2 times the demand; the line shows how much of the demand then finds no room. “reactive” is the rule that everybody has: what was last seen, times one margin for all pairs. What is far worse than both is not drawn; the figures have it.',
     body: horizons.map(({ name, chosen, tradeoffs }) => {
       const shown = tradeoffs.filter(({ points }) => points.length > 0);
-      const series = withTones(shown.map(({ model }) => model), chosen, 'reactive').map(({ model, tone }): LineSeries => ({ name: model, tone, points: shown.find((each) => each.model === model)!.points.map(({ allocation, unmet }) => [allocation, unmet]), hasDots: tone === 0 }));
+      // One hopeless model must not press all others against the axis.
+      const most = OFF_CHART * Math.max(...shown.filter(({ model }) => model === chosen || model === 'reactive').flatMap(({ points }) => points.map(({ unmet }) => unmet)), 1e-6);
+      const series = withTones(shown.map(({ model }) => model), chosen, 'reactive').map(({ model, tone }): LineSeries => ({ name: model, tone, points: shown.find((each) => each.model === model)!.points.map(({ allocation, unmet }) => [allocation, unmet <= most ? unmet : Number.NaN]), hasDots: tone === 0 }));
       const at = (model: string): string => percent(shown.find((each) => each.model === model)?.points.find(({ allocation }) => allocation === 1.4)?.unmet ?? Number.NaN);
       const said = `At 1.4 times the demand ${at(chosen)} of it finds no room with ${chosen}, ${at('reactive')} with the reactive rule.`;
       const chart = lineChart({ title: `Unmet demand by capacity, ${name} ahead`, description: said }, series, { label: 'provided, times the demand', format: shownNumber, ticks: [1.2, 1.3, 1.4, 1.5, 1.7, 2] }, ratioAxis('unmet'));

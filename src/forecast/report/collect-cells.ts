@@ -60,7 +60,7 @@ const MISSES = 8;
 /** Goes over the cells once and keeps sums. */
 export function collectCells({ horizon, steps, model, matrix, origins, actual, forecasts }: ScoredCells): ModelCells {
   const pairs = matrix.pairs.length;
-  const { parts, partOf } = divide(origins, matrix.slotsPerDay);
+  const { parts, partOf, beginOf } = divide(origins, matrix.slotsPerDay);
   const byPair = emptySums(pairs);
   const byHour = emptySums(24);
   const byPart = emptySums(parts);
@@ -98,7 +98,7 @@ export function collectCells({ horizon, steps, model, matrix, origins, actual, f
     byPair,
     byHour,
     byPart,
-    partSlots: Array.from({ length: parts }, (_, part) => (origins.find((_origin, index) => partOf(index) === part) ?? 0) + steps),
+    partSlots: Array.from({ length: parts }, (_, part) => beginOf(part) + steps),
     reliability: reliability.map(({ quantile, count, demand: held }) => ({ quantile, byCount: count / Math.max(1, cells), byVolume: demand > 0 ? held / demand : 0 })),
     window: windowOf(origins, steps, pairs, forecasts),
     misses,
@@ -130,16 +130,16 @@ export function groupsOf(learned: DemandMatrix): ReportGroup[] {
 }
 
 /** Whole days, so that the day itself is not mistaken for a change over time. */
-function divide(origins: Int32Array, slotsPerDay: number): { parts: number; partOf: (index: number) => number } {
+function divide(origins: Int32Array, slotsPerDay: number): { parts: number; partOf: (index: number) => number; beginOf: (part: number) => number } {
   const first = origins[0] ?? 0;
   const days = ((origins.at(-1) ?? 0) + 1 - first) / slotsPerDay;
   if (days < DAYS_MIN) {
     const parts = Math.max(1, Math.min(PARTS, origins.length));
-    return { parts, partOf: (index) => Math.floor((index * parts) / Math.max(1, origins.length)) };
+    return { parts, partOf: (index) => Math.floor((index * parts) / Math.max(1, origins.length)), beginOf: (part) => origins[Math.ceil((part * origins.length) / parts)] ?? first };
   }
   const slots = Math.ceil(days / PARTS) * slotsPerDay;
   const parts = Math.max(1, Math.floor((days * slotsPerDay) / slots));
-  return { parts, partOf: (index) => Math.min(parts - 1, Math.floor((origins[index]! - first) / slots)) };
+  return { parts, partOf: (index) => Math.min(parts - 1, Math.floor((origins[index]! - first) / slots)), beginOf: (part) => first + part * slots };
 }
 
 function emptySums(size: number): Sums {

@@ -57,8 +57,8 @@ export function table(caption: string, head: readonly string[], rows: readonly (
 }
 
 const STYLE = `
-:root{--bg:#fdfdfc;--fg:#1d2228;--dim:#5d6771;--line:#dfe2e5;--accent:#0b63ce;--band:#0b63ce2e;--other:#8a949e;--good:#1a7f37;--bad:#b3261e;--t2:#b25c00;--t3:#6f42c1;--t4:#1a7f37;--t5:#b3261e;--t6:#00798c;--t7:#9a6700}
-@media (prefers-color-scheme:dark){:root{--bg:#14171a;--fg:#e4e7ea;--dim:#9aa4ae;--line:#2c3238;--accent:#6cb0ff;--band:#6cb0ff38;--other:#7d8791;--good:#57c774;--bad:#ff8a80;--t2:#f0a35e;--t3:#c3a6ff;--t4:#7ee08f;--t5:#ff9b93;--t6:#5fd3e0;--t7:#e3c168}}
+:root{--bg:#fdfdfc;--fg:#1d2228;--dim:#5d6771;--line:#dfe2e5;--accent:#0b63ce;--band:#0b63ce2e;--other:#8a949e;--good:#1a7f37;--bad:#b3261e;--t2:#b25c00;--t3:#6f42c1;--t4:#1a7f37;--t5:#b3261e;--t6:#00798c;--t7:#c2185b}
+@media (prefers-color-scheme:dark){:root{--bg:#14171a;--fg:#e4e7ea;--dim:#9aa4ae;--line:#2c3238;--accent:#6cb0ff;--band:#6cb0ff38;--other:#7d8791;--good:#57c774;--bad:#ff8a80;--t2:#f0a35e;--t3:#c3a6ff;--t4:#7ee08f;--t5:#ff9b93;--t6:#5fd3e0;--t7:#ff8ac0}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:62rem;padding:1.5rem 1rem 4rem;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}
 h1{font-size:1.7rem;margin:0}h2{font-size:1.25rem;margin:2.5rem 0 .3rem;border-top:1px solid var(--line);padding-top:1.2rem}h3{font-size:1rem;margin:1.4rem 0 .2rem}
