@@ -1,14 +1,18 @@
 import { messageOf } from '../base/index.ts';
 import { createPathForecaster, PathRecord, type PathForecaster } from '../forecast/index.ts';
-import type { Intent, PathQualityForecast } from '../model/index.ts';
+import { nodeOfUplink, uplinksOfPath, type Intent, type NodeId, type PathId, type PathQualityForecast } from '../model/index.ts';
 import type { EngineDeps } from './deps.ts';
 
 /** A class's probability from which a path is recorded with a decision: planner and report look at more probable ones only. */
 const RECORDED_FROM = 0.1;
 
-/** What of a forecast a decision may depend on, and what is recorded with it. */
-export function decisivePart(forecast: PathQualityForecast | null): PathQualityForecast | null {
-  return forecast && { ...forecast, paths: forecast.paths.filter(({ violations }) => violations.some(({ probability }) => probability >= RECORDED_FROM)) };
+/**
+ * What of a forecast a decision may depend on, and what is recorded with it.
+ * @param doubted  nodes whose reports are not believed: what is expected of their paths rests on these
+ */
+export function decisivePart(forecast: PathQualityForecast | null, doubted: ReadonlySet<NodeId>): PathQualityForecast | null {
+  const isSound = (path: PathId): boolean => !uplinksOfPath(path).some((uplink) => doubted.has(nodeOfUplink(uplink)));
+  return forecast && { ...forecast, paths: forecast.paths.filter(({ path, violations }) => isSound(path) && violations.some(({ probability }) => probability >= RECORDED_FROM)) };
 }
 
 /** What is expected of paths; kept up with what is measured, and learned again from time to time. */

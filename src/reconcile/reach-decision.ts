@@ -117,7 +117,7 @@ async function inputsFor(context: CycleContext, round: Round, intent: Intent, ap
     schema: 'foremesh/decision-inputs/v1',
     intent,
     forecast: context.state.forecast,
-    pathForecast: decisivePart(context.state.pathForecast),
+    pathForecast: decisivePart(context.state.pathForecast, new Set(context.trust.view().quarantines.map(({ node }) => node))),
     forecastDrift: context.drift.drift(context.state.forecast),
     forecastConfidence: context.hindsight.health().confidence,
     forecastRegret: context.hindsight.regret(),

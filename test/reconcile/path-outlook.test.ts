@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLog, VirtualClock } from '../../src/base/index.ts';
 import { generatePaths } from '../../src/forecast/index.ts';
-import type { Intent, PathQualityForecast, PathSample } from '../../src/model/index.ts';
+import { nodeOfUplink, uplinksOfPath, type Intent, type PathQualityForecast, type PathSample } from '../../src/model/index.ts';
 import { createPathOutlook, decisivePart, type PathOutlook } from '../../src/reconcile/path-outlook.ts';
 import { createMemoryStore, type TelemetryStore } from '../../src/telemetry/index.ts';
 import { exampleIntent, routesOf } from '../support/plan-situations.ts';
@@ -59,9 +59,11 @@ describe('the outlook on paths', () => {
     expect(forecast.backtest.map(({ model }) => model)).toContain('boosted');
     expect(forecast.paths.map(({ path: of }) => of)).toEqual(table.series.map(({ path: of }) => of as string).sort());
     expect(await learned(outlookOf())).toEqual(forecast);
-    const part = decisivePart(forecast)!;
+    const part = decisivePart(forecast, new Set())!;
     expect(part.paths.length).toBeLessThan(forecast.paths.length);
     expect(part.paths.every(({ violations }) => violations.some(({ probability }) => probability >= 0.1))).toBe(true);
+    const [liar] = part.paths.map(({ path: of }) => nodeOfUplink(uplinksOfPath(of)[0]));
+    expect(decisivePart(forecast, new Set([liar!]))!.paths).toEqual(part.paths.filter(({ path: of }) => !of.includes(`${liar!}/`)));
   });
 
   it('goes on with the slots that come, as if all had been read at once, and stays as it is between them', async () => {
@@ -88,7 +90,7 @@ describe('the outlook on paths', () => {
     expect(await outlook.forecast(intent, clock.now())).toBeNull();
     store.pathHistory = pathHistory;
     expect((await outlook.forecast(intent, clock.now()))!.fromAt).toBe(END_AT + SLOT_MS);
-    expect(decisivePart(null)).toBeNull();
+    expect(decisivePart(null, new Set())).toBeNull();
   });
 
   /** One that has read four hours: too few to learn from. */
