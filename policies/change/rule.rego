@@ -7,6 +7,7 @@
 package foremesh.change
 
 import data.foremesh.lib.input as shape
+import data.foremesh.lib.unusual
 
 default verdict := {"decision": "deny", "reasons": [], "rulesRun": ["CHANGE_INPUT"]}
 
@@ -46,6 +47,7 @@ asks contains code if {
 		"CHANGE_SITES",
 		"CHANGE_TRAFFIC_SHARE",
 		"CHANGE_TUNNELS",
+		"CHANGE_UNUSUAL",
 	}
 }
 
@@ -193,6 +195,24 @@ findings contains finding(rego.metadata.rule(), {"kind": "Changeset", "name": in
 }
 
 # METADATA
+# title: Very unusual traffic gets no tunnel without a person
+# description: >-
+#   When a forecast adds a tunnel for a pair whose surge is severe, or of a site that begins to talk to many, a person
+#   looks first. What repairs something is not held up, and nothing that runs is touched.
+# custom:
+#   code: CHANGE_UNUSUAL
+#   severity: warning
+findings contains finding(rego.metadata.rule(), object_of(change), message, "see foremesh anomalies; approve the proposal if the traffic is wanted") if {
+	input.cause == "forecast"
+	some change in input.unapproved.changes
+	change.key.kind == "tunnel-add"
+	some anomaly in input.anomalies
+	anomaly.severity == "high"
+	unusual.asks_for(anomaly, change.pair)
+	message := sprintf("%s: %s", [change.summary, anomaly.words])
+}
+
+# METADATA
 # title: Say when the forecast is weak
 # description: A forecast that is often wrong is no reason to stop, and one for the reader to know.
 # custom:
@@ -295,6 +315,7 @@ problems := union({
 	record_problems,
 	shape.list_problems("changeset.changes", shape.at(["changeset", "changes"]), change_fields),
 	shape.list_problems("unapproved.changes", shape.at(["unapproved", "changes"]), change_fields),
+	shape.list_problems("anomalies", shape.at(["anomalies"]), unusual.fields),
 	cause_problems,
 })
 
@@ -321,6 +342,7 @@ input_fields := {
 	"changesLastHour": {"number"},
 	"autoApply": {"object"},
 	"vetoes": {"array"},
+	"anomalies": {"array"},
 }
 
 changeset_fields := {

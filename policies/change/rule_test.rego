@@ -33,7 +33,10 @@ good := {
 	"changesLastHour": 19,
 	"autoApply": {"tunnelsMax": 4, "sitesMax": 3, "trafficShareMax": 0.5, "changesPerHourMax": 20},
 	"vetoes": [],
+	"anomalies": [surge("medium")],
 }
+
+surge(severity) := {"kind": "surge", "from": "b", "to": "a", "severity": severity, "words": "much"}
 
 admission(summary) := {"key": {"kind": "admission"}, "fingerprint": "f2", "impact": "none", "summary": summary, "tunnel": null, "pair": "a>b"}
 
@@ -71,6 +74,7 @@ fires := [
 	{"path": "/forecast/regret/byKind/tunnel-add/harmful", "value": 3, "code": "CHANGE_REGRET", "decision": "needsApproval"},
 	{"path": "/forecast/regret/byKind/tunnel-add/needed", "value": 3, "code": "CHANGE_REGRET", "decision": "needsApproval"},
 	{"path": "/forecast/confidence", "value": 0.9, "code": "CHANGE_FORECAST_DRIFTS", "decision": "allow"},
+	{"path": "/anomalies", "value": [surge("high")], "code": "CHANGE_UNUSUAL", "decision": "needsApproval"},
 	{"path": "/forecast/wape", "value": 0.7, "code": "CHANGE_FORECAST_UNSURE", "decision": "allow"},
 ]
 
@@ -127,6 +131,14 @@ test_approval_outweighs_a_poor_record if {
 	document := json.patch(changed("/forecast/regret/harmful", 9), [{"op": "replace", "path": "/unapproved/changes", "value": []}])
 	verdict_on(document).decision == "allow"
 }
+
+test_unusual_traffic_holds_up_forecasts_only if {
+	every cause in ["failure", "idle", "intent", "initial", "override"] {
+		verdict_on(caused(changed("/anomalies", [surge("high")]), cause)).decision == "allow"
+	}
+}
+
+test_unusual_traffic_of_others_asks_nobody if verdict_on(changed("/anomalies", [object.union(surge("high"), {"to": "c"})])).decision == "allow"
 
 test_lost_admission_asks_nobody if verdict_on(changed("/unapproved/changes", [admission("- a and b may talk")])).decision == "allow"
 
@@ -254,6 +266,12 @@ needed := [
 	"autoApply/trafficShareMax",
 	"autoApply/changesPerHourMax",
 	"vetoes",
+	"anomalies",
+	"anomalies/0/kind",
+	"anomalies/0/from",
+	"anomalies/0/to",
+	"anomalies/0/severity",
+	"anomalies/0/words",
 ]
 
 test_missing_field_denies if {

@@ -9,6 +9,7 @@ package foremesh.plan
 
 import data.foremesh.lib.crypto
 import data.foremesh.lib.input as shape
+import data.foremesh.lib.unusual
 
 default verdict := {"decision": "deny", "reasons": [], "rulesRun": ["PLAN_INPUT"]}
 
@@ -34,6 +35,7 @@ rules_run contains code if {
 		"PLAN_AVOIDED",
 		"PLAN_BACKUP_MISSING",
 		"PLAN_CIPHER_WEAK",
+		"PLAN_GROWTH_UNUSUAL",
 		"PLAN_INPUT",
 		"PLAN_MLKEM_MISSING",
 		"PLAN_OVERRIDE_UNBOUNDED",
@@ -211,6 +213,22 @@ findings contains finding(rego.metadata.rule(), {"kind": "Tunnel", "name": tunne
 }
 
 # METADATA
+# title: Growth that rests on unusual traffic is named
+# description: >-
+#   A new tunnel for a pair whose traffic surges or is new, or of a site that begins to talk to many, may be what an
+#   intruder asks for. A wrong alarm must not stop a plan, so this is for the reader; what asks a person is CHANGE_UNUSUAL.
+# custom:
+#   code: PLAN_GROWTH_UNUSUAL
+#   severity: warning
+findings contains finding(rego.metadata.rule(), {"kind": "Tunnel", "name": tunnel.id}, message, "see foremesh anomalies; if the traffic is wanted, nothing is to be done") if {
+	some tunnel in input.tunnels
+	tunnel.isNew
+	some anomaly in input.anomalies
+	unusual.asks_for(anomaly, tunnel.pair)
+	message := sprintf("new tunnel %s: %s", [tunnel.path, anomaly.words])
+}
+
+# METADATA
 # title: Protected classes have a backup
 # description: A class with protection and no backup fails with its path. Often the site has no second path, so this does not stop the plan.
 # custom:
@@ -261,6 +279,7 @@ problems := union({
 	values_problems("pairs", pair_fields),
 	shape.list_problems("overrides", shape.at(["overrides"]), {"id": {"string"}, "until": {"number"}, "why": {"string"}, "by": {"string"}}),
 	shape.list_problems("securityProfiles", shape.at(["securityProfiles"]), {"name": {"string"}, "ike": {"array"}, "esp": {"array"}}),
+	shape.list_problems("anomalies", shape.at(["anomalies"]), unusual.fields),
 	end_problems,
 	way_problems,
 	reference_problems,
@@ -275,6 +294,7 @@ input_fields := {
 	"classes": {"object"},
 	"pairs": {"object"},
 	"overrides": {"array"},
+	"anomalies": {"array"},
 	"securityProfiles": {"array"},
 	"admittedUnfounded": {"array"},
 }

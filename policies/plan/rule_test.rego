@@ -28,9 +28,12 @@ good := {
 		"a>c": pair([way(["t1", "t2"], ["b"])]),
 	},
 	"overrides": [{"id": "o", "until": 2000, "why": "works", "by": "ada"}],
+	"anomalies": [anomaly("drop", "b", "a")],
 	"securityProfiles": [{"name": "standard", "ike": [suite], "esp": [suite]}],
 	"admittedUnfounded": [],
 }
+
+anomaly(kind, from, to) := {"kind": kind, "from": from, "to": to, "severity": "high", "words": "much"}
 
 pair(ways) := {
 	"admitted": true,
@@ -80,6 +83,8 @@ fires := [
 	{"path": "/securityProfiles/0/esp/0/encryption", "value": "3des", "code": "PLAN_CIPHER_WEAK", "object": "SecurityProfile standard", "decision": "deny"},
 	{"path": "/securityProfiles/0/ike/0/group", "value": "modp1024", "code": "PLAN_CIPHER_WEAK", "object": "SecurityProfile standard", "decision": "deny"},
 	{"path": "/securityProfiles/0/esp/0/encryption", "value": "aes128cbc", "code": "PLAN_CIPHER_WEAK", "object": "SecurityProfile standard", "decision": "deny"},
+	{"path": "/anomalies", "value": [anomaly("surge", "b", "a")], "code": "PLAN_GROWTH_UNUSUAL", "object": "Tunnel t1", "decision": "allow"},
+	{"path": "/anomalies", "value": [anomaly("fan-out", "a", null)], "code": "PLAN_GROWTH_UNUSUAL", "object": "Tunnel t1", "decision": "allow"},
 	{"path": "/pairs/a>b/carried/voice/backups", "value": 0, "code": "PLAN_BACKUP_MISSING", "object": "Pair a>b", "decision": "allow"},
 	{"path": "/nodes/n/mlKem", "value": false, "code": "PLAN_MLKEM_MISSING", "object": "Tunnel t1", "decision": "allow"},
 	{"path": "/overrides/0/why", "value": " ", "code": "PLAN_OVERRIDE_UNBOUNDED", "object": "Override o", "decision": "deny"},
@@ -98,6 +103,8 @@ test_each_rule_fires if {
 test_every_rule_has_a_case if plan.rules_run - {"PLAN_INPUT"} == {case.code | some case in fires}
 
 fits := [
+	{"path": "/anomalies", "value": []},
+	{"path": "/anomalies", "value": [anomaly("surge", "b", "c")]},
 	{"path": "/overrides/0/until", "value": 1000 + 86460000},
 	{"path": "/tunnels/t2/ends/0/drain", "value": true},
 	{"path": "/nodes/n/mlKem", "value": null},
@@ -185,6 +192,12 @@ needed := [
 	"securityProfiles/0/esp/0/group",
 	"securityProfiles/0/ike/0/prf",
 	"admittedUnfounded",
+	"anomalies",
+	"anomalies/0/kind",
+	"anomalies/0/from",
+	"anomalies/0/to",
+	"anomalies/0/severity",
+	"anomalies/0/words",
 ]
 
 # In three, each well below the time that one test may take on a busy machine.

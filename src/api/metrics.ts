@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { ANOMALY_KINDS } from '../model/index.ts';
 import type { EngineView } from '../reconcile/index.ts';
 import { NoQuery } from './schemas.ts';
 import type { ApiDeps } from './server.ts';
@@ -57,6 +58,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const quarantined = gauge('foremesh_node_quarantined', '1 for a gateway whose reports the others contradict', ['node']);
   const cut = gauge('foremesh_pairs_bounded', 'Pairs whose reported demand was cut to what others confirm, in the newest window');
   const impossible = gauge('foremesh_paths_impossible', 'Paths whose round trip light could not make');
+  const anomalous = gauge('foremesh_anomalies', 'Events that go on in which traffic is not what was to be expected', ['kind', 'severity']);
   const changes = gauge('foremesh_changes_last_hour', 'Changes applied without a person within the last hour');
   const drift = gauge('foremesh_forecast_drift', 'How much worse recent forecasts were than the back-test, WAPE');
   const confidence = gauge('foremesh_forecast_confidence', 'Share of the demand whose forecasts are as promised; drifting counts half');
@@ -124,6 +126,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
       if (begun !== null) serviceConnections.set({ node, to, class: classId, service }, begun);
       if (packets !== null) servicePackets.set({ node, to, class: classId, service }, packets);
     }
+    for (const kind of ANOMALY_KINDS) for (const severity of ['low', 'medium', 'high']) anomalous.set({ kind, severity }, view.anomalies.filter((one) => one.endedAt === null && one.kind === kind && one.severity === severity).length);
     quarantined.reset();
     for (const { node } of view.trust.quarantines.slice(0, SERIES_MAX)) quarantined.set({ node }, 1);
     cut.set(view.trust.bounded.length);

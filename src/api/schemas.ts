@@ -91,6 +91,7 @@ export const StatusAnswer = Type.Object(
     tunnels: Type.Array(Type.Object({ tunnel: Type.String(), path: Type.String(), state: Type.String() }, open)),
     shortfalls: Type.Array(Type.Object({ pair: Type.String(), classId: Type.String(), offeredMbps: Type.Number(), droppedMbps: Type.Number() }, { description: 'demands of which shaping dropped something in the last complete slot' })),
     lastDecision: Type.Union([Type.Null(), Type.Object({ kind: Type.String(), cause: Type.String(), at: instant, changes: Type.Array(Type.String()) }, open)]),
+    anomalies: Type.Array(anything, { description: 'those that go on; /v1/anomalies has the past ones as well' }),
     trust: Type.Object({ quarantines: Type.Array(Type.Object({ node: Type.String(), why: Type.String() }, open)), frozenSites: Type.Array(Type.String()), bounded: Type.Array(anything), impossiblePaths: Type.Array(anything), events: Type.Array(anything) }, { ...open, description: 'whose reports are believed' }),
     training: Type.Object({ state: Type.String(), step: Type.Integer(), steps: Type.Integer(), text: Type.String() }, open),
     forecastHealth: Type.Object({ confidence: Type.Number() }, open),
@@ -225,6 +226,33 @@ export const PathForecastsAnswer = Type.Object(
   { $id: 'PathForecasts', ...open },
 );
 
+export const AnomaliesAnswer = Type.Object(
+  {
+    schema: Type.Literal('foremesh/anomalies/v1'),
+    anomalies: Type.Array(
+      Type.Object(
+        {
+          id: Type.String(),
+          kind: Type.String({ description: 'surge, drop, new-pair or fan-out' }),
+          from: Type.String(),
+          to: Type.Union([Type.String(), Type.Null()]),
+          classId: Type.Union([Type.String(), Type.Null()]),
+          startAt: instant,
+          lastAt: instant,
+          endedAt: Type.Union([instant, Type.Null()], { description: 'null while it goes on' }),
+          severity: Type.String({ description: 'low, medium or high' }),
+          score: Type.Number({ description: '1: just beyond what is usual for this pair' }),
+          expectedMbps: Type.Number(),
+          seenMbps: Type.Number(),
+          words: Type.String(),
+        },
+        open,
+      ),
+    ),
+  },
+  { $id: 'Anomalies', ...open },
+);
+
 export const ProposalsAnswer = Type.Object({ schema: Type.Literal('foremesh/proposals/v1'), proposals: Type.Array(Type.Object({ id: Type.Integer(), state: Type.String() }, open)) }, { $id: 'Proposals', ...open });
 export const ProposalAnswer = Type.Object({ schema: Type.Literal('foremesh/proposal/v1'), id: Type.Integer(), state: Type.String(), headSha: sha, diff: Type.String(), report: Type.String(), verdict: anything }, { $id: 'Proposal', ...open });
 export const CycleAnswer = Type.Object({ schema: Type.Literal('foremesh/cycle/v1'), kind: Type.String() }, { $id: 'Cycle', ...open });
@@ -253,7 +281,7 @@ export const HealthAnswer = Type.Object({ ok: Type.Boolean(), state: Type.String
 
 /** Registered by `$id`, so that the document names them. */
 export const SHARED_SCHEMAS = [
-  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, PathForecastsAnswer, ForecastExplanationAnswer, ScoreboardAnswer, LedgerAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
+  ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, AnomaliesAnswer, PathForecastsAnswer, ForecastExplanationAnswer, ScoreboardAnswer, LedgerAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
   ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer, NodeRequestAnswer, RevocationBody, RevocationAnswer, RevocationsAnswer,
 ] as const;
 

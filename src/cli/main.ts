@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { ForemeshError, FindingsError, formatFinding, messageOf } from '../base/index.ts';
+import { addAnomaliesCommand } from './commands/anomalies.ts';
 import { addBenchCommand } from './commands/bench.ts';
 import { addCheckCommand } from './commands/check.ts';
 import { addDemoCommand } from './commands/demo.ts';
@@ -34,6 +35,7 @@ function buildProgram(): Command {
   addNodeCommand(program);
   addStatusCommand(program);
   addForecastCommand(program);
+  addAnomaliesCommand(program);
   addProposalCommand(program);
   addOverrideCommand(program);
   addVetoCommand(program);

@@ -52,6 +52,7 @@ export async function previewPlan(options: { located: LocatedIntent; policy: Com
         unapproved: changeset,
         forecast: { model: forecast.model, wape: 1, drift: 0, confidence: 1, regret: NO_REGRET },
         changesLastHour: 0,
+        anomalies: [],
         autoApply: intent.mesh.autoApply,
         vetoes: previous.vetoes.map(({ fingerprint }) => fingerprint),
       }),

@@ -1,3 +1,4 @@
+import type { Anomaly } from './anomaly.ts';
 import type { ForecastRegret } from './hindsight.ts';
 import type { ClassId, NodeId, PairId, PathId, SiteId, TunnelId } from './ids.ts';
 import type { ChangeKey } from './plan.ts';
@@ -71,6 +72,8 @@ export interface ChangeInput {
     regret: ForecastRegret;
   };
   changesLastHour: number;
+  /** Traffic that is not what was to be expected and goes on. */
+  anomalies: Anomaly[];
   autoApply: { tunnelsMax: number; sitesMax: number; trafficShareMax: number; changesPerHourMax: number };
   vetoes: string[];
 }

@@ -4,6 +4,7 @@ import {
   isAdmitted,
   nodesOf,
   siteId,
+  type Anomaly,
   type Assignment,
   type ChangeInput,
   type Connection,
@@ -28,9 +29,10 @@ export function intentInput(intent: Intent, now: number): unknown {
  * stay short and their time stays linear in the plan. It joins and counts; it judges nothing.
  * `tunnels`, `nodes`, `sites`, `classes` and `pairs` are maps by id. `pairs` holds the pairs in use, lesser site first,
  * with the ways of their traffic in either direction and any class: once each, since that is most of the input's size.
+ * @param anomalies  traffic that is not what was to be expected and goes on; [] where nobody watches
  * @param statuses  what nodes say of themselves; [] where nobody was asked, and then `mlKem` is null: not known
  */
-export function planInput(intent: Intent, plan: Plan, previous: Plan, report: PlanReport, now: number, statuses: readonly NodeStatus[] = []): unknown {
+export function planInput(intent: Intent, plan: Plan, previous: Plan, report: PlanReport, now: number, statuses: readonly NodeStatus[] = [], anomalies: readonly Anomaly[] = []): unknown {
   const before = new Set(previous.tunnels.map((tunnel) => tunnel.id));
   const reported = new Map(report.tunnels.map((tunnel) => [tunnel.tunnel, tunnel]));
   const uplinks = new Map<string, Uplink>(nodesOf(intent).flatMap((node) => node.uplinks.map((uplink) => [uplink.id, uplink])));
@@ -62,6 +64,7 @@ export function planInput(intent: Intent, plan: Plan, previous: Plan, report: Pl
     admittedUnfounded: plan.admitted.filter(([one, other]) => !isAdmitted(intent, one, other)).map(([one, other]) => pairName(one, other)),
     securityProfiles: plan.securityProfiles,
     overrides: plan.overrides,
+    anomalies,
     totals: { tunnels: plan.tunnels.length, tunnelsBefore: previous.tunnels.length, usdPerMonth: report.usdPerMonth },
   };
 }

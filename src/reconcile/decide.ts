@@ -1,6 +1,7 @@
 import { compareText, digest, sortedBy, type Finding } from '../base/index.ts';
 import { NO_REGRET } from '../model/index.ts';
 import type {
+  Anomaly,
   Cause,
   Changeset,
   Forecast,
@@ -49,6 +50,8 @@ export interface DecisionInputs {
   now: number;
   seed: string;
   changesLastHour: number;
+  /** Traffic that is not what was to be expected and goes on; absent in what was recorded before there were any. */
+  anomalies?: Anomaly[];
   /** Fingerprints of the changes that a person consented to, sorted. */
   approved: string[];
 }
@@ -101,7 +104,7 @@ export async function decide(inputs: DecisionInputs, stages: Stages): Promise<De
     });
     if (broken.length > 0) return { ...base(refusalOf(broken)), kind: 'blocked', why: 'check' };
 
-    const planVerdict = await stages.evaluate('plan', stages.planInput(inputs.intent, candidate.plan, inputs.previous, candidate.report, inputs.now, inputs.observation.nodes));
+    const planVerdict = await stages.evaluate('plan', stages.planInput(inputs.intent, candidate.plan, inputs.previous, candidate.report, inputs.now, inputs.observation.nodes, inputs.anomalies));
     if (planVerdict.decision === 'deny') {
       const refused = refusedPaths(planVerdict.reasons, candidate.plan, constraints);
       if (refused.length === 0 || round === ROUNDS_MAX) return { ...base(planVerdict), kind: 'blocked', why: 'policy' };
@@ -172,6 +175,7 @@ function changeQuestion(inputs: DecisionInputs, { plan, changeset }: Pick<Decisi
     // without a back-test nothing is known of the forecast, so it counts as worthless rather than as perfect
     forecast: { model: forecast?.model ?? 'none', wape: score?.wape ?? 1, drift: inputs.forecastDrift, confidence: inputs.forecastConfidence ?? 1, regret: inputs.forecastRegret ?? NO_REGRET },
     changesLastHour: inputs.changesLastHour,
+    anomalies: inputs.anomalies ?? [],
     autoApply: inputs.intent.mesh.autoApply,
     vetoes: inputs.vetoes.map((veto) => veto.fingerprint).sort(compareText),
   });

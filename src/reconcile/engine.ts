@@ -1,6 +1,7 @@
 import { ForemeshError, messageOf, Stalled, Waiting, type Cancel } from '../base/index.ts';
 import { LIVE_BRANCH } from './deps.ts';
 import type { Cause } from '../model/index.ts';
+import { createAnomalyKeeper } from './anomalies/anomaly-keeper.ts';
 import { runCycle, type CycleEnd, type CycleOutcome } from './cycle.ts';
 import type { Checkpoint, EngineDeps } from './deps.ts';
 import { createDriftMeter } from './drift.ts';
@@ -86,6 +87,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
     memory: createForecastMemory(),
     trainer,
     trust,
+    anomalies: createAnomalyKeeper(deps),
     outlook: createPathOutlook(deps),
     checkpoint,
   };

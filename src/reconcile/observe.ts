@@ -17,6 +17,7 @@ export async function observeNetwork(context: CycleContext, intent: Intent, now:
   const observation = withEvents(context.trust.believable(reported, intent), context.state.pathEvents);
   context.drift.observe(observation);
   await context.hindsight.observe(observation, settings);
+  await context.anomalies.observe(observation, intent);
   return observation;
 }
 
@@ -31,6 +32,7 @@ export async function forecastDemand(context: CycleContext, intent: Intent, obse
     const used = context.hindsight.standIn(said, observation, settings);
     const forecast = await context.trust.cautious(used === said ? champion : adjustForEvents(used, intent, observation), observation, settings);
     context.memory.remember(forecast, now);
+    context.anomalies.expect(forecast, observation);
     return forecast;
   } catch (error) {
     context.log.error({ error: messageOf(error) }, 'no forecast');

@@ -134,6 +134,7 @@ async function inputsFor(context: CycleContext, round: Round, intent: Intent, ap
     now,
     seed: context.deps.seed,
     changesLastHour: context.state.changesLastHour,
+    anomalies: context.anomalies.anomalies().filter(({ endedAt }) => endedAt === null),
     approved: await consentedTo(context, approvedFor(cause, approved), intent),
   };
 }

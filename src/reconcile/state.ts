@@ -1,5 +1,6 @@
 import type { Finding, Log } from '../base/index.ts';
 import type { Cause, Changeset, Forecast, Observation, PathId, PathQualityForecast, PathState, Plan, PlanReport, Verdict } from '../model/index.ts';
+import type { AnomalyKeeper } from './anomalies/anomaly-keeper.ts';
 import type { DriftMeter } from './drift.ts';
 import type { Checkpoint, EngineDeps } from './deps.ts';
 import type { Hindsight } from './hindsight/hindsight.ts';
@@ -71,6 +72,7 @@ export interface CycleContext {
   memory: ForecastMemory;
   trainer: Trainer;
   trust: TrustKeeper;
+  anomalies: AnomalyKeeper;
   outlook: PathOutlook;
   checkpoint: (name: Checkpoint) => Promise<void>;
 }

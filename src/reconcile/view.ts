@@ -2,6 +2,7 @@ import { compareText, type Finding, roundTo } from '../base/index.ts';
 import {
   nodesOf,
   peakMbps,
+  type Anomaly,
   type Cause,
   type ForecastHealth,
   type ForecastRegret,
@@ -61,6 +62,8 @@ export interface EngineView {
   /** What is expected of paths; null while their past is being read. */
   pathForecast: PathForecastView | null;
   training: TrainingView;
+  /** Traffic that is not what was to be expected: what goes on first, then the newest. */
+  anomalies: Anomaly[];
   /** Whose reports are believed. */
   trust: TrustView;
   /** Whether forecasts are as good as the back-test promised. */
@@ -230,6 +233,7 @@ export function buildView(context: CycleContext, isRunning: boolean): EngineView
     pathForecast: pathForecastView(state.pathForecast),
     training: context.trainer.view(),
     trust: context.trust.view(),
+    anomalies: context.anomalies.anomalies(),
     forecastHealth: context.hindsight.health(),
     forecastRegret: context.hindsight.regret(),
     proposals: state.proposals.map(({ change, marker, state: proposalState, reviews }) => ({

@@ -312,14 +312,14 @@ describe('the OpenAPI document', () => {
     const paths = document['paths'] as Record<string, Record<string, { responses: Record<string, { content?: Record<string, { schema: object }> }> }>>;
     expect(document['openapi']).toBe('3.1.0');
     expect(Object.keys(paths).sort()).toEqual([
-      '/healthz', '/metrics', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/ledger', '/v1/forecasts/paths', '/v1/forecasts/scoreboard', '/v1/forecasts/training', '/v1/forecasts/{pair}', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/nodes/{node}/revocation', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
+      '/healthz', '/metrics', '/v1/anomalies', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/ledger', '/v1/forecasts/paths', '/v1/forecasts/scoreboard', '/v1/forecasts/training', '/v1/forecasts/{pair}', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/nodes/{node}/revocation', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
       '/v1/proposals/{id}', '/v1/proposals/{id}/reviews', '/v1/replay/{commit}', '/v1/revocations', '/v1/signers', '/v1/status', '/v1/vetoes', '/v1/vetoes/{fingerprint}',
     ]);
     const components = (document['components'] as { schemas: Record<string, object> }).schemas;
     expect(Object.keys(components).some((name) => name.startsWith('def-'))).toBe(false);
     const ajv = new Ajv2020({ strict: false });
     ajv.addSchema({ $id: 'doc', components: { schemas: components } });
-    for (const [name, url] of [['Status', '/v1/status'], ['Plan', '/v1/plan'], ['Forecasts', '/v1/forecasts'], ['ForecastExplanation', '/v1/forecasts/berlin%3Eparis'], ['Scoreboard', '/v1/forecasts/scoreboard'], ['PathForecasts', '/v1/forecasts/paths'], ['Ledger', '/v1/forecasts/ledger'], ['Proposals', '/v1/proposals'], ['Overrides', '/v1/overrides'], ['Vetoes', '/v1/vetoes']] as const) {
+    for (const [name, url] of [['Status', '/v1/status'], ['Plan', '/v1/plan'], ['Forecasts', '/v1/forecasts'], ['Anomalies', '/v1/anomalies'], ['ForecastExplanation', '/v1/forecasts/berlin%3Eparis'], ['Scoreboard', '/v1/forecasts/scoreboard'], ['PathForecasts', '/v1/forecasts/paths'], ['Ledger', '/v1/forecasts/ledger'], ['Proposals', '/v1/proposals'], ['Overrides', '/v1/overrides'], ['Vetoes', '/v1/vetoes']] as const) {
       const text = JSON.stringify({ ...components[name], $id: `test-${name}` }).replaceAll('#/components/', 'doc#/components/');
       const isValid = ajv.compile(JSON.parse(text) as object);
       isValid((await call('GET', url)).body);

@@ -8,11 +8,14 @@ import {
   nodeOfUplink,
   NO_REGRET,
   nodesOf,
+  pairId,
   pathId,
   siteId,
   tunnelId,
+  type Anomaly,
   type Assignment,
   type Cause,
+  type Change,
   type ChangeInput,
   type Intent,
   type Plan,
@@ -62,6 +65,8 @@ async function judge(plan: Plan, on: Intent = intent): Promise<string> {
   const verdict = await runner.evaluate('plan', planInput(on, plan, planOf([]), REPORT, NOW));
   return [verdict.decision, ...verdict.reasons.map(({ code, object }) => `${code} ${object.kind} ${object.name}`)].join('\n');
 }
+
+const SURGE: Anomaly = { id: 'a-1', kind: 'surge', from: siteId('berlin'), to: siteId('paris'), classId: classId('bulk'), startAt: NOW, lastAt: NOW, endedAt: null, severity: 'high', score: 3, expectedMbps: 1, seenMbps: 20, words: 'much' };
 
 const fibre = tunnel('berlin-gw1/fibre', 'paris-gw1/fibre', 'strong');
 const cable = tunnel('berlin-gw1/cable', 'paris-gw1/cable', 'strong');
@@ -137,6 +142,15 @@ describe('the plan policy', () => {
     expect(await judge(planOf([], [], { overrides: [override] }))).toBe('deny\nPLAN_OVERRIDE_UNBOUNDED Override o1');
   });
 
+  it('names growth that rests on unusual traffic, and does not stop it', async () => {
+    const plan = planOf([fibre], [carry('berlin', 'paris', 'bulk', [fibre])]);
+    const verdict = await runner.evaluate('plan', planInput(intent, plan, planOf([]), REPORT, NOW, [], [SURGE]));
+    expect(verdict.decision).toBe('allow');
+    expect(verdict.reasons.map(({ code, object }) => `${code} ${object.name}`)).toEqual([`PLAN_GROWTH_UNUSUAL ${fibre.id}`]);
+    const again = await runner.evaluate('plan', planInput(intent, plan, plan, REPORT, NOW, [], [SURGE]));
+    expect(again.reasons).toEqual([]);
+  });
+
   it('denies a plan that names a site the intent does not have', async () => {
     const stray = { ...fibre, a: { ...fibre.a, site: siteId('rome') } };
     expect(await judge(planOf([stray]))).toMatch(/^deny\nPOLICY_INPUT_INVALID/);
@@ -152,6 +166,7 @@ describe('the change policy', () => {
     unapproved: { ...small, ...more },
     forecast: { model: 'lstm', wape: 0.2, drift: 0, confidence: 1, regret: NO_REGRET },
     changesLastHour: 0,
+    anomalies: [],
     autoApply: intent.mesh.autoApply,
     vetoes: [],
     ...rest,
@@ -166,6 +181,13 @@ describe('the change policy', () => {
 
   it('asks when a pull request removes every tunnel at once', async () => {
     expect(await decisionOn(change('intent', { tunnelsRemoved: 12, sitesTouched: intent.sites.map(({ id }) => id) }))).toBe('needsApproval');
+  });
+
+  it('asks before a forecast builds a tunnel for a severe surge, and not for a repair', async () => {
+    const added: Change = { key: { kind: 'tunnel-add', path: fibre.path, securityProfile: 'strong' }, fingerprint: 'f', impact: 'none', summary: `+ tunnel ${fibre.path}`, tunnel: fibre.id, pair: pairId(siteId('berlin'), siteId('paris')), classId: null, paths: [fibre.path], nodes: [] };
+    expect(await decisionOn(change('forecast', { changes: [added] }, { anomalies: [SURGE] }))).toBe('needsApproval');
+    expect(await decisionOn(change('failure', { changes: [added] }, { anomalies: [SURGE] }))).toBe('allow');
+    expect(await decisionOn(change('forecast', { changes: [added] }, { anomalies: [{ ...SURGE, severity: 'medium' }] }))).toBe('allow');
   });
 
   it('denies figures that are no numbers', async () => {

@@ -18,7 +18,7 @@ export function addReadRoutes(server: FastifyInstance, { engine, clock, signers 
 
   server.get('/v1/status', { schema: { summary: 'State, live commit, nodes, tunnels, last decision', querystring: NoQuery, response: answers('Status') } }, () => {
     const { plan: _plan, report: _report, forecasts: _forecasts, serving: _serving, pathForecast: _pathForecast, ...status } = engine.view();
-    return toOutside({ schema: 'foremesh/status/v1', ...status });
+    return toOutside({ schema: 'foremesh/status/v1', ...status, anomalies: status.anomalies.filter(({ endedAt }) => endedAt === null) });
   });
 
   server.get('/v1/plan', { schema: { summary: 'The live plan and why it is so', querystring: NoQuery, response: answers('Plan') } }, () => {
@@ -52,6 +52,10 @@ export function addReadRoutes(server: FastifyInstance, { engine, clock, signers 
 
   server.get('/v1/forecasts/ledger', { schema: { summary: 'What became of changes that forecasts asked for, newest first', querystring: NoQuery, response: answers('Ledger') } }, () =>
     toOutside({ schema: 'foremesh/ledger/v1', ...engine.ledger() }),
+  );
+
+  server.get('/v1/anomalies', { schema: { summary: 'Traffic that is not what was to be expected, what goes on first', querystring: NoQuery, response: answers('Anomalies') } }, () =>
+    toOutside({ schema: 'foremesh/anomalies/v1', anomalies: engine.view().anomalies }),
   );
 
   server.get('/v1/signers', { schema: { summary: 'The engine’s signing key, as git’s allowed_signers file', querystring: NoQuery, response: answers('Signers') } }, async () => ({

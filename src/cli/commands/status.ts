@@ -7,6 +7,7 @@ import { withEngine } from '../with-engine.ts';
 
 /** The engine's state as `/v1/status` has it: instants are ISO 8601 there. */
 type Status = Pick<EngineView, 'mesh' | 'live' | 'intentCommit' | 'findings' | 'tunnels' | 'shortfalls' | 'metrics' | 'forecastModel' | 'training'> & {
+  anomalies: { severity: string; endedAt: string | null; words: string }[];
   trust: Omit<EngineView['trust'], 'quarantines' | 'events'> & { quarantines: { node: string; since: string; why: string; cleanWindows: number; cleanNeeded: number }[] };
   schema: string;
   status: { state: string; reason: string; since: string };
@@ -55,6 +56,7 @@ function renderStatus(status: Status): string {
     ...(status.nodes.some(({ users }) => users.length > 0) ? [renderTable(['gateway', 'by', 'name', 'active hosts'], status.nodes.flatMap(({ node, users }) => users.map(({ group, name, hosts }) => [node, group, name, hosts === 0 ? '< 5' : String(hosts)])))] : []),
     ...(status.nodes.some(({ services }) => services.length > 0) ? [renderTable(['gateway', 'to', 'class', 'service', 'in 5 min'], status.nodes.flatMap(({ node, services }) => services.map(({ to, classId, service, connections, packets }) => [node, to, classId, service, connections === null ? `${packets} packets` : `${connections} connections begun`])))] : []),
     ...status.nodes.flatMap(({ node, alarms }) => alarms.map((alarm) => colors.red(`${node}: ${alarm}`))),
+    ...status.anomalies.filter(({ endedAt, severity }) => endedAt === null && severity !== 'low').map(({ severity, words }) => (severity === 'high' ? colors.red : colors.yellow)(words)),
     ...status.trust.quarantines.map(({ node, since, why, cleanWindows, cleanNeeded }) => colors.red(`${node} is in quarantine since ${since} (${cleanWindows} of ${cleanNeeded} clean windows): ${why}`)),
     ...status.trust.impossiblePaths.map(({ path, latencyMs, leastMs }) => colors.yellow(`round trip of ${path} ${latencyMs.toFixed(2)} ms: light needs ${leastMs.toFixed(1)} ms`)),
     ...status.tunnels.flatMap(({ tunnel, disagreement }) => (disagreement === null ? [] : [colors.yellow(`the ends of ${tunnel} disagree: ${disagreement}`)])),

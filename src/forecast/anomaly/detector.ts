@@ -87,16 +87,17 @@ class Detector implements AnomalyDetector {
 
   /** What single pairs hide: the whole of a site moves less than each of them. */
   private findSites({ demands, services = [] }: AnomalySlot): Found[] {
-    const sites = new Map<SiteId, { total: number | null; targets: Map<string, Target> }>();
-    for (const { from, to, mbps } of demands) {
-      const site = getOrMake(sites, from, () => ({ total: null, targets: new Map<string, Target>() }));
+    const sites = new Map<SiteId, { total: number | null; foreseen: ForeseenSlot; targets: Map<string, Target> }>();
+    for (const { from, to, mbps, foreseen } of demands) {
+      const site = getOrMake(sites, from, () => ({ total: null, foreseen: { shortP50: 0, longP50: 0 }, targets: new Map<string, Target>() }));
       if (mbps === null) continue;
       site.total = (site.total ?? 0) + mbps;
+      site.foreseen = { shortP50: plus(site.foreseen.shortP50, foreseen?.shortP50), longP50: plus(site.foreseen.longP50, foreseen?.longP50) };
       if (mbps > this.settings.minMbps) site.targets.set(to, { name: to, mbps: (site.targets.get(to)?.mbps ?? 0) + mbps });
     }
     for (const { from, to, service } of services) sites.get(from)?.targets.set(`${to} ${service}`, { name: `${to} ${service}`, mbps: null });
-    return [...sites].flatMap(([from, { total, targets }]): Found[] => {
-      const whole = getOrMake(this.totals, from, () => this.newSeries()).step(total);
+    return [...sites].flatMap(([from, { total, foreseen, targets }]): Found[] => {
+      const whole = getOrMake(this.totals, from, () => this.newSeries()).step(total, foreseen);
       const fanOut = getOrMake(this.fanOuts, from, () => new FanOutWatch(this.settings)).step([...targets.values()], total);
       return [
         ...(whole && whole.kind !== 'new-pair' ? [{ ...whole, from, to: null, classId: null }] : []),
@@ -164,6 +165,11 @@ function severityOf(kind: AnomalyKind, score: number, { seenMbps, expectedMbps }
   const factor = kind === 'surge' ? seenMbps / Math.max(expectedMbps, 1e-9) : expectedMbps / Math.max(seenMbps, 1e-9);
   if (score >= 2 || factor >= 10) return 'high';
   return score >= 1.3 || factor >= 4 ? 'medium' : 'low';
+}
+
+/** A sum is known when all of its parts are. */
+function plus(sum: number | null, part: number | null | undefined): number | null {
+  return sum === null || part === null || part === undefined ? null : sum + part;
 }
 
 function getOrMake<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
