@@ -14,6 +14,10 @@ const BAD_INPUTS: readonly (readonly [input: string, becomes: string, file: stri
   ['ten times the rate', 'read slowly, nothing lost', 'channel/listen.test.ts', 'reads a flooding agent slowly, loses nothing of it'],
   ['all round trips 0', 'ignored', 'telemetry/bad-input.test.ts', 'leave a path unknown when every round trip is 0'],
   ['two ends that contradict each other', 'the worse is believed', 'telemetry/bad-input.test.ts', 'have the worse one believed'],
+  ['a billion times the traffic', 'cut to what the other ends confirm, not learned from', 'reconcile/trust.test.ts', 'is what the others confirm of a gateway that reports a billion times as much, from its first window on'],
+  ['one liar of five, two of ten', 'gain at most 5 points of demand', 'telemetry/trust/trust.test.ts', 'lets one liar of five or two of ten have no more than 5 points of the traffic than they have, whatever they say'],
+  ['1 % more every day', 'found, and not learned from', 'telemetry/trust/trust.test.ts', 'stops learning from its site before it has moved by 15 %'],
+  ['a round trip that light could not make', 'counts as what light needs, named', 'reconcile/trust.test.ts', 'names a round trip that light could not make, and does not plan by it'],
   // configs
   ['one bit flipped', 'refused', 'agent/sync/verify.test.ts', 'is refused with any one bit of any part flipped'],
   ['bytes changed on the way', 'refused, state untouched', 'agent/agent.test.ts', 'refuses one whose bytes were changed'],
