@@ -16,4 +16,4 @@ export { driftsOf, type NodeDrift } from './trust/drift-gate.ts';
 export { withGeography, type ImpossiblePath } from './trust/geography.ts';
 export { judgeWindow, type WindowJudgement } from './trust/judge-window.ts';
 export { nextTrust, NO_TRUST_STATE, quarantinesOf, withDrift, type TrustEvent, type TrustState } from './trust/quarantine.ts';
-export { topologyOf, type Topology } from './trust/topology.ts';
+export { joinTopologies, topologyOf, topologyText, type Topology } from './trust/topology.ts';

@@ -44,23 +44,23 @@ function openKeeper(): TrustKeeper {
 }
 
 /** Lets slots pass in which every gateway reports its own, and the keeper looks at them. */
-async function pass(slots: number, liesFactor = 1): Promise<void> {
+async function pass(slots: number, liesFactor = 1, by = plan): Promise<void> {
   for (let slot = 0; slot < slots; slot++) {
     await clock.advance(slotMs);
     sequence += 1;
-    for (const gateway of gateways) await store.append(gateway.id, sequence, samplesOf(gateway, gateway === liar ? liesFactor : 1));
-    await keeper.review(intent, plan, clock.now());
+    for (const gateway of gateways) await store.append(gateway.id, sequence, samplesOf(gateway, gateway === liar ? liesFactor : 1, by));
+    await keeper.review(intent, by, clock.now());
   }
 }
 
-function samplesOf({ id, site }: SiteNode, factor: number): Sample[] {
+function samplesOf({ id, site }: SiteNode, factor: number, by: Plan): Sample[] {
   const sampledAt = Math.floor(clock.now() / slotMs) * slotMs;
   const of = { sampledAt, windowMs: slotMs, node: id };
   const bytes = (MBPS * slotMs * 1000) / 8;
   const peers = gateways.filter((peer) => peer.site !== site);
   return [
     ...peers.map((peer): Sample => ({ ...of, kind: 'traffic', from: site, to: peer.site, classId: CLASS, offeredBytes: Math.round(bytes * factor), offeredPackets: 1000, droppedBytes: 0 })),
-    ...plan.tunnels.filter(({ a, b }) => a.node === id || b.node === id).flatMap((tunnel): Sample[] => [
+    ...by.tunnels.filter(({ a, b }) => a.node === id || b.node === id).flatMap((tunnel): Sample[] => [
       { ...of, kind: 'tunnel', tunnel: tunnel.id, rxBytes: Math.round(bytes * factor), txBytes: Math.round(bytes * factor) },
       { ...of, kind: 'path', peer: tunnel.a.node === id ? tunnel.b.node : tunnel.a.node, tunnel: tunnel.id, path: tunnel.path, state: 'up', latencyMs: 30, jitterMs: 1, lossForwardRatio: 0, lossReverseRatio: 0 },
     ]),
@@ -88,6 +88,20 @@ describe('what the engine believes', () => {
     await pass(5, 1e6);
     expect(keeper.view()).toMatchObject({ quarantines: [{ node: liar.id, cleanWindows: 0 }], frozenSites: [liar.site], events: [{ kind: 'quarantined', node: liar.id }] });
     for (const mbps of await newest(liar.site)) expect(mbps!).toBeLessThan(MBPS * 1.3);
+  });
+
+  it('holds while the plan changes: nobody is blamed for tunnels that come and go, and a liar is cut all the same', async () => {
+    const [gone, ...others] = plan.tunnels;
+    const ends = [gone!.a.site, gone!.b.site];
+    const smaller: Plan = { ...plan, tunnels: others, assignments: plan.assignments.filter(({ from, to }) => !(ends.includes(from) && ends.includes(to))) };
+    await pass(6);
+    for (let turn = 0; turn < 8; turn++) await pass(1, 1, turn % 2 === 0 ? smaller : plan);
+    expect(keeper.view()).toMatchObject({ quarantines: [], events: [] });
+    for (let turn = 0; turn < 8; turn++) {
+      await pass(1, 1e6, turn % 2 === 0 ? smaller : plan);
+      for (const { from, to, mbps } of (await observe()).demands) if (from === liar.site && !(ends.includes(from) && ends.includes(to))) expect(mbps.at(-1)!).toBeLessThan(MBPS * 2);
+    }
+    expect(keeper.view().quarantines.map(({ node }) => node)).toEqual([liar.id]);
   });
 
   it('does not learn from what was contradicted', async () => {

@@ -1,16 +1,18 @@
 import { join } from 'node:path';
-import { digest, messageOf } from '../../base/index.ts';
+import { messageOf } from '../../base/index.ts';
 import { createInlineForecaster, type Forecaster } from '../../forecast/index.ts';
 import type { DemandBound, DemandSeries, Forecast, ForecastSettings, Intent, NodeId, Observation, PathEnd, Plan, Quarantine, SiteId, UntrustedSpan } from '../../model/index.ts';
 import {
   boundObservation,
   countedWindows,
   driftsOf,
+  joinTopologies,
   judgeWindow,
   nextTrust,
   NO_TRUST_STATE,
   quarantinesOf,
   topologyOf,
+  topologyText,
   withDrift,
   withGeography,
   withoutUntrusted,
@@ -59,6 +61,15 @@ const WINDOWS_PER_DAY_MIN = 24;
 const EVENTS_MAX = 50;
 const SCHEMA = 'foremesh/trust/v1';
 
+interface KnownTopology {
+  text: string;
+  topology: Topology;
+  /** Holds alone from this window on. */
+  sinceWindow: number;
+  /** Holds before it; null at a start, when nobody knows what was before. */
+  meanwhile: Topology | null;
+}
+
 export function createTrustKeeper(deps: Pick<EngineDeps, 'stateDir' | 'store' | 'clock' | 'log'>): TrustKeeper {
   const file = join(deps.stateDir, 'trust.json.gz');
   let state: TrustState = NO_TRUST_STATE;
@@ -66,7 +77,7 @@ export function createTrustKeeper(deps: Pick<EngineDeps, 'stateDir' | 'store' | 
   let windowMs = 0;
   let newestWindow = -Infinity;
   let driftDay = -Infinity;
-  let known: { key: string; topology: Topology; sinceWindow: number } | null = null;
+  let known: KnownTopology | null = null;
   let bounds = new Map<number, DemandBound[]>();
   let impossiblePaths: ImpossiblePath[] = [];
   let events: TrustEvent[] = [];
@@ -87,22 +98,25 @@ export function createTrustKeeper(deps: Pick<EngineDeps, 'stateDir' | 'store' | 
     if (plan === null || last <= newestWindow) return;
     newestWindow = last;
     const before = state;
-    const topology = topologyNow(intent, plan, last);
-    await judge(topology, last);
-    if (Math.floor(now / (slotMs * slotsPerDay)) > driftDay && slotMs * slotsPerDay >= WINDOWS_PER_DAY_MIN * windowMs) await lookForDrift(topology.topology, slotMs * slotsPerDay, now);
+    const topologies = topologyNow(intent, plan, last);
+    await judge(topologies, last);
+    if (Math.floor(now / (slotMs * slotsPerDay)) > driftDay && slotMs * slotsPerDay >= WINDOWS_PER_DAY_MIN * windowMs) await lookForDrift(topologies.topology, slotMs * slotsPerDay, now);
     forgetOld(last, slotsPerDay * slotMs);
     if (state !== before) await saveState(file, state);
   }
 
-  /** A new plan is judged by its own tunnels, once every node has had a window to follow it. */
-  function topologyNow(intent: Intent, plan: Plan, last: number): { topology: Topology; sinceWindow: number } {
-    const key = digest([plan.tunnels.map(({ id }) => id), plan.assignments, intent.sites]);
-    if (known?.key !== key) known = { key, topology: topologyOf(intent, plan), sinceWindow: last + 2 };
+  /** A new plan is judged by its own tunnels once every node has had a window to follow it, and until then by both. */
+  function topologyNow(intent: Intent, plan: Plan, last: number): KnownTopology {
+    const topology = topologyOf(intent, plan);
+    const text = topologyText(topology);
+    if (known?.text === text) return known;
+    known = { text, topology, sinceWindow: last + 2, meanwhile: known && joinTopologies(last <= known.sinceWindow && known.meanwhile ? joinTopologies(known.meanwhile, known.topology) : known.topology, topology) };
     return known;
   }
 
-  async function judge({ topology, sinceWindow }: { topology: Topology; sinceWindow: number }, last: number): Promise<void> {
-    const from = Math.max(sinceWindow, last - WINDOWS_AGAIN + 1);
+  async function judge({ topology, sinceWindow, meanwhile }: KnownTopology, last: number): Promise<void> {
+    // the window in which the plan changed and the one before it, which waited for its neighbour; older ones are judged
+    const from = Math.max(meanwhile ? sinceWindow - 3 : sinceWindow, last - WINDOWS_AGAIN + 1);
     if (from > last) return;
     const counted = countedWindows(await deps.store.evidence({ windowMs, fromWindow: from - 1, untilWindow: last + 1 }));
     const ends = new Map<string, PathEnd>(deps.store.pathEnds(deps.clock.now()).flatMap(({ tunnel, ends: both }) => both.map((end) => [`${tunnel} ${end.node}`, end] as const)));
@@ -111,7 +125,7 @@ export function createTrustKeeper(deps: Pick<EngineDeps, 'stateDir' | 'store' | 
       const judgement = judgeWindow({
         window,
         counted,
-        topology,
+        topology: window < sinceWindow && meanwhile ? meanwhile : topology,
         distrusted,
         lossAt: (tunnel, node) => ends.get(`${tunnel} ${node}`)?.lossReverseRatio ?? 0,
         isAlive: (tunnel, node) => !['down', 'unknown'].includes(ends.get(`${tunnel} ${node}`)?.state ?? 'unknown'),

@@ -1,3 +1,4 @@
+import { digest } from '../../base/index.ts';
 import { getOrSet } from '../tunnel-usage.ts';
 import { findUplink, nodesOf, type Intent, type NodeId, type Plan, type SiteId, type UplinkId } from '../../model/index.ts';
 
@@ -43,6 +44,22 @@ export function topologyOf(intent: Intent, plan: Plan): Topology {
     lastHops,
     capacityMbps: (from, to) => Math.min(totals.get(from)?.upMbps ?? Infinity, totals.get(to)?.downMbps ?? Infinity),
   };
+}
+
+/**
+ * Of the time in which nodes go from one plan to the next: the tunnels and ways of both. A tunnel that is not counted by
+ * then leaves its two ends without a witness, and all others are judged as ever.
+ */
+export function joinTopologies(before: Topology, after: Topology): Topology {
+  const lastHops = new Map([...before.lastHops].map(([pair, hops]) => [pair, new Set(hops)]));
+  for (const [pair, hops] of after.lastHops) for (const hop of hops) getOrSet(lastHops, pair, () => new Set<string>()).add(hop);
+  const nodes = new Map([...after.nodes].map(([id, node]) => [id, { ...node, isRelay: node.isRelay || before.nodes.get(id)?.isRelay === true }]));
+  return { ...after, nodes, tunnels: new Map([...before.tunnels, ...after.tunnels]), uplinks: new Map([...before.uplinks, ...after.uplinks]), lastHops };
+}
+
+/** Two with the same text lead to the same judgements, however traffic is split. */
+export function topologyText({ nodes, tunnels, lastHops }: Topology): string {
+  return digest([[...nodes.keys()], [...tunnels.keys()], [...lastHops].map(([pair, hops]) => [pair, [...hops].sort()])]);
 }
 
 function sumOf<T>(items: readonly T[], figure: (item: T) => number): number {

@@ -175,7 +175,7 @@ describe('gateways against each other', () => {
 describe('slow poisoning', () => {
   const days = (mesh: CountedMesh, count: number): ReturnType<typeof driftsOf> => driftsOf(mesh.evidence(0, count), mesh.topology);
 
-  it.each(['all', 'offered', 'tunnels'] as const)('of one per cent a day by one agent (%s) stops learning from its site before it has moved by 15 %%', (what) => {
+  it.each(['all', 'offered', 'tunnels'] as const)('of one per cent a day by one agent (%s) stops learning from its site before it has moved by a seventh', (what) => {
     const mesh = new CountedMesh(5, DAY_MS);
     mesh.lies.set(node(mesh.sites[1]!), inflated((day) => 1.01 ** Math.max(0, day - 5), what));
     let found = 0;
