@@ -3,13 +3,16 @@ import { Ewma, HoltWinters, Persistence, SeasonalNaive } from './baselines.ts';
 import { cutMatrix, knownMean, type DemandMatrix } from './demand-matrix.ts';
 import { BoostedModel, type BoostedOptions } from './boosted-model.ts';
 import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
+import { chooseByGroup, ComposedForecasts, groupLosses, groupPairs, PAIR_GROUPS, type GroupChoice, type GroupLosses, type PairGroup } from './composed-choice.ts';
+import { EnsembleModel } from './ensemble-model.ts';
+import { correctOnline, noCorrection, type OnlineCorrection } from './online-calibration.ts';
 import { applyPairCalibration, calibratePairs, type PairCalibration } from './pair-calibration.ts';
 import type { NetworkOptions } from '../network/fit-network.ts';
 import { NetworkModel } from '../network/network-model.ts';
 import { PointModel } from './point-model.ts';
 import { scaleReactive, type TradeoffPoint } from './provision.ts';
 import type { ScoredCells } from '../report/collect-cells.ts';
-import { changeScales, pinballLoss, scoreMatrix, type MatrixScore } from './score.ts';
+import { changeScales, scoreMatrix, type MatrixScore } from './score.ts';
 
 export interface ForecastBenchOptions {
   /** Share of the rows that is learned from, 0 < … < 1. */
@@ -40,8 +43,10 @@ export interface BacktestFigures {
 }
 
 export interface HorizonResult {
-  /** What `auto` took, or what was asked for. */
+  /** What was asked for: `auto` is put together from what `groups` says. */
   chosen: string;
+  /** Which models `auto` took for the heaviest tenth of the pairs, those with little or mostly no demand, and the rest, by the back-test. */
+  groups: Partial<Record<PairGroup, GroupChoice>>;
   models: Record<string, (MatrixScore & { backtest: BacktestFigures }) | { tradeoff: TradeoffPoint[] }>;
 }
 
@@ -58,26 +63,29 @@ export interface ForecastBenchResult {
   horizons: Record<string, HorizonResult>;
 }
 
-const CANDIDATES: ((options: Partial<ForecastBenchOptions>) => MatrixModel)[] = [
+const BASELINES: (() => MatrixModel)[] = [
   () => new PointModel(() => new Persistence()),
   () => new PointModel(() => new Ewma()),
   () => new PointModel(() => new SeasonalNaive()),
   () => new PointModel(() => new HoltWinters()),
   () => new PointModel(() => new Autoregression()),
-  ({ boosted }) => new BoostedModel(boosted),
-  ({ network }) => new NetworkModel(network),
 ];
 
-export const BENCH_MODELS: readonly string[] = CANDIDATES.map((make) => make({}).name);
+function learnedModel({ boosted, network }: Partial<ForecastBenchOptions>): EnsembleModel {
+  return new EnsembleModel([new BoostedModel(boosted), new NetworkModel(network)]);
+}
+
+const BASELINE_NAMES: readonly string[] = BASELINES.map((make) => make().name);
+export const BENCH_MODELS: readonly string[] = [...BASELINE_NAMES, ...learnedModel({}).members.map(({ name }) => name), learnedModel({}).name];
 
 /** The last part of what is learned from: models are not fitted on it, but calibrated and chosen. */
 const CALIBRATION_SHARE = 0.2;
 /** More than this many cells make a calibration slower, not better. */
-const CALIBRATION_CELLS_MAX = 600_000;
+const CALIBRATION_CELLS_MAX = 300_000;
 
 /**
  * Fits every model on the rows before `testFrom`, forecasts later rows as it would have been done then, and scores all
- * on the same cells. `auto` chooses on the last fifth of what was learned from, never by the test.
+ * on the same cells. `auto` chooses for each group of pairs on the last fifth of what was learned from, never by the test.
  */
 export async function benchForecast(matrix: DemandMatrix, options: ForecastBenchOptions): Promise<ForecastBenchResult> {
   const rows = matrix.rowSlots.length;
@@ -88,84 +96,104 @@ export async function benchForecast(matrix: DemandMatrix, options: ForecastBench
     const origins = testOrigins(matrix, learned.length, steps, options.stride);
     return { name, steps, origins, actual: actualsOf(matrix, origins, steps), scales: changeScales(learned, steps) };
   });
-  const results: Record<string, HorizonResult> = Object.fromEntries(horizons.map(({ name }) => [name, { chosen: options.model, models: {} }]));
-  const predictMs: Record<string, Record<string, number>> = Object.fromEntries(horizons.map(({ name }) => [name, {}]));
   const steps = [...new Set(horizons.map((each) => each.steps))].sort((left, right) => left - right);
-  let trainMs = 0;
-  for (const make of CANDIDATES) {
-    const model = make(options);
-    const startedAt = options.now();
-    const calibrations = await fitAndCalibrate(model, learned, steps, options);
-    // The newest part is worth the most: what was chosen and calibrated without it learns it too, before it is used.
-    await model.fit({ matrix: learned, horizons: steps, seed: options.seed, onProgress: options.onProgress, warmStart: true });
-    trainMs += options.now() - startedAt;
-    for (const horizon of horizons) {
-      const { calibration, backtest } = calibrations.get(horizon.steps)!;
-      const askedAt = options.now();
-      const forecasts = applyPairCalibration(await model.forecast(matrix, horizon.origins, horizon.steps), calibration);
-      predictMs[horizon.name]![model.name] = (options.now() - askedAt) / Math.max(1, horizon.origins.length);
+  const groups = groupPairs(learned);
+  const models = [...BASELINES.map((make) => make()), learnedModel(options)];
+  const backtests = new Map(steps.map((each) => [each, new Map<string, Backtest>()]));
+  const startedAt = options.now();
+  for (const model of models) await learn(model, learned, groups, backtests, options);
+  const trainMs = options.now() - startedAt;
+
+  const results: Record<string, HorizonResult> = {};
+  let predictMs = 0;
+  for (const horizon of horizons) {
+    const backtest = backtests.get(horizon.steps)!;
+    const choices = chooseByGroup(new Map([...backtest].map(([name, { losses }]) => [name, losses])), groups, new Set(BASELINE_NAMES));
+    const composed = new ComposedForecasts(horizon.actual.length, groups, choices);
+    const result: HorizonResult = { chosen: options.model, groups: Object.fromEntries(choices), models: {} };
+    const taken = options.model === 'auto' ? new Set([...choices.values()].flatMap(({ p50, upper }) => [p50, upper])) : new Set([options.model]);
+    const report = (name: string, forecasts: MatrixForecasts, figures: BacktestFigures): void => {
       const score = scoreMatrix(horizon.actual, forecasts, horizon.scales);
-      options.onScored?.({ horizon: horizon.name, steps: horizon.steps, model: model.name, matrix, learned, origins: horizon.origins, actual: horizon.actual, forecasts });
-      const { models } = results[horizon.name]!;
-      models[model.name] = { ...score, backtest };
-      if (model.name === 'persistence') models['reactive'] = { tradeoff: scaleReactive(horizon.actual, forecasts.p50) };
-      options.onProgress(`${horizon.name} ${model.name}: wape ${score.wape.toFixed(4)} (back-test ${backtest.wape.toFixed(4)}), p95 pinball ${score.pinball.p95.toFixed(4)}, p95 holds ${(100 * score.coverage.p95).toFixed(1)} %`);
+      options.onScored?.({ horizon: horizon.name, steps: horizon.steps, model: name, matrix, learned, origins: horizon.origins, actual: horizon.actual, forecasts });
+      result.models[name] = { ...score, backtest: figures };
+      options.onProgress(`${horizon.name} ${name}: wape ${score.wape.toFixed(4)} (back-test ${figures.wape.toFixed(4)}), p95 pinball ${score.pinball.p95.toFixed(4)}, p95 holds ${(100 * score.coverage.p95).toFixed(1)} %`);
+    };
+    for (const model of models) {
+      const askedAt = options.now();
+      const parts = await forecastParts(model, matrix, horizon.origins, horizon.steps);
+      if ([...parts.keys()].some((name) => taken.has(name))) predictMs += (options.now() - askedAt) / Math.max(1, horizon.origins.length);
+      for (const [name, forecasts] of parts) {
+        const { calibration, correction, figures } = backtest.get(name)!;
+        correctOnline(applyPairCalibration(forecasts, calibration), matrix, horizon.origins, horizon.steps, correction);
+        composed.add(name, forecasts);
+        report(name, forecasts, figures);
+        if (name === 'persistence') result.models['reactive'] = { tradeoff: scaleReactive(horizon.actual, forecasts.p50) };
+      }
     }
-    await model.close?.();
+    report('auto', composed.finish(), figuresOf(choices, backtest));
+    results[horizon.name] = result;
   }
-  for (const result of Object.values(results)) if (options.model === 'auto') result.chosen = bestOf(result.models);
+  for (const model of models) await model.close?.();
   return {
     schema: 'foremesh/bench-forecast/v1',
     pairs: matrix.pairs.length,
     rows,
     stepSeconds: matrix.stepMs / 1000,
     trainSeconds: trainMs / 1000,
-    predictMsPerStep: Object.entries(results).reduce((sum, [name, { chosen }]) => sum + predictMs[name]![chosen]!, 0),
+    predictMsPerStep: predictMs,
     peakMemoryMb: options.peakMemoryMb(),
     horizons: results,
   };
 }
 
-/** Fits without the newest part and measures there, for each horizon by its steps. */
-async function fitAndCalibrate(model: MatrixModel, learned: DemandMatrix, horizons: readonly number[], options: ForecastBenchOptions): Promise<Map<number, { calibration: PairCalibration; backtest: BacktestFigures }>> {
+/** What the newest part of what was learned from says of a model that had not seen it. */
+interface Backtest {
+  calibration: PairCalibration;
+  correction: OnlineCorrection;
+  figures: BacktestFigures;
+  losses: GroupLosses;
+  demand: number;
+}
+
+/** Fits without the newest part, calibrates and measures there, and then learns that part too: it is worth the most. */
+async function learn(model: MatrixModel, learned: DemandMatrix, groups: Int32Array, backtests: ReadonlyMap<number, Map<string, Backtest>>, options: ForecastBenchOptions): Promise<void> {
+  const task = { horizons: [...backtests.keys()], seed: options.seed, onProgress: options.onProgress };
   const from = Math.max(1, Math.floor(learned.length * (1 - CALIBRATION_SHARE)));
-  await model.fit({ matrix: cutMatrix(learned, from), horizons, seed: options.seed, onProgress: options.onProgress });
+  await model.fit({ ...task, matrix: cutMatrix(learned, from) });
   const means = Float64Array.from(learned.values, (values) => knownMean(values, from));
-  const calibrations = new Map<number, { calibration: PairCalibration; backtest: BacktestFigures }>();
-  for (const steps of horizons) {
+  for (const [steps, found] of backtests) {
     const slots = Math.max(0, learned.length - steps - (from - 1));
     const every = Math.max(1, Math.ceil((slots * learned.pairs.length) / CALIBRATION_CELLS_MAX));
     const origins = Int32Array.from({ length: Math.floor((slots + every - 1) / every) }, (_, index) => from - 1 + index * every);
     const actual = actualsOf(learned, origins, steps);
-    const forecasts = await model.forecast(learned, origins, steps);
-    const calibration = calibratePairs(actual, forecasts, means);
-    calibrations.set(steps, { calibration, backtest: backtestOf(actual, applyPairCalibration(forecasts, calibration)) });
+    for (const [name, forecasts] of await forecastParts(model, learned, origins, steps)) {
+      const calibration = calibratePairs(actual, forecasts, means);
+      const correction = noCorrection(learned.pairs.length);
+      correctOnline(applyPairCalibration(forecasts, calibration), learned, origins, steps, correction);
+      const losses = groupLosses(actual, forecasts, groups);
+      const demand = actual.reduce((sum, value) => sum + (value || 0), 0);
+      found.set(name, { calibration, correction, losses, demand, figures: { wape: sumOf(losses.error) / (demand || 1), pinballP95: sumOf(losses.loss) / (demand || 1) } });
+    }
   }
-  return calibrations;
+  await model.fit({ ...task, matrix: learned, warmStart: true });
 }
 
-function backtestOf(actual: Float32Array, { p50, p95 }: MatrixForecasts): BacktestFigures {
-  let demand = 0;
-  let error = 0;
-  let loss = 0;
-  for (let at = 0; at < actual.length; at++) {
-    const value = actual[at]!;
-    if (Number.isNaN(value)) continue;
-    demand += value;
-    error += Math.abs(value - p50[at]!);
-    loss += pinballLoss(value, p95[at]!, 0.95);
-  }
-  return { wape: error / (demand || 1), pinballP95: loss / (demand || 1) };
+async function forecastParts(model: MatrixModel, matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<Map<string, MatrixForecasts>> {
+  return model instanceof EnsembleModel ? model.forecastAll(matrix, origins, steps) : new Map([[model.name, await model.forecast(matrix, origins, steps)]]);
 }
 
-/** The least error of median and p95 together, each relative to the best, in the back-test. */
-function bestOf(models: HorizonResult['models']): string {
-  const figures = Object.entries(models).flatMap(([name, score]) => ('backtest' in score ? [{ name, ...score.backtest }] : []));
-  const least = (of: (figures: BacktestFigures) => number): number => Math.min(...figures.map(of)) || 1;
-  const wape = least((each) => each.wape);
-  const pinball = least((each) => each.pinballP95);
-  const lossOf = (each: BacktestFigures): number => each.wape / wape + each.pinballP95 / pinball;
-  return figures.reduce((best, next) => (lossOf(next) < lossOf(best) ? next : best)).name;
+/** The back-test of what the groups' models are together. */
+function figuresOf(choices: ReadonlyMap<PairGroup, GroupChoice>, backtest: ReadonlyMap<string, Backtest>): BacktestFigures {
+  const demand = [...backtest.values()][0]!.demand || 1;
+  const sum = (of: (choice: GroupChoice, group: number) => number): number => [...choices].reduce((total, [group, choice]) => total + of(choice, PAIR_GROUPS.indexOf(group)), 0) / demand;
+  return {
+    wape: sum(({ p50 }, group) => backtest.get(p50)!.losses.error[group]!),
+    pinballP95: sum(({ upper }, group) => backtest.get(upper)!.losses.loss[group]!),
+  };
+}
+
+function sumOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 /** Every `stride`-th row whose origin lies at or after the last learned slot, as the slot that is forecast from. */

@@ -8,7 +8,7 @@ export interface PairCalibration {
 }
 
 /** A pair's own quantile weighs n/(n + this): neighbouring residuals are alike, so many of them say little. */
-const SHRINK_LOG = 400;
+const SHRINK_LOG = 3000;
 /** Point forecasts have no other idea of a pair's spread than its residuals. */
 const SHRINK_PLAIN = 20;
 

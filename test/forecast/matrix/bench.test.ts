@@ -107,8 +107,9 @@ describe('bench forecast', () => {
     const result = await benchForecast(dailyMatrix({ pairs: 6, days: 9 }), options);
     expect(result).toMatchObject({ schema: 'foremesh/bench-forecast/v1', pairs: 6, rows: 864, stepSeconds: 900 });
     expect(Object.keys(result.horizons)).toEqual(['15m', '1h']);
-    for (const { chosen, models } of Object.values(result.horizons)) {
-      expect(BENCH_MODELS).toContain(chosen);
+    for (const { chosen, groups, models } of Object.values(result.horizons)) {
+      expect(chosen).toBe('auto');
+      for (const { p50, upper } of Object.values(groups)) expect(BENCH_MODELS).toEqual(expect.arrayContaining([p50, upper]));
       expect(Object.keys(models)).toEqual(expect.arrayContaining(['reactive', 'persistence', 'ewma', 'seasonal-naive', chosen]));
       for (const score of Object.values(models)) expect(score.tradeoff.map(({ allocation }) => allocation)).toEqual([1.2, 1.3, 1.4, 1.5, 1.7, 2]);
     }

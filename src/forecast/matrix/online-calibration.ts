@@ -1,0 +1,93 @@
+import type { DemandMatrix } from './demand-matrix.ts';
+import type { MatrixForecasts } from './matrix-model.ts';
+
+/** How fast the corrections follow, per horizon of time that went by: neighbouring residuals closer than that say the same. */
+const MEDIAN_RATE = 0.003;
+const UPPER_RATE_PAIR = 0.01;
+const UPPER_RATE_ALL = 0.1;
+/** Corrections beyond these are a broken series, not a drift. */
+const MEDIAN_MAX = 0.5;
+const UPPER_LOG_MAX = 1;
+/** A spread of the log scale below this is taken as this. */
+const SPREAD_MIN = 1e-3;
+
+/** What was learned from past misses; starts at no correction. */
+export interface OnlineCorrection {
+  /** Of each pair's median, in spreads p95 − p50. */
+  median: Float64Array;
+  /** Logarithm by which a pair's spread is stretched. */
+  p90: Float64Array;
+  p95: Float64Array;
+}
+
+export function noCorrection(pairs: number): OnlineCorrection {
+  return { median: new Float64Array(pairs), p90: new Float64Array(pairs), p95: new Float64Array(pairs) };
+}
+
+/**
+ * Adaptive conformal calibration (Gibbs & Candès 2021), in the model's log scale: after each forecast whose slot has come
+ * the pair's spread grows a little if demand was over the quantile and shrinks less if not, so that in the long run p95
+ * holds 95 % whatever drifts; the median moves toward the side that it missed. A forecast uses what is known at its origin
+ * and nothing later. Corrects in place, and goes on from `state`, which it changes.
+ */
+export function correctOnline(forecasts: MatrixForecasts, matrix: DemandMatrix, origins: Int32Array, steps: number, state: OnlineCorrection): MatrixForecasts {
+  const { p50, p90, p95, logScale } = forecasts;
+  if (!logScale) return forecasts;
+  const pairs = matrix.pairs.length;
+  // Raw log levels stay for learning; the arrays get the corrected ones.
+  let learned = 0;
+  const raw = { median: logOf(p50, logScale), p90: logOf(p90, logScale), p95: logOf(p95, logScale) };
+  const used = { p90: new Float32Array(p90.length), p95: new Float32Array(p95.length), median: new Float32Array(p50.length) };
+  for (let index = 0; index < origins.length; index++) {
+    for (; learned < index && origins[learned]! + steps <= origins[index]!; learned++) {
+      const gap = learned > 0 ? origins[learned]! - origins[learned - 1]! : 1;
+      learn(learned, Math.min(1, gap / steps));
+    }
+    for (let pair = 0; pair < pairs; pair++) {
+      const at = index * pairs + pair;
+      const base = raw.median[at]!;
+      const median = base + state.median[pair]! * Math.max(SPREAD_MIN, raw.p95[at]! - base);
+      const upper90 = base + (raw.p90[at]! - base) * Math.exp(state.p90[pair]!);
+      const upper95 = base + (raw.p95[at]! - base) * Math.exp(state.p95[pair]!);
+      used.median[at] = median;
+      used.p90[at] = Math.max(median, upper90);
+      used.p95[at] = Math.max(used.p90[at]!, upper95);
+      p50[at] = logScale[pair]! * Math.expm1(Math.max(0, used.median[at]));
+      p90[at] = logScale[pair]! * Math.expm1(Math.max(0, used.p90[at]));
+      p95[at] = logScale[pair]! * Math.expm1(Math.max(0, used.p95[at]));
+    }
+  }
+  return forecasts;
+
+  function learn(index: number, share: number): void {
+    let [known, drift90, drift95] = [0, 0, 0];
+    for (let pair = 0; pair < pairs; pair++) {
+      const value = matrix.values[pair]![origins[index]! + steps]!;
+      if (Number.isNaN(value)) continue;
+      const at = index * pairs + pair;
+      const level = Math.log1p(value / logScale![pair]!);
+      const side = Math.sign(level - Math.max(0, used.median[at]));
+      state.median[pair] = bounded(state.median[pair]! + MEDIAN_RATE * share * side, MEDIAN_MAX);
+      const step90 = level > used.p90[at]! ? 0.9 : -0.1;
+      const step95 = level > used.p95[at]! ? 0.95 : -0.05;
+      state.p90[pair] = bounded(state.p90[pair]! + UPPER_RATE_PAIR * share * step90, UPPER_LOG_MAX);
+      state.p95[pair] = bounded(state.p95[pair]! + UPPER_RATE_PAIR * share * step95, UPPER_LOG_MAX);
+      known += 1;
+      drift90 += step90;
+      drift95 += step95;
+    }
+    if (known === 0) return;
+    for (let pair = 0; pair < pairs; pair++) {
+      state.p90[pair] = bounded(state.p90[pair]! + (UPPER_RATE_ALL * share * drift90) / Math.max(known, 20), UPPER_LOG_MAX);
+      state.p95[pair] = bounded(state.p95[pair]! + (UPPER_RATE_ALL * share * drift95) / Math.max(known, 20), UPPER_LOG_MAX);
+    }
+  }
+}
+
+function logOf(values: Float32Array, scales: Float32Array): Float32Array {
+  return values.map((value, at) => Math.log1p(value / scales[at % scales.length]!));
+}
+
+function bounded(value: number, most: number): number {
+  return Math.max(-most, Math.min(most, value));
+}
