@@ -3,7 +3,7 @@ import { sharedFloats } from '../boosting/booster-job.ts';
 import { BoosterPool } from '../boosting/booster-pool.ts';
 import { predictBooster, type BoosterOptions, type QuantileBooster } from '../boosting/quantile-booster.ts';
 import { dumpBoosters, restoreBoosters } from './boosted-dump.ts';
-import { knownMean, type DemandMatrix } from './demand-matrix.ts';
+import { cutMatrix, knownMean, laterMatrix, type DemandMatrix } from './demand-matrix.ts';
 import { emptyMatrixForecasts, type MatrixFitTask, type MatrixForecasts, type MatrixModel, type MatrixModelDump } from './matrix-model.ts';
 import { TabularFeatures } from './tabular-features.ts';
 
@@ -21,6 +21,11 @@ export interface HorizonBoosters {
 }
 
 export const BOOSTED_DEFAULTS: BoostedOptions = { rowsMax: 200_000, rounds: 150, leavesMax: 31, learningRate: 0.1, leafWeightMin: 60, featureShare: 0.6, rowShare: 0.5, threads: 2 };
+
+/** How far back the inputs look; the smoothed ones have forgotten what was before. */
+const REACH_DAYS = 28;
+/** More pairs than this teach nothing new: the heaviest tenth, and an even choice of the rest. */
+const PAIRS_MAX = 600;
 
 const QUANTILES = [0.5, 0.9, 0.95] as const;
 
@@ -61,8 +66,12 @@ export class BoostedModel implements MatrixModel {
     }
   }
 
-  async forecast(matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<MatrixForecasts> {
+  async forecast(whole: DemandMatrix, slots: Int32Array, steps: number): Promise<MatrixForecasts> {
     const { edges, boosters } = this.horizons.get(steps)!;
+    // A cycle asks from one origin: it need not read a year for that. Whole days, so that the days' phases stay.
+    const begin = Math.max(0, Math.floor((slots[0] ?? 0) / whole.slotsPerDay) - REACH_DAYS) * whole.slotsPerDay;
+    const matrix = laterMatrix(cutMatrix(whole, (slots.at(-1) ?? 0) + 1), begin);
+    const origins = slots.map((slot) => slot - begin);
     const pairs = matrix.pairs.length;
     const forecasts: MatrixForecasts = { ...emptyMatrixForecasts(origins.length * pairs), logScale: this.scales };
     const features = new TabularFeatures(matrix, steps, this.scales);
@@ -100,9 +109,11 @@ export class BoostedModel implements MatrixModel {
     const pairs = matrix.pairs.length;
     // Enough past for the inputs of a week where there are several.
     const from = Math.min(7 * matrix.slotsPerDay, Math.floor(matrix.length / 3));
-    const every = Math.max(1, Math.ceil(((matrix.length - steps - from) * pairs) / this.options.rowsMax));
+    const teachers = choosePairs(scales);
+    const every = Math.max(1, Math.ceil(((matrix.length - steps - from) * Math.min(pairs, PAIRS_MAX)) / this.options.rowsMax));
     const origins = matrix.values.map((values, pair) => {
       const chosen: number[] = [];
+      if (!teachers.has(pair)) return new Int32Array(0);
       for (let slot = from + ((pair * 7919) % every); slot + steps < matrix.length; slot += every) {
         if (!Number.isNaN(values[slot + steps]!)) chosen.push(slot);
       }
@@ -116,6 +127,7 @@ export class BoostedModel implements MatrixModel {
     const mean = scales.reduce((sum, scale) => sum + scale, 0) / pairs;
     let at = 0;
     for (let pair = 0; pair < pairs; pair++) {
+      if (origins[pair]!.length === 0) continue;
       features.fill(pair, origins[pair]!, columns, at);
       const levels = features.levels(pair, origins[pair]!);
       for (let index = 0; index < levels.length; index++) {
@@ -126,6 +138,13 @@ export class BoostedModel implements MatrixModel {
     }
     return { columns, targets, weights };
   }
+}
+
+function choosePairs(scales: Float32Array): Set<number> {
+  const ranked = [...scales.keys()].sort((left, right) => scales[right]! - scales[left]! || left - right);
+  const heavy = Math.min(PAIRS_MAX / 3, Math.ceil(ranked.length / 10));
+  const every = Math.max(1, (ranked.length - heavy) / (PAIRS_MAX - heavy));
+  return new Set(ranked.filter((_, rank) => rank < heavy || Math.floor((rank - heavy) / every) !== Math.floor((rank - heavy - 1) / every)));
 }
 
 /** Each pair's mean; of pairs without demand, a thousandth of the others' mean. */

@@ -39,6 +39,18 @@ export function cutMatrix(matrix: DemandMatrix, untilSlot: number): DemandMatrix
   };
 }
 
+/** The part from `fromSlot` on, sharing memory; slot 0 of it is `fromSlot`. */
+export function laterMatrix(matrix: DemandMatrix, fromSlot: number): DemandMatrix {
+  return {
+    ...matrix,
+    startAt: matrix.startAt + fromSlot * matrix.stepMs,
+    length: matrix.length - fromSlot,
+    values: matrix.values.map((series) => series.subarray(fromSlot)),
+    rowSlots: matrix.rowSlots.filter((slot) => slot >= fromSlot).map((slot) => slot - fromSlot),
+    ...(matrix.covariates && { covariates: matrix.covariates.map((each) => ({ ...each, values: each.values.subarray(fromSlot) })) }),
+  };
+}
+
 /**
  * The series without gaps, from the past only: a gap of up to an hour holds the last known value, a longer one what was
  * a day before, else the last known value, else 0.

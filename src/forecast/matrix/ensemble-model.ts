@@ -42,7 +42,7 @@ export class EnsembleModel implements MatrixModel {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.members.map((member) => member.close?.()));
+    for (const member of this.members) await member.close?.();
   }
 }
 

@@ -49,12 +49,14 @@ export function correctOnline(forecasts: MatrixForecasts, matrix: DemandMatrix, 
       const median = base + state.median[pair]! * Math.max(SPREAD_MIN, raw.p95[at]! - base);
       const upper90 = base + (raw.p90[at]! - base) * Math.exp(state.p90[pair]!);
       const upper95 = base + (raw.p95[at]! - base) * Math.exp(state.p95[pair]!);
+      const held90 = Math.max(median, upper90);
+      const held95 = Math.max(held90, upper95);
       used.median[at] = median;
-      used.p90[at] = Math.max(median, upper90);
-      used.p95[at] = Math.max(used.p90[at]!, upper95);
-      p50[at] = logScale[pair]! * Math.expm1(Math.max(0, used.median[at]));
-      p90[at] = logScale[pair]! * Math.expm1(Math.max(0, used.p90[at]));
-      p95[at] = logScale[pair]! * Math.expm1(Math.max(0, used.p95[at]));
+      used.p90[at] = held90;
+      used.p95[at] = held95;
+      p50[at] = logScale[pair]! * Math.expm1(Math.max(0, median));
+      p90[at] = logScale[pair]! * Math.expm1(Math.max(0, held90));
+      p95[at] = logScale[pair]! * Math.expm1(Math.max(0, held95));
     }
   }
   return forecasts;
@@ -66,7 +68,7 @@ export function correctOnline(forecasts: MatrixForecasts, matrix: DemandMatrix, 
       if (Number.isNaN(value)) continue;
       const at = index * pairs + pair;
       const level = Math.log1p(value / logScale![pair]!);
-      const side = Math.sign(level - Math.max(0, used.median[at]));
+      const side = Math.sign(level - Math.max(0, used.median[at]!));
       state.median[pair] = bounded(state.median[pair]! + MEDIAN_RATE * share * side, MEDIAN_MAX);
       const step90 = level > used.p90[at]! ? 0.9 : -0.1;
       const step95 = level > used.p95[at]! ? 0.95 : -0.05;

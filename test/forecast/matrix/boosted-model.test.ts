@@ -78,6 +78,18 @@ describe('boosted trees', () => {
     expect(held).toBeLessThan(0.98);
   });
 
+  it('read no more of a long past than they need, and say nearly the same of one origin as of many', async () => {
+    const matrix = dailyMatrix({ pairs: 2, days: 45 });
+    const model = new BoostedModel({ ...sizes, rowsMax: 1500, rounds: 10 });
+    await model.fit({ matrix: cutMatrix(matrix, 3000), horizons: [4], seed: 'test', onProgress: () => undefined });
+    const [first, last] = [3100, 4300];
+    const many = await model.forecast(matrix, Int32Array.of(first, last), 4);
+    const values = matrix.values.map((series) => series.map((value, slot) => (slot < last - 29 * 96 ? Number.NaN : value)));
+    const one = await model.forecast({ ...matrix, values }, Int32Array.of(last), 4);
+    expect(one).toEqual(await model.forecast(matrix, Int32Array.of(last), 4));
+    one.p50.forEach((value, pair) => expect(Math.abs(value / many.p50[2 + pair]! - 1)).toBeLessThan(0.05));
+  });
+
   it('forecast what they were without the future, gaps and pairs that were never seen included', async () => {
     const matrix = dailyMatrix({ pairs: 3, days: 12 });
     matrix.values[0]!.fill(Number.NaN, 300, 420);
