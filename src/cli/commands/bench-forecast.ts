@@ -77,7 +77,7 @@ export async function readTrafficFile(file: string, stepMs: number | null): Prom
 }
 
 function renderForecast({ horizons, pairs, rows, stepSeconds, trainSeconds, predictMsPerStep, peakMemoryMb }: ForecastBenchResult): string {
-  const tables = Object.entries(horizons).map(([name, { chosen, models }]) => {
+  const tables = Object.entries(horizons).map(([name, { chosen, groups, models }]) => {
     const lines = Object.entries(models).map(([model, score]) => {
       const at14 = score.tradeoff.find(({ allocation }) => allocation === 1.4)!;
       const tail = [percent(at14.unmet), percent(at14.over)];
@@ -85,9 +85,14 @@ function renderForecast({ horizons, pairs, rows, stepSeconds, trainSeconds, pred
       const { wape, mase, pinball, coverage, coverageByVolume, allocation, topkPrecision } = score;
       return [model === chosen ? `${model} *` : model, wape.toFixed(4), mase.toFixed(3), pinball.p95.toFixed(4), percent(coverage.p95), percent(coverageByVolume.p95), allocation.p95.toFixed(3), topkPrecision.toFixed(3), ...tail];
     });
-    return `${name} ahead\n${renderTable(['model', 'wape', 'mase', 'p95 pinball', 'p95 holds', 'by volume', 'Σp95/Σy', 'top tenth', 'unmet at 1.4', 'over'], lines)}\n`;
+    return `${name} ahead\n${renderTable(['model', 'wape', 'mase', 'p95 pinball', 'p95 holds', 'by volume', 'Σp95/Σy', 'top tenth', 'unmet at 1.4', 'over'], lines)}\n${renderGroups(groups)}`;
   });
   return `${pairs} pairs, ${rows} rows of ${stepSeconds} s; learned in ${trainSeconds.toFixed(1)} s, ${predictMsPerStep.toFixed(2)} ms a forecast of all pairs, ${peakMemoryMb} MB; * chosen\n\n${tables.join('\n')}`;
+}
+
+function renderGroups(groups: ForecastBenchResult['horizons'][string]['groups']): string {
+  const taken = Object.entries(groups).map(([group, { pairs, p50, upper }]) => `${group} (${pairs} pairs): ${p50 === upper ? p50 : `${p50}, upper quantiles ${upper}`}`);
+  return taken.length > 0 ? `auto takes for ${taken.join('; ')}\n` : '';
 }
 
 function percent(value: number): string {

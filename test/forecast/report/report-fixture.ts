@@ -39,7 +39,7 @@ export async function reportOf(matrix: DemandMatrix, source = 'demands.csv', hor
       models[model.name] = { ...scoreMatrix(actual, forecasts, changeScales(learned, steps)), backtest: { wape: 0, pinballP95: 0 } };
       if (model.name === 'persistence') models['reactive'] = { tradeoff: scaleReactive(actual, forecasts.p50) };
     }
-    results[name] = { chosen: 'seasonal-naive', models };
+    results[name] = { chosen: 'seasonal-naive', groups: {}, models };
   }
   const result: ForecastBenchResult = { schema: 'foremesh/bench-forecast/v1', pairs: matrix.pairs.length, rows: matrix.length, stepSeconds: matrix.stepMs / 1000, trainSeconds: 1, predictMsPerStep: 0.1, peakMemoryMb: 100, horizons: results };
   return report.render(result);
