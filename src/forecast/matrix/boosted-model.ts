@@ -48,8 +48,9 @@ export class BoostedModel implements MatrixModel {
     const pool = new BoosterPool(this.options.threads);
     try {
       const fitted: Promise<[number, HorizonBoosters]>[] = [];
+      const space: Float32Array[] = []; // one horizon's inputs after another: they are the most memory that is needed
       for (const steps of horizons) {
-        const { columns, targets, weights } = this.trainingRows(matrix, steps);
+        const { columns, targets, weights } = this.trainingRows(matrix, steps, space);
         const edges = chooseEdges(columns);
         const data = binRows(columns, edges, targets.length);
         onProgress(`boosted: ${targets.length} rows of ${columns.length} inputs, ${steps} ahead`);
@@ -104,7 +105,7 @@ export class BoostedModel implements MatrixModel {
     return this.scales[pair]! * Math.expm1(Math.max(0, z));
   }
 
-  private trainingRows(matrix: DemandMatrix, steps: number): { columns: Float32Array[]; targets: Float32Array; weights: Float32Array } {
+  private trainingRows(matrix: DemandMatrix, steps: number, space: Float32Array[]): { columns: Float32Array[]; targets: Float32Array; weights: Float32Array } {
     const { scales } = this;
     const pairs = matrix.pairs.length;
     // Enough past for the inputs of a week where there are several.
@@ -121,7 +122,8 @@ export class BoostedModel implements MatrixModel {
     });
     const rows = origins.reduce((sum, each) => sum + each.length, 0);
     const features = new TabularFeatures(matrix, steps, scales);
-    const columns = Array.from({ length: features.count }, () => new Float32Array(rows));
+    if (space.length !== features.count || space[0]!.length < rows) space.splice(0, Infinity, ...Array.from({ length: features.count }, () => new Float32Array(rows)));
+    const columns = space.map((column) => column.subarray(0, rows));
     const targets = sharedFloats(rows);
     const weights = sharedFloats(rows);
     const mean = scales.reduce((sum, scale) => sum + scale, 0) / pairs;
