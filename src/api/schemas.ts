@@ -35,6 +35,10 @@ export const ExplainQuery = Type.Object(
 export const ForecastParams = Type.Object({ pair: Type.String({ minLength: 3, maxLength: 100, pattern: '^[a-z0-9-]+>[a-z0-9-]+$', description: 'berlin>paris' }) }, closed);
 export const ForecastQuery = Type.Object({ class: Type.Optional(Type.Unsafe<string>({ ...name, description: 'only this traffic class' })) }, closed);
 export const NodeParams = Type.Object({ node: name }, closed);
+export const ModelParams = Type.Object({ version: Type.String({ pattern: '^(?:active|[1-9][0-9]{0,8})$', description: 'number of the version, or active' }) }, closed);
+export const ModelFileQuery = Type.Object({ form: Type.Optional(Type.Union([Type.Literal('foremesh'), Type.Literal('onnx')], { description: 'default foremesh, which can be imported again' })) }, closed);
+export const ModelUseBody = Type.Object({ version: Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('latest')]) }, { $id: 'ModelUse', ...closed });
+export const ModelFileBody = Type.Object({ content: Type.String({ minLength: 1, pattern: '^[A-Za-z0-9+/]+={0,2}$', description: 'the file in base64' }) }, { $id: 'ModelFileRequest', ...closed });
 export const NoQuery = Type.Object({}, closed);
 
 export const ReviewBody = Type.Object(
@@ -274,6 +278,12 @@ export const ExplainAnswer = Type.Object({ schema: Type.Literal('foremesh/explan
 export const ReplayAnswer = Type.Object({ schema: Type.Literal('foremesh/replay/v1'), commit: sha, same: Type.Boolean(), files: Type.Array(Type.Object({ file: Type.String(), same: Type.Boolean() })) }, { $id: 'Replay', ...open });
 export const SignersAnswer = Type.Object({ schema: Type.Literal('foremesh/signers/v1'), signers: Type.String({ description: 'lines of an allowed_signers file' }) }, { $id: 'Signers', ...open });
 export const TrainingAnswer = Type.Object({ schema: Type.Literal('foremesh/training/v1'), training: anything }, { $id: 'Training', ...open });
+export const ModelsAnswer = Type.Object(
+  { schema: Type.Literal('foremesh/models/v1'), active: Type.Union([Type.Integer(), Type.Null()]), isPinned: Type.Boolean({ description: 'a person chose it: what is trained later is not used' }), versions: Type.Array(anything) },
+  { $id: 'Models', ...open },
+);
+export const ModelAnswer = Type.Object({ schema: Type.Literal('foremesh/model/v1'), model: anything }, { $id: 'ModelAnswer', ...open });
+export const ModelFileAnswer = Type.Object({ schema: Type.Literal('foremesh/model-file/v1'), version: Type.Integer(), content: Type.String() }, { $id: 'ModelFile', ...open });
 export const NodeRequestAnswer = Type.Object({ schema: Type.Literal('foremesh/node-request/v1'), node: Type.String() }, { $id: 'NodeRequest', ...open });
 export const RevocationAnswer = Type.Object({ schema: Type.Literal('foremesh/revocation/v1'), node: Type.String(), keys: Type.Array(anything) }, { $id: 'Revocation', ...open });
 export const RevocationsAnswer = Type.Object({ schema: Type.Literal('foremesh/revocations/v1'), revocations: Type.Array(anything) }, { $id: 'Revocations', ...open });
@@ -283,9 +293,12 @@ export const HealthAnswer = Type.Object({ ok: Type.Boolean(), state: Type.String
 export const SHARED_SCHEMAS = [
   ErrorAnswer, Finding, ReviewBody, OverrideBody, JoinTokenBody, StatusAnswer, PlanAnswer, ForecastsAnswer, AnomaliesAnswer, PathForecastsAnswer, ForecastExplanationAnswer, ScoreboardAnswer, LedgerAnswer, SignersAnswer, TrainingAnswer, ProposalsAnswer, ProposalAnswer, CycleAnswer,
   ReviewAnswer, OverridesAnswer, VetoesAnswer, RequestAnswer, JoinTokenAnswer, ExplainAnswer, ReplayAnswer, HealthAnswer, NodeRequestAnswer, RevocationBody, RevocationAnswer, RevocationsAnswer,
+  ModelUseBody, ModelFileBody, ModelsAnswer, ModelAnswer, ModelFileAnswer,
 ] as const;
 
 export type ReviewRequest = Static<typeof ReviewBody>;
 export type OverrideRequestBody = Static<typeof OverrideBody>;
 export type RevocationRequestBody = Static<typeof RevocationBody>;
 export type JoinTokenRequest = Static<typeof JoinTokenBody>;
+export type ModelUseRequest = Static<typeof ModelUseBody>;
+export type ModelFileRequest = Static<typeof ModelFileBody>;

@@ -6,6 +6,7 @@ import type { NodeId, Revocation } from '../model/index.ts';
 import type { Engine } from '../reconcile/index.ts';
 import { addMetrics } from './metrics.ts';
 import { addEventRoutes } from './routes/events.ts';
+import { addModelRoutes } from './routes/models.ts';
 import { addNodeRoutes } from './routes/nodes.ts';
 import { addOperatorRoutes } from './routes/operator.ts';
 import { addProposalRoutes } from './routes/proposals.ts';
@@ -79,6 +80,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   addProposalRoutes(server, deps);
   addOperatorRoutes(server, deps);
   addNodeRoutes(server, deps);
+  addModelRoutes(server, deps);
   addEventRoutes(server, deps);
   await server.ready();
   return server;

@@ -1,26 +1,34 @@
 import type { Effort, ForecasterOptions, ModelName } from './forecaster.ts';
 import { Autoregression } from './matrix/autoregression.ts';
-import { Ewma, HoltWinters, Persistence, SeasonalNaive } from './matrix/baselines.ts';
-import { BOOSTED_DEFAULTS, BoostedModel } from './matrix/boosted-model.ts';
+import { Ewma, HoltWinters, Persistence, SeasonalNaive, type PointForecaster } from './matrix/baselines.ts';
+import { BoostedModel } from './matrix/boosted-model.ts';
 import { PointModel } from './matrix/point-model.ts';
+import { NetworkModel } from './network/network-model.ts';
 import type { Candidate } from './train-models.ts';
 
-/** Rows and trees of a made-up past, and of a measured one: as good as it gets in minutes of one core at the lowest priority. */
+/** Rows and passes for a made-up past, and for a measured one: as good as it gets in minutes at the lowest priority. */
 const BOOSTED_SIZES = { quick: { rowsMax: 6000, rounds: 60, leavesMax: 15, learningRate: 0.15, leafWeightMin: 20 }, thorough: { rowsMax: 60_000, rounds: 120 } } as const;
+const NETWORK_SIZES = { quick: { rowsPerEpoch: 8000, epochs: 8, warmEpochs: 3 }, thorough: {} } as const;
 
 export function makeCandidate(name: ModelName, options: ForecasterOptions, effort: Effort): Candidate {
   switch (name) {
     case 'persistence':
-      return { model: new PointModel(() => new Persistence()), isBaseline: true };
+      return simple(() => new Persistence());
     case 'ewma':
-      return { model: new PointModel(() => new Ewma()), isBaseline: true };
+      return simple(() => new Ewma());
     case 'seasonal-naive':
-      return { model: new PointModel(() => new SeasonalNaive()), isBaseline: true };
+      return simple(() => new SeasonalNaive());
     case 'holt-winters':
-      return { model: new PointModel(() => new HoltWinters()), isBaseline: true };
+      return simple(() => new HoltWinters());
     case 'ar-ridge':
-      return { model: new PointModel(() => new Autoregression()), isBaseline: true };
+      return simple(() => new Autoregression());
+    case 'boosted':
+      return { model: new BoostedModel({ ...BOOSTED_SIZES[effort], ...options.boosted }), isBaseline: false, goesOn: false };
     default:
-      return { model: new BoostedModel({ ...BOOSTED_DEFAULTS, ...BOOSTED_SIZES[effort], ...options.boosted }), isBaseline: false };
+      return { model: new NetworkModel({ ...NETWORK_SIZES[effort], ...options.network }), isBaseline: false, goesOn: true };
   }
+}
+
+function simple(make: () => PointForecaster): Candidate {
+  return { model: new PointModel(make), isBaseline: true, goesOn: false };
 }

@@ -5,7 +5,7 @@ import type { Champion } from './contest.ts';
 import { matrixOf, phaseOf } from './demand-series.ts';
 import type { JoinedDemands } from './join-observation.ts';
 import { knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
-import type { MatrixForecasts } from './matrix/matrix-model.ts';
+import type { MatrixForecasts, MatrixModel } from './matrix/matrix-model.ts';
 import { applyPairCalibration } from './matrix/pair-calibration.ts';
 import { hasDayOfPast } from './pair-groups.ts';
 import { isHabitOver } from './silence.ts';
@@ -65,6 +65,7 @@ class Served {
   private readonly asked = new Map<string, MatrixForecasts | null>();
   private readonly champions: Map<string, Champion>;
   private readonly names: string[][] = [];
+  private readonly all = new Map<MatrixModel, Promise<MatrixForecasts[]>>();
 
   constructor(state: TrainedState, matrix: DemandMatrix) {
     this.state = state;
@@ -117,7 +118,7 @@ class Served {
 
   private async tryModel({ model, calibrations }: TrainedModel, steps: number): Promise<MatrixForecasts | null> {
     try {
-      const forecasts = await model.forecast(this.matrix, this.origin, steps);
+      const forecasts = await this.forecast(model, [...calibrations.keys()].indexOf(steps), steps);
       const fault = model.name === 'ewma' ? null : findFault(forecasts, this.matrix, this.origin);
       if (fault === null) return applyPairCalibration(forecasts, calibrations.get(steps)!);
       this.fault(`${model.name} ${fault}`);
@@ -125,6 +126,13 @@ class Served {
       this.fault(`${model.name} failed: ${messageOf(cause)}`);
     }
     return null;
+  }
+
+  /** @param place  of the distance among those that the model knows, when it knows all */
+  private async forecast(model: MatrixModel, place: number, steps: number): Promise<MatrixForecasts> {
+    if (!model.forecastAll) return model.forecast(this.matrix, this.origin, steps);
+    if (!this.all.has(model)) this.all.set(model, model.forecastAll(this.matrix, this.origin));
+    return (await this.all.get(model)!)[place]!;
   }
 
   private fault(text: string): void {

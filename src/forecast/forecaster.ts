@@ -1,6 +1,7 @@
 import type { BacktestScore, ClassId, DemandSeries, Forecast, ForecastSettings, Observation, ServingModel } from '../model/index.ts';
 import type { BoostedOptions } from './matrix/boosted-model.ts';
 import type { ModelFileHeader } from './model-file.ts';
+import type { NetworkOptions } from './network/fit-network.ts';
 
 export interface TrainingProgress {
   step: number;
@@ -19,6 +20,8 @@ export interface TrainingTask {
   version?: number | null;
   /** A made-up past deserves little work; a measured one all there is. Default `thorough`. */
   effort?: Effort;
+  /** A file of what was learned before: models that can go on from it, with few passes. */
+  from?: Uint8Array | null;
 }
 
 export type Effort = 'quick' | 'thorough';
@@ -48,18 +51,21 @@ export interface Forecaster {
   restore(file: Uint8Array, version: number | null): Promise<ModelFileHeader>;
   /** Reads a file as `restore` would, and changes nothing. @throws ForemeshError FORECAST_MODEL_INVALID */
   inspect(file: Uint8Array): Promise<ModelFileHeader>;
+  /** The network of a file as an ONNX model, see docs/network.md. @throws ForemeshError FORECAST_MODEL_INVALID when it has none */
+  exportOnnx(file: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
 /** In the order in which they are tried; the simple ones first. */
-export const MODEL_NAMES = ['persistence', 'ewma', 'seasonal-naive', 'holt-winters', 'ar-ridge', 'boosted'] as const;
+export const MODEL_NAMES = ['persistence', 'ewma', 'seasonal-naive', 'holt-winters', 'ar-ridge', 'boosted', 'network'] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 
 export interface ForecasterOptions {
   /** Which models compete; `ewma` is always there as the last resort. Default: all. */
   models?: string[];
-  /** Other sizes of the trees. */
+  /** Other sizes of the trees and of the network. */
   boosted?: Partial<BoostedOptions>;
+  network?: Partial<NetworkOptions>;
   /** Told when a model fails and another takes over, and other things an operator should know. */
   onNotice?: (text: string) => void;
 }

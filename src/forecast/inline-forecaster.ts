@@ -7,6 +7,7 @@ import { forecastSlots, newcomersServing } from './forecast-slots.ts';
 import { MODEL_NAMES, type Forecaster, type ForecasterOptions, type ModelName, type TrainingProgress, type TrainingResult, type TrainingTask } from './forecaster.ts';
 import { joinObservation, pairsOf } from './join-observation.ts';
 import { packModels, servingOf, unpackModels, type ModelFileHeader } from './model-file.ts';
+import { NetworkModel } from './network/network-model.ts';
 import { trainModels, type TrainedState } from './train-models.ts';
 
 /**
@@ -44,7 +45,8 @@ class InlineForecaster implements Forecaster {
     const { settings } = task;
     const candidates = this.#names.map((name) => makeCandidate(name, this.#options, task.effort ?? 'thorough'));
     const history = makeMatrix(task.history, task.endAt, settings.slotMs, settings.slotsPerDay);
-    const trained = await trainModels(candidates, history, settings, task.seed, onProgress, (text) => this.#notice(text));
+    const before = task.from ? unpackModels(task.from, 'what was learned before', this.#options).state : null;
+    const trained = await trainModels(candidates, history, settings, task.seed, onProgress, (text) => this.#notice(text), before);
     const { file, digest } = packModels(trained);
     await close(trained);
     // what forecasts is what was kept, to the last bit: a version gives the same numbers wherever it is taken up
@@ -85,6 +87,15 @@ class InlineForecaster implements Forecaster {
     const { state, header } = unpackModels(file, nameOf(null), this.#options);
     await close(state);
     return header;
+  }
+
+  async exportOnnx(file: Uint8Array): Promise<Uint8Array> {
+    const { state } = unpackModels(file, nameOf(null), this.#options);
+    const network = state.models.map(({ model }) => model).find((model) => model instanceof NetworkModel);
+    const bytes = network?.exportOnnx();
+    await close(state);
+    if (!bytes) throw new ForemeshError('FORECAST_MODEL_INVALID', { what: 'no network is among its models: others forecast better there', fix: 'export it without --onnx, or export another version' });
+    return bytes;
   }
 
   async close(): Promise<void> {

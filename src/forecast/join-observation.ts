@@ -6,8 +6,8 @@ import type { DemandMatrix } from './matrix/demand-matrix.ts';
 export const DAYS_MAX = 10;
 /** A demand is not taken for more than this many times larger or smaller than its history. */
 const LEVEL_RATIO_MAX = 20;
-/** A difference of this size (22 %) is taken half for real. */
-const NOISE_LOG_RATIO = 0.2;
+/** A difference of this size (42 %) is taken half for real. */
+const NOISE_LOG_RATIO = 0.35;
 
 /** The recent past of all demands on one time line that ends with the observation's last slot. */
 export interface JoinedDemands {
@@ -85,7 +85,7 @@ export function levelRatio(past: Float32Array, history: DemandMatrix, recent: Fl
   if (expected <= 0 || dayMean <= 0) return 1;
   const ratio = Math.min(LEVEL_RATIO_MAX, Math.max(1 / LEVEL_RATIO_MAX, seen / expected));
   const trust = expected / (expected + 2 * dayMean);
-  // Small differences are noise, and the models see them for themselves; from half or double on the ratio counts nearly whole.
+  // Small differences are noise, and the models see them for themselves; far below half or above double the ratio counts nearly whole.
   const logRatio = Math.log(ratio);
   const significance = logRatio ** 2 / (logRatio ** 2 + NOISE_LOG_RATIO ** 2);
   return Math.exp(logRatio * trust * significance);

@@ -40,7 +40,7 @@ interface Content {
   history: { startAt: number; length: number; pairs: string[] };
   groups: PairGroup[];
   anchors: number[];
-  models: { name: string; settings: unknown; weights: number; calibrated: number[] }[];
+  models: { name: string; settings: unknown; weights: number; calibrated: number[]; before: { settings: unknown; weights: number } | null }[];
   champions: Champion[];
   backtest: BacktestScore[];
   sections: { type: 'f32' | 'f64'; length: number }[];
@@ -48,11 +48,12 @@ interface Content {
 
 export function packModels(state: TrainedState): { file: Uint8Array; digest: string } {
   const sections: (Float32Array | Float64Array)[] = [...state.history.values];
-  const models = state.models.map(({ model, calibrations }) => {
+  const models = state.models.map(({ model, calibrations, beforeTest }) => {
     const dump = model.dump?.() ?? { settings: null, weights: [] };
     sections.push(...dump.weights);
     for (const { p90, p95, units } of calibrations.values()) sections.push(p90, p95, units);
-    return { name: model.name, settings: dump.settings, weights: dump.weights.length, calibrated: [...calibrations.keys()] };
+    sections.push(...(beforeTest?.weights ?? []));
+    return { name: model.name, settings: dump.settings, weights: dump.weights.length, calibrated: [...calibrations.keys()], before: beforeTest && { settings: beforeTest.settings, weights: beforeTest.weights.length } };
   });
   const content: Content = {
     schema: SCHEMA,
@@ -126,15 +127,20 @@ function restore(content: Content, bulk: Buffer, options: ForecasterOptions): Tr
   const models = content.models.map((kept): TrainedModel => {
     expect((MODEL_NAMES as readonly string[]).includes(kept.name), `it needs the model ${JSON.stringify(kept.name).slice(0, 40)}, which this version of Foremesh does not have`);
     const candidate = makeCandidate(kept.name as ModelName, options, 'thorough');
-    const weights = Array.from({ length: kept.weights }, () => take('f32'));
-    expect(weights.every((part) => part.every((value) => Number.isFinite(value))), 'a weight is no number');
+    const takeWeights = (count: number): Float32Array[] => {
+      const weights = Array.from({ length: count }, () => take('f32'));
+      expect(weights.every((part) => part.every((value) => Number.isFinite(value))), 'a weight is no number');
+      return weights;
+    };
+    const weights = takeWeights(kept.weights);
     candidate.model.restore?.({ settings: kept.settings, weights });
     const calibrations = kept.calibrated.map((steps) => {
       const calibration = { p90: take('f64', groups.length), p95: take('f64', groups.length), units: take('f32', groups.length) };
       expect(anchors.includes(steps) && Object.values(calibration).every((part) => part.every((value) => Number.isFinite(value))), 'a calibration is no number');
       return [steps, calibration] as const;
     });
-    return { ...candidate, calibrations: new Map(calibrations) };
+    const beforeTest = kept.before && { settings: kept.before.settings, weights: takeWeights(kept.before.weights) };
+    return { ...candidate, calibrations: new Map(calibrations), beforeTest };
   });
   take.end();
   const names = new Set<string>(MODEL_NAMES);

@@ -6,7 +6,7 @@ import { DAYS_MAX } from './join-observation.ts';
 import { tailOf } from './demand-series.ts';
 import type { TrainingProgress } from './forecaster.ts';
 import { cutMatrix, knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
-import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix/matrix-model.ts';
+import { actualsOf, type MatrixForecasts, type MatrixModel, type MatrixModelDump } from './matrix/matrix-model.ts';
 import { applyPairCalibration, calibratePairs, type PairCalibration } from './matrix/pair-calibration.ts';
 import { groupPairs } from './pair-groups.ts';
 
@@ -14,11 +14,15 @@ import { groupPairs } from './pair-groups.ts';
 export interface Candidate {
   model: MatrixModel;
   isBaseline: boolean;
+  /** It can go on from what it learned before. */
+  goesOn: boolean;
 }
 
 /** A model in use: fitted on all of the history, with a calibration for each anchor that it is asked for. */
 export interface TrainedModel extends Candidate {
   calibrations: Map<number, PairCalibration>;
+  /** What a model that goes on had learned before the held-out part: the next contest begins with it, since it has not seen what that is judged on. */
+  beforeTest: MatrixModelDump | null;
 }
 
 /** What a forecaster knows after training; replaced as a whole. */
@@ -45,6 +49,7 @@ const STRIDE = 2;
  * has never seen, for each kind of pairs and distance. The champions then learn all of it; those that won nowhere are
  * dropped, simple ones stay as a reserve. A candidate that fails is left out, and `onNotice` says why. With too little
  * history for two seasons of learning nothing is chosen.
+ * @param before  what was learned last time; models that can go on from it
  */
 export async function trainModels(
   candidates: readonly Candidate[],
@@ -53,6 +58,7 @@ export async function trainModels(
   seed: string,
   onProgress: (progress: TrainingProgress) => void,
   onNotice: (text: string) => void,
+  before: TrainedState | null = null,
 ): Promise<TrainedState> {
   const groups = groupPairs(history);
   const anchors = anchorSteps(settings.horizonSlots);
@@ -77,10 +83,12 @@ export async function trainModels(
   for (const [index, candidate] of candidates.entries()) {
     const { model } = candidate;
     try {
-      await model.fit({ matrix: cutMatrix(history, split.calibrateFrom), horizons: anchors, seed, onProgress: (text) => report(index, text) });
+      const warmStart = goOn(candidate, history, before);
+      await model.fit({ matrix: cutMatrix(history, split.calibrateFrom), horizons: anchors, seed, warmStart, onProgress: (text) => report(index, text) });
+      const beforeTest = candidate.goesOn ? (model.dump?.() ?? null) : null;
       const judged = await backTest.judge(candidate);
       scores.push(...judged.scores);
-      fitted.set(model, { ...candidate, calibrations: judged.calibrations });
+      fitted.set(model, { ...candidate, calibrations: judged.calibrations, beforeTest });
       const [score] = overallScores(judged.scores);
       report(index + 1, `${model.name}: wape ${score!.wape.toFixed(3)}, pinball ${score!.pinball.toFixed(4)}, p95 holds ${(100 * score!.coverageP95).toFixed(1)} %`);
     } catch (cause) {
@@ -99,7 +107,8 @@ export async function trainModels(
     }
     try {
       // The newest part is worth the most: what was chosen and calibrated without it learns it too.
-      await model.fit({ matrix: history, horizons: trained.isBaseline ? anchors : wonAnchors, seed, onProgress: (text) => report(candidates.length + index, text) });
+      const horizons = trained.isBaseline || trained.goesOn ? anchors : wonAnchors;
+      await model.fit({ matrix: history, horizons, seed, warmStart: trained.goesOn, onProgress: (text) => report(candidates.length + index, text) });
       state.models.push(trained);
     } catch (cause) {
       await model.close?.();
@@ -108,6 +117,14 @@ export async function trainModels(
   }
   report(steps, 'trained');
   return state;
+}
+
+/** Takes up what the model had learned for the same pairs before; false when there is nothing to go on from. */
+function goOn({ model, goesOn }: Candidate, history: DemandMatrix, before: TrainedState | null): boolean {
+  const earlier = before?.models.find((trained) => trained.model.name === model.name)?.beforeTest;
+  if (!goesOn || !earlier || !model.restore || before.history.pairs.join() !== history.pairs.join()) return false;
+  model.restore(earlier);
+  return true;
 }
 
 /** Which slots a model learns from, is calibrated on and is judged on: [0, calibrateFrom), [calibrateFrom, testFrom), [testFrom, length). */
@@ -156,9 +173,10 @@ class BackTest {
     const calibrations = new Map<number, PairCalibration>();
     const pairs = this.history.pairs.length;
     const tested = this.testOrigin * pairs;
-    for (const anchor of this.anchors) {
+    const all = await model.forecastAll?.(this.history, this.origins);
+    for (const [index, anchor] of this.anchors.entries()) {
       const actual = actualsOf(this.history, this.origins, anchor);
-      const forecasts = await model.forecast(this.history, this.origins, anchor);
+      const forecasts = all?.[index] ?? (await model.forecast(this.history, this.origins, anchor));
       const fault = findFault(forecasts, this.history, this.origins);
       if (fault !== null) throw new Error(fault);
       const calibration = calibratePairs(actual.subarray(0, this.calibrationOrigins * pairs), cellsOf(forecasts, 0, this.calibrationOrigins * pairs), this.means);

@@ -36,6 +36,8 @@ function answer(call: WorkerCall): Promise<unknown> {
       return forecaster.restore(...(call.args as [Uint8Array, number | null]));
     case 'inspect':
       return forecaster.inspect(call.args[0] as Uint8Array);
+    case 'exportOnnx':
+      return forecaster.exportOnnx(call.args[0] as Uint8Array);
     default:
       return forecaster.dump();
   }

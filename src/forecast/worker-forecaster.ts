@@ -68,6 +68,10 @@ class ThreadedForecaster implements Forecaster {
     return (await this.#forecasting().call('inspect', [file])) as ModelFileHeader;
   }
 
+  async exportOnnx(file: Uint8Array): Promise<Uint8Array> {
+    return (await this.#forecasting().call('exportOnnx', [file])) as Uint8Array;
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     const threads = [...this.#trainings, ...(this.#thread ? [this.#thread] : [])];

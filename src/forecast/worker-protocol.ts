@@ -6,7 +6,7 @@ export interface WorkerOptions extends Omit<ForecasterOptions, 'onNotice'> {
   niceness: number;
 }
 
-export type WorkerCall = { id: number; method: 'train' | 'forecast' | 'dump' | 'restore' | 'inspect'; args: unknown[] };
+export type WorkerCall = { id: number; method: 'train' | 'forecast' | 'dump' | 'restore' | 'inspect' | 'exportOnnx'; args: unknown[] };
 
 export type WorkerReply =
   | { kind: 'result'; id: number; value: unknown }

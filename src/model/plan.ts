@@ -1,3 +1,4 @@
+import type { ModelVersion, ServingModel } from './forecast.ts';
 import type { ClassId, NodeId, PairId, PathId, SiteId, TunnelId, UplinkId } from './ids.ts';
 import type { SecurityProfile } from './intent.ts';
 
@@ -109,6 +110,9 @@ export interface Plan {
 export interface PlanReport {
   plannedAt: number;
   forecastModel: string;
+  /** The version that forecast, and which model served whom; absent without a forecast by what was learned. */
+  forecastVersion?: ModelVersion;
+  serving?: ServingModel[];
   /** What a reader should know of the forecast: where its champion is not used, and what became of earlier changes. Absent: nothing. */
   forecastNotes?: string[];
   /** By priority. */

@@ -39,6 +39,7 @@ export function buildReport(inputs: PlanInputs, rounds: readonly Round[]): PlanR
     ...(foreseen.length > 0 ? { foreseen } : {}),
     plannedAt: inputs.now,
     forecastModel: inputs.forecast?.model ?? 'none',
+    ...(inputs.forecast?.version && { forecastVersion: inputs.forecast.version, serving: inputs.forecast.serving ?? [] }),
     demands: demandReports(board),
     tunnels,
     removed: [...removed.values()].sort((left, right) => compareText(left.tunnel, right.tunnel)),

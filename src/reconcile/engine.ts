@@ -22,7 +22,7 @@ import { openRecordStore } from './records.ts';
 import { replayCommit, type ReplayResult } from './replay.ts';
 import { overrideOf, type OverrideRequest, type Request, type RequestResult } from './requests.ts';
 import { emptyState, type CycleContext, type PendingRequest } from './state.ts';
-import { createTrainer } from './training.ts';
+import { createTrainer, type Trainer } from './training.ts';
 import { createTrustKeeper } from './trust/trust-keeper.ts';
 import { buildView, type EngineView } from './view.ts';
 
@@ -58,6 +58,8 @@ export interface Engine {
   retrain(): void;
   /** Resolves when no training is under way. */
   trained(): Promise<void>;
+  /** What was learned, version by version. */
+  models: Pick<Trainer, 'models' | 'use' | 'exportModel' | 'importModel'>;
   close(): Promise<void>;
 }
 
@@ -240,6 +242,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
       await context.trainer.settled();
       await context.outlook.settled();
     },
+    models: context.trainer,
     async close() {
       stopEvents();
       await last;

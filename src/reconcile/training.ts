@@ -31,13 +31,15 @@ export interface Trainer {
   models(): Promise<RegistryView>;
   /** Takes up another version, and keeps to it until `latest` is asked for. @throws ForemeshError API_NOT_FOUND, FORECAST_MODEL_INVALID */
   use(version: number | 'latest'): Promise<RegisteredModel>;
-  exportModel(version: number): Promise<Uint8Array>;
+  /** @param form  the file that `importModel` takes, or its network for other programs */
+  exportModel(version: number | 'active', form: 'foremesh' | 'onnx'): Promise<{ version: number; file: Uint8Array }>;
   /** Adds a version from elsewhere; it is not used until somebody says so. @throws ForemeshError FORECAST_MODEL_INVALID; nothing is changed then */
   importModel(file: Uint8Array): Promise<RegisteredModel>;
 }
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
+const WEEK_MS = 7 * DAY_MS;
 /** When a day's training is due, UTC: nights are quiet, and what the day brought is in. */
 const NIGHT_MS = 2 * HOUR_MS;
 const RETRY_MS = 600_000;
@@ -56,7 +58,7 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
   const registry = openModelRegistry(join(deps.stateDir, 'model'), (text) => deps.log.error({ text }, 'the list of models is damaged'));
   let view: TrainingView = { state: 'untrained', step: 0, steps: 0, text: 'not started', trainedAt: null, version: null, backtest: [] };
   /** The newest training of this engine; another key means that it has to be made again. */
-  let newest: { key: string; startedFromAt: number; trainedAt: number } | null = null;
+  let newest: { key: string; startedFromAt: number; trainedAt: number; /** When the training that it goes on from began from nothing. */ begunAt: number } | null = null;
   let isLoaded = false;
   let retryAtMs = 0;
   let isDemanded = false;
@@ -88,13 +90,26 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
     const started = await deps.history(intent, newest?.startedFromAt ?? now);
     const { series, endAt, effort } = await withObserved(started, intent, now);
     const version = await registry.nextVersion();
-    const { backtest, digest: content } = await deps.forecaster.train({ history: series, settings, endAt, seed: deps.seed, version, effort }, ({ step, steps, text }) => {
+    const from = await toGoOnFrom(intent, now);
+    const { backtest, digest: content } = await deps.forecaster.train({ history: series, settings, endAt, seed: deps.seed, version, effort, from }, ({ step, steps, text }) => {
       view = { ...view, step, steps, text };
     });
-    newest = { key: keyOf(intent), startedFromAt: started.endAt, trainedAt: deps.clock.now() };
+    const trainedAt = deps.clock.now();
+    newest = { key: keyOf(intent), startedFromAt: started.endAt, trainedAt, begunAt: from === null || !newest ? trainedAt : newest.begunAt };
     await keep(newest);
     view = { state: 'trained', step: view.steps, steps: view.steps, text: `best: ${bestOf(backtest)}`, trainedAt: newest.trainedAt, version: view.version, backtest };
     deps.log.info({ backtest, demands: series.length, version: view.version, digest: content }, 'trained');
+  }
+
+  /** The newest version of the same demands, from which a night's training goes on; null: from nothing, once a week at least. */
+  async function toGoOnFrom(intent: Intent, now: number): Promise<Uint8Array | null> {
+    const { versions } = await registry.view();
+    const last = versions.find(({ origin }) => origin === 'trained');
+    if (!last || last.note['key'] !== keyOf(intent) || now >= Number(last.note['begunAt']) + WEEK_MS) return null;
+    return registry.read(last.version).catch((error: unknown) => {
+      deps.log.warn({ error: messageOf(error) }, 'training begins from nothing');
+      return null;
+    });
   }
 
   /** Writes what was trained to the registry; when a person pinned another version, that one is taken up again. */
@@ -102,7 +117,7 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
     const file = await deps.forecaster.dump();
     if (file === null) return;
     const header = await deps.forecaster.inspect(file);
-    const entry = await registry.add(file, header, { origin: 'trained', registeredAt: note.trainedAt, note: { key: note.key, startedFromAt: note.startedFromAt } });
+    const entry = await registry.add(file, header, { origin: 'trained', registeredAt: note.trainedAt, note: { key: note.key, startedFromAt: note.startedFromAt, begunAt: note.begunAt } });
     const { active } = await registry.view();
     if (active === entry.version || active === null) view = { ...view, version: entry.version };
     else await takeUp(active);
@@ -112,7 +127,7 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
   async function takeUpActive(): Promise<void> {
     const { active, versions } = await registry.view();
     const trained = versions.find(({ origin }) => origin === 'trained');
-    if (trained) newest = { key: String(trained.note['key']), startedFromAt: Number(trained.note['startedFromAt']), trainedAt: trained.registeredAt };
+    if (trained) newest = { key: String(trained.note['key']), startedFromAt: Number(trained.note['startedFromAt']), trainedAt: trained.registeredAt, begunAt: Number(trained.note['begunAt']) };
     const inOrder = versions.toSorted((left, right) => Number(right.version === active) - Number(left.version === active));
     for (const { version, backtest, registeredAt, origin } of inOrder) {
       if (origin === 'imported' && version !== active) continue;
@@ -183,7 +198,11 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
       view = { ...view, state: view.state === 'running' ? 'running' : 'trained', text: `version ${wanted} in use`, version: wanted, trainedAt: entry.registeredAt, backtest: entry.backtest };
       return entry;
     },
-    exportModel: (version) => registry.read(version),
+    async exportModel(version, form) {
+      const wanted = version === 'active' ? ((await registry.view()).active ?? 0) : version;
+      const file = await registry.read(wanted);
+      return { version: wanted, file: form === 'onnx' ? await deps.forecaster.exportOnnx(file) : file };
+    },
     async importModel(file) {
       const header = await deps.forecaster.inspect(file);
       return registry.add(file, header, { origin: 'imported', registeredAt: deps.clock.now(), note: {} });

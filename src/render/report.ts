@@ -26,6 +26,14 @@ export function renderReport(plan: Plan, report: PlanReport): string {
       formatMbps(demand.plannedMbps),
       demand.carriedBy.map(({ path, weight }) => `${code(path)} ${weight} %`).join('<br>') || 'nothing',
     ])),
+    ...section('Who forecasts', ['Pairs', 'Slots ahead', 'Model', 'Error (WAPE)', 'Next best', 'Why'], (report.serving ?? []).map((entry) => [
+      `${entry.group} (${entry.pairs})`,
+      entry.fromStep === entry.toStep ? `${entry.fromStep}` : `${entry.fromStep}–${entry.toStep}`,
+      text(entry.model),
+      entry.wape === null ? '-' : percent(entry.wape),
+      entry.rival === null ? '-' : `${text(entry.rival.model)} ${percent(entry.rival.wape)}`,
+      text(entry.why),
+    ])),
     ...section('Without a place', ['Pair', 'Class', 'Demand', 'Why'], report.unplaced.map(({ pair, classId, mbps, reason }) => [arrow(pair), classId, formatMbps(mbps), text(reason)])),
     ...section('Expected to break the SLA of a class soon', ['Path', 'Class', 'Probability', 'Carries it'], (report.foreseen ?? []).map(({ path, classId, probability, carries }) => [code(path), classId, `${Math.round(100 * probability)} %`, carries ? 'yes' : 'no'])),
     ...section('Waiting', ['What', 'Why', 'Until'], report.waiting.map(({ what, reason, until }) => [text(what), text(reason), until === null ? 'something changes' : time(until)])),
@@ -38,7 +46,7 @@ function summary(plan: Plan, report: PlanReport): string[] {
   const split = routes.filter((assignment) => assignment.routes.length > 1).length;
   const unplacedMbps = report.unplaced.reduce((sum, { mbps }) => sum + mbps, 0);
   return [
-    `Planned at ${time(report.plannedAt)} with forecast model ${text(report.forecastModel)}.`,
+    `Planned at ${time(report.plannedAt)} with forecast model ${text(report.forecastModel)}${versionOf(report)}.`,
     '',
     `- ${count(plan.tunnels.length, 'tunnel')} for ${count(plan.admitted.length, 'admitted pair')}; ${count(split, 'class')} spread over several paths`,
     `- ${count(report.demands.length, 'demand')} expected, ${unplacedMbps > 0 ? `${formatMbps(unplacedMbps)} of them without a place` : 'all of them have a place'}`,
@@ -49,6 +57,16 @@ function summary(plan: Plan, report: PlanReport): string[] {
     ...plan.vetoes.map((veto) => `- vetoed until ${time(veto.until)}: ${text(veto.what)}`),
     '',
   ];
+}
+
+/** ` version 3 (sha256:…)`, or nothing. */
+function versionOf({ forecastVersion: from }: PlanReport): string {
+  if (!from) return '';
+  return `, ${from.version === null ? 'models that are in no registry' : `version ${from.version}`} (\`${from.digest}\`)`;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 function section(title: string, head: readonly string[], rows: readonly (readonly string[])[]): string[] {

@@ -230,6 +230,7 @@ function fixedForecaster(demand: ReadonlyMap<string, number>): EngineDeps['forec
     },
     dump: () => Promise.resolve(null),
     restore: () => Promise.reject(new Error('nothing to take up')),
+    exportOnnx: () => Promise.reject(new Error('nothing to export')),
     inspect: () => Promise.reject(new Error('nothing to look at')),
     close: () => Promise.resolve(),
   };

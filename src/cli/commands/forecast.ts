@@ -8,6 +8,7 @@ import { withEngine } from '../with-engine.ts';
 import { engineReport } from '../engine-report.ts';
 import { writeReport } from './bench-forecast.ts';
 import { addLedgerCommand } from './forecast-ledger.ts';
+import { addModelsCommand } from './forecast-models.ts';
 import { addPathsCommand } from './forecast-paths.ts';
 import { addScoreboardCommand } from './forecast-scoreboard.ts';
 
@@ -65,4 +66,5 @@ export function addForecastCommand(program: Command): void {
   });
   addScoreboardCommand(forecast);
   addLedgerCommand(forecast);
+  addModelsCommand(forecast);
 }

@@ -19,7 +19,7 @@ export async function showFirstPlan(demo: Demo): Promise<void> {
     const best = [...trained.backtest].sort((left, right) => left.pinball - right.pinball);
     screen.say('trained on the shipped synthetic history and back-tested on its last part:');
     screen.evidence(columns(['model', 'error (WAPE)', 'pinball', 'P95 covers'], best.map((score) => [score.model, `${(score.wape * 100).toFixed(1)} %`, score.pinball.toFixed(3), `${(score.coverageP95 * 100).toFixed(1)} %`])));
-    check(demo, best.length >= 3 && best.some(({ model }) => model === 'boosted'), `${best[0]?.model} won the back-test over ${best.slice(1).map(({ model }) => model).join(', ')}`);
+    check(demo, best.length >= 3 && best.some(({ model }) => model === 'network'), `${best[0]?.model} won the back-test over ${best.slice(1).map(({ model }) => model).join(', ')}`);
   }
   const live = await await_(demo, 'first plan on mesh/live, applied by every node', 60_000, async () => ((await isApplied(demo, 1)) ? engine.plan() : null));
   if (!live) return;
