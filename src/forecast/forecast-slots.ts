@@ -186,7 +186,8 @@ function dayShape(matrix: DemandMatrix, pair: number, scale: number, horizonSlot
 
 /** The first pairs of a matrix. */
 function headOf(matrix: DemandMatrix, pairs: number): DemandMatrix {
-  return { ...matrix, pairs: matrix.pairs.slice(0, pairs), values: matrix.values.slice(0, pairs) };
+  const covariates = matrix.covariates?.map((each) => ({ ...each, pairs: each.pairs === 'all' ? ('all' as const) : each.pairs.filter((pair) => pair < pairs) }));
+  return { ...matrix, pairs: matrix.pairs.slice(0, pairs), values: matrix.values.slice(0, pairs), ...(covariates && { covariates }) };
 }
 
 function subsetOf(matrix: DemandMatrix, pairs: readonly number[]): DemandMatrix {

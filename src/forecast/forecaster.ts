@@ -1,4 +1,5 @@
 import type { BacktestScore, ClassId, DemandSeries, Forecast, ForecastSettings, Observation, ServingModel } from '../model/index.ts';
+import type { CovariateSeries } from './covariates.ts';
 import type { BoostedOptions } from './matrix/boosted-model.ts';
 import type { ModelFileHeader } from './model-file.ts';
 import type { NetworkOptions } from './network/fit-network.ts';
@@ -20,6 +21,8 @@ export interface TrainingTask {
   version?: number | null;
   /** A made-up past deserves little work; a measured one all there is. Default `thorough`. */
   effort?: Effort;
+  /** What else is known of the history's slots, and of those to come. */
+  covariates?: readonly CovariateSeries[];
   /** A file of what was learned before: models that can go on from it, with few passes. */
   from?: Uint8Array | null;
 }
@@ -43,8 +46,9 @@ export interface Forecaster {
    * was trained on is continued by what was observed and scaled to its level. A demand without a day of past gets EWMA.
    * `model` names the model that forecasts most of the demand; when one failed, its stand-in and, in brackets, why.
    * @param classPriorities  puts the demands in order, most urgent class first; without it by peak alone
+   * @param covariates       what else is known of the last days and the slots to come; only inputs that were trained with count
    */
-  forecast(observation: Observation, settings: ForecastSettings, classPriorities?: ReadonlyMap<ClassId, number>): Promise<Forecast>;
+  forecast(observation: Observation, settings: ForecastSettings, classPriorities?: ReadonlyMap<ClassId, number>, covariates?: readonly CovariateSeries[]): Promise<Forecast>;
   /** What was learned as one file, see model-file.ts; null when nothing was. */
   dump(): Promise<Uint8Array | null>;
   /** Takes up a file in place of what was learned. @throws ForemeshError FORECAST_MODEL_INVALID; what was learned stays then */

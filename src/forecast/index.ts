@@ -12,6 +12,7 @@ export { prioritiseDemands } from './demand-priority.ts';
 export { generateHistory, type HistoryOptions } from './history.ts';
 export { Scoreboard, type BoardDay, type BoardRow, type ScoreboardState } from './live/scoreboard.ts';
 export { MODEL_NAMES, type Effort, type Forecaster, type ForecasterOptions, type ModelName, type TrainingProgress, type TrainingResult, type TrainingTask } from './forecaster.ts';
+export type { CovariateSeries } from './covariates.ts';
 export { scaleToObserved } from './join-observation.ts';
 export type { ModelFileHeader } from './model-file.ts';
 export { openModelRegistry, type ModelRegistry, type RegisteredModel, type RegistryView } from './registry.ts';

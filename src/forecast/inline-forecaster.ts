@@ -1,6 +1,7 @@
 import { ForemeshError } from '../base/index.ts';
 import { peakMbps, type ClassId, type Forecast, type ForecastSettings, type Observation } from '../model/index.ts';
 import { makeCandidate } from './candidates.ts';
+import { alignCovariates, covariateNames, type CovariateSeries } from './covariates.ts';
 import { prioritiseDemands } from './demand-priority.ts';
 import { makeMatrix } from './demand-series.ts';
 import { forecastSlots, newcomersServing } from './forecast-slots.ts';
@@ -44,9 +45,12 @@ class InlineForecaster implements Forecaster {
   async train(task: TrainingTask, onProgress: (progress: TrainingProgress) => void = () => undefined): Promise<TrainingResult> {
     const { settings } = task;
     const candidates = this.#names.map((name) => makeCandidate(name, this.#options, task.effort ?? 'thorough'));
-    const history = makeMatrix(task.history, task.endAt, settings.slotMs, settings.slotsPerDay);
+    const demands = makeMatrix(task.history, task.endAt, settings.slotMs, settings.slotsPerDay);
+    const names = covariateNames(task.covariates ?? []);
+    const history = { ...demands, covariates: alignCovariates(names, task.covariates ?? [], demands, settings.horizonSlots) };
     const before = task.from ? unpackModels(task.from, 'what was learned before', this.#options).state : null;
     const trained = await trainModels(candidates, history, settings, task.seed, onProgress, (text) => this.#notice(text), before);
+    trained.covariates = names;
     const { file, digest } = packModels(trained);
     await close(trained);
     // what forecasts is what was kept, to the last bit: a version gives the same numbers wherever it is taken up
@@ -55,9 +59,10 @@ class InlineForecaster implements Forecaster {
     return { backtest: state.backtest, serving: servingOf(state), digest };
   }
 
-  async forecast(observation: Observation, settings: ForecastSettings, classPriorities?: ReadonlyMap<ClassId, number>): Promise<Forecast> {
+  async forecast(observation: Observation, settings: ForecastSettings, classPriorities?: ReadonlyMap<ClassId, number>, covariates: readonly CovariateSeries[] = []): Promise<Forecast> {
     const active = this.#active !== null && isSameTime(this.#active.state.settings, settings) ? this.#active : null;
     const joined = joinObservation(active?.state.history ?? null, observation, settings);
+    if (active) joined.matrix.covariates = alignCovariates(active.state.covariates, covariates, joined.matrix, settings.horizonSlots);
     const { slots, models, faults, newcomers } = await forecastSlots(active?.state ?? null, joined, settings, observation);
     for (const fault of faults) this.#notice(`${fault}; the next best model forecasts instead`);
     const pairs = pairsOf(joined, observation);

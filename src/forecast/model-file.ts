@@ -3,6 +3,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { canonicalJson, ForemeshError, messageOf } from '../base/index.ts';
 import type { BacktestScore, ForecastSettings, PairGroup, ServingModel } from '../model/index.ts';
 import { makeCandidate } from './candidates.ts';
+import type { CovariateName } from './covariates.ts';
 import { JUDGED_GROUPS, servingModels, type Champion } from './contest.ts';
 import { matrixOf } from './demand-series.ts';
 import { MODEL_NAMES, type ForecasterOptions, type ModelName } from './forecaster.ts';
@@ -39,6 +40,7 @@ interface Content {
   window: { endAt: number; slots: number };
   history: { startAt: number; length: number; pairs: string[] };
   groups: PairGroup[];
+  covariates: CovariateName[];
   anchors: number[];
   models: { name: string; settings: unknown; weights: number; calibrated: number[]; before: { settings: unknown; weights: number } | null }[];
   champions: Champion[];
@@ -62,6 +64,7 @@ export function packModels(state: TrainedState): { file: Uint8Array; digest: str
     window: state.window,
     history: { startAt: state.history.startAt, length: state.history.length, pairs: state.history.pairs },
     groups: state.groups,
+    covariates: state.covariates,
     anchors: state.anchors,
     models,
     champions: state.champions,
@@ -122,6 +125,7 @@ function restore(content: Content, bulk: Buffer, options: ForecasterOptions): Tr
   expect(Array.isArray(history.pairs) && history.pairs.length <= PAIRS_MAX && history.pairs.every((name) => /^[a-z0-9-]+>[a-z0-9-]+#[a-z0-9-]+$/.test(name)), 'its pairs are none');
   expect(groups.length === history.pairs.length && groups.every((group) => GROUPS.includes(group)), 'its pairs are of no known kind');
   expect(anchors.length > 0 && anchors.every((steps, index) => Number.isInteger(steps) && steps > (anchors[index - 1] ?? 0)), 'its horizons do not ascend');
+  expect(Array.isArray(content.covariates) && content.covariates.every(({ name, isKnownAhead }) => typeof name === 'string' && typeof isKnownAhead === 'boolean'), 'its inputs are none');
   const take = sectionReader(content.sections, bulk);
   const values = history.pairs.map(() => take('f32', history.length));
   const models = content.models.map((kept): TrainedModel => {
@@ -146,7 +150,7 @@ function restore(content: Content, bulk: Buffer, options: ForecasterOptions): Tr
   const names = new Set<string>(MODEL_NAMES);
   expect(content.champions.every(({ group, steps, ranking }) => GROUPS.includes(group) && anchors.includes(steps) && ranking.every((name) => names.has(name))), 'its champions are not among its models');
   const { seed, window, champions, backtest } = content;
-  return { settings, seed, window, history: matrixOf(history.pairs, history.startAt, settings.slotMs, settings.slotsPerDay, history.length, values), groups, anchors, models, champions, backtest };
+  return { settings, seed, window, history: matrixOf(history.pairs, history.startAt, settings.slotMs, settings.slotsPerDay, history.length, values), groups, covariates: content.covariates, anchors, models, champions, backtest };
 }
 
 interface SectionReader {

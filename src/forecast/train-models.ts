@@ -1,6 +1,7 @@
 import { messageOf } from '../base/index.ts';
 import type { BacktestScore, ForecastSettings, PairGroup } from '../model/index.ts';
 import { anchorSteps } from './anchors.ts';
+import type { CovariateName } from './covariates.ts';
 import { chooseChampions, JUDGED_GROUPS, overallScores, type Champion, type GroupScore } from './contest.ts';
 import { DAYS_MAX } from './join-observation.ts';
 import { tailOf } from './demand-series.ts';
@@ -34,6 +35,8 @@ export interface TrainedState {
   /** The last days of it, which observations continue. Its pairs are the models' pairs. */
   history: DemandMatrix;
   groups: PairGroup[];
+  /** Inputs beside demand that the models were trained with. */
+  covariates: CovariateName[];
   anchors: number[];
   models: TrainedModel[];
   champions: Champion[];
@@ -69,6 +72,7 @@ export async function trainModels(
     window: { endAt: history.startAt + history.length * history.stepMs, slots: history.length },
     history: tailOf(history, DAYS_MAX * history.slotsPerDay),
     groups,
+    covariates: [],
     anchors,
     models: [],
     champions: [],

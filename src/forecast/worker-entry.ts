@@ -2,6 +2,7 @@ import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ForemeshError, messageOf } from '../base/index.ts';
 import type { ClassId, ForecastSettings, Observation } from '../model/index.ts';
+import type { CovariateSeries } from './covariates.ts';
 import { createInlineForecaster } from './inline-forecaster.ts';
 import type { TrainingTask } from './forecaster.ts';
 import type { WorkerCall, WorkerOptions, WorkerReply } from './worker-protocol.ts';
@@ -31,7 +32,7 @@ function answer(call: WorkerCall): Promise<unknown> {
     case 'train':
       return forecaster.train(call.args[0] as TrainingTask, (progress) => reply({ kind: 'progress', id: call.id, progress }));
     case 'forecast':
-      return forecaster.forecast(...(call.args as [Observation, ForecastSettings, ReadonlyMap<ClassId, number> | undefined]));
+      return forecaster.forecast(...(call.args as [Observation, ForecastSettings, ReadonlyMap<ClassId, number> | undefined, readonly CovariateSeries[] | undefined]));
     case 'restore':
       return forecaster.restore(...(call.args as [Uint8Array, number | null]));
     case 'inspect':

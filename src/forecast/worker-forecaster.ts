@@ -1,5 +1,6 @@
 import { ForemeshError, messageOf } from '../base/index.ts';
 import type { ClassId, Forecast, ForecastSettings, Observation } from '../model/index.ts';
+import type { CovariateSeries } from './covariates.ts';
 import { ForecastThread } from './forecast-thread.ts';
 import { createInlineForecaster } from './inline-forecaster.ts';
 import type { Forecaster, ForecasterOptions, TrainingProgress, TrainingResult, TrainingTask } from './forecaster.ts';
@@ -50,8 +51,8 @@ class ThreadedForecaster implements Forecaster {
     }
   }
 
-  async forecast(observation: Observation, settings: ForecastSettings, classPriorities?: ReadonlyMap<ClassId, number>): Promise<Forecast> {
-    return (await this.#forecasting().call('forecast', [observation, settings, classPriorities])) as Forecast;
+  async forecast(observation: Observation, settings: ForecastSettings, classPriorities?: ReadonlyMap<ClassId, number>, covariates?: readonly CovariateSeries[]): Promise<Forecast> {
+    return (await this.#forecasting().call('forecast', [observation, settings, classPriorities, covariates])) as Forecast;
   }
 
   dump(): Promise<Uint8Array | null> {

@@ -1,6 +1,7 @@
 import { ForemeshError, messageOf, roundTo } from '../base/index.ts';
 import { explainForecast, PARTS_OF_PAST, pastOf, pastsByPart, type ForecastExplanation } from '../forecast/index.ts';
 import { pairId, type DemandForecast, type Forecast, type Intent, type Observation } from '../model/index.ts';
+import { askForecaster } from './observe.ts';
 import type { CycleContext } from './state.ts';
 
 /**
@@ -47,7 +48,7 @@ async function askByPart(context: CycleContext, intent: Intent, observation: Obs
       });
       const asked = { ...observation, demands: shown };
       const settings = intent.mesh.forecast;
-      const answer = context.hindsight.standIn(await context.deps.forecaster.forecast(asked, settings), asked, settings);
+      const answer = context.hindsight.standIn(await askForecaster(context, intent, asked), asked, settings);
       const slotsOf = new Map(answer.demands.map((demand) => [keyOf(demand), demand.slots.map(({ p50 }) => p50)]));
       answers.push(keys.map((key) => slotsOf.get(key) ?? []));
     }

@@ -1,11 +1,14 @@
 import { messageOf, sortedBy } from '../base/index.ts';
 import { adjustForEvents } from '../forecast/index.ts';
 import type { Forecast, Intent, Observation, PathQuality, Plan, TunnelId } from '../model/index.ts';
+import { forecastCovariates } from './covariates.ts';
 import { demandPairs, observedSlots } from './demand-pairs.ts';
 import type { CycleContext, EngineState } from './state.ts';
 
 /** The planner itself takes what is older than its own limit for unknown, and tries such a path again. */
 const EVENT_KEPT_MS = 3_600_000;
+/** How far back a forecast is told what else was going on. */
+const COVARIATE_DAYS = 2;
 
 /** What is known of the network at `now`: the store's answer, corrected by what agents reported at once. */
 export async function observeNetwork(context: CycleContext, intent: Intent, now: number): Promise<Observation> {
@@ -25,7 +28,7 @@ export async function observeNetwork(context: CycleContext, intent: Intent, now:
 export async function forecastDemand(context: CycleContext, intent: Intent, observation: Observation, now: number): Promise<Forecast | null> {
   try {
     const { forecast: settings } = intent.mesh;
-    const said = await context.deps.forecaster.forecast(observation, settings);
+    const said = await askForecaster(context, intent, observation);
     const champion = adjustForEvents(said, intent, observation);
     context.drift.expect(champion, now);
     context.hindsight.expect(champion, observation, settings);
@@ -38,6 +41,13 @@ export async function forecastDemand(context: CycleContext, intent: Intent, obse
     context.log.error({ error: messageOf(error) }, 'no forecast');
     return null;
   }
+}
+
+/** The models' own word on an observation, with what else is known of those days: before events, drift and trust have theirs. */
+export async function askForecaster({ deps, log }: Pick<CycleContext, 'deps' | 'log'>, intent: Intent, observation: Observation): Promise<Forecast> {
+  const { forecast: settings } = intent.mesh;
+  const covariates = await forecastCovariates(intent, deps.store, { now: observation.lastSlotEndAt, slots: COVARIATE_DAYS * settings.slotsPerDay, ahead: settings.horizonSlots }, log);
+  return deps.forecaster.forecast(observation, settings, undefined, covariates);
 }
 
 /**

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { digest, messageOf } from '../base/index.ts';
 import { openModelRegistry, scaleToObserved, type Effort, type RegisteredModel, type RegistryView } from '../forecast/index.ts';
 import type { BacktestScore, DemandSeries, Intent, NodeStatus } from '../model/index.ts';
+import { forecastCovariates } from './covariates.ts';
 import type { EngineDeps, TrainingHistory } from './deps.ts';
 import { demandPairs } from './demand-pairs.ts';
 import type { TrustKeeper } from './trust/trust-keeper.ts';
@@ -91,7 +92,9 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
     const { series, endAt, effort } = await withObserved(started, intent, now);
     const version = await registry.nextVersion();
     const from = await toGoOnFrom(intent, now);
-    const { backtest, digest: content } = await deps.forecaster.train({ history: series, settings, endAt, seed: deps.seed, version, effort, from }, ({ step, steps, text }) => {
+    const slots = series.reduce((most, { mbps }) => Math.max(most, mbps.length), 0);
+    const covariates = await forecastCovariates(intent, deps.store, { now: endAt, slots, ahead: settings.horizonSlots }, deps.log);
+    const { backtest, digest: content } = await deps.forecaster.train({ history: series, settings, endAt, seed: deps.seed, version, effort, covariates, from }, ({ step, steps, text }) => {
       view = { ...view, step, steps, text };
     });
     const trainedAt = deps.clock.now();

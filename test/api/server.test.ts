@@ -312,7 +312,7 @@ describe('the OpenAPI document', () => {
     const paths = document['paths'] as Record<string, Record<string, { responses: Record<string, { content?: Record<string, { schema: object }> }> }>>;
     expect(document['openapi']).toBe('3.1.0');
     expect(Object.keys(paths).sort()).toEqual([
-      '/healthz', '/metrics', '/v1/anomalies', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/ledger', '/v1/forecasts/paths', '/v1/forecasts/scoreboard', '/v1/forecasts/training', '/v1/forecasts/{pair}', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/nodes/{node}/revocation', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
+      '/healthz', '/metrics', '/v1/anomalies', '/v1/cycle', '/v1/events', '/v1/explain', '/v1/forecasts', '/v1/forecasts/ledger', '/v1/forecasts/models', '/v1/forecasts/models/active', '/v1/forecasts/models/{version}/file', '/v1/forecasts/paths', '/v1/forecasts/scoreboard', '/v1/forecasts/training', '/v1/forecasts/{pair}', '/v1/join-tokens', '/v1/nodes/{node}/renewal', '/v1/nodes/{node}/revocation', '/v1/overrides', '/v1/overrides/{id}', '/v1/plan', '/v1/proposals',
       '/v1/proposals/{id}', '/v1/proposals/{id}/reviews', '/v1/replay/{commit}', '/v1/revocations', '/v1/signers', '/v1/status', '/v1/vetoes', '/v1/vetoes/{fingerprint}',
     ]);
     const components = (document['components'] as { schemas: Record<string, object> }).schemas;

@@ -49,7 +49,7 @@ describe('training', () => {
   }
 
   function trainer(): Trainer {
-    const store = { observe: ({ now, slots, slotMs }: { now: number; slots: number; slotMs: number }) => Promise.resolve({ observedAt: now, slotMs, lastSlotEndAt: Math.floor(now / slotMs) * slotMs, demands: observed(slots), paths: [], tunnels: [], nodes: [] }), activeHosts: () => Promise.resolve([]), pathHistory: () => Promise.resolve([]) };
+    const store = { observe: ({ now, slots, slotMs }: { now: number; slots: number; slotMs: number }) => Promise.resolve({ observedAt: now, slotMs, lastSlotEndAt: Math.floor(now / slotMs) * slotMs, demands: observed(slots), paths: [], tunnels: [], nodes: [] }), users: () => [], activeHosts: () => Promise.resolve([]) };
     return createTrainer(
       { forecaster, store: store as unknown as TelemetryStore, history: (of, now) => generatedHistory(of, now, 4, 'seed'), stateDir, seed: 'seed', clock, log: createLog('test', 'silent') },
       { learnable: (demands) => Promise.resolve([...demands]) },
