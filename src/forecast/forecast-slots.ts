@@ -130,8 +130,8 @@ class Served {
 
   /** @param place  of the distance among those that the model knows, when it knows all */
   private async forecast(model: MatrixModel, place: number, steps: number): Promise<MatrixForecasts> {
-    if (!model.forecastAll) return model.forecast(this.matrix, this.origin, steps);
-    if (!this.all.has(model)) this.all.set(model, model.forecastAll(this.matrix, this.origin));
+    if (!model.forecastHorizons) return model.forecast(this.matrix, this.origin, steps);
+    if (!this.all.has(model)) this.all.set(model, model.forecastHorizons(this.matrix, this.origin));
     return (await this.all.get(model)!)[place]!;
   }
 

@@ -177,7 +177,7 @@ class BackTest {
     const calibrations = new Map<number, PairCalibration>();
     const pairs = this.history.pairs.length;
     const tested = this.testOrigin * pairs;
-    const all = await model.forecastAll?.(this.history, this.origins);
+    const all = await model.forecastHorizons?.(this.history, this.origins);
     for (const [index, anchor] of this.anchors.entries()) {
       const actual = actualsOf(this.history, this.origins, anchor);
       const forecasts = all?.[index] ?? (await model.forecast(this.history, this.origins, anchor));

@@ -41,7 +41,7 @@ export interface MatrixModel {
    */
   forecast(matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<MatrixForecasts>;
   /** All horizons of the fit in its order, where that costs less than one after the other. */
-  forecastAll?(matrix: DemandMatrix, origins: Int32Array): Promise<MatrixForecasts[]>;
+  forecastHorizons?(matrix: DemandMatrix, origins: Int32Array): Promise<MatrixForecasts[]>;
   dump?(): MatrixModelDump;
   /** Takes up what `dump` gave, in place of `fit`. */
   restore?(dump: MatrixModelDump): void;

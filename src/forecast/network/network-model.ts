@@ -31,11 +31,11 @@ export class NetworkModel implements MatrixModel {
     const { horizons } = this.trained();
     const horizon = horizons.indexOf(steps);
     if (horizon < 0) throw new Error(`the network was trained for ${horizons.join(', ')} slots ahead, not ${steps}`);
-    return (await this.forecastAll(matrix, origins))[horizon]!;
+    return (await this.forecastHorizons(matrix, origins))[horizon]!;
   }
 
   /** All horizons of the fit at once, in its order, for the price of one. */
-  async forecastAll(matrix: DemandMatrix, origins: Int32Array): Promise<MatrixForecasts[]> {
+  async forecastHorizons(matrix: DemandMatrix, origins: Int32Array): Promise<MatrixForecasts[]> {
     return forecastNetwork(this.trained(), matrix, origins);
   }
 
