@@ -78,7 +78,7 @@ export function fitNetwork({ matrix, horizons, seed, options }: NetworkFitTask, 
   const from = matrix.length >= 28 * day ? 7 * day : Math.min(day, Math.floor(matrix.length / 3));
   const until = Math.max(from, matrix.length - horizons[0]!);
   const validationShare = isWarm ? Math.max(WARM_VALIDATION_SHARE, options.validationShare) : options.validationShare;
-  const split = Math.floor(until - validationShare * (until - from));
+  const split = splitOf(matrix, { from, until }, horizons[0]!, validationShare);
   // What is validated on begins where the last target that was learned ends.
   const learned = validationShare > 0 ? { from, until: Math.max(from, split - horizons[0]!), known: split } : { from, until, known: matrix.length };
   const rng = createRng(seed).fork('network');
@@ -93,6 +93,13 @@ export function fitNetwork({ matrix, horizons, seed, options }: NetworkFitTask, 
     onProgress(`network: epoch ${epoch} of ${training.epochs}, loss ${loss.toFixed(5)}`);
   });
   return { horizons, scales, standardiser, network };
+}
+
+/** Where the newest share of those slots begins whose target is known of any pair: a long gap at the end must not be all there is to judge by. */
+function splitOf(matrix: DemandMatrix, { from, until }: { from: number; until: number }, steps: number, share: number): number {
+  const known: number[] = [];
+  for (let slot = from; slot < until; slot++) if (matrix.values.some((values) => !Number.isNaN(values[slot + steps]!))) known.push(slot);
+  return share > 0 && known.length > 0 ? known[Math.min(known.length - 1, Math.floor((1 - share) * known.length))]! : until;
 }
 
 function isSame(left: unknown, right: unknown): boolean {

@@ -57,6 +57,17 @@ describe('inputs of the network', () => {
   });
 });
 
+describe('what the network is validated on', () => {
+  it('is the newest part that is known, not a gap at the end', async () => {
+    const whole = dailyMatrix({ pairs: 3, days: 9 });
+    const matrix = { ...whole, values: whole.values.map((series) => series.map((value, slot) => (slot > 0.9 * whole.length ? Number.NaN : value))) };
+    const losses: number[] = [];
+    await new NetworkModel({ ...sizes, epochs: 1 }).fit(task(matrix, { onProgress: (text) => losses.push(Number(/loss ([\d.]+)/.exec(text)![1])) }));
+    expect(losses).toHaveLength(2);
+    expect(Math.min(...losses)).toBeGreaterThan(0);
+  });
+});
+
 describe('the rows drawn for an epoch', () => {
   const matrix = dailyMatrix({ pairs: 6, days: 16 });
   const scales = Float32Array.from(matrix.values, (_, pair) => 10 * (pair + 1));
