@@ -80,7 +80,9 @@ type Sum = Omit<GroupScore, 'group' | 'steps'>;
 
 function pool(scores: readonly GroupScore[]): Sum[] {
   const sums = new Map<string, Sum>();
-  for (const { model, isBaseline, cells, demand, error, pinball, covered } of scores) {
+  // Sums of floats depend on their order, and a tie broken by a rounding would be a change of champion without a reason.
+  const sorted = scores.toSorted((left, right) => compareText(left.group, right.group) || left.steps - right.steps);
+  for (const { model, isBaseline, cells, demand, error, pinball, covered } of sorted) {
     const sum = sums.get(model) ?? { model, isBaseline, cells: 0, demand: 0, error: 0, pinball: 0, covered: 0 };
     sums.set(model, { ...sum, cells: sum.cells + cells, demand: sum.demand + demand, error: sum.error + error, pinball: sum.pinball + pinball, covered: sum.covered + covered });
   }

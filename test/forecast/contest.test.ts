@@ -54,6 +54,17 @@ describe('the contest', () => {
     );
   });
 
+  it('does not depend on the order in which losses are added: 0.1 + 0.2 + 0.3 is not 0.3 + 0.2 + 0.1', () => {
+    const losses = [0.1, 0.2, 0.3];
+    const scores = JUDGED_GROUPS.flatMap((group, place) => MODELS.map((who): GroupScore => ({ ...who, group, steps: 1, cells: 50, demand: 1, error: losses[place]!, pinball: losses[place]!, covered: 45 })));
+    // Of one model the groups come the other way round.
+    const reversed = [...scores.filter(({ model }) => model !== 'holt-winters'), ...scores.filter(({ model }) => model === 'holt-winters').toReversed()];
+    for (const other of [reversed, scores.toReversed()]) {
+      expect(chooseChampions(other)).toEqual(chooseChampions(scores));
+      expect(overallScores(other)).toEqual(overallScores(scores));
+    }
+  });
+
   it('is told in one line for neighbouring distances with the same champion', () => {
     const score = (model: string, steps: number, pinball: number): GroupScore => ({ model, isBaseline: model !== 'boosted', group: 'heavy', steps, cells: 500, demand: 1000, error: 2 * pinball, pinball, covered: 470 });
     const champions = chooseChampions([score('ewma', 1, 10), score('boosted', 1, 10), score('ewma', 2, 20), score('boosted', 2, 15), score('ewma', 4, 40), score('boosted', 4, 20)]);
