@@ -65,7 +65,7 @@ class Served {
   private readonly asked = new Map<string, MatrixForecasts | null>();
   private readonly champions: Map<string, Champion>;
   private readonly names: string[][] = [];
-  private readonly all = new Map<MatrixModel, Promise<MatrixForecasts[]>>();
+  private readonly all = new Map<MatrixModel, Promise<Map<number, MatrixForecasts>>>();
 
   constructor(state: TrainedState, matrix: DemandMatrix) {
     this.state = state;
@@ -118,7 +118,7 @@ class Served {
 
   private async tryModel({ model, calibrations }: TrainedModel, steps: number): Promise<MatrixForecasts | null> {
     try {
-      const forecasts = await this.forecast(model, [...calibrations.keys()].indexOf(steps), steps);
+      const forecasts = await this.forecast(model, steps);
       const fault = model.name === 'ewma' ? null : findFault(forecasts, this.matrix, this.origin);
       if (fault === null) return applyPairCalibration(forecasts, calibrations.get(steps)!);
       this.fault(`${model.name} ${fault}`);
@@ -128,11 +128,12 @@ class Served {
     return null;
   }
 
-  /** @param place  of the distance among those that the model knows, when it knows all */
-  private async forecast(model: MatrixModel, place: number, steps: number): Promise<MatrixForecasts> {
+  private async forecast(model: MatrixModel, steps: number): Promise<MatrixForecasts> {
     if (!model.forecastHorizons) return model.forecast(this.matrix, this.origin, steps);
     if (!this.all.has(model)) this.all.set(model, model.forecastHorizons(this.matrix, this.origin));
-    return (await this.all.get(model)!)[place]!;
+    const forecasts = (await this.all.get(model)!).get(steps);
+    if (!forecasts) throw new Error(`knows nothing of ${steps} slots ahead`);
+    return forecasts;
   }
 
   private fault(text: string): void {

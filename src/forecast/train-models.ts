@@ -178,9 +178,9 @@ class BackTest {
     const pairs = this.history.pairs.length;
     const tested = this.testOrigin * pairs;
     const all = await model.forecastHorizons?.(this.history, this.origins);
-    for (const [index, anchor] of this.anchors.entries()) {
+    for (const anchor of this.anchors) {
       const actual = actualsOf(this.history, this.origins, anchor);
-      const forecasts = all?.[index] ?? (await model.forecast(this.history, this.origins, anchor));
+      const forecasts = all?.get(anchor) ?? (await model.forecast(this.history, this.origins, anchor));
       const fault = findFault(forecasts, this.history, this.origins);
       if (fault !== null) throw new Error(fault);
       const calibration = calibratePairs(actual.subarray(0, this.calibrationOrigins * pairs), cellsOf(forecasts, 0, this.calibrationOrigins * pairs), this.means);

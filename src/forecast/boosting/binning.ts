@@ -2,6 +2,8 @@
 export interface BinnedRows {
   rows: number;
   columns: Uint8Array[];
+  /** The columns one after the other: row r of column c is at c · rows + r. */
+  block: Uint8Array;
 }
 
 /** Upper edges of the bins of every column, ascending; the last bin has none. */
@@ -30,8 +32,8 @@ export function chooseEdges(columns: readonly Float32Array[]): BinEdges {
  * @param rows  how many of the columns' values are in use
  */
 export function binRows(columns: readonly Float32Array[], edges: BinEdges, rows: number): BinnedRows {
-  const block = new SharedArrayBuffer(rows * columns.length);
-  return { rows, columns: columns.map((column, index) => binColumn(column, edges[index]!, new Uint8Array(block, index * rows, rows))) };
+  const block = new Uint8Array(new SharedArrayBuffer(rows * columns.length));
+  return { rows, columns: columns.map((column, index) => binColumn(column, edges[index]!, block.subarray(index * rows, (index + 1) * rows))), block };
 }
 
 function binColumn(column: Float32Array, edges: Float32Array, bins: Uint8Array): Uint8Array {

@@ -124,31 +124,72 @@ export class HoltWinters implements PointForecaster {
   }
 }
 
-/** The season is learned from the first day on: a slot's season before its first day is 0. */
 export function runHoltWinters(values: Float32Array, slotsPerDay: number, steps: number, weights: HoltWintersWeights, out: Float32Array): void {
-  const season = new Float64Array(slotsPerDay);
-  const fade = weights.damping === 1 ? steps : (weights.damping * (1 - weights.damping ** steps)) / (1 - weights.damping);
-  let level = Number.NaN;
-  let trend = 0;
-  let dayMean = Number.NaN;
-  for (let slot = 0; slot < values.length; slot++) {
-    const value = values[slot]!;
-    const phase = slot % slotsPerDay;
-    if (!Number.isNaN(value)) {
-      if (Number.isNaN(level)) level = dayMean = value;
-      const before = level;
-      level = weights.level * (value - season[phase]!) + (1 - weights.level) * (level + weights.damping * trend);
-      trend = weights.trend * (level - before) + (1 - weights.trend) * weights.damping * trend;
-      // The season is measured from a slow mean: measured from the level, a fast level would eat it up.
-      dayMean += (value - dayMean) / slotsPerDay;
-      const rate = slot < slotsPerDay ? 1 : slot < 4 * slotsPerDay ? Math.max(weights.season, 0.3) : weights.season;
-      season[phase] = season[phase]! + rate * (value - dayMean - season[phase]!);
-    } else {
-      trend *= weights.damping;
-    }
-    const ahead = slot < slotsPerDay ? 0 : season[(slot + steps) % slotsPerDay]!;
-    out[slot] = Number.isNaN(level) ? 0 : Math.max(0, level + fade * trend + ahead);
+  const run = new HoltWintersRun(values.length, slotsPerDay, weights);
+  run.load(values);
+  for (let slot = 0; slot < values.length; slot++) out[slot] = run.ahead(slot, steps);
+}
+
+/**
+ * Level, trend and season after each slot: they are the same for every distance ahead. The season is learned from the
+ * first day on: a slot's season before its first day is 0.
+ */
+export class HoltWintersRun {
+  private readonly slotsPerDay: number;
+  private readonly weights: HoltWintersWeights;
+  private readonly levels: Float64Array;
+  private readonly trends: Float64Array;
+  /** Of each slot's time of day, after it. */
+  private readonly seasons: Float64Array;
+  private fade = { steps: 0, of: 0 };
+
+  constructor(length: number, slotsPerDay: number, weights: HoltWintersWeights) {
+    this.slotsPerDay = slotsPerDay;
+    this.weights = weights;
+    this.levels = new Float64Array(length);
+    this.trends = new Float64Array(length);
+    this.seasons = new Float64Array(length);
   }
+
+  load(values: Float32Array): void {
+    const { slotsPerDay, weights, levels, trends, seasons } = this;
+    let level = Number.NaN;
+    let trend = 0;
+    let dayMean = Number.NaN;
+    for (let slot = 0; slot < values.length; slot++) {
+      const value = values[slot]!;
+      let season = slot < slotsPerDay ? 0 : seasons[slot - slotsPerDay]!;
+      if (!Number.isNaN(value)) {
+        if (Number.isNaN(level)) level = dayMean = value;
+        const before = level;
+        level = weights.level * (value - season) + (1 - weights.level) * (level + weights.damping * trend);
+        trend = weights.trend * (level - before) + (1 - weights.trend) * weights.damping * trend;
+        // The season is measured from a slow mean: measured from the level, a fast level would eat it up.
+        dayMean += (value - dayMean) / slotsPerDay;
+        const rate = slot < slotsPerDay ? 1 : slot < 4 * slotsPerDay ? Math.max(weights.season, 0.3) : weights.season;
+        season += rate * (value - dayMean - season);
+      } else {
+        trend *= weights.damping;
+      }
+      levels[slot] = level;
+      trends[slot] = trend;
+      seasons[slot] = season;
+    }
+  }
+
+  /** The forecast of slot + steps from what was known at `slot`; 0 while nothing was. */
+  ahead(slot: number, steps: number): number {
+    const { slotsPerDay } = this;
+    if (this.fade.steps !== steps) this.fade = { steps, of: fadeOf(this.weights.damping, steps) };
+    const season = slot < slotsPerDay ? 0 : this.seasons[slot + steps - Math.ceil(steps / slotsPerDay) * slotsPerDay]!;
+    const level = this.levels[slot]!;
+    return Number.isNaN(level) ? 0 : Math.max(0, level + this.fade.of * this.trends[slot]! + season);
+  }
+}
+
+/** Of how many slots' trend is left, so many steps ahead. */
+function fadeOf(damping: number, steps: number): number {
+  return damping === 1 ? steps : (damping * (1 - damping ** steps)) / (1 - damping);
 }
 
 const PAIRS_TRIED = 40;

@@ -5,7 +5,7 @@ import { predictBooster, type BoosterOptions, type QuantileBooster } from '../bo
 import { dumpBoosters, restoreBoosters } from './boosted-dump.ts';
 import { cutMatrix, knownMean, laterMatrix, type DemandMatrix } from './demand-matrix.ts';
 import { emptyMatrixForecasts, type MatrixFitTask, type MatrixForecasts, type MatrixModel, type MatrixModelDump } from './matrix-model.ts';
-import { TabularFeatures } from './tabular-features.ts';
+import { MatrixPast, TabularFeatures } from './tabular-features.ts';
 
 export interface BoostedOptions extends BoosterOptions {
   /** Rows of all pairs together, taken evenly. */
@@ -67,30 +67,24 @@ export class BoostedModel implements MatrixModel {
     }
   }
 
-  async forecast(whole: DemandMatrix, slots: Int32Array, steps: number): Promise<MatrixForecasts> {
-    const { edges, boosters } = this.horizons.get(steps)!;
+  async forecast(matrix: DemandMatrix, slots: Int32Array, steps: number): Promise<MatrixForecasts> {
+    return this.forecastThese([steps], matrix, slots).get(steps)!;
+  }
+
+  async forecastHorizons(matrix: DemandMatrix, slots: Int32Array): Promise<Map<number, MatrixForecasts>> {
+    return this.forecastThese([...this.horizons.keys()], matrix, slots);
+  }
+
+  private forecastThese(horizons: readonly number[], whole: DemandMatrix, slots: Int32Array): Map<number, MatrixForecasts> {
     // A cycle asks from one origin: it need not read a year for that. Whole days, so that the days' phases stay.
     const begin = Math.max(0, Math.floor((slots[0] ?? 0) / whole.slotsPerDay) - REACH_DAYS) * whole.slotsPerDay;
     const matrix = laterMatrix(cutMatrix(whole, (slots.at(-1) ?? 0) + 1), begin);
     const origins = slots.map((slot) => slot - begin);
-    const pairs = matrix.pairs.length;
-    const forecasts: MatrixForecasts = { ...emptyMatrixForecasts(origins.length * pairs), logScale: this.scales };
-    const features = new TabularFeatures(matrix, steps, this.scales);
-    const columns = Array.from({ length: features.count }, () => new Float32Array(origins.length));
-    for (let pair = 0; pair < pairs; pair++) {
-      features.fill(pair, origins, columns, 0);
-      const data = binRows(columns, edges, origins.length);
-      const levels = features.levels(pair, origins);
-      const sums = boosters.map((booster) => predictBooster(booster, data));
-      for (let index = 0; index < origins.length; index++) {
-        const at = index * pairs + pair;
-        const ordered = sums.map((sum) => sum[index]!).sort((left, right) => left - right);
-        forecasts.p50[at] = this.demand(pair, levels[index]! + ordered[0]!);
-        forecasts.p90[at] = this.demand(pair, levels[index]! + ordered[1]!);
-        forecasts.p95[at] = this.demand(pair, levels[index]! + ordered[2]!);
-      }
-    }
-    return forecasts;
+    const past = new MatrixPast(matrix, this.scales);
+    const asked = horizons.map((steps) => new AskedHorizon(past, steps, this.horizons.get(steps)!, origins));
+    // What a pair has in common at all horizons is found once, and a tree is walked by many rows before the next one.
+    for (const pair of past.order()) for (const horizon of asked) horizon.add(pair);
+    return new Map(asked.map((horizon, index) => [horizons[index]!, horizon.finish()]));
   }
 
   dump(): MatrixModelDump {
@@ -99,10 +93,6 @@ export class BoostedModel implements MatrixModel {
 
   restore(dump: MatrixModelDump): void {
     ({ scales: this.scales, horizons: this.horizons } = restoreBoosters(dump));
-  }
-
-  private demand(pair: number, z: number): number {
-    return this.scales[pair]! * Math.expm1(Math.max(0, z));
   }
 
   private trainingRows(matrix: DemandMatrix, steps: number, space: Float32Array[]): { columns: Float32Array[]; targets: Float32Array; weights: Float32Array } {
@@ -121,7 +111,7 @@ export class BoostedModel implements MatrixModel {
       return Int32Array.from(chosen);
     });
     const rows = origins.reduce((sum, each) => sum + each.length, 0);
-    const features = new TabularFeatures(matrix, steps, scales);
+    const features = new TabularFeatures(new MatrixPast(matrix, scales), steps);
     if (space.length !== features.count || space[0]!.length < rows) space.splice(0, Infinity, ...Array.from({ length: features.count }, () => new Float32Array(rows)));
     const columns = space.map((column) => column.subarray(0, rows));
     const targets = sharedFloats(rows);
@@ -140,6 +130,71 @@ export class BoostedModel implements MatrixModel {
     }
     return { columns, targets, weights };
   }
+}
+
+/** Rows that are collected before trees are walked. */
+const BLOCK_ROWS = 1024;
+
+/** One horizon's forecasts of all pairs, made in blocks of rows. */
+class AskedHorizon {
+  private readonly forecasts: MatrixForecasts;
+  private readonly past: MatrixPast;
+  private readonly origins: Int32Array;
+  private readonly fitted: HorizonBoosters;
+  private readonly features: TabularFeatures;
+  private readonly columns: Float32Array[];
+  private readonly levels: Float32Array;
+  /** Pairs whose rows are in the columns, all origins of each. */
+  private waiting: number[] = [];
+
+  constructor(past: MatrixPast, steps: number, fitted: HorizonBoosters, origins: Int32Array) {
+    this.past = past;
+    this.origins = origins;
+    this.fitted = fitted;
+    this.features = new TabularFeatures(past, steps);
+    this.forecasts = { ...emptyMatrixForecasts(origins.length * past.matrix.pairs.length), logScale: past.scales };
+    const rows = Math.max(BLOCK_ROWS, origins.length);
+    this.columns = Array.from({ length: this.features.count }, () => new Float32Array(rows));
+    this.levels = new Float32Array(rows);
+  }
+
+  add(pair: number): void {
+    const { origins, waiting, levels, features } = this;
+    if ((waiting.length + 1) * origins.length > levels.length) this.walk();
+    const at = this.waiting.length * origins.length;
+    features.fill(pair, origins, this.columns, at);
+    levels.set(features.levels(pair, origins), at);
+    this.waiting.push(pair);
+  }
+
+  finish(): MatrixForecasts {
+    this.walk();
+    return this.forecasts;
+  }
+
+  private walk(): void {
+    const { origins, past, forecasts, fitted, levels } = this;
+    const data = binRows(this.columns, fitted.edges, this.waiting.length * origins.length);
+    const sums = fitted.boosters.map((booster) => predictBooster(booster, data));
+    const ordered = new Float32Array(sums.length);
+    this.waiting.forEach((pair, place) => {
+      const scale = past.scales[pair]!;
+      for (let index = 0; index < origins.length; index++) {
+        const row = place * origins.length + index;
+        const at = index * past.matrix.pairs.length + pair;
+        sums.forEach((sum, quantile) => (ordered[quantile] = sum[row]!));
+        ordered.sort();
+        forecasts.p50[at] = demandOf(scale, levels[row]! + ordered[0]!);
+        forecasts.p90[at] = demandOf(scale, levels[row]! + ordered[1]!);
+        forecasts.p95[at] = demandOf(scale, levels[row]! + ordered[2]!);
+      }
+    });
+    this.waiting = [];
+  }
+}
+
+function demandOf(scale: number, z: number): number {
+  return scale * Math.expm1(Math.max(0, z));
 }
 
 function choosePairs(scales: Float32Array): Set<number> {

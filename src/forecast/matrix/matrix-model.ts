@@ -40,8 +40,8 @@ export interface MatrixModel {
    * @param steps  one of the fit's horizons
    */
   forecast(matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<MatrixForecasts>;
-  /** All horizons of the fit in its order, where that costs less than one after the other. */
-  forecastHorizons?(matrix: DemandMatrix, origins: Int32Array): Promise<MatrixForecasts[]>;
+  /** All horizons of the fit by their steps, where that costs less than one after the other. */
+  forecastHorizons?(matrix: DemandMatrix, origins: Int32Array): Promise<Map<number, MatrixForecasts>>;
   dump?(): MatrixModelDump;
   /** Takes up what `dump` gave, in place of `fit`. */
   restore?(dump: MatrixModelDump): void;

@@ -28,15 +28,15 @@ export class NetworkModel implements MatrixModel {
   }
 
   async forecast(matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<MatrixForecasts> {
-    const { horizons } = this.trained();
-    const horizon = horizons.indexOf(steps);
-    if (horizon < 0) throw new Error(`the network was trained for ${horizons.join(', ')} slots ahead, not ${steps}`);
-    return (await this.forecastHorizons(matrix, origins))[horizon]!;
+    const forecasts = (await this.forecastHorizons(matrix, origins)).get(steps);
+    if (!forecasts) throw new Error(`the network was trained for ${this.trained().horizons.join(', ')} slots ahead, not ${steps}`);
+    return forecasts;
   }
 
-  /** All horizons of the fit at once, in its order, for the price of one. */
-  async forecastHorizons(matrix: DemandMatrix, origins: Int32Array): Promise<MatrixForecasts[]> {
-    return forecastNetwork(this.trained(), matrix, origins);
+  /** All horizons of the fit at once, for the price of one. */
+  async forecastHorizons(matrix: DemandMatrix, origins: Int32Array): Promise<Map<number, MatrixForecasts>> {
+    const forecasts = forecastNetwork(this.trained(), matrix, origins);
+    return new Map(this.trained().horizons.map((steps, index) => [steps, forecasts[index]!]));
   }
 
   dump(): MatrixModelDump {

@@ -70,6 +70,21 @@ describe('boosted quantiles', () => {
     expect(predict('same')).not.toEqual(predict('another'));
   });
 
+  it('give each row, whichever rows walk beside it, the leaves that it comes to when it walks alone', () => {
+    const some = binRows([first.subarray(0, 39), second.subarray(0, 39)], chooseEdges(columns), 39);
+    const booster = boostQuantile(data, targets, ones, 0.9, { ...options, rounds: 10, leavesMax: 30 }, createRng('walk'));
+    const alone = Float32Array.from({ length: some.rows }, (_, row) => {
+      const sum = Float32Array.of(booster.start);
+      for (const { feature, threshold, left, right, value } of booster.trees) {
+        let node = 0;
+        while (feature[node]! >= 0) node = some.columns[feature[node]!]![row]! <= threshold[node]! ? left[node]! : right[node]!;
+        sum[0]! += booster.learningRate * value[node]!;
+      }
+      return sum[0]!;
+    });
+    expect(predictBooster(booster, some)).toEqual(alone);
+  });
+
   it('give the start value where nothing can be split', () => {
     const flat = binRows([new Float32Array(50).fill(1)], [new Float32Array(0)], 50);
     const predicted = predictBooster(boostQuantile(flat, new Float32Array(50).fill(7), new Float32Array(50).fill(1), 0.5, options, createRng('flat')), flat);

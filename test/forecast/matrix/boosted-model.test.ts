@@ -3,14 +3,16 @@ import type { DemandMatrix } from '../../../src/forecast/index.ts';
 import { BoostedModel } from '../../../src/forecast/matrix/boosted-model.ts';
 import { cutMatrix } from '../../../src/forecast/matrix/demand-matrix.ts';
 import { actualsOf } from '../../../src/forecast/matrix/matrix-model.ts';
-import { TabularFeatures } from '../../../src/forecast/matrix/tabular-features.ts';
+import { runEwma } from '../../../src/forecast/matrix/baselines.ts';
+import { movementsOf, PairPast } from '../../../src/forecast/matrix/pair-past.ts';
+import { MatrixPast, TabularFeatures } from '../../../src/forecast/matrix/tabular-features.ts';
 import { dailyMatrix } from './matrices.ts';
 
 const sizes = { rowsMax: 6000, rounds: 40, leavesMax: 12, leafWeightMin: 20, learningRate: 0.2 };
 
 /** The columns of a pair's inputs at the given origins. */
 function inputsOf(matrix: DemandMatrix, steps: number, origins: Int32Array): Float32Array[] {
-  const features = new TabularFeatures(matrix, steps, new Float32Array(matrix.pairs.length).fill(20));
+  const features = new TabularFeatures(new MatrixPast(matrix, new Float32Array(matrix.pairs.length).fill(20)), steps);
   const columns = Array.from({ length: features.count }, () => new Float32Array(origins.length));
   features.fill(1, origins, columns, 0);
   return columns;
@@ -32,6 +34,24 @@ describe('inputs of the trees', () => {
     const changed = { ...matrix, values: matrix.values.map((series) => series.map((value, slot) => (slot === 700 ? 3 * value : value))) };
     expect(inputsOf(changed, 4, Int32Array.of(700))).not.toEqual(inputsOf(matrix, 4, Int32Array.of(700)));
   });
+});
+
+it('movements of a pair are the smoothed changes that they stand for, to the last bit', () => {
+  const values = dailyMatrix({ pairs: 1, days: 4, noise: 0.5 }).values[0]!.map((value, slot) => (slot < 9 || slot % 31 < 3 ? Number.NaN : value));
+  const past = new PairPast(values.length, 96).load(values, 20);
+  const steps = 8;
+  const change = past.known.map((value, slot) => value - (past.known[slot - steps] ?? Number.NaN));
+  const rise = change.map((value) => Math.max(0, value));
+  const size = change.map((value) => Math.abs(value));
+  const square = rise.map((value) => value * value);
+  const smooth = (series: Float32Array, window: number): Float32Array => {
+    const out = new Float32Array(series.length);
+    runEwma(series, 1 / window, out);
+    return out;
+  };
+  const series = [smooth(size, 4), smooth(size, 96), smooth(size, 672), smooth(rise, 24), smooth(rise, 96), smooth(rise, 672), smooth(square, 96), smooth(square, 672)];
+  const origins = Int32Array.of(0, 10, 20, 21, 200, 383);
+  expect([...movementsOf(past, steps, 96, origins)]).toEqual([...origins].flatMap((slot) => series.map((each) => each[slot]!)));
 });
 
 describe('covariates', () => {
@@ -76,6 +96,21 @@ describe('boosted trees', () => {
     const held = actual.reduce((count, value, at) => count + (value <= p95[at]! ? 1 : 0), 0) / actual.length;
     expect(held).toBeGreaterThan(0.9);
     expect(held).toBeLessThan(0.98);
+  });
+
+  it('say the same of a distance alone as of all together, however many rows walk at a time', async () => {
+    const matrix = dailyMatrix({ pairs: 9, days: 12 });
+    matrix.pairs.splice(0, 6, 'a>b', 'c>a', 'b>a', 'b>c', 'c>b', 'a>c');
+    matrix.values[4]!.fill(Number.NaN, 500, 700);
+    const model = new BoostedModel({ ...sizes, rowsMax: 1500, rounds: 10 });
+    await model.fit({ matrix, horizons: [1, 4, 12], seed: 'test', onProgress: () => undefined });
+    const origins = Int32Array.from({ length: 300 }, (_, index) => 700 + index);
+    const all = await model.forecastHorizons(matrix, origins);
+    for (const steps of [1, 4, 12]) {
+      expect(all.get(steps)).toEqual(await model.forecast(matrix, origins, steps));
+      const last = await model.forecast(matrix, origins.subarray(299), steps);
+      expect([...last.p95]).toEqual([...all.get(steps)!.p95.subarray(-9)]);
+    }
   });
 
   it('read no more of a long past than they need, and say nearly the same of one origin as of many', async () => {

@@ -124,7 +124,7 @@ describe('the network model', () => {
   it('gives every horizon at once as it gives it alone', async () => {
     const model = await shared;
     const some = origins.subarray(0, 40);
-    expect(await model.forecastHorizons(matrix, some)).toEqual([await model.forecast(matrix, some, 2), await model.forecast(matrix, some, 8)]);
+    expect(await model.forecastHorizons(matrix, some)).toEqual(new Map([[2, await model.forecast(matrix, some, 2)], [8, await model.forecast(matrix, some, 8)]]));
     await expect(model.forecast(matrix, some, 3)).rejects.toThrow('trained for 2, 8 slots ahead, not 3');
   });
 

@@ -1,0 +1,230 @@
+import { HoltWintersRun } from './baselines.ts';
+import { fillGaps } from './demand-matrix.ts';
+
+const HOLT_WINTERS = { level: 0.4, trend: 0.01, season: 0.1, damping: 0.9 };
+
+/** One pair's past in z = log1p(y/c), gaps filled from the past. Its memory serves one pair after another. */
+export class PairPast {
+  readonly z: Float32Array;
+  readonly length: number;
+  /** z where it is known, else NaN. */
+  readonly known: Float32Array;
+  private readonly slotsPerDay: number;
+  private readonly sums: Float64Array;
+  private readonly squares: Float64Array;
+  private readonly unknownFor: Uint16Array;
+  private readonly smoothing: SmoothedPast;
+  private isSmoothed = false;
+
+  constructor(length: number, slotsPerDay: number) {
+    this.length = length;
+    this.slotsPerDay = slotsPerDay;
+    this.z = new Float32Array(length);
+    this.known = new Float32Array(length);
+    this.sums = new Float64Array(length + 1);
+    this.squares = new Float64Array(length + 1);
+    this.unknownFor = new Uint16Array(length);
+    this.smoothing = new SmoothedPast(length, slotsPerDay);
+  }
+
+  load(values: Float32Array, scale: number): this {
+    const { z, known, sums, squares, unknownFor, length } = this;
+    fillGaps(values, this.slotsPerDay, z);
+    let [sum, square, unknown] = [0, 0, 0];
+    for (let slot = 0; slot < length; slot++) {
+      z[slot] = Math.log1p(z[slot]! / scale);
+      const value = z[slot]!;
+      const isUnknown = Number.isNaN(values[slot]!);
+      known[slot] = isUnknown ? Number.NaN : value;
+      unknown = isUnknown ? Math.min(60_000, unknown + 1) : 0;
+      unknownFor[slot] = unknown;
+      sum += value;
+      square += value * value;
+      sums[slot + 1] = sum;
+      squares[slot + 1] = square;
+    }
+    this.isSmoothed = false;
+    return this;
+  }
+
+  /** Levels, jumps and season of the loaded pair; found when they are first asked for. */
+  smoothed(): SmoothedPast {
+    if (!this.isSmoothed) this.smoothing.load(this.known);
+    this.isSmoothed = true;
+    return this.smoothing;
+  }
+
+  slotsUnknown(slot: number): number {
+    return this.unknownFor[slot]!;
+  }
+
+  at(slot: number): number {
+    return slot >= 0 ? this.z[slot]! : Number.NaN;
+  }
+
+  /** NaN also where it was not measured. */
+  exact(slot: number): number {
+    return slot >= 0 ? this.known[slot]! : Number.NaN;
+  }
+
+  mean(from: number, until: number): number {
+    const first = Math.max(0, from);
+    return until > first ? (this.sums[until]! - this.sums[first]!) / (until - first) : Number.NaN;
+  }
+
+  /** Mean of [slot − near, slot + near]; NaN before the beginning. */
+  around(slot: number, near: number): number {
+    return slot >= near ? this.mean(slot - near, Math.min(this.length, slot + near + 1)) : Number.NaN;
+  }
+
+  spread(from: number, until: number): number {
+    const first = Math.max(0, from);
+    const count = until - first;
+    const mean = (this.sums[until]! - this.sums[first]!) / count;
+    return Math.sqrt(Math.max(0, (this.squares[until]! - this.squares[first]!) / count - mean * mean));
+  }
+}
+
+/** Exponentially weighted means of a pair's known z, and of the size of its changes from slot to slot; 0 before the first. */
+class SmoothedPast {
+  readonly fast: Float32Array;
+  readonly slow: Float32Array;
+  readonly jumpHour: Float32Array;
+  readonly jumpDay: Float32Array;
+  readonly season: HoltWintersRun;
+  private readonly slotsPerDay: number;
+
+  constructor(length: number, slotsPerDay: number) {
+    this.slotsPerDay = slotsPerDay;
+    [this.fast, this.slow, this.jumpHour, this.jumpDay] = [new Float32Array(length), new Float32Array(length), new Float32Array(length), new Float32Array(length)];
+    this.season = new HoltWintersRun(length, slotsPerDay, HOLT_WINTERS);
+  }
+
+  load(known: Float32Array): void {
+    const { fast, slow, jumpHour, jumpDay, slotsPerDay } = this;
+    const hour = hourSlots(slotsPerDay);
+    const [slowRate, hourRate, dayRate] = [2 / (hour + 1), 1 / hour, 1 / slotsPerDay];
+    let [isStarted, hasJumped] = [false, false];
+    let [level, mean, jump, jumpOfDay] = [0, 0, 0, 0];
+    let before = Number.NaN;
+    for (let slot = 0; slot < known.length; slot++) {
+      const value = known[slot]!;
+      if (!Number.isNaN(value)) {
+        level = isStarted ? level + 0.4 * (value - level) : value;
+        mean = isStarted ? mean + slowRate * (value - mean) : value;
+        isStarted = true;
+        const size = Math.abs(Math.fround(value - before));
+        if (!Number.isNaN(size)) {
+          jump = hasJumped ? jump + hourRate * (size - jump) : size;
+          jumpOfDay = hasJumped ? jumpOfDay + dayRate * (size - jumpOfDay) : size;
+          hasJumped = true;
+        }
+      }
+      before = value;
+      fast[slot] = level;
+      slow[slot] = mean;
+      jumpHour[slot] = jump;
+      jumpDay[slot] = jumpOfDay;
+    }
+    this.season.load(known);
+  }
+}
+
+/** How many numbers `movementsOf` gives for an origin: six of sizes and rises, then two of squares. */
+export const MOVEMENT_MEANS = 6;
+export const MOVEMENTS = 8;
+
+/**
+ * How much a pair's z moved over a horizon, up to each of some origins: exponentially weighted means of its size over an
+ * hour, a day and a week, of rises over six hours, a day and a week, of the squares of rises over a day and a week.
+ * @param origins  ascending
+ * @returns `[origin · MOVEMENTS + which]`
+ */
+export function movementsOf({ known }: PairPast, steps: number, slotsPerDay: number, origins: Int32Array): Float32Array {
+  const hour = hourSlots(slotsPerDay);
+  const [perHour, perSix, perDay, perWeek] = [1 / hour, 1 / (6 * hour), 1 / slotsPerDay, 1 / (7 * slotsPerDay)];
+  const means = new Float32Array(MOVEMENTS * origins.length);
+  let slot = steps;
+  while (slot < known.length && Number.isNaN(changeAt(known, slot, steps))) slot += 1;
+  const first = slot;
+  const start = first < known.length ? changeAt(known, first, steps) : 0;
+  let sizeHour = Math.abs(start);
+  let [sizeDay, sizeWeek] = [sizeHour, sizeHour];
+  let riseSix = (start + sizeHour) / 2;
+  let [riseDay, riseWeek] = [riseSix, riseSix];
+  let squareDay = Math.fround(riseSix * riseSix);
+  let squareWeek = squareDay;
+  slot += 1;
+  for (let index = 0; index < origins.length; index++) {
+    const origin = origins[index]!;
+    for (; slot <= origin; slot++) {
+      const change = changeAt(known, slot, steps);
+      if (Number.isNaN(change)) continue;
+      const size = Math.abs(change);
+      const rise = (change + size) / 2;
+      const square = Math.fround(rise * rise);
+      sizeHour += perHour * (size - sizeHour);
+      sizeDay += perDay * (size - sizeDay);
+      sizeWeek += perWeek * (size - sizeWeek);
+      riseSix += perSix * (rise - riseSix);
+      riseDay += perDay * (rise - riseDay);
+      riseWeek += perWeek * (rise - riseWeek);
+      squareDay += perDay * (square - squareDay);
+      squareWeek += perWeek * (square - squareWeek);
+    }
+    if (first <= origin) means.set([sizeHour, sizeDay, sizeWeek, riseSix, riseDay, riseWeek, squareDay, squareWeek], MOVEMENTS * index);
+  }
+  return means;
+}
+
+/** max(0, change) at each slot from `from` on, 0 where unknown: `[slot − from]`. */
+export function risesOf({ known }: PairPast, steps: number, from: number): Float32Array {
+  const rises = new Float32Array(known.length - from);
+  for (let slot = Math.max(from, steps); slot < known.length; slot++) {
+    const change = changeAt(known, slot, steps);
+    if (change > 0) rises[slot - from] = change;
+  }
+  return rises;
+}
+
+/** z(t) − z(t − steps), as it would be kept in four bytes: what is learned and what is forecast must see the same. */
+function changeAt(known: Float32Array, slot: number, steps: number): number {
+  return Math.fround(known[slot]! - known[slot - steps]!);
+}
+
+/** Slots that stand for an hour. */
+export function hourSlots(slotsPerDay: number): number {
+  return Math.max(2, Math.round(slotsPerDay / 24));
+}
+
+/**
+ * The greatest (`sign` 1) or least (−1) of the last `window` values at any slot, NaN outside: looked up where few are
+ * asked for, else found for all at once.
+ */
+export function extremes(values: Float32Array, window: number, sign: 1 | -1, asked: number): (slot: number) => number {
+  if (asked * window >= values.length) {
+    const all = slidingExtreme(values, window, sign);
+    return (slot) => all[slot] ?? Number.NaN;
+  }
+  return (slot) => {
+    if (!(slot >= 0 && slot < values.length)) return Number.NaN;
+    let extreme = values[slot]!;
+    for (let before = Math.max(0, slot - window + 1); before < slot; before++) if (sign * values[before]! > sign * extreme) extreme = values[before]!;
+    return extreme;
+  };
+}
+
+/** The same at each slot, in one pass (monotone queue). */
+function slidingExtreme(values: Float32Array, window: number, sign: 1 | -1): Float32Array {
+  const found = new Float32Array(values.length);
+  const queue = new Int32Array(values.length);
+  let head = 0;
+  let tail = 0;
+  for (let slot = 0; slot < values.length; slot++) {
+    while (tail > head && sign * values[queue[tail - 1]!]! <= sign * values[slot]!) tail -= 1;
+    queue[tail++] = slot;
+    if (queue[head]! <= slot - window) head += 1;
+    found[slot] = values[queue[head]!]!;
+  }
+  return found;
+}
