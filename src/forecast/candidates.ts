@@ -2,6 +2,7 @@ import type { Effort, ForecasterOptions, ModelName } from './forecaster.ts';
 import { Autoregression } from './matrix/autoregression.ts';
 import { Ewma, HoltWinters, Persistence, SeasonalNaive, type PointForecaster } from './matrix/baselines.ts';
 import { BoostedModel } from './matrix/boosted-model.ts';
+import { EnsembleModel } from './matrix/ensemble-model.ts';
 import { PointModel } from './matrix/point-model.ts';
 import { NetworkModel } from './network/network-model.ts';
 import type { Candidate } from './train-models.ts';
@@ -10,7 +11,21 @@ import type { Candidate } from './train-models.ts';
 const BOOSTED_SIZES = { quick: { rowsMax: 6000, rounds: 60, leavesMax: 15, learningRate: 0.15, leafWeightMin: 20 }, thorough: { rowsMax: 60_000, rounds: 120 } } as const;
 const NETWORK_SIZES = { quick: { rowsPerEpoch: 8000, epochs: 8, warmEpochs: 3 }, thorough: {} } as const;
 
-export function makeCandidate(name: ModelName, options: ForecasterOptions, effort: Effort): Candidate {
+/** What the ensemble is made of. */
+const PARTS: readonly ModelName[] = ['boosted', 'network'];
+
+/** In the order of the names; the ensemble is there when its parts are. */
+export function makeCandidates(names: readonly ModelName[], options: ForecasterOptions, effort: Effort): Candidate[] {
+  const candidates: Candidate[] = [];
+  for (const name of names) {
+    const candidate = makeCandidate(name, options, effort, candidates);
+    if (candidate) candidates.push(candidate);
+  }
+  return candidates;
+}
+
+/** @param made  what was made before it; the ensemble takes its parts from there. @returns null for an ensemble without its parts */
+export function makeCandidate(name: ModelName, options: ForecasterOptions, effort: Effort, made: readonly Candidate[]): Candidate | null {
   switch (name) {
     case 'persistence':
       return simple(() => new Persistence());
@@ -24,6 +39,10 @@ export function makeCandidate(name: ModelName, options: ForecasterOptions, effor
       return simple(() => new Autoregression());
     case 'boosted':
       return { model: new BoostedModel({ ...BOOSTED_SIZES[effort], ...options.boosted }), isBaseline: false, goesOn: false };
+    case 'ensemble': {
+      const parts = made.map(({ model }) => model).filter((model) => (PARTS as readonly string[]).includes(model.name));
+      return parts.length === PARTS.length ? { model: new EnsembleModel(parts), isBaseline: false, goesOn: false } : null;
+    }
     default:
       return { model: new NetworkModel({ ...NETWORK_SIZES[effort], ...options.network }), isBaseline: false, goesOn: true };
   }

@@ -5,7 +5,8 @@ import type { Champion } from './contest.ts';
 import { matrixOf, phaseOf } from './demand-series.ts';
 import type { JoinedDemands } from './join-observation.ts';
 import { knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
-import type { MatrixForecasts, MatrixModel } from './matrix/matrix-model.ts';
+import { EnsembleModel, meanForecasts } from './matrix/ensemble-model.ts';
+import { cellsOf, type MatrixForecasts, type MatrixModel } from './matrix/matrix-model.ts';
 import { applyPairCalibration } from './matrix/pair-calibration.ts';
 import { hasDayOfPast } from './pair-groups.ts';
 import { isHabitOver } from './silence.ts';
@@ -120,7 +121,8 @@ class Served {
     try {
       const forecasts = await this.forecast(model, steps);
       const fault = model.name === 'ewma' ? null : findFault(forecasts, this.matrix, this.origin);
-      if (fault === null) return applyPairCalibration(forecasts, calibrations.get(steps)!);
+      // A copy: the ensemble asks for what its parts said before it was calibrated.
+      if (fault === null) return applyPairCalibration(cellsOf(forecasts), calibrations.get(steps)!);
       this.fault(`${model.name} ${fault}`);
     } catch (cause) {
       this.fault(`${model.name} failed: ${messageOf(cause)}`);
@@ -128,7 +130,9 @@ class Served {
     return null;
   }
 
+  /** What a model says, before its calibration; asked once for whatever it can give at once. */
   private async forecast(model: MatrixModel, steps: number): Promise<MatrixForecasts> {
+    if (model instanceof EnsembleModel) return meanForecasts(await Promise.all(model.members.map((member) => this.forecast(member, steps))), this.matrix.pairs.length);
     if (!model.forecastHorizons) return model.forecast(this.matrix, this.origin, steps);
     if (!this.all.has(model)) this.all.set(model, model.forecastHorizons(this.matrix, this.origin));
     const forecasts = (await this.all.get(model)!).get(steps);

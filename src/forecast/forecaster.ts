@@ -60,12 +60,12 @@ export interface Forecaster {
   close(): Promise<void>;
 }
 
-/** In the order in which they are tried; the simple ones first. */
-export const MODEL_NAMES = ['persistence', 'ewma', 'seasonal-naive', 'holt-winters', 'ar-ridge', 'boosted', 'network'] as const;
+/** In the order in which they are tried; the simple ones first, what is made of others last. */
+export const MODEL_NAMES = ['persistence', 'ewma', 'seasonal-naive', 'holt-winters', 'ar-ridge', 'boosted', 'network', 'ensemble'] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 
 export interface ForecasterOptions {
-  /** Which models compete; `ewma` is always there as the last resort. Default: all. */
+  /** Which models compete; `ewma` is always there as the last resort, and `ensemble` is there only beside `boosted` and `network`. Default: all. */
   models?: string[];
   /** Other sizes of the trees and of the network. */
   boosted?: Partial<BoostedOptions>;

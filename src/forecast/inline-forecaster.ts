@@ -1,6 +1,6 @@
 import { ForemeshError } from '../base/index.ts';
 import { peakMbps, type ClassId, type Forecast, type ForecastSettings, type Observation } from '../model/index.ts';
-import { makeCandidate } from './candidates.ts';
+import { makeCandidates } from './candidates.ts';
 import { alignCovariates, covariateNames, type CovariateSeries } from './covariates.ts';
 import { prioritiseDemands } from './demand-priority.ts';
 import { makeMatrix } from './demand-series.ts';
@@ -44,7 +44,7 @@ class InlineForecaster implements Forecaster {
 
   async train(task: TrainingTask, onProgress: (progress: TrainingProgress) => void = () => undefined): Promise<TrainingResult> {
     const { settings } = task;
-    const candidates = this.#names.map((name) => makeCandidate(name, this.#options, task.effort ?? 'thorough'));
+    const candidates = makeCandidates(this.#names, this.#options, task.effort ?? 'thorough');
     const demands = makeMatrix(task.history, task.endAt, settings.slotMs, settings.slotsPerDay);
     const names = covariateNames(task.covariates ?? []);
     const history = { ...demands, covariates: alignCovariates(names, task.covariates ?? [], demands, settings.horizonSlots) };

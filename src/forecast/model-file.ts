@@ -7,6 +7,7 @@ import type { CovariateName } from './covariates.ts';
 import { JUDGED_GROUPS, servingModels, type Champion } from './contest.ts';
 import { matrixOf } from './demand-series.ts';
 import { MODEL_NAMES, type ForecasterOptions, type ModelName } from './forecaster.ts';
+import { EnsembleModel } from './matrix/ensemble-model.ts';
 import type { TrainedModel, TrainedState } from './train-models.ts';
 
 /** What a file says of itself, for lists of versions. */
@@ -51,7 +52,8 @@ interface Content {
 export function packModels(state: TrainedState): { file: Uint8Array; digest: string } {
   const sections: (Float32Array | Float64Array)[] = [...state.history.values];
   const models = state.models.map(({ model, calibrations, beforeTest }) => {
-    const dump = model.dump?.() ?? { settings: null, weights: [] };
+    // The ensemble's parts are models of the file themselves.
+    const dump = (model instanceof EnsembleModel ? null : model.dump?.()) ?? { settings: null, weights: [] };
     sections.push(...dump.weights);
     for (const { p90, p95, units } of calibrations.values()) sections.push(p90, p95, units);
     sections.push(...(beforeTest?.weights ?? []));
@@ -128,24 +130,26 @@ function restore(content: Content, bulk: Buffer, options: ForecasterOptions): Tr
   expect(Array.isArray(content.covariates) && content.covariates.every(({ name, isKnownAhead }) => typeof name === 'string' && typeof isKnownAhead === 'boolean'), 'its inputs are none');
   const take = sectionReader(content.sections, bulk);
   const values = history.pairs.map(() => take('f32', history.length));
-  const models = content.models.map((kept): TrainedModel => {
+  const models: TrainedModel[] = [];
+  for (const kept of content.models) {
     expect((MODEL_NAMES as readonly string[]).includes(kept.name), `it needs the model ${JSON.stringify(kept.name).slice(0, 40)}, which this version of Foremesh does not have`);
-    const candidate = makeCandidate(kept.name as ModelName, options, 'thorough');
+    const candidate = makeCandidate(kept.name as ModelName, options, 'thorough', models);
+    if (!candidate) throw new Error('its ensemble has no parts');
     const takeWeights = (count: number): Float32Array[] => {
       const weights = Array.from({ length: count }, () => take('f32'));
       expect(weights.every((part) => part.every((value) => Number.isFinite(value))), 'a weight is no number');
       return weights;
     };
     const weights = takeWeights(kept.weights);
-    candidate.model.restore?.({ settings: kept.settings, weights });
+    if (!(candidate.model instanceof EnsembleModel)) candidate.model.restore?.({ settings: kept.settings, weights });
     const calibrations = kept.calibrated.map((steps) => {
       const calibration = { p90: take('f64', groups.length), p95: take('f64', groups.length), units: take('f32', groups.length) };
       expect(anchors.includes(steps) && Object.values(calibration).every((part) => part.every((value) => Number.isFinite(value))), 'a calibration is no number');
       return [steps, calibration] as const;
     });
     const beforeTest = kept.before && { settings: kept.before.settings, weights: takeWeights(kept.before.weights) };
-    return { ...candidate, calibrations: new Map(calibrations), beforeTest };
-  });
+    models.push({ ...candidate, calibrations: new Map(calibrations), beforeTest });
+  }
   take.end();
   const names = new Set<string>(MODEL_NAMES);
   expect(content.champions.every(({ group, steps, ranking }) => GROUPS.includes(group) && anchors.includes(steps) && ranking.every((name) => names.has(name))), 'its champions are not among its models');

@@ -7,7 +7,8 @@ import { DAYS_MAX } from './join-observation.ts';
 import { tailOf } from './demand-series.ts';
 import type { TrainingProgress } from './forecaster.ts';
 import { cutMatrix, knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
-import { actualsOf, type MatrixForecasts, type MatrixModel, type MatrixModelDump } from './matrix/matrix-model.ts';
+import { EnsembleModel, meanForecasts } from './matrix/ensemble-model.ts';
+import { actualsOf, cellsOf, type MatrixForecasts, type MatrixModel, type MatrixModelDump } from './matrix/matrix-model.ts';
 import { applyPairCalibration, calibratePairs, type PairCalibration } from './matrix/pair-calibration.ts';
 import { groupPairs } from './pair-groups.ts';
 
@@ -88,7 +89,8 @@ export async function trainModels(
     const { model } = candidate;
     try {
       const warmStart = goOn(candidate, history, before);
-      await model.fit({ matrix: cutMatrix(history, split.calibrateFrom), horizons: anchors, seed, warmStart, onProgress: (text) => report(index, text) });
+      const task = { matrix: cutMatrix(history, split.calibrateFrom), horizons: anchors, seed, warmStart, onProgress: (text: string) => report(index, text) };
+      if (!(model instanceof EnsembleModel)) await model.fit(task); // its parts learned by themselves
       const beforeTest = candidate.goesOn ? (model.dump?.() ?? null) : null;
       const judged = await backTest.judge(candidate);
       scores.push(...judged.scores);
@@ -96,31 +98,47 @@ export async function trainModels(
       const [score] = overallScores(judged.scores);
       report(index + 1, `${model.name}: wape ${score!.wape.toFixed(3)}, pinball ${score!.pinball.toFixed(4)}, p95 holds ${(100 * score!.coverageP95).toFixed(1)} %`);
     } catch (cause) {
-      await model.close?.();
+      await closeModel(model);
       onNotice(`${model.name} is left out: ${messageOf(cause)}`);
     }
   }
+  backTest.forget();
   state.champions = chooseChampions(scores);
   state.backtest = overallScores(scores);
   for (const [index, trained] of [...fitted.values()].entries()) {
     const { model } = trained;
-    const wonAnchors = anchors.filter((anchor) => state.champions.some((champion) => champion.steps === anchor && champion.ranking[0] === model.name));
+    const wonAnchors = anchors.filter((anchor) => isWon(state.champions, anchor, [...fitted.keys()], model));
     if (wonAnchors.length === 0 && !trained.isBaseline) {
-      await model.close?.();
+      await closeModel(model);
       continue;
     }
     try {
+      if (model instanceof EnsembleModel) {
+        if (model.members.every((member) => state.models.some((other) => other.model === member))) state.models.push(trained);
+        continue;
+      }
       // The newest part is worth the most: what was chosen and calibrated without it learns it too.
       const horizons = trained.isBaseline || trained.goesOn ? anchors : wonAnchors;
       await model.fit({ matrix: history, horizons, seed, warmStart: trained.goesOn, onProgress: (text) => report(candidates.length + index, text) });
       state.models.push(trained);
     } catch (cause) {
-      await model.close?.();
+      await closeModel(model);
       onNotice(`${model.name} is left out: ${messageOf(cause)}`);
     }
   }
   report(steps, 'trained');
   return state;
+}
+
+/** Whether a model serves anybody at a distance, by itself or as a part of what does. */
+function isWon(champions: readonly Champion[], steps: number, models: readonly MatrixModel[], model: MatrixModel): boolean {
+  const names = [model, ...models.filter((other) => other instanceof EnsembleModel && other.members.includes(model))].map(({ name }) => name);
+  return champions.some((champion) => champion.steps === steps && names.includes(champion.ranking[0]!));
+}
+
+/** An ensemble's parts are closed by themselves. */
+async function closeModel(model: MatrixModel): Promise<void> {
+  if (!(model instanceof EnsembleModel)) await model.close?.();
 }
 
 /** Takes up what the model had learned for the same pairs before; false when there is nothing to go on from. */
@@ -157,6 +175,7 @@ class BackTest {
   /** So many of the first origins are for calibration, the last for the test; between them nothing is forecast that the others see. */
   private readonly calibrationOrigins: number;
   private readonly testOrigin: number;
+  private readonly kept = new Map<MatrixModel, Map<number, MatrixForecasts>>();
 
   constructor(history: DemandMatrix, groups: PairGroup[], anchors: number[], { calibrateFrom, testFrom }: Split) {
     this.history = history;
@@ -177,7 +196,7 @@ class BackTest {
     const calibrations = new Map<number, PairCalibration>();
     const pairs = this.history.pairs.length;
     const tested = this.testOrigin * pairs;
-    const all = await model.forecastHorizons?.(this.history, this.origins);
+    const all = await this.forecastsOf(model);
     for (const anchor of this.anchors) {
       const actual = actualsOf(this.history, this.origins, anchor);
       const forecasts = all?.get(anchor) ?? (await model.forecast(this.history, this.origins, anchor));
@@ -188,7 +207,24 @@ class BackTest {
       for (const group of JUDGED_GROUPS) scores.push(scoreGroup(model.name, isBaseline, group, anchor, this.groups, actual.subarray(tested), test));
       calibrations.set(anchor, calibratePairs(actual, forecasts, this.means));
     }
+    if (all && !isBaseline) this.kept.set(model, all);
     return { scores, calibrations };
+  }
+
+  /** Frees what was kept for the ensemble. */
+  forget(): void {
+    this.kept.clear();
+  }
+
+  /** All distances at once, where a model can; what was forecast by an ensemble's parts is not forecast again. */
+  private async forecastsOf(model: MatrixModel): Promise<Map<number, MatrixForecasts> | undefined> {
+    if (!(model instanceof EnsembleModel)) return model.forecastHorizons?.(this.history, this.origins);
+    const parts = model.members.map((member) => {
+      const kept = this.kept.get(member);
+      if (!kept) throw new Error(`it needs ${member.name}`);
+      return kept;
+    });
+    return new Map(this.anchors.map((anchor) => [anchor, meanForecasts(parts.map((part) => part.get(anchor)!), this.history.pairs.length)]));
   }
 }
 
@@ -197,11 +233,6 @@ function unitsOf(means: readonly number[]): Float64Array {
   const known = means.filter((mean) => mean > 0);
   const typical = known.length > 0 ? known.reduce((sum, mean) => sum + mean, 0) / known.length : 1;
   return Float64Array.from(means, (mean) => (mean > 0 ? mean : 1e-3 * typical));
-}
-
-/** A copy of some cells. */
-function cellsOf({ p50, p90, p95, logScale }: MatrixForecasts, from: number, until: number): MatrixForecasts {
-  return { p50: p50.slice(from, until), p90: p90.slice(from, until), p95: p95.slice(from, until), logScale };
 }
 
 function scoreGroup(model: string, isBaseline: boolean, group: PairGroup, steps: number, groups: readonly PairGroup[], actual: Float32Array, { p50, p90, p95 }: MatrixForecasts): GroupScore {

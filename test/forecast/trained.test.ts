@@ -5,7 +5,7 @@ import type { BacktestScore, DemandForecast, DemandSeries, Forecast } from '../.
 import { createInlineForecaster, generateHistory, MODEL_NAMES, type Forecaster } from '../../src/forecast/index.ts';
 import { MIDNIGHT, observationOf, SETTINGS, SLOT_MS, SLOTS_PER_DAY, tail, twentyDemands } from './meshes.ts';
 
-const LEARNED = ['boosted', 'network'];
+const LEARNED = ['boosted', 'network', 'ensemble'];
 const DAYS = 10;
 /** Half past six: all is quiet, and within the twelve slots to come the morning climbs to three quarters of its peak. */
 const BEFORE_RISE = 26;

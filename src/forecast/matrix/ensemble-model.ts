@@ -46,7 +46,7 @@ export class EnsembleModel implements MatrixModel {
   }
 }
 
-/** Mean of each quantile in log1p(y/c), with the first one's c. */
+/** Mean of each quantile in log1p(y/c), with the first one's c; what it is made of stays as it is. */
 export function meanForecasts(all: readonly MatrixForecasts[], pairs: number): MatrixForecasts {
   const logScale = all[0]!.logScale!;
   const mean = (parts: readonly Float32Array[]): Float32Array =>

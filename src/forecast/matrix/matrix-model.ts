@@ -53,6 +53,11 @@ export function emptyMatrixForecasts(cells: number): MatrixForecasts {
   return { p50: new Float32Array(cells), p90: new Float32Array(cells), p95: new Float32Array(cells), logScale: null };
 }
 
+/** A copy of the cells [from, until). */
+export function cellsOf({ p50, p90, p95, logScale }: MatrixForecasts, from = 0, until = p50.length): MatrixForecasts {
+  return { p50: p50.slice(from, until), p90: p90.slice(from, until), p95: p95.slice(from, until), logScale };
+}
+
 /** What came: `[origin · pairs + pair]`, NaN where it is not known. */
 export function actualsOf(matrix: DemandMatrix, origins: Int32Array, steps: number): Float32Array {
   const pairs = matrix.pairs.length;
