@@ -287,8 +287,16 @@ async function removeNamespaces(): Promise<void> {
   const names = (await runCommandText('ip', ['netns', 'list'])).split('\n').map((line) => line.split(' ')[0] ?? '');
   for (const name of names.filter((one) => one.startsWith(`${PREFIX}-`))) {
     // a run that was killed may have left its daemons
-    for (const pid of (await runCommandText('ip', ['netns', 'pids', name])).split('\n').filter((line) => line !== '')) process.kill(Number(pid), 'SIGKILL');
+    for (const pid of (await runCommandText('ip', ['netns', 'pids', name])).split('\n').filter((line) => line !== '')) killIfThere(Number(pid));
     await ip('netns', 'del', name);
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause; // it ended since it was listed
   }
 }
 
