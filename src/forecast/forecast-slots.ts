@@ -7,6 +7,7 @@ import type { JoinedDemands } from './join-observation.ts';
 import { knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
 import { EnsembleModel, meanForecasts } from './matrix/ensemble-model.ts';
 import { cellsOf, type MatrixForecasts, type MatrixModel } from './matrix/matrix-model.ts';
+import { copyCorrection, correctOnline, type OnlineCorrection } from './matrix/online-calibration.ts';
 import { applyPairCalibration } from './matrix/pair-calibration.ts';
 import { hasDayOfPast } from './pair-groups.ts';
 import { isHabitOver } from './silence.ts';
@@ -63,6 +64,8 @@ class Served {
   private readonly state: TrainedState;
   private readonly matrix: DemandMatrix;
   private readonly origin: Int32Array;
+  /** The same for models that learn from their misses, after earlier ones. */
+  private readonly origins: Int32Array;
   private readonly asked = new Map<string, MatrixForecasts | null>();
   private readonly champions: Map<string, Champion>;
   private readonly names: string[][] = [];
@@ -72,6 +75,7 @@ class Served {
     this.state = state;
     this.matrix = matrix;
     this.origin = Int32Array.of(matrix.length - 1);
+    this.origins = originsSince(state, matrix);
     this.champions = new Map(state.champions.map((champion) => [`${champion.group} ${champion.steps}`, champion]));
   }
 
@@ -117,12 +121,13 @@ class Served {
     return this.asked.get(key)!;
   }
 
-  private async tryModel({ model, calibrations }: TrainedModel, steps: number): Promise<MatrixForecasts | null> {
+  private async tryModel({ model, calibrations, corrections }: TrainedModel, steps: number): Promise<MatrixForecasts | null> {
     try {
       const forecasts = await this.forecast(model, steps);
-      const fault = model.name === 'ewma' ? null : findFault(forecasts, this.matrix, this.origin);
+      const origins = isReplayed(model) ? this.origins : this.origin;
+      const fault = model.name === 'ewma' ? null : findFault(forecasts, this.matrix, origins);
       // A copy: the ensemble asks for what its parts said before it was calibrated.
-      if (fault === null) return applyPairCalibration(cellsOf(forecasts), calibrations.get(steps)!);
+      if (fault === null) return this.newest(this.correct(applyPairCalibration(cellsOf(forecasts), calibrations.get(steps)!), origins, steps, corrections.get(steps)));
       this.fault(`${model.name} ${fault}`);
     } catch (cause) {
       this.fault(`${model.name} failed: ${messageOf(cause)}`);
@@ -130,11 +135,21 @@ class Served {
     return null;
   }
 
+  /** Goes on from what the back-test taught with what has come since; keeps nothing, so that the same observation gives the same forecast. */
+  private correct(forecasts: MatrixForecasts, origins: Int32Array, steps: number, learned: OnlineCorrection | undefined): MatrixForecasts {
+    return learned ? correctOnline(forecasts, this.matrix, origins, steps, copyCorrection(learned)) : forecasts;
+  }
+
+  /** Of the last origin. */
+  private newest(forecasts: MatrixForecasts): MatrixForecasts {
+    return cellsOf(forecasts, forecasts.p50.length - this.matrix.pairs.length);
+  }
+
   /** What a model says, before its calibration; asked once for whatever it can give at once. */
   private async forecast(model: MatrixModel, steps: number): Promise<MatrixForecasts> {
     if (model instanceof EnsembleModel) return meanForecasts(await Promise.all(model.members.map((member) => this.forecast(member, steps))), this.matrix.pairs.length);
     if (!model.forecastHorizons) return model.forecast(this.matrix, this.origin, steps);
-    if (!this.all.has(model)) this.all.set(model, model.forecastHorizons(this.matrix, this.origin));
+    if (!this.all.has(model)) this.all.set(model, model.forecastHorizons(this.matrix, this.origins));
     const forecasts = (await this.all.get(model)!).get(steps);
     if (!forecasts) throw new Error(`knows nothing of ${steps} slots ahead`);
     return forecasts;
@@ -143,6 +158,31 @@ class Served {
   private fault(text: string): void {
     if (!this.faults.includes(text)) this.faults.push(text);
   }
+}
+
+/** More forecasts than this are not made again to learn from their misses: 1,000 pairs at 4 distances from one origin. */
+const REPLAYED_MAX = 4000;
+/** Fewer origins than this teach too little for what they cost. */
+const REPLAYED_MIN = 4;
+
+/**
+ * The newest slot, and before it those since the end of what was learned, a day at most, from which a forecast is made
+ * again to see how it turned out, evenly spread, so few that all of them cost no more than a
+ * forecast of 1,000 pairs. A mesh with too many pairs for that has what its training taught.
+ */
+export function originsSince({ window, anchors }: Pick<TrainedState, 'window' | 'anchors'>, matrix: DemandMatrix): Int32Array {
+  const now = matrix.length - 1;
+  const learnedUntil = Math.round((window.endAt - matrix.startAt) / matrix.stepMs) - 1;
+  const since = Math.max(0, Math.min(now - Math.max(learnedUntil, 0), matrix.slotsPerDay));
+  const most = Math.floor(REPLAYED_MAX / Math.max(1, matrix.pairs.length * anchors.length));
+  if (since === 0 || most < REPLAYED_MIN) return Int32Array.of(now);
+  const every = Math.ceil(since / most);
+  const count = Math.floor(since / every);
+  return Int32Array.from({ length: count + 1 }, (_, index) => now - (count - index) * every);
+}
+
+function isReplayed(model: MatrixModel): boolean {
+  return model instanceof EnsembleModel || model.forecastHorizons !== undefined;
 }
 
 /** The three quantiles of one pair at every step. */

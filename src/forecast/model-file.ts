@@ -43,7 +43,7 @@ interface Content {
   groups: PairGroup[];
   covariates: CovariateName[];
   anchors: number[];
-  models: { name: string; settings: unknown; weights: number; calibrated: number[]; before: { settings: unknown; weights: number } | null }[];
+  models: { name: string; settings: unknown; weights: number; calibrated: number[]; corrected?: number[]; before: { settings: unknown; weights: number } | null }[];
   champions: Champion[];
   backtest: BacktestScore[];
   sections: { type: 'f32' | 'f64'; length: number }[];
@@ -51,13 +51,14 @@ interface Content {
 
 export function packModels(state: TrainedState): { file: Uint8Array; digest: string } {
   const sections: (Float32Array | Float64Array)[] = [...state.history.values];
-  const models = state.models.map(({ model, calibrations, beforeTest }) => {
+  const models = state.models.map(({ model, calibrations, corrections, beforeTest }) => {
     // The ensemble's parts are models of the file themselves.
     const dump = (model instanceof EnsembleModel ? null : model.dump?.()) ?? { settings: null, weights: [] };
     sections.push(...dump.weights);
     for (const { p90, p95, units } of calibrations.values()) sections.push(p90, p95, units);
+    for (const { median, p90, p95 } of corrections.values()) sections.push(median, p90, p95);
     sections.push(...(beforeTest?.weights ?? []));
-    return { name: model.name, settings: dump.settings, weights: dump.weights.length, calibrated: [...calibrations.keys()], before: beforeTest && { settings: beforeTest.settings, weights: beforeTest.weights.length } };
+    return { name: model.name, settings: dump.settings, weights: dump.weights.length, calibrated: [...calibrations.keys()], corrected: [...corrections.keys()], before: beforeTest && { settings: beforeTest.settings, weights: beforeTest.weights.length } };
   });
   const content: Content = {
     schema: SCHEMA,
@@ -147,8 +148,14 @@ function restore(content: Content, bulk: Buffer, options: ForecasterOptions): Tr
       expect(anchors.includes(steps) && Object.values(calibration).every((part) => part.every((value) => Number.isFinite(value))), 'a calibration is no number');
       return [steps, calibration] as const;
     });
+    // Files of before the correction have none.
+    const corrections = (kept.corrected ?? []).map((steps) => {
+      const correction = { median: take('f64', groups.length), p90: take('f64', groups.length), p95: take('f64', groups.length) };
+      expect(anchors.includes(steps) && Object.values(correction).every((part) => part.every((value) => Number.isFinite(value))), 'a correction is no number');
+      return [steps, correction] as const;
+    });
     const beforeTest = kept.before && { settings: kept.before.settings, weights: takeWeights(kept.before.weights) };
-    models.push({ ...candidate, calibrations: new Map(calibrations), beforeTest });
+    models.push({ ...candidate, calibrations: new Map(calibrations), corrections: new Map(corrections), beforeTest });
   }
   take.end();
   const names = new Set<string>(MODEL_NAMES);

@@ -9,6 +9,7 @@ import type { TrainingProgress } from './forecaster.ts';
 import { cutMatrix, knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
 import { EnsembleModel, meanForecasts } from './matrix/ensemble-model.ts';
 import { actualsOf, cellsOf, type MatrixForecasts, type MatrixModel, type MatrixModelDump } from './matrix/matrix-model.ts';
+import { correctOnline, noCorrection, type OnlineCorrection } from './matrix/online-calibration.ts';
 import { applyPairCalibration, calibratePairs, type PairCalibration } from './matrix/pair-calibration.ts';
 import { groupPairs } from './pair-groups.ts';
 
@@ -23,6 +24,8 @@ export interface Candidate {
 /** A model in use: fitted on all of the history, with a calibration for each anchor that it is asked for. */
 export interface TrainedModel extends Candidate {
   calibrations: Map<number, PairCalibration>;
+  /** What its misses in the back-test taught, by anchor; forecasts go on from there. Empty for simple models. */
+  corrections: Map<number, OnlineCorrection>;
   /** What a model that goes on had learned before the held-out part: the next contest begins with it, since it has not seen what that is judged on. */
   beforeTest: MatrixModelDump | null;
 }
@@ -94,7 +97,7 @@ export async function trainModels(
       const beforeTest = candidate.goesOn ? (model.dump?.() ?? null) : null;
       const judged = await backTest.judge(candidate);
       scores.push(...judged.scores);
-      fitted.set(model, { ...candidate, calibrations: judged.calibrations, beforeTest });
+      fitted.set(model, { ...candidate, calibrations: judged.calibrations, corrections: judged.corrections, beforeTest });
       const [score] = overallScores(judged.scores);
       report(index + 1, `${model.name}: wape ${score!.wape.toFixed(3)}, pinball ${score!.pinball.toFixed(4)}, p95 holds ${(100 * score!.coverageP95).toFixed(1)} %`);
     } catch (cause) {
@@ -190,10 +193,11 @@ class BackTest {
     this.testOrigin = this.origins.filter((origin) => origin < testFrom - 1).length;
   }
 
-  /** The scores of the last part, and calibrations for use, which rest on both parts. */
-  async judge({ model, isBaseline }: Candidate): Promise<{ scores: GroupScore[]; calibrations: Map<number, PairCalibration> }> {
+  /** The scores of the last part; calibrations and corrections for use, which rest on both parts. */
+  async judge({ model, isBaseline }: Candidate): Promise<{ scores: GroupScore[]; calibrations: Map<number, PairCalibration>; corrections: Map<number, OnlineCorrection> }> {
     const scores: GroupScore[] = [];
     const calibrations = new Map<number, PairCalibration>();
+    const corrections = new Map<number, OnlineCorrection>();
     const pairs = this.history.pairs.length;
     const tested = this.testOrigin * pairs;
     const all = await this.forecastsOf(model);
@@ -203,12 +207,20 @@ class BackTest {
       const fault = findFault(forecasts, this.history, this.origins);
       if (fault !== null) throw new Error(fault);
       const calibration = calibratePairs(actual.subarray(0, this.calibrationOrigins * pairs), cellsOf(forecasts, 0, this.calibrationOrigins * pairs), this.means);
-      const test = applyPairCalibration(cellsOf(forecasts, tested, actual.length), calibration);
+      const test = cellsOf(this.corrected(forecasts, anchor, calibration).forecasts, tested);
       for (const group of JUDGED_GROUPS) scores.push(scoreGroup(model.name, isBaseline, group, anchor, this.groups, actual.subarray(tested), test));
-      calibrations.set(anchor, calibratePairs(actual, forecasts, this.means));
+      const inUse = calibratePairs(actual, forecasts, this.means);
+      calibrations.set(anchor, inUse);
+      if (forecasts.logScale) corrections.set(anchor, this.corrected(forecasts, anchor, inUse).correction);
     }
     if (all && !isBaseline) this.kept.set(model, all);
-    return { scores, calibrations };
+    return { scores, calibrations, corrections };
+  }
+
+  /** A copy as it would have been given: calibrated, and corrected by the misses that were known at each origin. */
+  private corrected(forecasts: MatrixForecasts, steps: number, calibration: PairCalibration): { forecasts: MatrixForecasts; correction: OnlineCorrection } {
+    const correction = noCorrection(this.history.pairs.length);
+    return { forecasts: correctOnline(applyPairCalibration(cellsOf(forecasts), calibration), this.history, this.origins, steps, correction), correction };
   }
 
   /** Frees what was kept for the ensemble. */

@@ -24,6 +24,10 @@ export function noCorrection(pairs: number): OnlineCorrection {
   return { median: new Float64Array(pairs), p90: new Float64Array(pairs), p95: new Float64Array(pairs) };
 }
 
+export function copyCorrection({ median, p90, p95 }: OnlineCorrection): OnlineCorrection {
+  return { median: median.slice(), p90: p90.slice(), p95: p95.slice() };
+}
+
 /**
  * Adaptive conformal calibration (Gibbs & Candès 2021), in the model's log scale: after each forecast whose slot has come
  * the pair's spread grows a little if demand was over the quantile and shrinks less if not, so that in the long run p95
