@@ -204,14 +204,21 @@ const SHAPE_NEAR = 1;
 function dayShape(matrix: DemandMatrix, pair: number, scale: number, horizonSlots: number): Float64Array {
   const { slotsPerDay, length } = matrix;
   const sums = new Float64Array(slotsPerDay);
-  const counts = new Float64Array(slotsPerDay);
+  const counts = new Float64Array(slotsPerDay).fill(-1); // not asked for
   const values = matrix.values[pair]!;
-  for (let slot = Math.max(0, length - SHAPE_DAYS * slotsPerDay); slot < length; slot++) {
-    const value = values[slot]!;
-    if (Number.isNaN(value)) continue;
-    const phase = phaseOf(matrix, slot);
-    sums[phase]! += Math.log1p(value / scale);
-    counts[phase]! += 1;
+  const begin = Math.max(0, length - SHAPE_DAYS * slotsPerDay);
+  for (let coming = length - SHAPE_NEAR; coming < length + horizonSlots + SHAPE_NEAR; coming++) {
+    const phase = phaseOf(matrix, coming);
+    if (counts[phase]! >= 0) continue;
+    let sum = 0;
+    let count = 0;
+    for (let slot = begin + ((coming - begin) % slotsPerDay); slot < length; slot += slotsPerDay) {
+      if (Number.isNaN(values[slot]!)) continue;
+      sum += Math.log1p(values[slot]! / scale);
+      count += 1;
+    }
+    sums[phase] = sum;
+    counts[phase] = count;
   }
   const shape = new Float64Array(horizonSlots);
   for (let step = 1; step <= horizonSlots; step++) {

@@ -34,12 +34,13 @@ export function joinObservation(history: DemandMatrix | null, observation: Obser
   const known = new Set(history?.pairs);
   const pairs = [...(history?.pairs ?? []), ...observed.pairs.filter((name) => !known.has(name))];
   const ratios = new Float64Array(pairs.length).fill(1);
+  const calendars = history && { past: calendarOf(history), recent: calendarOf(observed) };
   const values = pairs.map((name, pair) => {
     const series = new Float32Array(length).fill(Number.NaN);
     const past = history?.values[pair];
     const recent = seen.get(name);
-    if (history && past) {
-      if (recent) ratios[pair] = levelRatio(past, history, recent, observed);
+    if (history && calendars && past) {
+      if (recent) ratios[pair] = levelRatio(past, calendars.past, recent, calendars.recent);
       copyInto(series, past, (history.startAt - startAt) / slotMs, 1);
     }
     if (recent) copyInto(series, recent, (observed.startAt - startAt) / slotMs, 1 / ratios[pair]!);
@@ -59,10 +60,11 @@ export function scaleToObserved(madeUp: readonly DemandSeries[], madeUpEndAt: nu
   const { slotMs, slotsPerDay } = settings;
   const past = makeMatrix(madeUp, madeUpEndAt, slotMs, slotsPerDay);
   const recent = makeMatrix(observed, observedEndAt, slotMs, slotsPerDay);
+  const calendars = { past: calendarOf(past), recent: calendarOf(recent) };
   const placeOf = new Map(recent.pairs.map((name, place) => [name, place]));
   return madeUp.map((series, pair) => {
     const place = placeOf.get(past.pairs[pair]!);
-    const ratio = place === undefined ? 1 : levelRatio(past.values[pair]!, past, recent.values[place]!, recent);
+    const ratio = place === undefined ? 1 : levelRatio(past.values[pair]!, calendars.past, recent.values[place]!, calendars.recent);
     return ratio === 1 ? series : { ...series, mbps: series.mbps.map((value) => (value === null ? null : value * ratio)) };
   });
 }
@@ -71,7 +73,7 @@ export function scaleToObserved(madeUp: readonly DemandSeries[], madeUpEndAt: nu
  * Observed demand as a multiple of what history expects for the same times of day; 1 without evidence. The evidence is
  * the demand that history expects in the observed slots: a few quiet night slots say little, a busy hour says much.
  */
-export function levelRatio(past: Float32Array, history: DemandMatrix, recent: Float32Array, observed: DemandMatrix): number {
+function levelRatio(past: Float32Array, history: Calendar, recent: Float32Array, observed: Calendar): number {
   const profiles = dailyProfiles(past, history);
   const dayMean = profiles[0].reduce((sum, value) => sum + value, 0) / history.slotsPerDay;
   let expected = 0;
@@ -80,7 +82,7 @@ export function levelRatio(past: Float32Array, history: DemandMatrix, recent: Fl
     const value = recent[slot]!;
     if (!isDemand(value)) continue;
     seen += value;
-    expected += profiles[isWeekendSlot(observed, slot) ? 1 : 0][phaseOf(observed, slot)]!;
+    expected += profiles[observed.kinds[slot] === 1 ? 1 : 0][observed.phases[slot]!]!;
   }
   if (expected <= 0 || dayMean <= 0) return 1;
   const ratio = Math.min(LEVEL_RATIO_MAX, Math.max(1 / LEVEL_RATIO_MAX, seen / expected));
@@ -91,16 +93,28 @@ export function levelRatio(past: Float32Array, history: DemandMatrix, recent: Fl
   return Math.exp(logRatio * trust * significance);
 }
 
-/** Mean value by kind of day (0 working day, 1 weekend) and slot of the day, over the last week; a kind that is not known has the other's. */
-function dailyProfiles(series: Float32Array, matrix: DemandMatrix): [Float64Array, Float64Array] {
-  const { slotsPerDay, length } = matrix;
+/** Kind of day (0 working day, 1 weekend) and time of day of every slot of a matrix, the same for all its pairs. */
+interface Calendar {
+  length: number;
+  slotsPerDay: number;
+  kinds: Uint8Array;
+  phases: Int32Array;
+}
+
+function calendarOf(matrix: DemandMatrix): Calendar {
+  const { length, slotsPerDay } = matrix;
+  return { length, slotsPerDay, kinds: Uint8Array.from({ length }, (_, slot) => (isWeekendSlot(matrix, slot) ? 1 : 0)), phases: Int32Array.from({ length }, (_, slot) => phaseOf(matrix, slot)) };
+}
+
+/** Mean value by kind of day and slot of the day, over the last week; a kind that is not known has the other's. */
+function dailyProfiles(series: Float32Array, { length, slotsPerDay, kinds, phases }: Calendar): [Float64Array, Float64Array] {
   const sums = [new Float64Array(slotsPerDay), new Float64Array(slotsPerDay)] as const;
   const counts = [new Float64Array(slotsPerDay), new Float64Array(slotsPerDay)] as const;
   for (let slot = Math.max(0, length - 7 * slotsPerDay); slot < length; slot++) {
     const value = series[slot]!;
     if (!isDemand(value)) continue;
-    const kind = isWeekendSlot(matrix, slot) ? 1 : 0;
-    const phase = phaseOf(matrix, slot);
+    const kind = kinds[slot] === 1 ? 1 : 0;
+    const phase = phases[slot]!;
     sums[kind][phase]! += value;
     counts[kind][phase]! += 1;
   }
