@@ -1,9 +1,10 @@
 import { Autoregression } from './autoregression.ts';
 import { Ewma, HoltWinters, Persistence, SeasonalNaive } from './baselines.ts';
+import { crossFittedLosses } from './cross-fit.ts';
 import { cutMatrix, knownMean, type DemandMatrix } from './demand-matrix.ts';
 import { BoostedModel, type BoostedOptions } from './boosted-model.ts';
 import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
-import { chooseByGroup, ComposedForecasts, groupLosses, groupPairs, PAIR_GROUPS, type GroupChoice, type GroupLosses, type PairGroup } from './composed-choice.ts';
+import { chooseByGroup, ComposedForecasts, groupPairs, PAIR_GROUPS, type GroupChoice, type GroupLosses, type PairGroup } from './composed-choice.ts';
 import { EnsembleModel } from './ensemble-model.ts';
 import { correctOnline, noCorrection, type OnlineCorrection } from './online-calibration.ts';
 import { applyPairCalibration, calibratePairs, type PairCalibration } from './pair-calibration.ts';
@@ -72,7 +73,7 @@ const BASELINES: (() => MatrixModel)[] = [
 ];
 
 function learnedModel({ boosted, network }: Partial<ForecastBenchOptions>): EnsembleModel {
-  return new EnsembleModel([new BoostedModel(boosted), new NetworkModel(network)]);
+  return new EnsembleModel([new BoostedModel(boosted), new NetworkModel(network), new NetworkModel(network, 'network-2')]);
 }
 
 const BASELINE_NAMES: readonly string[] = BASELINES.map((make) => make().name);
@@ -167,10 +168,10 @@ async function learn(model: MatrixModel, learned: DemandMatrix, groups: Int32Arr
     const origins = Int32Array.from({ length: Math.floor((slots + every - 1) / every) }, (_, index) => from - 1 + index * every);
     const actual = actualsOf(learned, origins, steps);
     for (const [name, forecasts] of await forecastParts(model, learned, origins, steps)) {
+      const losses = crossFittedLosses(actual, forecasts, means, learned, origins, steps, groups);
       const calibration = calibratePairs(actual, forecasts, means);
       const correction = noCorrection(learned.pairs.length);
       correctOnline(applyPairCalibration(forecasts, calibration), learned, origins, steps, correction);
-      const losses = groupLosses(actual, forecasts, groups);
       const demand = actual.reduce((sum, value) => sum + (value || 0), 0);
       found.set(name, { calibration, correction, losses, demand, figures: { wape: sumOf(losses.error) / (demand || 1), pinballP95: sumOf(losses.loss) / (demand || 1) } });
     }

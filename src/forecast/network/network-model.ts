@@ -11,17 +11,19 @@ import type { FitReply, FitRequest } from './network-worker.ts';
  * thread of its own (from TypeScript sources, which Node 20 cannot load in a thread, in this one) and forecasts here.
  */
 export class NetworkModel implements MatrixModel {
-  readonly name = 'network';
+  readonly name: string;
   private readonly options: Partial<NetworkOptions>;
   private fitted: FittedNetwork | null = null;
   private worker: Worker | null = null;
 
-  constructor(options: Partial<NetworkOptions> = {}) {
+  /** @param name  another one begins from other weights and draws other rows: its errors are others, so a mean of both is better than each */
+  constructor(options: Partial<NetworkOptions> = {}, name = 'network') {
     this.options = options;
+    this.name = name;
   }
 
   async fit({ matrix, horizons, seed, onProgress, warmStart = false }: MatrixFitTask): Promise<void> {
-    const task: NetworkFitTask = { matrix, horizons, seed, options: sizesFor(matrix, this.options) };
+    const task: NetworkFitTask = { matrix, horizons, seed: this.name === 'network' ? seed : `${seed}/${this.name}`, options: sizesFor(matrix, this.options) };
     const previous = warmStart ? this.fitted : null;
     if (import.meta.url.endsWith('.ts')) this.fitted = fitNetwork(task, previous, onProgress);
     else this.fitted = restoreNetwork(await this.fitInThread({ task, previous: previous && dumpNetwork(previous) }, onProgress));
