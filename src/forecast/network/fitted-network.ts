@@ -14,11 +14,14 @@ export interface FittedNetwork {
   network: QuantileNetwork;
 }
 
-/** Rows kept at a time: bounds the memory. */
+/** Rows kept at a time: bounds the memory, whatever is asked. */
 const ROWS_AT_A_TIME = 4096;
 
-/** Forecasts all pairs from each origin, one result a horizon; reads no more of the past than the inputs need. */
-export function forecastNetwork({ horizons, scales, standardiser, network }: FittedNetwork, matrix: DemandMatrix, origins: Int32Array): MatrixForecasts[] {
+/**
+ * Forecasts all pairs from each origin, one result a horizon; reads no more of the past than the inputs need.
+ * @param rowsAtATime  of a few pairs' origins, or of a part of one pair's; changes nothing in the result
+ */
+export function forecastNetwork({ horizons, scales, standardiser, network }: FittedNetwork, matrix: DemandMatrix, origins: Int32Array, rowsAtATime = ROWS_AT_A_TIME): MatrixForecasts[] {
   const pairs = matrix.pairs.length;
   if (pairs !== scales.length) throw new Error(`the network was trained for ${scales.length} pairs, the matrix has ${pairs}`);
   const results = horizons.map(() => ({ ...emptyMatrixForecasts(origins.length * pairs), logScale: scales }));
@@ -28,19 +31,25 @@ export function forecastNetwork({ horizons, scales, standardiser, network }: Fit
   const inputs = new NetworkInputs(windowOf(matrix, begin, origins.at(-1)! + 1), horizons, scales, window);
   if (inputs.count !== network.shape.inputs) throw new Error(`the network was trained with ${network.shape.inputs} inputs, the matrix gives ${inputs.count}: train it again with these covariates`);
   const feeder = new RowFeeder(network, standardiser);
-  const pairsAtATime = Math.min(pairs, Math.max(1, Math.floor(ROWS_AT_A_TIME / origins.length)));
-  const rows = inputs.rows(pairsAtATime * origins.length);
+  const originsAtATime = Math.min(origins.length, rowsAtATime);
+  const pairsAtATime = Math.min(pairs, Math.max(1, Math.floor(rowsAtATime / origins.length)));
+  const rows = inputs.rows(pairsAtATime * originsAtATime);
   const shifted = origins.map((slot) => slot - begin);
   for (let first = 0; first < pairs; first += pairsAtATime) {
     const count = Math.min(pairsAtATime, pairs - first);
-    for (let index = 0; index < count; index++) inputs.fill(first + index, shifted, rows, index * origins.length);
-    rows.count = count * origins.length;
+    for (let earliest = 0; earliest < origins.length; earliest += originsAtATime) forecastRows(first, count, earliest, shifted.subarray(earliest, earliest + originsAtATime));
+  }
+  return results;
+
+  function forecastRows(first: number, count: number, earliest: number, slots: Int32Array): void {
+    for (let index = 0; index < count; index++) inputs.fill(first + index, slots, rows, index * slots.length);
+    rows.count = count * slots.length;
     for (let from = 0; from < rows.count; from += network.shape.batch) {
       feeder.feed(rows, null, from);
       feeder.forward();
       for (let row = from; row < Math.min(rows.count, from + network.shape.batch); row++) {
-        const pair = first + Math.floor(row / origins.length);
-        const at = (row % origins.length) * pairs + pair;
+        const pair = first + Math.floor(row / slots.length);
+        const at = (earliest + (row % slots.length)) * pairs + pair;
         const demandAt = (cell: number): number => demandOf(scales[pair]!, rows.levels[row]! + feeder.quantiles[cell]!);
         results.forEach(({ p50, p90, p95 }, horizon) => {
           const cell = QUANTILES.length * ((row - from) * horizons.length + horizon);
@@ -49,7 +58,6 @@ export function forecastNetwork({ horizons, scales, standardiser, network }: Fit
       }
     }
   }
-  return results;
 }
 
 export function dumpNetwork({ horizons, scales, standardiser, network }: FittedNetwork): MatrixModelDump {

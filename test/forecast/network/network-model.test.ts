@@ -4,6 +4,7 @@ import type { DemandMatrix } from '../../../src/forecast/index.ts';
 import { cutMatrix } from '../../../src/forecast/matrix/demand-matrix.ts';
 import { actualsOf, type MatrixFitTask } from '../../../src/forecast/matrix/matrix-model.ts';
 import type { NetworkOptions } from '../../../src/forecast/network/fit-network.ts';
+import { forecastNetwork, restoreNetwork } from '../../../src/forecast/network/fitted-network.ts';
 import { NetworkInputs, type InputRows } from '../../../src/forecast/network/network-inputs.ts';
 import { drawRows } from '../../../src/forecast/network/training-rows.ts';
 import { NetworkModel } from '../../../src/forecast/network/network-model.ts';
@@ -119,6 +120,12 @@ describe('the network model', () => {
       expect(held).toBeGreaterThan(0.9);
       expect(held).toBeLessThan(0.985);
     }
+  });
+
+  it('forecasts the same however few rows it keeps at a time', async () => {
+    const fitted = restoreNetwork((await shared).dump());
+    const whole = forecastNetwork(fitted, matrix, origins);
+    for (const rows of [1000, 150]) expect(forecastNetwork(fitted, matrix, origins, rows)).toEqual(whole);
   });
 
   it('gives every horizon at once as it gives it alone', async () => {
