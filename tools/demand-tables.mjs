@@ -71,7 +71,8 @@ function demandsOf(pairs, isFlat, rng) {
 /** Half of what is unknown are single slots, half runs of 2 to 50. */
 function gapsOf(slots, share, rng) {
   const gaps = new Uint8Array(slots);
-  for (let slot = 0; slot < slots && share > 0; slot++) {
+  if (share === 0) return gaps;
+  for (let slot = 0; slot < slots; slot++) {
     if (rng.next() < share / 2) gaps[slot] = 1;
     if (rng.next() < share / 2 / 26) gaps.fill(1, slot, slot + 2 + rng.integer(49));
   }
