@@ -1,12 +1,13 @@
 import type { ApiClient } from '../api/index.ts';
-import { renderEngineReport, type EngineReportInputs, type ServingRow } from '../forecast/index.ts';
+import { renderEngineReport, type EngineReportInputs } from '../forecast/index.ts';
+import type { ServingModel } from '../model/index.ts';
 import { ask } from './engine-client.ts';
 import type { OutsideExplanation } from './forecast-explanation.ts';
 
 /** The part of `GET /v1/forecasts` that a report shows. */
 interface ForecastsAnswer {
   model: string | null;
-  serving?: ServingRow[];
+  serving?: ServingModel[];
   training: { state: string; text: string; backtest: EngineReportInputs['backtest'] };
   forecasts: { pair: string; classId: string; p95PeakMbps: number }[];
 }

@@ -23,7 +23,7 @@ export { PARTS_OF_PAST, pastsByPart, type Past } from './explain/parts-of-past.t
 export { readTraffic, type TrafficSource } from './matrix/read-traffic.ts';
 export type { DemandMatrix } from './matrix/demand-matrix.ts';
 export { createBenchReport } from './report/bench-report.ts';
-export { renderEngineReport, type EngineReportInputs, type ServingRow } from './report/engine-report.ts';
+export { renderEngineReport, type EngineReportInputs } from './report/engine-report.ts';
 export { benchForecast, BENCH_MODELS, type ForecastBenchOptions, type ForecastBenchResult } from './matrix/bench.ts';
 export { createAnomalyDetector, type AnomalyDetector, type AnomalySlot } from './anomaly/detector.ts';
 export { ANOMALY_MIN_MBPS, anomalyWindows, DAYS_PER_ALARM, type AnomalySettings } from './anomaly/settings.ts';

@@ -1,3 +1,4 @@
+import { knownMean } from '../matrix/demand-matrix.ts';
 import { TailBound } from './tail-bound.ts';
 import { anomalyWindows, type AnomalySettings, type AnomalyWindows } from './settings.ts';
 
@@ -123,7 +124,7 @@ export class PairWatch {
     // one slot may be a stray packet's: two with traffic are news
     const busy = this.recent.slice(-slots).filter((seen) => seen.mbps > minMbps);
     if (this.newSince === null || busy.length < 2) return null;
-    return { kind: 'new-pair', score: 1 + Math.log10(1 + busy.at(-1)!.mbps / Math.max(minMbps, 1e-9)), expectedMbps: 0, seenMbps: meanOf(busy.map((seen) => seen.mbps)), slots };
+    return { kind: 'new-pair', score: 1 + Math.log10(1 + busy.at(-1)!.mbps / Math.max(minMbps, 1e-9)), expectedMbps: 0, seenMbps: knownMean(busy.map((seen) => seen.mbps)) || 0, slots };
   }
 
   /**
@@ -161,7 +162,7 @@ export class PairWatch {
     if (statistic <= (isOn ? bound / 2 : bound)) return null;
     const slots = this.windows[window];
     const seen = this.recent.slice(-slots);
-    const [seenMbps, expectedMbps] = [meanOf(seen.map(({ mbps }) => mbps)), meanOf(seen.map(({ p50 }) => p50))];
+    const [seenMbps, expectedMbps] = [knownMean(seen.map(({ mbps }) => mbps)) || 0, knownMean(seen.map(({ p50 }) => p50)) || 0];
     if (Math.abs(seenMbps - expectedMbps) < Math.max(this.settings.minMbps, DIFFERENCE_SHARE * this.mean)) return null;
     return { kind: side, score: statistic / bound, expectedMbps, seenMbps, slots };
   }
@@ -190,15 +191,4 @@ export class PairWatch {
 function push<T>(list: T[], value: T, most: number): void {
   list.push(value);
   if (list.length > most) list.shift();
-}
-
-function meanOf(values: readonly number[]): number {
-  let sum = 0;
-  let known = 0;
-  for (const value of values) {
-    if (Number.isNaN(value)) continue;
-    sum += value;
-    known += 1;
-  }
-  return known > 0 ? sum / known : 0;
 }

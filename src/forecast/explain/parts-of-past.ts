@@ -1,3 +1,5 @@
+import { knownMean } from '../matrix/demand-matrix.ts';
+
 /** A past on slots of a day: `mbps` ends at `endAt`, null where nothing is known. */
 export interface Past {
   mbps: readonly (number | null)[];
@@ -69,7 +71,7 @@ function components(past: Past): Float64Array[] {
     if (hasWeek && usual !== null && usualOfKind !== null) parts[2]![slot] = usualOfKind - usual;
     window.push(value === null ? Number.NaN : value - level - parts[1]![slot]! - parts[2]![slot]!);
     if (window.length > slotsPerDay) window.shift();
-    if (hasDay) parts[3]![slot] = meanOf(window);
+    if (hasDay) parts[3]![slot] = knownMean(window) || 0;
   });
   return parts;
 }
@@ -101,17 +103,6 @@ class Means {
     const known = [...this.sums.keys()].flatMap((index) => this.at(index) ?? []);
     return known.length > 0 ? known.reduce((sum, value) => sum + value, 0) / known.length : 0;
   }
-}
-
-function meanOf(values: readonly number[]): number {
-  let sum = 0;
-  let known = 0;
-  for (const value of values) {
-    if (Number.isNaN(value)) continue;
-    sum += value;
-    known += 1;
-  }
-  return known > 0 ? sum / known : 0;
 }
 
 function modulo(value: number, by: number): number {

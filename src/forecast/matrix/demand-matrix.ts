@@ -74,7 +74,7 @@ export function fillGaps(values: Float32Array, slotsPerDay: number, filled: Floa
 }
 
 /** Mean of the known values in [from, until); NaN when there are none. */
-export function knownMean(values: Float32Array, from = 0, until = values.length): number {
+export function knownMean(values: ArrayLike<number>, from = 0, until = values.length): number {
   let sum = 0;
   let known = 0;
   for (let slot = from; slot < until; slot++) {

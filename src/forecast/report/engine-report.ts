@@ -1,5 +1,5 @@
 import { formatDuration } from '../../base/index.ts';
-import type { BacktestScore, ForecastHealth, LiveScore } from '../../model/index.ts';
+import type { BacktestScore, ForecastHealth, LiveScore, ServingModel } from '../../model/index.ts';
 import type { ForecastExplanation } from '../explain/explain-forecast.ts';
 import { html, shortName, type SafeHtml } from './html.ts';
 import { figure, renderPage, table, type ReportSection } from './page.ts';
@@ -15,22 +15,10 @@ export interface EngineReportInputs {
   /** State of training, in words. */
   training: string;
   backtest: readonly BacktestScore[];
-  serving: readonly ServingRow[];
+  serving: readonly ServingModel[];
   board: { sinceAt: number; slotMs: number; health: ForecastHealth; rows: readonly { group: string; step: number; scores: readonly LiveScore[] }[]; days: readonly { startAt: number; champion: LiveScore | null; best: LiveScore | null }[] };
   /** Of the heaviest demands. */
   explanations: readonly Pick<ForecastExplanation, 'pair' | 'classId' | 'slots' | 'past' | 'words' | 'slotMs'>[];
-}
-
-/** Which model serves a kind of pairs at a distance. */
-export interface ServingRow {
-  group: string;
-  pairs: number;
-  fromStep: number;
-  toStep: number;
-  model: string;
-  wape: number | null;
-  rival: { model: string; wape: number } | null;
-  why: string;
 }
 
 /** The report of `foremesh forecast backtest --html`: the back-test on the mesh's own past, and how forecasts turned out since. */

@@ -2,7 +2,7 @@ import { eachWay } from './paths.ts';
 import type { Standing } from './plan-instance.ts';
 import { CLOSED, wayPrice } from './sweep.ts';
 import type { Tables } from './tables.ts';
-import { cheapestBeside, linkFlows, worthBelow } from './tunnels.ts';
+import { closingLosses, linkFlows } from './tunnels.ts';
 
 /** What a tunnel is for: what it carries and backs up, and what would be lost without it. */
 export interface TunnelReason {
@@ -63,22 +63,13 @@ export function explainPlan(standing: Standing): Explanation {
 function tunnelReasons({ tables, paths, flows, linkPrices, backups, plan }: Standing): TunnelReason[] {
   const classes = tables.weight.length;
   const carries = new Float64Array(tables.links * classes);
-  const worth = new Float64Array(tables.links);
+  const worth = closingLosses(tables, paths, flows, linkPrices);
   const backsUp = new Int32Array(tables.links);
   const carried = linkFlows(tables, paths, flows);
   for (let demand = 0; demand < tables.demands; demand++) {
-    const from = paths.start[demand]!;
-    const end = from + paths.count[demand]!;
-    const limit = worthBelow(tables, flows, demand);
-    for (let path = from; path < end; path++) {
-      const mbps = flows.flow[path]!;
-      if (mbps <= 0) continue;
-      const price = wayPrice(tables, paths, flows, linkPrices, path);
-      for (const hop of [paths.first[path]!, paths.second[path]!]) {
-        if (hop < 0) continue;
-        carries[(hop >> 1) * classes + tables.classOf[demand]!]! += mbps;
-        worth[hop >> 1]! += mbps * Math.max(0, Math.min(limit, cheapestBeside(tables, paths, flows, linkPrices, from, end, hop >> 1)) - price);
-      }
+    for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
+      const mbps = Math.max(0, flows.flow[path]!);
+      for (const hop of [paths.first[path]!, paths.second[path]!]) if (hop >= 0) carries[(hop >> 1) * classes + tables.classOf[demand]!]! += mbps;
     }
     for (const hop of [backups.first[demand]!, backups.second[demand]!]) if (hop >= 0) backsUp[hop >> 1]!++;
   }

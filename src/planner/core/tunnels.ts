@@ -186,7 +186,7 @@ export function setOpen(tables: Tables, tunnels: Tunnels, linkPrices: LinkPrices
 }
 
 /** What is lost when a link closes: each Mbit/s on it moves to the best open way beside it, or is not served. */
-function closingLosses(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): Float64Array {
+export function closingLosses(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): Float64Array {
   const losses = new Float64Array(tables.links);
   for (let demand = 0; demand < tables.demands; demand++) {
     const from = paths.start[demand]!;
@@ -251,7 +251,7 @@ function evict(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrice
 }
 
 /** Price of the cheapest way of a demand (its paths are from `from` to before `end`) that does not use a link. */
-export function cheapestBeside(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, from: number, end: number, link: number): number {
+function cheapestBeside(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, from: number, end: number, link: number): number {
   let least = CLOSED;
   for (let path = from; path < end; path++) {
     if (paths.first[path]! >> 1 !== link && paths.second[path]! >> 1 !== link) least = Math.min(least, wayPrice(tables, paths, flows, linkPrices, path));
