@@ -4,7 +4,7 @@ import { crossFittedLosses } from './cross-fit.ts';
 import { cutMatrix, knownMean, type DemandMatrix } from './demand-matrix.ts';
 import { BoostedModel, type BoostedOptions } from './boosted-model.ts';
 import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
-import { chooseByGroup, ComposedForecasts, groupPairs, PAIR_GROUPS, type GroupChoice, type GroupLosses, type PairGroup } from './composed-choice.ts';
+import { chooseByGroup, ComposedForecasts, groupNumbers, PAIR_GROUPS, type ChosenGroup, type GroupChoice, type GroupLosses } from './composed-choice.ts';
 import { EnsembleModel } from './ensemble-model.ts';
 import { correctOnline, noCorrection, type OnlineCorrection } from './online-calibration.ts';
 import { applyPairCalibration, calibratePairs, type PairCalibration } from './pair-calibration.ts';
@@ -47,7 +47,7 @@ export interface HorizonResult {
   /** What was asked for: `auto` is put together from what `groups` says. */
   chosen: string;
   /** Which models `auto` took for the heaviest tenth of the pairs, those with little or mostly no demand, and the rest, by the back-test. */
-  groups: Partial<Record<PairGroup, GroupChoice>>;
+  groups: Partial<Record<ChosenGroup, GroupChoice>>;
   models: Record<string, (MatrixScore & { backtest: BacktestFigures }) | { tradeoff: TradeoffPoint[] }>;
 }
 
@@ -98,7 +98,7 @@ export async function benchForecast(matrix: DemandMatrix, options: ForecastBench
     return { name, steps, origins, actual: actualsOf(matrix, origins, steps), scales: changeScales(learned, steps) };
   });
   const steps = [...new Set(horizons.map((each) => each.steps))].sort((left, right) => left - right);
-  const groups = groupPairs(learned);
+  const groups = groupNumbers(learned);
   const models = [...BASELINES.map((make) => make()), learnedModel(options)];
   const backtests = new Map(steps.map((each) => [each, new Map<string, Backtest>()]));
   const startedAt = options.now();
@@ -184,7 +184,7 @@ async function forecastParts(model: MatrixModel, matrix: DemandMatrix, origins: 
 }
 
 /** The back-test of what the groups' models are together. */
-function figuresOf(choices: ReadonlyMap<PairGroup, GroupChoice>, backtest: ReadonlyMap<string, Backtest>): BacktestFigures {
+function figuresOf(choices: ReadonlyMap<ChosenGroup, GroupChoice>, backtest: ReadonlyMap<string, Backtest>): BacktestFigures {
   const demand = [...backtest.values()][0]!.demand || 1;
   const sum = (of: (choice: GroupChoice, group: number) => number): number => [...choices].reduce((total, [group, choice]) => total + of(choice, PAIR_GROUPS.indexOf(group)), 0) / demand;
   return {

@@ -1,11 +1,12 @@
+import type { PairGroup } from '../../model/index.ts';
+import { groupPairs } from '../pair-groups.ts';
 import type { DemandMatrix } from './demand-matrix.ts';
-import { knownMean } from './demand-matrix.ts';
 import type { MatrixForecasts } from './matrix-model.ts';
 import { emptyMatrixForecasts } from './matrix-model.ts';
 import { pinballLoss } from './score.ts';
 
-export const PAIR_GROUPS = ['heaviest', 'middle', 'sparse'] as const;
-export type PairGroup = (typeof PAIR_GROUPS)[number];
+export const PAIR_GROUPS = ['heavy', 'middle', 'sparse'] as const satisfies PairGroup[];
+export type ChosenGroup = (typeof PAIR_GROUPS)[number];
 
 /** Which model gives a group's median, and which its upper quantiles. */
 export interface GroupChoice {
@@ -22,16 +23,10 @@ export interface GroupLosses {
 
 /** A rule of thumb is used unless a learned model is better by this share: a back-test is a sample. */
 const MARGIN = 0.01;
-/** Known and not 0 in fewer slots than this share: sparse. */
-const SPARSE_SHARE = 0.5;
 
-/** Group number of each pair: the heaviest tenth, those with little or mostly no demand (new ones too), and the rest. */
-export function groupPairs(matrix: DemandMatrix): Int32Array {
-  const means = matrix.values.map((values) => knownMean(values) || 0);
-  const ranked = [...means.keys()].sort((left, right) => means[right]! - means[left]! || left - right);
-  const groups = Int32Array.from(matrix.values, (values) => (values.reduce((count, value) => count + (value > 0 ? 1 : 0), 0) < SPARSE_SHARE * values.length ? 2 : 1));
-  for (const pair of ranked.slice(0, Math.max(1, Math.round(means.length / 10)))) groups[pair] = 0;
-  return groups;
+/** Group number of each pair; those with less than a day of past count as sparse here. */
+export function groupNumbers(matrix: DemandMatrix): Int32Array {
+  return Int32Array.from(groupPairs(matrix), (group) => PAIR_GROUPS.indexOf(group === 'new' ? 'sparse' : group));
 }
 
 export function groupLosses(actual: Float32Array, { p50, p95 }: MatrixForecasts, groups: Int32Array): GroupLosses {
@@ -47,8 +42,8 @@ export function groupLosses(actual: Float32Array, { p50, p95 }: MatrixForecasts,
 }
 
 /** The best of the back-test for each group that has pairs; `baselines` win near-ties. */
-export function chooseByGroup(losses: ReadonlyMap<string, GroupLosses>, groups: Int32Array, baselines: ReadonlySet<string>): Map<PairGroup, GroupChoice> {
-  const choices = new Map<PairGroup, GroupChoice>();
+export function chooseByGroup(losses: ReadonlyMap<string, GroupLosses>, groups: Int32Array, baselines: ReadonlySet<string>): Map<ChosenGroup, GroupChoice> {
+  const choices = new Map<ChosenGroup, GroupChoice>();
   PAIR_GROUPS.forEach((name, group) => {
     const pairs = groups.reduce((count, each) => count + (each === group ? 1 : 0), 0);
     if (pairs === 0) return;
@@ -65,9 +60,9 @@ export function chooseByGroup(losses: ReadonlyMap<string, GroupLosses>, groups: 
 export class ComposedForecasts {
   readonly forecasts: MatrixForecasts;
   private readonly groups: Int32Array;
-  private readonly choices: ReadonlyMap<PairGroup, GroupChoice>;
+  private readonly choices: ReadonlyMap<ChosenGroup, GroupChoice>;
 
-  constructor(cells: number, groups: Int32Array, choices: ReadonlyMap<PairGroup, GroupChoice>) {
+  constructor(cells: number, groups: Int32Array, choices: ReadonlyMap<ChosenGroup, GroupChoice>) {
     this.forecasts = emptyMatrixForecasts(cells);
     this.groups = groups;
     this.choices = choices;

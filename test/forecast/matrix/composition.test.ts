@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../../src/base/index.ts';
-import { chooseByGroup, ComposedForecasts, groupLosses, groupPairs } from '../../../src/forecast/matrix/composed-choice.ts';
+import { chooseByGroup, ComposedForecasts, groupLosses, groupNumbers } from '../../../src/forecast/matrix/composed-choice.ts';
 import { meanForecasts } from '../../../src/forecast/matrix/ensemble-model.ts';
 import { actualsOf, type MatrixForecasts } from '../../../src/forecast/matrix/matrix-model.ts';
 import { correctOnline, noCorrection } from '../../../src/forecast/matrix/online-calibration.ts';
@@ -13,7 +13,7 @@ describe('the choice of models', () => {
   const matrix = dailyMatrix({ pairs: 10, days: 2 });
   matrix.values[0]!.fill(1000);
   matrix.values[9] = matrix.values[9]!.map((value, slot) => (slot % 3 === 0 ? value : 0));
-  const groups = groupPairs(matrix);
+  const groups = groupNumbers(matrix);
 
   it('is made for the heaviest tenth, the sparse pairs and the rest', () => {
     expect([...groups]).toEqual([0, 1, 1, 1, 1, 1, 1, 1, 1, 2]);
@@ -23,11 +23,11 @@ describe('the choice of models', () => {
     const losses = (error: number[], loss: number[]) => ({ error: Float64Array.from(error), loss: Float64Array.from(loss) });
     const all = new Map([['ewma', losses([10, 10, 10], [5, 5, 5])], ['trees', losses([9, 20, 9.95], [4, 6, 4])]]);
     const choices = chooseByGroup(all, groups, new Set(['ewma']));
-    expect(Object.fromEntries(choices)).toEqual({ heaviest: { pairs: 1, p50: 'trees', upper: 'trees' }, middle: { pairs: 8, p50: 'ewma', upper: 'ewma' }, sparse: { pairs: 1, p50: 'ewma', upper: 'trees' } });
+    expect(Object.fromEntries(choices)).toEqual({ heavy: { pairs: 1, p50: 'trees', upper: 'trees' }, middle: { pairs: 8, p50: 'ewma', upper: 'ewma' }, sparse: { pairs: 1, p50: 'ewma', upper: 'trees' } });
   });
 
   it('is put together pair by pair, with quantiles in order', () => {
-    const choices = new Map([['heaviest', { pairs: 1, p50: 'a', upper: 'b' }], ['middle', { pairs: 8, p50: 'b', upper: 'b' }], ['sparse', { pairs: 1, p50: 'a', upper: 'a' }]] as const);
+    const choices = new Map([['heavy', { pairs: 1, p50: 'a', upper: 'b' }], ['middle', { pairs: 8, p50: 'b', upper: 'b' }], ['sparse', { pairs: 1, p50: 'a', upper: 'a' }]] as const);
     const composed = new ComposedForecasts(20, groups, choices);
     composed.add('a', flat(20, 5, 6, null));
     composed.add('b', flat(20, 1, 2, null));
