@@ -41,10 +41,10 @@ export function nextDay({ year, month, day }: CalendarDay): CalendarDay {
   return dayOfUtc(Date.UTC(year, month - 1, day) + DAY_MS);
 }
 
-/** `Mon 21:45`, as clocks and calendars of the time zone show it: for people. */
-export function formatWallClock(at: number, timeZone: string): string {
+/** `Mon 21:45`, as clocks and calendars of the time zone show it: for people. With seconds where what is shown is closer together than minutes. */
+export function formatWallClock(at: number, timeZone: string, withSeconds = false): string {
   const local = new Date(at + offsetMs(at, timeZone));
-  return `${WEEKDAYS[(local.getUTCDay() + 6) % 7]!} ${local.toISOString().slice(11, 16)}`;
+  return `${WEEKDAYS[(local.getUTCDay() + 6) % 7]!} ${local.toISOString().slice(11, withSeconds ? 19 : 16)}`;
 }
 
 export const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'] as const;

@@ -165,10 +165,14 @@ function eventRows(events: ChartData['events'], columnOf: (at: number) => number
   });
 }
 
+/** A drawing of less past than this has seconds at its axis. */
+const SHORT_MS = 1_800_000;
+
 /** When the drawing begins, when the forecast does, and nothing where they would touch. */
 function timeAxis(startAt: number, nowAt: number, nowColumn: number, columns: number): string {
-  const begin = formatWallClock(startAt, 'UTC');
-  const now = `${formatWallClock(nowAt, 'UTC')} UTC`;
+  const isShort = nowAt - startAt < SHORT_MS;
+  const begin = formatWallClock(startAt, 'UTC', isShort);
+  const now = `${formatWallClock(nowAt, 'UTC', isShort)} UTC`;
   const place = Math.min(nowColumn, columns - now.length);
   return place > begin.length ? `${begin.padEnd(place)}${now}` : now.padStart(Math.max(0, place) + now.length);
 }

@@ -9,6 +9,8 @@ type Outside<T> = T extends string ? string : T extends readonly (infer Item)[] 
 
 const PART_WORDS: Record<string, string> = { level: 'level', day: 'time of day', week: 'kind of day', trend: 'last day', recent: 'last hours', events: 'events', model: 'other' } satisfies Record<PartName, string>;
 
+const MINUTE_MS = 60_000;
+
 /** The chart, the slots with their summands, and the words, for a terminal. */
 export function renderForecastExplanation({ pair, classId, slotMs, slots, parts, past, events, words }: OutsideExplanation, isAscii: boolean): string {
   const at = ({ startAt }: { startAt: string }): number => Date.parse(startAt);
@@ -27,7 +29,7 @@ export function renderForecastExplanation({ pair, classId, slotMs, slots, parts,
     ['from (UTC)', 'P50', 'P90', 'P95', ...(shown.length > 0 ? ['P50 ='] : []), ...shown.slice(1).map(() => '')],
     [
       ['', '', '', '', ...shown.map(({ name }) => colors.dim(PART_WORDS[name] ?? name))],
-      ...slots.map((slot, index) => [formatWallClock(at(slot), 'UTC'), number(slot.p50), number(slot.p90), number(slot.p95), ...shown.map(({ mbps }, place) => (place === 0 ? number(mbps[index]!) : signed(mbps[index]!)))]),
+      ...slots.map((slot, index) => [formatWallClock(at(slot), 'UTC', slotMs < MINUTE_MS), number(slot.p50), number(slot.p90), number(slot.p95), ...shown.map(({ mbps }, place) => (place === 0 ? number(mbps[index]!) : signed(mbps[index]!)))]),
     ],
   );
   return [colors.bold(`${pair} ${classId}`), chart, '', table, '', ...words].join('\n');

@@ -38,3 +38,8 @@ export function renderChangeLine(summary: string): string {
 }
 
 export { colors };
+
+/** An ISO instant to the minute: `2026-11-29 14:05`. */
+export function shortTime(at: string): string {
+  return at.slice(0, 16).replace('T', ' ');
+}

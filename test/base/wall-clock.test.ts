@@ -29,6 +29,7 @@ describe('the clock on the wall', () => {
     expect(nextDay(day('2026-12-31'))).toMatchObject({ year: 2027, month: 1, day: 1, weekday: 4 });
     expect(dayAt(Date.parse('2026-11-29T23:30:00Z'), 'Europe/Berlin')).toMatchObject({ day: 30, weekday: 0 });
     expect(formatWallClock(Date.parse('2026-11-29T23:30:00Z'), 'Europe/Berlin')).toBe('Mon 00:30');
+    expect(formatWallClock(Date.parse('2026-11-29T23:30:05Z'), 'UTC', true)).toBe('Sun 23:30:05');
   });
 
   it('knows time zones from other names', () => {

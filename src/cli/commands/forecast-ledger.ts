@@ -3,7 +3,7 @@ import { formatMbps } from '../../base/index.ts';
 import type { ChangeScore } from '../../model/index.ts';
 import type { LedgerView } from '../../reconcile/index.ts';
 import { ask } from '../engine-client.ts';
-import { colors, printResult, renderChangeLine, renderTable } from '../output.ts';
+import { colors, printResult, renderChangeLine, renderTable, shortTime } from '../output.ts';
 import { withEngine } from '../with-engine.ts';
 
 type Entry = LedgerView['entries'][number];
@@ -42,7 +42,3 @@ export function renderLedger({ regret, entries }: Answer): string {
 }
 
 const PAINTED: Record<ChangeScore, string> = { needed: colors.green('needed'), 'not-needed': colors.yellow('not needed'), harmful: colors.red('harmful'), unknown: colors.dim('unknown') };
-
-function shortTime(iso: string): string {
-  return iso.slice(0, 16).replace('T', ' ');
-}

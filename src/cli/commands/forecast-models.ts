@@ -3,7 +3,7 @@ import { Argument, Option, type Command } from 'commander';
 import { ForemeshError, messageOf, writeFileAtomic } from '../../base/index.ts';
 import { ask } from '../engine-client.ts';
 import type { EngineOptions } from '../options.ts';
-import { printResult, renderTable } from '../output.ts';
+import { printResult, renderTable, shortTime } from '../output.ts';
 import { withEngine } from '../with-engine.ts';
 
 interface Model {
@@ -90,8 +90,4 @@ export function renderModels({ active, isPinned, versions }: ModelsAnswer): stri
 function versionOf(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new ForemeshError('CLI_USAGE', { what: `"${text.slice(0, 40)}" is no version`, fix: 'give a number that foremesh forecast models list shows, or latest' });
   return Number(text);
-}
-
-function shortTime(at: string): string {
-  return at.slice(0, 16).replace('T', ' ');
 }

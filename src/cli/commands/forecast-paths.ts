@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { formatDuration } from '../../base/index.ts';
 import { ask } from '../engine-client.ts';
 import { printResult, renderTable } from '../output.ts';
 import { withEngine } from '../with-engine.ts';
@@ -27,7 +28,7 @@ function renderPaths({ fromAt, horizonMs, model, skill, backtest, paths }: Paths
   const classes = paths[0]?.violations.map(({ classId }) => classId) ?? [];
   const learned = backtest.length === 0 ? 'nothing learned yet: the shares so far' : `Brier score ${(100 * skill).toFixed(1)} % better than the best rule of thumb on held-out time`;
   return [
-    `${horizonMs / 60_000} min from ${fromAt} on; model ${model}, ${learned}`,
+    `${formatDuration(horizonMs)} from ${fromAt} on; model ${model}, ${learned}`,
     renderTable(
       ['path', ...classes, 'latency p50 / p95, ms', 'jitter p95, ms', 'loss p95', ''],
       paths.map(({ path, latencyMs, jitterMs, lossRatio, violations, basis }) => [

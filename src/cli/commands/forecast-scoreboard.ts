@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { ScoreboardView } from '../../reconcile/index.ts';
 import { ask } from '../engine-client.ts';
 import type { EngineOptions } from '../options.ts';
-import { colors, printResult, renderTable } from '../output.ts';
+import { colors, printResult, renderTable, shortTime } from '../output.ts';
 import { withEngine } from '../with-engine.ts';
 
 /** The API's answer: instants are text. */
@@ -27,7 +27,7 @@ export function renderScoreboard({ health, rows, days, slotMs, sinceAt }: Answer
     scores.map((score) => [group, ahead(step * slotMs), score.isChampion ? colors.bold(score.model) : colors.dim(score.model), percent(score.wape), score.pinballP95.toFixed(4), percent(score.coverageP95), percent(score.coverageByVolume), signed(score.bias), percent(score.unmetP95), score.cells]),
   );
   return [
-    `since ${sinceAt.slice(0, 16).replace('T', ' ')} UTC; confidence ${percent(health.confidence)}`,
+    `since ${shortTime(sinceAt)} UTC; confidence ${percent(health.confidence)}`,
     renderTable(['group', 'state', 'demands', 'of volume', 'why'], states),
     drawHistory(days),
     renderTable(['group', 'ahead', 'model', 'WAPE', 'P95 pinball', 'P95 covers', 'by volume', 'bias', 'unmet at P95', 'scored'], lines),

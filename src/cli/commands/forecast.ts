@@ -57,6 +57,7 @@ export function addForecastCommand(program: Command): void {
           ['model', 'WAPE', 'pinball', 'P95 covers', ''],
           training.backtest.map((score) => [score.model, `${(score.wape * 100).toFixed(1)} %`, score.pinball.toFixed(4), `${(score.coverageP95 * 100).toFixed(1)} %`, score.model === model ? 'in use' : '']),
         ),
+        ...(options.html === undefined ? [] : [`the report is in ${options.html}`]),
       ].join('\n\n'),
     );
   });

@@ -1,8 +1,10 @@
 import { compareText } from '../../base/index.ts';
+import type { PairGroup } from '../../model/index.ts';
 import type { ForecastBenchResult } from '../matrix/bench.ts';
 import { knownMean, type DemandMatrix } from '../matrix/demand-matrix.ts';
+import { groupPairs } from '../pair-groups.ts';
 import type { MatrixScore } from '../matrix/score.ts';
-import { collectCells, groupsOf, type ModelCells, type ReportGroup, type ScoredCells } from './collect-cells.ts';
+import { collectCells, type ModelCells, type ScoredCells } from './collect-cells.ts';
 import { errorsSection, groupsSection, overTimeSection, reliabilitySection, tradeoffSection } from './bench-sections.ts';
 import { modelsSection } from './models-section.ts';
 import { pairsSections } from './pair-sections.ts';
@@ -49,7 +51,7 @@ export interface HorizonReport {
 
 export interface ReportContext {
   matrix: DemandMatrix;
-  groups: ReportGroup[];
+  groups: PairGroup[];
   /** Mean demand of each pair in what was learned from. */
   means: number[];
   /** A moment for people; steps where the data has no time. */
@@ -60,7 +62,7 @@ export interface ReportContext {
 export function renderBenchReport(inputs: BenchReportInputs): string {
   const { source, matrix, learned, result } = inputs;
   const horizons = Object.keys(result.horizons).flatMap((name) => horizonOf(name, inputs) ?? []);
-  const context: ReportContext = { matrix, groups: groupsOf(learned), means: learned.values.map((values) => knownMean(values) || 0), when: clockOf(matrix) };
+  const context: ReportContext = { matrix, groups: groupPairs(learned), means: learned.values.map((values) => knownMean(values) || 0), when: clockOf(matrix) };
   const tested = horizons[0]?.of.window.slots;
   return renderPage({
     title: `Forecasts of ${source}`,

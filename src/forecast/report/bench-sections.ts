@@ -1,8 +1,9 @@
+import type { PairGroup } from '../../model/index.ts';
 import { html } from './html.ts';
-import { wapeOf, type ModelCells, type ReportGroup, type Sums } from './collect-cells.ts';
+import { wapeOf, type ModelCells, type Sums } from './collect-cells.ts';
 import { figure, table, type ReportSection } from './page.ts';
 import { lineChart, niceTicks, type LineSeries } from './svg-charts.ts';
-import { percent, shownNumber } from './text.ts';
+import { GROUP_WORDS, percent, shownNumber } from './text.ts';
 import type { HorizonReport, ReportContext } from './bench-report.ts';
 
 const ratioAxis = (label: string) => ({ label, format: (value: number) => percent(value), min: 0 });
@@ -57,21 +58,22 @@ export function withTones(models: readonly string[], chosen: string, compared: s
   return [...(models.includes(compared) && compared !== chosen ? [{ model: compared, tone: 1 }] : []), ...others.map((model, index) => ({ model, tone: 2 + (index % 6) })), ...(models.includes(chosen) ? [{ model: chosen, tone: 0 }] : [])];
 }
 
+const KINDS: readonly PairGroup[] = ['heavy', 'middle', 'sparse', 'new'];
+
 /** Which model is best for which kind of pairs. */
 export function groupsSection(horizons: readonly HorizonReport[], { groups, means }: ReportContext): ReportSection {
-  const kinds: ReportGroup[] = ['heaviest tenth', 'middle', 'mostly silent'];
   const total = means.reduce((sum, mean) => sum + mean, 0) || 1;
   return {
     id: 'groups',
     title: 'Kinds of pairs',
     intro: 'WAPE by how much pairs carried in what was learned from. A dash: nothing of that kind, or no demand came. Green: the chosen model is at least as good as “no change” there.',
     body: horizons.map(({ name, chosen, scores, cells, persistence }) => {
-      const rows = kinds.map((kind) => {
+      const rows = KINDS.map((kind) => {
         const pairs = groups.flatMap((group, pair) => (group === kind ? [pair] : []));
         const of = (model: ModelCells | null | undefined): number => (model ? wapeOfSome(model.byPair, pairs) : Number.NaN);
         const best = scores.map(({ model }) => ({ model, wape: of(cells.get(model)) })).filter(({ wape }) => Number.isFinite(wape)).sort((left, right) => left.wape - right.wape)[0];
         const own = of(cells.get(chosen));
-        return [`${kind} (${pairs.length} pairs, ${percent(pairs.reduce((sum, pair) => sum + means[pair]!, 0) / total)} of the demand)`, { text: percent(own), isGood: !(own > of(persistence)) }, percent(of(persistence)), best ? `${best.model}, ${percent(best.wape)}` : '–', percent(heldOfSome(cells.get(chosen)!.byPair, pairs))];
+        return [`${GROUP_WORDS[kind]} (${pairs.length} pairs, ${percent(pairs.reduce((sum, pair) => sum + means[pair]!, 0) / total)} of the demand)`, { text: percent(own), isGood: !(own > of(persistence)) }, percent(of(persistence)), best ? `${best.model}, ${percent(best.wape)}` : '–', percent(heldOfSome(cells.get(chosen)!.byPair, pairs))];
       });
       return table(`${name} ahead`, ['Pairs', chosen, 'no change', 'best here', 'P95 held'], rows);
     }),

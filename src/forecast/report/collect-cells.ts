@@ -1,4 +1,4 @@
-import { knownMean, type DemandMatrix } from '../matrix/demand-matrix.ts';
+import type { DemandMatrix } from '../matrix/demand-matrix.ts';
 import type { MatrixForecasts } from '../matrix/matrix-model.ts';
 
 /** All forecasts of one model for one horizon, with what came. */
@@ -108,25 +108,6 @@ export function collectCells({ horizon, steps, model, matrix, origins, actual, f
 /** Σ|y − p50| / Σy of one group; NaN where nothing came. */
 export function wapeOf(sums: Sums, index: number): number {
   return sums.demand[index]! > 0 ? sums.error[index]! / sums.demand[index]! : Number.NaN;
-}
-
-/** Kinds of pairs by what was learned from: the heaviest tenth, those that are silent more than half of the time, the rest. */
-export type ReportGroup = 'heaviest tenth' | 'middle' | 'mostly silent';
-
-export function groupsOf(learned: DemandMatrix): ReportGroup[] {
-  const means = learned.values.map((values) => knownMean(values) || 0);
-  const heaviest = new Set([...means.keys()].sort((left, right) => means[right]! - means[left]! || left - right).slice(0, Math.max(1, Math.round(means.length / 10))));
-  return learned.values.map((values, pair) => {
-    if (heaviest.has(pair) && means[pair]! > 0) return 'heaviest tenth';
-    let silent = 0;
-    let known = 0;
-    for (const value of values) {
-      if (Number.isNaN(value)) continue;
-      known += 1;
-      if (value === 0) silent += 1;
-    }
-    return silent > known / 2 ? 'mostly silent' : 'middle';
-  });
 }
 
 /** Whole days, so that the day itself is not mistaken for a change over time. */

@@ -41,7 +41,7 @@ function summaryOf({ model, backtest, training, board }: EngineReportInputs): st
   return [
     used ? `${used.model} makes most of the forecast: off by ${percent(used.wape)} in the back-test${compared}; its P95 held in ${percent(used.coverageP95)} of cases.` : `${model ?? 'No model'} makes the forecast; there is no back-test of it yet.`,
     `Training: ${training}.`,
-    cells > 0 ? `${cells} live forecasts were scored; ${percent(board.health.confidence)} of the demand is forecast as well as promised.` : 'No live forecast has been scored yet.',
+    cells > 0 ? `${cells} live forecasts were scored; the watch sees no drift in the forecasts of ${percent(board.health.confidence)} of the demand.` : 'No live forecast has been scored yet.',
     ...board.health.groups.filter(({ state, demands }) => state !== 'ok' && demands > 0).map(({ group, state, reason }) => `Forecasts of ${group} demands: ${state}. ${reason}.`),
   ];
 }
@@ -59,7 +59,7 @@ function backtestSection({ backtest, model }: EngineReportInputs): ReportSection
 
 function servingSection({ serving }: EngineReportInputs): ReportSection[] {
   if (serving.length === 0) return [];
-  const rows = serving.map(({ group, pairs, fromStep, toStep, model, wape, rival, why }) => [`${group} (${pairs} demands)`, fromStep === toStep ? `slot ${fromStep}` : `slots ${fromStep}–${toStep}`, model, wape === null ? '–' : percent(wape), rival === null ? '–' : `${rival.model}, ${percent(rival.wape)}`, why]);
+  const rows = serving.map(({ group, pairs, fromStep, toStep, model, wape, rival, why }) => [`${group} (${pairs} ${pairs === 1 ? 'demand' : 'demands'})`, fromStep === toStep ? `slot ${fromStep}` : `slots ${fromStep}–${toStep}`, model, wape === null ? '–' : percent(wape), rival === null ? '–' : `${rival.model}, ${percent(rival.wape)}`, why]);
   return [{ id: 'serving', title: 'Which model serves whom', intro: 'Each kind of pairs and distance has a contest of its own; the error is that of the back-test there.', body: [table('By kind of pairs and slots ahead', ['Pairs', 'ahead', 'model', 'WAPE', 'best of the others', 'why'], rows)] }];
 }
 

@@ -51,10 +51,13 @@ export type Cell = string | number | { text: string; isGood: boolean };
 export function table(caption: string, head: readonly string[], rows: readonly (readonly Cell[])[]): SafeHtml {
   const cell = (value: Cell, index: number): SafeHtml => {
     if (index === 0) return html`<th scope="row">${typeof value === 'object' ? value.text : value}</th>`;
-    return typeof value === 'object' ? html`<td class="${value.isGood ? 'good' : 'bad'}">${value.text}</td>` : html`<td>${value}</td>`;
+    return typeof value === 'object' ? html`<td class="${value.isGood ? 'good' : 'bad'}">${value.text}</td>` : typeof value === 'string' && value.length > WORDS_LENGTH ? html`<td class="words">${value}</td>` : html`<td>${value}</td>`;
   };
   return html`<div class="wide"><table><caption>${caption}</caption><thead><tr>${head.map((title) => html`<th scope="col">${title}</th>`)}</tr></thead><tbody>${rows.map((row) => html`<tr>${row.map(cell)}</tr>`)}</tbody></table></div>`;
 }
+
+/** What is longer is read as words, not compared as a figure. */
+const WORDS_LENGTH = 40;
 
 const STYLE = `
 :root{--bg:#fdfdfc;--fg:#1d2228;--dim:#5d6771;--line:#dfe2e5;--accent:#0b63ce;--band:#0b63ce2e;--other:#8a949e;--good:#1a7f37;--bad:#b3261e;--t2:#b25c00;--t3:#6f42c1;--t4:#1a7f37;--t5:#b3261e;--t6:#00798c;--t7:#c2185b}
@@ -72,6 +75,7 @@ details{font-size:.85rem}summary{cursor:pointer;color:var(--dim)}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding:.3rem 0;font-size:.85rem}th,td{padding:.2rem .7rem .2rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}th:first-child{text-align:left}thead th{color:var(--dim);font-weight:500}
 tbody th{font-weight:500;max-width:22rem;overflow:hidden;text-overflow:ellipsis}
+.words{text-align:left;white-space:normal;min-width:18rem}
 .good{color:var(--good)}.bad{color:var(--bad)}
 text{fill:var(--fg)}.axis{fill:var(--dim)}.grid{stroke:var(--line)}
 text.chosen{font-weight:700}.bar{fill:var(--other)}.bar.chosen{fill:var(--accent)}.mark{stroke:var(--fg);stroke-dasharray:4 3}

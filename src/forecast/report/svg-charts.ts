@@ -28,6 +28,8 @@ const WIDTH = 720;
 const HALF_WIDTH = 430;
 const LEFT = 62;
 const RIGHT = 16;
+/** Half a label's width: nearer to the edge it would be cut. */
+const LABEL_HALF = 40;
 const BOTTOM = 40;
 
 /** Horizontal bars, least first, with a line at a value that they are compared with. */
@@ -111,7 +113,7 @@ function range(values: readonly number[], { min, max }: Axis): [number, number] 
 function axes(frame: Frame, x: Axis, y: Axis, width: number, height: number): SafeHtml {
   const right = width - RIGHT;
   const base = height - BOTTOM;
-  return html`${frame.yTicks.map((tick) => html`<line class="grid" x1="${LEFT}" x2="${right}" y1="${frame.y(tick)}" y2="${frame.y(tick)}"/><text class="axis" x="${LEFT - 6}" y="${frame.y(tick) + 4}" text-anchor="end">${y.format(tick)}</text>`)}${frame.xTicks.map((tick) => html`<text class="axis" x="${frame.x(tick)}" y="${base + 16}" text-anchor="middle">${x.format(tick)}</text>`)}<text class="axis label" x="${(LEFT + right) / 2}" y="${base + 32}" text-anchor="middle">${x.label}</text><text class="axis label" x="${-(base / 2)}" y="14" text-anchor="middle" transform="rotate(-90)">${y.label}</text>`;
+  return html`${frame.yTicks.map((tick) => html`<line class="grid" x1="${LEFT}" x2="${right}" y1="${frame.y(tick)}" y2="${frame.y(tick)}"/><text class="axis" x="${LEFT - 6}" y="${frame.y(tick) + 4}" text-anchor="end">${y.format(tick)}</text>`)}${frame.xTicks.map((tick) => html`<text class="axis" x="${frame.x(tick)}" y="${base + 16}" text-anchor="${frame.x(tick) > right - LABEL_HALF ? 'end' : 'middle'}">${x.format(tick)}</text>`)}<text class="axis label" x="${(LEFT + right) / 2}" y="${base + 32}" text-anchor="middle">${x.label}</text><text class="axis label" x="${-(base / 2)}" y="14" text-anchor="middle" transform="rotate(-90)">${y.label}</text>`;
 }
 
 /** Below the drawing, in as many rows as it needs. */

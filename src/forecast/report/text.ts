@@ -1,3 +1,4 @@
+import type { PairGroup } from '../../model/index.ts';
 import { roundTo } from '../../base/index.ts';
 
 /** `12.3 %`, with more digits where there would be none. */
@@ -14,3 +15,6 @@ export function shownNumber(value: number): string {
   const size = Math.abs(value);
   return size >= 1e6 ? value.toExponential(2) : String(roundTo(value, size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 4));
 }
+
+/** Kinds of pairs in words. */
+export const GROUP_WORDS: Record<PairGroup, string> = { heavy: 'heaviest tenth', middle: 'middle', sparse: 'mostly silent group', new: 'group with less than a day of past' };

@@ -2,7 +2,7 @@ import { wapeOf } from './collect-cells.ts';
 import { heldOfSome, wapeOfSome } from './bench-sections.ts';
 import { html, shortName, type SafeHtml } from './html.ts';
 import { table } from './page.ts';
-import { percent, shownNumber } from './text.ts';
+import { GROUP_WORDS, percent, shownNumber } from './text.ts';
 import type { HorizonReport, ReportContext } from './bench-report.ts';
 
 /** Below 95 % by this much a quantile of 95 % has not kept its word. */
@@ -26,11 +26,11 @@ function linesOf({ chosen, scores, of, persistence, cells }: HorizonReport, { ma
   for (const kind of new Set(groups)) {
     const pairs = groups.flatMap((group, pair) => (group === kind ? [pair] : []));
     const held = heldOfSome(of.byPair, pairs);
-    if (held < 0.95 - COVERAGE_SLACK) lines.push(`P95 held in only ${percent(held)} of cases of pairs in the ${kind}${kind === 'mostly silent' ? ' group' : ''}.`);
-    if (held > 0.95 + 0.03) lines.push(`P95 held in ${percent(held)} of cases of pairs in the ${kind}${kind === 'mostly silent' ? ' group' : ''}: more capacity than was asked for.`);
+    if (held < 0.95 - COVERAGE_SLACK) lines.push(`P95 held in only ${percent(held)} of cases of pairs in the ${GROUP_WORDS[kind]}.`);
+    if (held > 0.95 + 0.03) lines.push(`P95 held in ${percent(held)} of cases of pairs in the ${GROUP_WORDS[kind]}: more capacity than was asked for.`);
     const wape = wapeOfSome(of.byPair, pairs);
     const base = persistence ? wapeOfSome(persistence.byPair, pairs) : Number.NaN;
-    if (wape > base) lines.push(`Pairs in the ${kind}${kind === 'mostly silent' ? ' group' : ''} were better off with “no change” (${percent(base)} against ${percent(wape)}).`);
+    if (wape > base) lines.push(`Pairs in the ${GROUP_WORDS[kind]} were better off with “no change” (${percent(base)} against ${percent(wape)}).`);
   }
   const byVolume = of.reliability.at(-1)!;
   if (byVolume.byVolume < 0.95 - COVERAGE_SLACK) lines.push(`The moments that P95 does not hold are heavy ones: they carry ${percent(1 - byVolume.byVolume)} of the demand in ${percent(1 - byVolume.byCount)} of the cases.`);
