@@ -1,10 +1,11 @@
+import type { PairGroup } from '../../model/index.ts';
 import { Autoregression } from './autoregression.ts';
 import { Ewma, HoltWinters, Persistence, SeasonalNaive } from './baselines.ts';
 import { crossFittedLosses } from './cross-fit.ts';
 import { cutMatrix, knownMean, type DemandMatrix } from './demand-matrix.ts';
 import { BoostedModel, type BoostedOptions } from './boosted-model.ts';
 import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
-import { chooseByGroup, ComposedForecasts, groupNumbers, PAIR_GROUPS, type ChosenGroup, type GroupChoice, type GroupLosses } from './composed-choice.ts';
+import { chooseByGroup, ComposedForecasts, groupNumbers, PAIR_GROUPS, type GroupChoice, type GroupLosses } from './composed-choice.ts';
 import { EnsembleModel } from './ensemble-model.ts';
 import { correctOnline, noCorrection, type OnlineCorrection } from './online-calibration.ts';
 import { applyPairCalibration, calibratePairs, type PairCalibration } from './pair-calibration.ts';
@@ -46,8 +47,8 @@ export interface BacktestFigures {
 export interface HorizonResult {
   /** What was asked for: `auto` is put together from what `groups` says. */
   chosen: string;
-  /** Which models `auto` took for the heaviest tenth of the pairs, those with little or mostly no demand, and the rest, by the back-test. */
-  groups: Partial<Record<ChosenGroup, GroupChoice>>;
+  /** Which models `auto` took for each kind of pairs, by the back-test. */
+  groups: Partial<Record<PairGroup, GroupChoice>>;
   models: Record<string, (MatrixScore & { backtest: BacktestFigures }) | { tradeoff: TradeoffPoint[] }>;
 }
 
@@ -109,7 +110,7 @@ export async function benchForecast(matrix: DemandMatrix, options: ForecastBench
   let predictMs = 0;
   for (const horizon of horizons) {
     const backtest = backtests.get(horizon.steps)!;
-    const choices = chooseByGroup(new Map([...backtest].map(([name, { losses }]) => [name, losses])), groups, new Set(BASELINE_NAMES));
+    const choices = chooseByGroup(new Map([...backtest].map(([name, { losses }]) => [name, losses])), groups, new Set(BASELINE_NAMES), (learned.length - calibrationFrom(learned)) / horizon.steps);
     const composed = new ComposedForecasts(horizon.actual.length, groups, choices);
     const result: HorizonResult = { chosen: options.model, groups: Object.fromEntries(choices), models: {} };
     const taken = options.model === 'auto' ? new Set([...choices.values()].flatMap(({ p50, upper }) => [p50, upper])) : new Set([options.model]);
@@ -159,7 +160,7 @@ interface Backtest {
 /** Fits without the newest part, calibrates and measures there, and then learns that part too: it is worth the most. */
 async function learn(model: MatrixModel, learned: DemandMatrix, groups: Int32Array, backtests: ReadonlyMap<number, Map<string, Backtest>>, options: ForecastBenchOptions): Promise<void> {
   const task = { horizons: [...backtests.keys()], seed: options.seed, onProgress: options.onProgress };
-  const from = Math.max(1, Math.floor(learned.length * (1 - CALIBRATION_SHARE)));
+  const from = calibrationFrom(learned);
   await model.fit({ ...task, matrix: cutMatrix(learned, from) });
   const means = Float64Array.from(learned.values, (values) => knownMean(values, from));
   for (const [steps, found] of backtests) {
@@ -179,12 +180,17 @@ async function learn(model: MatrixModel, learned: DemandMatrix, groups: Int32Arr
   await model.fit({ ...task, matrix: learned, warmStart: true });
 }
 
+/** The first slot that models are not fitted on at first. */
+function calibrationFrom(learned: DemandMatrix): number {
+  return Math.max(1, Math.floor(learned.length * (1 - CALIBRATION_SHARE)));
+}
+
 async function forecastParts(model: MatrixModel, matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<Map<string, MatrixForecasts>> {
   return model instanceof EnsembleModel ? model.forecastAll(matrix, origins, steps) : new Map([[model.name, await model.forecast(matrix, origins, steps)]]);
 }
 
 /** The back-test of what the groups' models are together. */
-function figuresOf(choices: ReadonlyMap<ChosenGroup, GroupChoice>, backtest: ReadonlyMap<string, Backtest>): BacktestFigures {
+function figuresOf(choices: ReadonlyMap<PairGroup, GroupChoice>, backtest: ReadonlyMap<string, Backtest>): BacktestFigures {
   const demand = [...backtest.values()][0]!.demand || 1;
   const sum = (of: (choice: GroupChoice, group: number) => number): number => [...choices].reduce((total, [group, choice]) => total + of(choice, PAIR_GROUPS.indexOf(group)), 0) / demand;
   return {

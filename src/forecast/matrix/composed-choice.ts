@@ -5,8 +5,7 @@ import type { MatrixForecasts } from './matrix-model.ts';
 import { emptyMatrixForecasts } from './matrix-model.ts';
 import { pinballLoss } from './score.ts';
 
-export const PAIR_GROUPS = ['heavy', 'middle', 'sparse'] as const satisfies PairGroup[];
-export type ChosenGroup = (typeof PAIR_GROUPS)[number];
+export const PAIR_GROUPS = ['heavy', 'middle', 'sparse', 'new'] as const satisfies PairGroup[];
 
 /** Which model gives a group's median, and which its upper quantiles. */
 export interface GroupChoice {
@@ -24,9 +23,9 @@ export interface GroupLosses {
 /** A rule of thumb is used unless a learned model is better by this share: a back-test is a sample. */
 const MARGIN = 0.01;
 
-/** Group number of each pair; those with less than a day of past count as sparse here. */
+/** Group number of each pair. */
 export function groupNumbers(matrix: DemandMatrix): Int32Array {
-  return Int32Array.from(groupPairs(matrix), (group) => PAIR_GROUPS.indexOf(group === 'new' ? 'sparse' : group));
+  return Int32Array.from(groupPairs(matrix), (group) => PAIR_GROUPS.indexOf(group));
 }
 
 export function groupLosses(actual: Float32Array, { p50, p95 }: MatrixForecasts, groups: Int32Array): GroupLosses {
@@ -41,17 +40,24 @@ export function groupLosses(actual: Float32Array, { p50, p95 }: MatrixForecasts,
   return losses;
 }
 
-/** The best of the back-test for each group that has pairs; `baselines` win near-ties. */
-export function chooseByGroup(losses: ReadonlyMap<string, GroupLosses>, groups: Int32Array, baselines: ReadonlySet<string>): Map<ChosenGroup, GroupChoice> {
-  const choices = new Map<ChosenGroup, GroupChoice>();
+/** A learned model's upper quantiles are taken only when the back-test is this many times as long as the horizon. */
+const LOOKS_MIN = 10;
+
+/**
+ * The best of the back-test for each group that has pairs; `baselines` win near-ties. Misses closer together than the
+ * horizon say the same, so a short back-test has seen only few: then upper quantiles come from baselines, whatever it says.
+ * @param looks  length of the back-test in horizons
+ */
+export function chooseByGroup(losses: ReadonlyMap<string, GroupLosses>, groups: Int32Array, baselines: ReadonlySet<string>, looks: number): Map<PairGroup, GroupChoice> {
+  const choices = new Map<PairGroup, GroupChoice>();
   PAIR_GROUPS.forEach((name, group) => {
     const pairs = groups.reduce((count, each) => count + (each === group ? 1 : 0), 0);
     if (pairs === 0) return;
-    const best = (of: (losses: GroupLosses) => Float64Array): string => {
+    const best = (of: (losses: GroupLosses) => Float64Array, candidates = [...losses]): string => {
       const costOf = ([model, each]: [string, GroupLosses]): number => of(each)[group]! * (baselines.has(model) ? 1 - MARGIN : 1);
-      return [...losses].reduce((least, next) => (costOf(next) < costOf(least) ? next : least))[0];
+      return candidates.reduce((least, next) => (costOf(next) < costOf(least) ? next : least))[0];
     };
-    choices.set(name, { pairs, p50: best(({ error }) => error), upper: best(({ loss }) => loss) });
+    choices.set(name, { pairs, p50: best(({ error }) => error), upper: best(({ loss }) => loss, looks < LOOKS_MIN ? [...losses].filter(([model]) => baselines.has(model)) : [...losses]) });
   });
   return choices;
 }
@@ -60,9 +66,9 @@ export function chooseByGroup(losses: ReadonlyMap<string, GroupLosses>, groups: 
 export class ComposedForecasts {
   readonly forecasts: MatrixForecasts;
   private readonly groups: Int32Array;
-  private readonly choices: ReadonlyMap<ChosenGroup, GroupChoice>;
+  private readonly choices: ReadonlyMap<PairGroup, GroupChoice>;
 
-  constructor(cells: number, groups: Int32Array, choices: ReadonlyMap<ChosenGroup, GroupChoice>) {
+  constructor(cells: number, groups: Int32Array, choices: ReadonlyMap<PairGroup, GroupChoice>) {
     this.forecasts = emptyMatrixForecasts(cells);
     this.groups = groups;
     this.choices = choices;

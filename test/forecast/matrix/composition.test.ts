@@ -22,8 +22,16 @@ describe('the choice of models', () => {
   it('takes median and upper quantiles from whoever had the least loss in the group', () => {
     const losses = (error: number[], loss: number[]) => ({ error: Float64Array.from(error), loss: Float64Array.from(loss) });
     const all = new Map([['ewma', losses([10, 10, 10], [5, 5, 5])], ['trees', losses([9, 20, 9.95], [4, 6, 4])]]);
-    const choices = chooseByGroup(all, groups, new Set(['ewma']));
+    const choices = chooseByGroup(all, groups, new Set(['ewma']), 100);
     expect(Object.fromEntries(choices)).toEqual({ heavy: { pairs: 1, p50: 'trees', upper: 'trees' }, middle: { pairs: 8, p50: 'ewma', upper: 'ewma' }, sparse: { pairs: 1, p50: 'ewma', upper: 'trees' } });
+  });
+
+  it('takes upper quantiles from rules of thumb when the back-test is short beside the horizon, whatever it says', () => {
+    const losses = (error: number, loss: number) => ({ error: new Float64Array(4).fill(error), loss: new Float64Array(4).fill(loss) });
+    const all = new Map([['ewma', losses(10, 5)], ['trees', losses(8, 1)]]);
+    const takenAt = (looks: number) => [...chooseByGroup(all, groups, new Set(['ewma']), looks).values()].map(({ p50, upper }) => `${p50} ${upper}`);
+    expect(takenAt(9.9)).toEqual(Array(3).fill('trees ewma'));
+    expect(takenAt(10)).toEqual(Array(3).fill('trees trees'));
   });
 
   it('is put together pair by pair, with quantiles in order', () => {
@@ -38,7 +46,7 @@ describe('the choice of models', () => {
 
   it('counts no unknown cell', () => {
     const { error, loss } = groupLosses(Float32Array.of(...Array.from({ length: 9 }, () => Number.NaN), 4), flat(10, 3, 5, null), groups);
-    expect([[...error], [...loss]]).toEqual([[0, 0, 1], [0, 0, expect.closeTo(0.05)]]);
+    expect([[...error], [...loss]]).toEqual([[0, 0, 1, 0], [0, 0, expect.closeTo(0.05), 0]]);
   });
 });
 
