@@ -5,6 +5,9 @@ import type { MatrixForecasts } from './matrix-model.ts';
 const MEDIAN_RATE = 0.003;
 const UPPER_RATE_PAIR = 0.01;
 const UPPER_RATE_ALL = 0.1;
+/** What it steers to: a little more than promised, since demand over what was provided costs more than as much too much. */
+const AIM_P90 = 0.903;
+const AIM_P95 = 0.953;
 /** Corrections beyond these are a broken series, not a drift. */
 const MEDIAN_MAX = 0.5;
 const UPPER_LOG_MAX = 1;
@@ -74,8 +77,8 @@ export function correctOnline(forecasts: MatrixForecasts, matrix: DemandMatrix, 
       const level = Math.log1p(value / logScale![pair]!);
       const side = Math.sign(level - Math.max(0, used.median[at]!));
       state.median[pair] = bounded(state.median[pair]! + MEDIAN_RATE * share * side, MEDIAN_MAX);
-      const step90 = level > used.p90[at]! ? 0.9 : -0.1;
-      const step95 = level > used.p95[at]! ? 0.95 : -0.05;
+      const step90 = level > used.p90[at]! ? AIM_P90 : AIM_P90 - 1;
+      const step95 = level > used.p95[at]! ? AIM_P95 : AIM_P95 - 1;
       state.p90[pair] = bounded(state.p90[pair]! + UPPER_RATE_PAIR * share * step90, UPPER_LOG_MAX);
       state.p95[pair] = bounded(state.p95[pair]! + UPPER_RATE_PAIR * share * step95, UPPER_LOG_MAX);
       known += 1;

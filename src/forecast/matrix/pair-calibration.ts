@@ -7,10 +7,21 @@ export interface PairCalibration {
   units: Float32Array;
 }
 
-/** A pair's own quantile weighs n/(n + this): neighbouring residuals are alike, so many of them say little. */
-const SHRINK_LOG = 3000;
+interface Rule {
+  /** A pair's own quantile weighs n/(n + this): neighbouring residuals are alike, so many of them say little. */
+  shrink: number;
+  /** Quantiles that hold to within this of what they promise are left as they are. */
+  band: number;
+}
+
+/**
+ * A quantile that was learned knows more of the moment than the calibration slots, few weeks with their own bursts, and is learned
+ * anew with them afterwards: it is mended where it is clearly wrong, and only as far as that. Measured on two real sets: of
+ * cells over 1.4 × the demand 2.5 instead of 2.8 % and 4.9 instead of 5.3 %, at equal pinball loss.
+ */
+const LEARNED: Rule = { shrink: 3000, band: 0.01 };
 /** Point forecasts have no other idea of a pair's spread than its residuals. */
-const SHRINK_PLAIN = 20;
+const PLAIN: Rule = { shrink: 20, band: 0 };
 
 /**
  * Split-conformal calibration (Lei et al. 2018): for each pair the quantile of y − forecast quantile, over slots that
@@ -21,21 +32,21 @@ const SHRINK_PLAIN = 20;
 export function calibratePairs(actual: Float32Array, forecasts: MatrixForecasts, means: Float64Array): PairCalibration {
   const pairs = means.length;
   const units = forecasts.logScale ?? Float32Array.from(means, (mean) => (mean > 0 ? mean : 1));
-  const shrink = forecasts.logScale ? SHRINK_LOG : SHRINK_PLAIN;
+  const { shrink, band } = forecasts.logScale ? LEARNED : PLAIN;
   const ranked = [...means.keys()].sort((left, right) => (means[right] || 0) - (means[left] || 0) || left - right);
   const isHeavy = new Set(ranked.slice(0, Math.round(pairs / 10)));
   const shiftsFor = (upper: Float32Array, quantile: number): Float64Array => {
     const own = Array.from({ length: pairs }, (_, pair) => residualsOf(pair, actual, upper, units, forecasts.logScale !== null));
     const pooled = [false, true].map((heavy) => {
       const kind = own.filter((_, pair) => isHeavy.has(pair) === heavy);
-      return conformalQuantile(joined(kind).sort(), quantile);
+      return shiftFor(joined(kind).sort(), quantile, band);
     });
-    const others = conformalQuantile(joined(own).sort(), quantile);
+    const others = shiftFor(joined(own).sort(), quantile, band);
     return Float64Array.from(own, (residuals, pair) => {
       const kind = isHeavy.has(pair) ? pooled[1]! : pooled[0]!;
       const prior = Number.isNaN(kind) ? others : kind;
       if (residuals.length === 0) return Number.isNaN(prior) ? 0 : prior;
-      return (residuals.length * conformalQuantile(residuals.sort(), quantile) + shrink * prior) / (residuals.length + shrink);
+      return (residuals.length * shiftFor(residuals.sort(), quantile, band) + shrink * prior) / (residuals.length + shrink);
     });
   };
   return { p90: shiftsFor(forecasts.p90, 0.9), p95: shiftsFor(forecasts.p95, 0.95), units };
@@ -60,6 +71,11 @@ export function applyPairCalibration(forecasts: MatrixForecasts, { p90, p95, uni
 /** The ⌈(n + 1) q⌉-th of n sorted residuals, at most the last; NaN without any. */
 export function conformalQuantile(sorted: Float64Array, quantile: number): number {
   return sorted.length === 0 ? Number.NaN : sorted[Math.min(sorted.length, Math.ceil((sorted.length + 1) * quantile)) - 1]!;
+}
+
+/** The least shift after which a share of `quantile`, give or take `band`, of the residuals is at most 0; NaN without any. */
+function shiftFor(sorted: Float64Array, quantile: number, band: number): number {
+  return Math.max(conformalQuantile(sorted, quantile - band), Math.min(0, conformalQuantile(sorted, quantile + band)));
 }
 
 function residualsOf(pair: number, actual: Float32Array, upper: Float32Array, units: Float32Array, isLog: boolean): Float64Array {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { createRng } from '../../../src/base/index.ts';
 import { benchForecast, BENCH_MODELS, readTraffic, type DemandMatrix } from '../../../src/forecast/index.ts';
 import { fillGaps } from '../../../src/forecast/matrix/demand-matrix.ts';
-import { calibratePairs } from '../../../src/forecast/matrix/pair-calibration.ts';
+import type { MatrixForecasts } from '../../../src/forecast/matrix/matrix-model.ts';
+import { applyPairCalibration, calibratePairs } from '../../../src/forecast/matrix/pair-calibration.ts';
 import { scaleProvision } from '../../../src/forecast/matrix/provision.ts';
 import { changeScales, scoreMatrix } from '../../../src/forecast/matrix/score.ts';
 import { dailyMatrix } from './matrices.ts';
@@ -97,6 +98,22 @@ describe('the calibration', () => {
       expect(held.filter(Boolean).length / slots).toBeGreaterThan(0.93);
       expect(held.filter(Boolean).length / slots).toBeLessThan(0.97);
     }
+  });
+
+  it('leaves a model\'s own quantiles alone while they hold to within a point of what they promise, and mends them no further than that', () => {
+    const rng = createRng('band');
+    const [pairs, slots] = [10, 5000];
+    const scales = new Float32Array(pairs).fill(100);
+    const actual = Float32Array.from({ length: pairs * slots }, () => 100 * rng.next());
+    const promising = (share: number): MatrixForecasts => ({ p50: new Float32Array(pairs * slots).fill(50), p90: new Float32Array(pairs * slots).fill(90), p95: new Float32Array(pairs * slots).fill(100 * share), logScale: scales });
+    const heldAfter = (share: number): number => {
+      const { p95 } = applyPairCalibration(promising(share), calibratePairs(actual, promising(share), new Float64Array(pairs).fill(50)));
+      return actual.reduce((count, value, at) => count + (value <= p95[at]! ? 1 : 0), 0) / actual.length;
+    };
+    expect(heldAfter(0.943)).toBeCloseTo(0.943, 2);
+    expect(heldAfter(0.957)).toBeCloseTo(0.957, 2);
+    expect(heldAfter(0.7)).toBeCloseTo(0.94, 2);
+    expect(heldAfter(0.995)).toBeCloseTo(0.96, 2);
   });
 });
 
