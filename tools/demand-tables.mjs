@@ -32,6 +32,9 @@ const KINDS = {
   'some-zeros': { pairs: 30, days: 21, stepMs: 15 * MINUTE_MS, change: (value, pair) => (pair % 3 === 0 ? 0 : value) },
   'all-zeros': { pairs: 30, days: 14, stepMs: 15 * MINUTE_MS, change: () => 0 },
   constant: { pairs: 30, days: 14, stepMs: 15 * MINUTE_MS, change: (_, pair) => pair + 1 },
+  // Latency and loss of each pair's way beside it; demand gives way half an hour later, or has nothing to do with them.
+  'path-backoff': { pairs: 20, days: 28, stepMs: 15 * MINUTE_MS, withWays: true, backOff: 0.7 },
+  'path-unrelated': { pairs: 20, days: 28, stepMs: 15 * MINUTE_MS, withWays: true, backOff: 0 },
   bursts: { pairs: 30, days: 14, stepMs: 15 * MINUTE_MS, history: { weekendFactor: 1, noiseRatio: 0.4, burstsPerDay: 16 }, isFlat: true },
 };
 
@@ -47,14 +50,19 @@ if (options.list) {
   process.exitCode = 2;
 }
 
-function* linesOf({ pairs, days, stepMs, change, withGaps = 0, history = {}, isFlat = false }, rng) {
+function* linesOf({ pairs, days, stepMs, change, withGaps = 0, history = {}, isFlat = false, withWays = false, backOff = 0 }, rng) {
   const series = generateHistory({ demands: demandsOf(pairs, isFlat, rng.fork('levels')), slotMs: stepMs, slotsPerDay: (24 * 60 * MINUTE_MS) / stepMs, days, endAt: END_AT, seed: options.seed, ...history });
   const slots = series[0].mbps.length;
   const gaps = series.map((_, pair) => gapsOf(slots, withGaps, rng.fork(`gaps/${pair}`)));
-  yield `timestamp,${series.map(({ from, to }) => `${from}>${to}`).join(',')}\n`;
+  const names = series.map(({ from, to }) => `${from}>${to}`);
+  const ways = withWays ? names.map((name) => wayOf(slots, rng.fork(`way/${name}`))) : [];
+  const sides = ways.length > 0 ? names.flatMap((name) => [`latencyMs:${name}`, `lossRatio:${name}`]) : [];
+  yield `timestamp,${[...names, ...sides].join(',')}\n`;
   for (let slot = 0; slot < slots; slot++) {
-    const cells = series.map(({ mbps }, pair) => (gaps[pair][slot] ? '' : Number((change?.(mbps[slot], pair) ?? mbps[slot]).toPrecision(6))));
-    yield `${new Date(END_AT - (slots - slot) * stepMs).toISOString()},${cells.join(',')}\n`;
+    const kept = (pair) => 1 - backOff * (ways[pair]?.strain[slot - 2] ?? 0);
+    const cells = series.map(({ mbps }, pair) => (gaps[pair][slot] ? '' : Number((change?.(mbps[slot], pair) ?? kept(pair) * mbps[slot]).toPrecision(6))));
+    const figures = ways.flatMap(({ latencyMs, lossRatio }) => [latencyMs[slot].toFixed(2), lossRatio[slot].toFixed(5)]);
+    yield `${new Date(END_AT - (slots - slot) * stepMs).toISOString()},${[...cells, ...figures].join(',')}\n`;
   }
 }
 
@@ -66,6 +74,26 @@ function demandsOf(pairs, isFlat, rng) {
     const peakMbps = 10 ** (3 * rng.next());
     return { from: `n${from}`, to: `n${to}`, classId: 'all', baseMbps: peakMbps * (isFlat ? 1 : 0.1 + 0.3 * rng.next()), peakMbps };
   });
+}
+
+/**
+ * A way that is strained about once a day: over one to two hours its latency rises, then its loss, for one to four hours
+ * more, and it eases off. Latency also changes for hours without any strain, as when a provider routes otherwise.
+ */
+function wayOf(slots, rng) {
+  const strain = new Float64Array(slots);
+  const detour = new Float64Array(slots).fill(1);
+  for (let slot = rng.integer(96); slot < slots; slot += 48 + rng.integer(96)) {
+    const [rise, hold, peak] = [4 + rng.integer(5), 4 + rng.integer(13), 0.4 + 0.6 * rng.next()];
+    for (let at = 0; at < rise + hold + 2 && slot + at < slots; at++) strain[slot + at] = peak * Math.min(1, (at + 1) / rise, (rise + hold + 2 - at) / 3);
+  }
+  for (let slot = rng.integer(200); slot < slots; slot += 100 + rng.integer(300)) detour.fill(1.1 + 0.4 * rng.next(), slot, slot + 8 + rng.integer(40));
+  const base = 8 + 60 * rng.next();
+  return {
+    strain,
+    latencyMs: strain.map((value, slot) => base * detour[slot] * (1 + 0.8 * value) * (1 + 0.03 * Math.abs(rng.gaussian()))),
+    lossRatio: strain.map((value) => Math.max(0, 0.0003 * Math.abs(rng.gaussian()) + 0.06 * Math.max(0, value - 0.3) ** 2)),
+  };
 }
 
 /** Half of what is unknown are single slots, half runs of 2 to 50. */

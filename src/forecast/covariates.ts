@@ -1,6 +1,6 @@
-import type { Covariate, DemandMatrix } from './matrix/demand-matrix.ts';
+import { isChanging, type Covariate, type DemandMatrix } from './matrix/demand-matrix.ts';
 
-/** What else is known beside demand, on the same slots: planned events, active users by role. */
+/** What else is known beside demand, on the same slots: planned events, active users by role, latency and loss of what carries it. */
 export interface CovariateSeries {
   /** Series of one name are one input; each demand sees the last of them that concerns it. */
   name: string;
@@ -17,6 +17,13 @@ export interface CovariateSeries {
 export interface CovariateName {
   name: string;
   isKnownAhead: boolean;
+}
+
+/** Without the inputs that can teach nothing: measured ones of which less than a day is known of any demand, or that never change. */
+export function worthLearning(series: readonly CovariateSeries[], slotsPerDay: number): CovariateSeries[] {
+  const isTelling = ({ values, isKnownAhead }: CovariateSeries): boolean => isKnownAhead || (isChanging(values) && values.reduce((known, value) => known + (Number.isNaN(value) ? 0 : 1), 0) >= slotsPerDay);
+  const telling = new Set(series.filter(isTelling).map(({ name }) => name));
+  return series.filter(({ name }) => telling.has(name));
 }
 
 /** The inputs that there are, sorted by name. */

@@ -3,6 +3,7 @@ import { eventCovariates, eventsInSlots, type CovariateSeries } from '../forecas
 import type { ActiveHostsSeries, Intent } from '../model/index.ts';
 import type { TelemetryStore } from '../telemetry/index.ts';
 import { demandPairs, type DemandPair } from './demand-pairs.ts';
+import { wayCovariates, type Ways } from './ways.ts';
 
 /** Slots that the inputs cover, the last of them ended or still to come. */
 interface Span {
@@ -12,10 +13,13 @@ interface Span {
   ahead: number;
 }
 
-/** What may explain demand beside its own past: the calendar's events, known ahead, and how many hosts are active by role, as far as gateways count them. */
-export async function forecastCovariates(intent: Intent, store: Pick<TelemetryStore, 'activeHosts' | 'users'>, span: Span, log: Log): Promise<CovariateSeries[]> {
+/**
+ * What may explain demand beside its own past: the calendar's events, known ahead; how many hosts are active by role, as
+ * far as gateways count them; latency and loss of what carries it now.
+ */
+export async function forecastCovariates(intent: Intent, store: Pick<TelemetryStore, 'activeHosts' | 'users'>, ways: Ways | null, span: Span, log: Log): Promise<CovariateSeries[]> {
   const demands = demandPairs(intent);
-  return [...calendarOf(intent, demands, span), ...(await hostsOf(intent, demands, store, span, log))];
+  return [...calendarOf(intent, demands, span), ...(await hostsOf(intent, demands, store, span, log)), ...(ways ? wayCovariates(intent, ways, span.now, span.slots) : [])];
 }
 
 function calendarOf(intent: Intent, demands: readonly DemandPair[], { now, slots, ahead }: Span): CovariateSeries[] {

@@ -130,9 +130,10 @@ async function plan(context: CycleContext, { hint, requests, live, main, signed 
   if (merged) return merged;
 
   state.observation = await observeNetwork(context, main.intent, now);
+  // First, so that the forecast of demand is told of paths up to its last slot.
+  state.pathForecast = await context.outlook.forecast(main.intent, now);
   state.forecast = await forecastDemand(context, main.intent, state.observation, now);
   if (live.kind === 'followed') await context.hindsight.account({ commits: live.commits, plan: tree.plan, intent: main.intent, observation: state.observation, now });
-  state.pathForecast = await context.outlook.forecast(main.intent, now);
   await checkpoint('observed');
   state.changesLastHour = live.kind === 'followed' ? autoChangesLastHour(live.commits, now) : 0;
 

@@ -25,6 +25,7 @@ import { emptyState, type CycleContext, type PendingRequest } from './state.ts';
 import { createTrainer, type Trainer } from './training.ts';
 import { createTrustKeeper } from './trust/trust-keeper.ts';
 import { buildView, type EngineView } from './view.ts';
+import { waysNow } from './ways.ts';
 
 /** How a cycle ended, also when it did not get far. */
 export type CycleResult = CycleOutcome | { kind: 'waiting'; retryAfterMs: number; reason: string } | { kind: 'stalled'; reason: string } | { kind: 'failed'; reason: string };
@@ -73,7 +74,7 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
   const records = openRecordStore(deps.stateDir);
   const liveReader = createLiveReader(deps);
   const trust = createTrustKeeper(deps);
-  const trainer = createTrainer(deps, trust);
+  const trainer = createTrainer(deps, trust, () => waysNow(context));
   const mainReader = createMainReader(deps, records);
   const context: CycleContext = {
     deps,

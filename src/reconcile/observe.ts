@@ -4,10 +4,11 @@ import type { Forecast, Intent, Observation, PathQuality, Plan, TunnelId } from 
 import { forecastCovariates } from './covariates.ts';
 import { demandPairs, observedSlots } from './demand-pairs.ts';
 import type { CycleContext, EngineState } from './state.ts';
+import { waysNow } from './ways.ts';
 
 /** The planner itself takes what is older than its own limit for unknown, and tries such a path again. */
 const EVENT_KEPT_MS = 3_600_000;
-/** How far back a forecast is told what else was going on. */
+/** How far back a forecast is told what else was going on: a day of origins, each with the day before it. */
 const COVARIATE_DAYS = 2;
 
 /** What is known of the network at `now`: the store's answer, corrected by what agents reported at once. */
@@ -44,9 +45,10 @@ export async function forecastDemand(context: CycleContext, intent: Intent, obse
 }
 
 /** The models' own word on an observation, with what else is known of those days: before events, drift and trust have theirs. */
-export async function askForecaster({ deps, log }: Pick<CycleContext, 'deps' | 'log'>, intent: Intent, observation: Observation): Promise<Forecast> {
+export async function askForecaster(context: CycleContext, intent: Intent, observation: Observation): Promise<Forecast> {
   const { forecast: settings } = intent.mesh;
-  const covariates = await forecastCovariates(intent, deps.store, { now: observation.lastSlotEndAt, slots: COVARIATE_DAYS * settings.slotsPerDay, ahead: settings.horizonSlots }, log);
+  const { deps, log } = context;
+  const covariates = await forecastCovariates(intent, deps.store, waysNow(context), { now: observation.lastSlotEndAt, slots: COVARIATE_DAYS * settings.slotsPerDay, ahead: settings.horizonSlots }, log);
   return deps.forecaster.forecast(observation, settings, undefined, covariates);
 }
 

@@ -1,5 +1,5 @@
 import { messageOf } from '../base/index.ts';
-import { createPathForecaster, PathRecord, type PathForecaster } from '../forecast/index.ts';
+import { createPathForecaster, PathRecord, type PathForecaster, type PathTable } from '../forecast/index.ts';
 import { nodeOfUplink, uplinksOfPath, type Intent, type NodeId, type PathId, type PathQualityForecast } from '../model/index.ts';
 import type { EngineDeps } from './deps.ts';
 
@@ -22,6 +22,8 @@ export interface PathOutlook {
    * when it cannot be. Starts learning in the background when it is due.
    */
   forecast(intent: Intent, now: number): Promise<PathQualityForecast | null>;
+  /** What was measured of all paths until the last forecast; null while it is being read. */
+  past(): PathTable | null;
   /** Makes the next forecast begin to learn, however fresh it is. */
   demand(): void;
   /** Resolves when nothing is being read or learned. */
@@ -127,6 +129,7 @@ export function createPathOutlook(deps: Pick<EngineDeps, 'store' | 'clock' | 'lo
 
   return {
     forecast,
+    past: () => record?.table ?? null,
     demand: () => {
       learnAtMs = 0;
     },

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { digest, messageOf } from '../base/index.ts';
-import { openModelRegistry, scaleToObserved, type Effort, type RegisteredModel, type RegistryView } from '../forecast/index.ts';
+import { openModelRegistry, scaleToObserved, worthLearning, type Effort, type RegisteredModel, type RegistryView } from '../forecast/index.ts';
 import type { BacktestScore, DemandSeries, Intent, NodeStatus } from '../model/index.ts';
 import { forecastCovariates } from './covariates.ts';
 import type { EngineDeps, TrainingHistory } from './deps.ts';
 import { demandPairs } from './demand-pairs.ts';
 import type { TrustKeeper } from './trust/trust-keeper.ts';
+import type { Ways } from './ways.ts';
 
 export interface TrainingView {
   /** `untrained`: the forecaster answers with what needs no training. */
@@ -55,7 +56,7 @@ const OWN_DAYS_MIN = 14;
  * changed, and every night with what was observed since. The plan never waits for it: until a training is over the last
  * good version forecasts.
  */
-export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'history' | 'stateDir' | 'seed' | 'clock' | 'log' | 'retrainMs'>, trust: Pick<TrustKeeper, 'learnable'>): Trainer {
+export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'history' | 'stateDir' | 'seed' | 'clock' | 'log' | 'retrainMs'>, trust: Pick<TrustKeeper, 'learnable'>, ways: () => Ways | null = () => null): Trainer {
   const registry = openModelRegistry(join(deps.stateDir, 'model'), (text) => deps.log.error({ text }, 'the list of models is damaged'));
   let view: TrainingView = { state: 'untrained', step: 0, steps: 0, text: 'not started', trainedAt: null, version: null, backtest: [] };
   /** The newest training of this engine; another key means that it has to be made again. */
@@ -93,7 +94,7 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
     const version = await registry.nextVersion();
     const from = await toGoOnFrom(intent, now);
     const slots = series.reduce((most, { mbps }) => Math.max(most, mbps.length), 0);
-    const covariates = await forecastCovariates(intent, deps.store, { now: endAt, slots, ahead: settings.horizonSlots }, deps.log);
+    const covariates = worthLearning(await forecastCovariates(intent, deps.store, ways(), { now: endAt, slots, ahead: settings.horizonSlots }, deps.log), settings.slotsPerDay);
     const { backtest, digest: content } = await deps.forecaster.train({ history: series, settings, endAt, seed: deps.seed, version, effort, covariates, from }, ({ step, steps, text }) => {
       view = { ...view, step, steps, text };
     });

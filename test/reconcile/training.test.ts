@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLog, VirtualClock } from '../../src/base/index.ts';
 import { createInlineForecaster, type Forecaster } from '../../src/forecast/index.ts';
-import { classId, siteId, type DemandSeries, type Intent } from '../../src/model/index.ts';
+import { classId, siteId, type DemandSeries, type Intent, type Plan, type Tunnel, type TunnelId } from '../../src/model/index.ts';
 import { generatedHistory } from '../../src/reconcile/history.ts';
 import { createTrainer, nextNight, type Trainer } from '../../src/reconcile/training.ts';
+import type { Ways } from '../../src/reconcile/ways.ts';
 import type { TelemetryStore } from '../../src/telemetry/index.ts';
+import { emptyPlan } from '../support/intent-arbitrary.ts';
 import { twoSiteIntent } from '../support/lab-intent.ts';
+import { path } from './support.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -21,7 +24,7 @@ describe('training', () => {
   let forecaster: Forecaster;
   /** What telemetry answers for the last so many slots. */
   let observed: (slots: number) => DemandSeries[];
-  const trained: { slots: number; effort: string | undefined; isGoingOn: boolean }[] = [];
+  const trained: { slots: number; effort: string | undefined; isGoingOn: boolean; inputs: string[] }[] = [];
 
   beforeEach(async () => {
     stateDir = await mkdtemp(join(tmpdir(), 'foremesh-training-'));
@@ -36,7 +39,7 @@ describe('training', () => {
   function spied(inner: Forecaster): Forecaster {
     return {
       train: (task, onProgress) => {
-        trained.push({ slots: task.history[0]?.mbps.length ?? 0, effort: task.effort, isGoingOn: task.from != null });
+        trained.push({ slots: task.history[0]?.mbps.length ?? 0, effort: task.effort, isGoingOn: task.from != null, inputs: [...new Set(task.covariates?.map(({ name }) => name))] });
         return inner.train(task, onProgress);
       },
       forecast: (...args) => inner.forecast(...args),
@@ -48,11 +51,12 @@ describe('training', () => {
     };
   }
 
-  function trainer(): Trainer {
+  function trainer(ways: () => Ways | null = () => null): Trainer {
     const store = { observe: ({ now, slots, slotMs }: { now: number; slots: number; slotMs: number }) => Promise.resolve({ observedAt: now, slotMs, lastSlotEndAt: Math.floor(now / slotMs) * slotMs, demands: observed(slots), paths: [], tunnels: [], nodes: [] }), users: () => [], activeHosts: () => Promise.resolve([]) };
     return createTrainer(
       { forecaster, store: store as unknown as TelemetryStore, history: (of, now) => generatedHistory(of, now, 4, 'seed'), stateDir, seed: 'seed', clock, log: createLog('test', 'silent') },
       { learnable: (demands) => Promise.resolve([...demands]) },
+      ways,
     );
   }
 
@@ -111,7 +115,25 @@ describe('training', () => {
     const { slotMs } = intent.mesh.forecast;
     one.demand();
     await pass(one, (measured + 100) * slotMs);
-    expect(trained.at(-1)).toEqual({ slots: measured, effort: 'thorough', isGoingOn: true });
+    expect(trained.at(-1)).toEqual({ slots: measured, effort: 'thorough', isGoingOn: true, inputs: [] });
+  });
+
+  it('learns what latency and loss of the ways mean, once a day of them is known', async () => {
+    const { slotMs, slotsPerDay } = intent.mesh.forecast;
+    const way = path('berlin-gw1/fibre', 'paris-gw1/fibre');
+    const demands = [{ from: siteId('berlin'), to: siteId('paris'), classId: classId('voice'), backups: [], routes: [{ tunnels: ['t-1' as TunnelId], weight: 100 }] }];
+    const plan: Plan = { ...emptyPlan(intent), assignments: demands, tunnels: [{ id: 't-1' as TunnelId, path: way } as Tunnel] };
+    const known = (slots: number): Ways => {
+      const figures = Float32Array.from({ length: slots }, (_, slot) => 0.01 * (slot % 7));
+      return { plan, doubted: new Set(), past: { slotMs, slotsPerDay, startAt: NOON - slots * slotMs, length: slots, series: [{ path: way, latencyMs: figures, jitterMs: figures, lossRatio: figures }] } };
+    };
+    let ways: Ways | null = known(slotsPerDay - 1);
+    const one = trainer(() => ways);
+    await pass(one);
+    ways = known(slotsPerDay + 20);
+    one.demand();
+    await pass(one);
+    expect(trained.map(({ inputs }) => inputs)).toEqual([[], ['path:latency', 'path:latency:rise', 'path:loss', 'path:loss:rise']]);
   });
 
   it('keeps to the version that a person chose, and goes back to the newest when told', async () => {

@@ -2,7 +2,7 @@ import type { PairGroup } from '../../model/index.ts';
 import { Autoregression } from './autoregression.ts';
 import { Ewma, HoltWinters, Persistence, SeasonalNaive } from './baselines.ts';
 import { crossFittedLosses } from './cross-fit.ts';
-import { cutMatrix, knownMean, type DemandMatrix } from './demand-matrix.ts';
+import { cutMatrix, knownMean, withoutIdleCovariates, type DemandMatrix } from './demand-matrix.ts';
 import { BoostedModel, type BoostedOptions } from './boosted-model.ts';
 import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
 import { chooseByGroup, ComposedForecasts, groupNumbers, PAIR_GROUPS, type GroupChoice, type GroupLosses } from './composed-choice.ts';
@@ -89,10 +89,12 @@ const CALIBRATION_CELLS_MAX = 300_000;
  * Fits every model on the rows before `testFrom`, forecasts later rows as it would have been done then, and scores all
  * on the same cells. `auto` chooses for each group of pairs on the last fifth of what was learned from, never by the test.
  */
-export async function benchForecast(matrix: DemandMatrix, options: ForecastBenchOptions): Promise<ForecastBenchResult> {
-  const rows = matrix.rowSlots.length;
+export async function benchForecast(table: DemandMatrix, options: ForecastBenchOptions): Promise<ForecastBenchResult> {
+  const rows = table.rowSlots.length;
   const firstRow = Math.min(rows - 1, Math.max(2, Math.floor(rows * options.testFrom)));
-  const learned = cutMatrix(matrix, matrix.rowSlots[firstRow]!);
+  const firstSlot = table.rowSlots[firstRow]!;
+  const matrix = withoutIdleCovariates(table, firstSlot);
+  const learned = cutMatrix(matrix, firstSlot);
   const horizons = options.horizons.map(({ name, ms }) => {
     const steps = Math.max(1, Math.round(ms / matrix.stepMs));
     const origins = testOrigins(matrix, learned.length, steps, options.stride);

@@ -28,6 +28,39 @@ export interface Covariate {
   isKnownAhead: boolean;
 }
 
+/** One input of the models: what each pair sees of a name's covariates. */
+export interface CovariateInput {
+  /** By pair; undefined where none of the name says anything. */
+  ofPair: (Covariate | undefined)[];
+  /** Some are known ahead: the value of the forecast slot is an input, too. */
+  hasTarget: boolean;
+}
+
+/** The inputs that a matrix's covariates make, in the order in which their names come up. */
+export function covariateInputs({ covariates = [], pairs }: Pick<DemandMatrix, 'covariates' | 'pairs'>): CovariateInput[] {
+  const inputs = new Map<string, CovariateInput>();
+  for (const each of covariates) {
+    const input = inputs.get(each.name) ?? { ofPair: Array.from(pairs, () => undefined), hasTarget: false };
+    inputs.set(each.name, input);
+    input.hasTarget ||= each.isKnownAhead;
+    for (const pair of each.pairs === 'all' ? pairs.keys() : each.pairs) input.ofPair[pair] = each;
+  }
+  return [...inputs.values()];
+}
+
+/** Without the inputs that never change before `untilSlot`: nothing can be learned from them, and what comes later must not decide. */
+export function withoutIdleCovariates(matrix: DemandMatrix, untilSlot: number): DemandMatrix {
+  if (!matrix.covariates) return matrix;
+  const changing = new Set(matrix.covariates.filter(({ values }) => isChanging(values.subarray(0, untilSlot))).map(({ name }) => name));
+  return { ...matrix, covariates: matrix.covariates.filter(({ name }) => changing.has(name)) };
+}
+
+/** Whether two of the known values differ. */
+export function isChanging(values: Float32Array): boolean {
+  const first = values.find((value) => !Number.isNaN(value));
+  return first !== undefined && values.some((value) => !Number.isNaN(value) && value !== first);
+}
+
 /** The part before `untilSlot`, sharing memory; of what is known ahead, all. What is fitted on it cannot have seen more. */
 export function cutMatrix(matrix: DemandMatrix, untilSlot: number): DemandMatrix {
   return {

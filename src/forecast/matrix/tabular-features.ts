@@ -1,5 +1,5 @@
 import { runEwma } from './baselines.ts';
-import type { Covariate, DemandMatrix } from './demand-matrix.ts';
+import { covariateInputs, type CovariateInput, type DemandMatrix } from './demand-matrix.ts';
 import { nodeSeries, reverseOf, type NodeSeries } from './node-series.ts';
 import { extremes, hourSlots, MOVEMENT_MEANS, MOVEMENTS, movementsOf, PairPast, risesOf } from './pair-past.ts';
 
@@ -52,7 +52,7 @@ export class TabularFeatures {
   private readonly matrix: DemandMatrix;
   private readonly steps: number;
   private readonly past: MatrixPast;
-  private readonly covariateNames: string[];
+  private readonly covariates: CovariateInput[];
   private volatilities: Float32Array[] | null = null;
   private lastKind: { slot: number; kind: number[] } = { slot: -1, kind: [] };
 
@@ -60,7 +60,7 @@ export class TabularFeatures {
     this.matrix = past.matrix;
     this.steps = steps;
     this.past = past;
-    this.covariateNames = [...new Set((this.matrix.covariates ?? []).map(({ name }) => name))];
+    this.covariates = covariateInputs(this.matrix);
     const probe: Float32Array[] = [];
     this.fill(0, Int32Array.of(0), probe, 0);
     this.count = probe.length;
@@ -99,7 +99,6 @@ export class TabularFeatures {
     const mostDay = extremes(z, day, 1, asked);
     const leastLong = extremes(z, 6 * hour, -1, asked);
     const mostNear = extremes(z, 2 * near + 1, 1, DAYS * asked);
-    const covariates = this.covariateNames.map((name) => this.covariateOf(name, pair));
     const groups = [nodes.out[nodes.source[pair]!]!, nodes.in[nodes.target[pair]!]!, nodes.total];
     const volatilities = this.volatility(pair);
 
@@ -189,7 +188,8 @@ export class TabularFeatures {
       const clock = matrix.startAt / matrix.stepMs + target;
       put(((clock % day) + day) % day / day);
       put(Math.floor(clock / day) % 7);
-      for (const { own, hasTarget } of covariates) {
+      for (const { ofPair, hasTarget } of this.covariates) {
+        const own = ofPair[pair];
         put(own?.values[slot] ?? Number.NaN);
         if (hasTarget) put(own?.isKnownAhead ? (own.values[target] ?? Number.NaN) : Number.NaN);
       }
@@ -212,12 +212,6 @@ export class TabularFeatures {
     });
     const outs = nodes.out.length;
     return [this.volatilities[source[pair]!]!, this.volatilities[outs + target[pair]!]!, this.volatilities.at(-1)!];
-  }
-
-  /** The last covariate of that name that applies to the pair; the column of the target is there if any of the name is known ahead. */
-  private covariateOf(name: string, pair: number): { own: Covariate | undefined; hasTarget: boolean } {
-    const named = (this.matrix.covariates ?? []).filter((each) => each.name === name);
-    return { own: named.findLast(({ pairs }) => pairs === 'all' || pairs.includes(pair)), hasTarget: named.some(({ isKnownAhead }) => isKnownAhead) };
   }
 }
 

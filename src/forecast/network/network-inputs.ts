@@ -1,4 +1,4 @@
-import type { Covariate, DemandMatrix } from '../matrix/demand-matrix.ts';
+import { covariateInputs, type CovariateInput, type DemandMatrix } from '../matrix/demand-matrix.ts';
 import { nodeSeries, type NodeSeries } from '../matrix/node-series.ts';
 import { hourOf, PairChannels } from './pair-channels.ts';
 
@@ -40,7 +40,7 @@ export class NetworkInputs {
   private readonly logScaleMean: number;
   private readonly nodes: NodeSeries;
   private readonly reverse: Int32Array;
-  private readonly covariateNames: string[];
+  private readonly covariates: CovariateInput[];
   private readonly hour: number;
   private readonly past: PairChannels;
   /** Slots that a step of the daily window holds. */
@@ -58,7 +58,7 @@ export class NetworkInputs {
     this.nodes = nodeSeries(matrix);
     const index = new Map(matrix.pairs.map((name, pair) => [name, pair]));
     this.reverse = Int32Array.from(matrix.pairs, (name) => index.get(name.split('>').toReversed().join('>')) ?? -1);
-    this.covariateNames = [...new Set((matrix.covariates ?? []).map(({ name }) => name))];
+    this.covariates = covariateInputs(matrix);
     this.hour = hourOf(matrix.slotsPerDay);
     this.past = new PairChannels(matrix.length, matrix.slotsPerDay, horizons);
     this.recent = { steps: window, channels: RECENT_CHANNELS };
@@ -89,7 +89,6 @@ export class NetworkInputs {
     const back = this.reverse[pair]!;
     const opposite = back >= 0 ? (at: number): number => (at >= 0 ? Math.log(1 + matrix.values[back]![at]! / this.scales[back]!) : Number.NaN) : null;
     const sums = [this.nodes.out[this.nodes.source[pair]!]!, this.nodes.in[this.nodes.target[pair]!]!, this.nodes.total];
-    const covariates = this.covariateNames.map((name) => this.covariateOf(name, pair));
     const logScale = Math.log(this.scales[pair]!) - this.logScaleMean;
     let width = 0;
     for (let index = 0; index < origins.length; index++) {
@@ -113,7 +112,8 @@ export class NetworkInputs {
         unit = scales[horizon]!;
         this.putHorizon(past, sums, slot, steps, horizon, put, putChange);
       });
-      for (const { own, hasTarget } of covariates) {
+      for (const { ofPair, hasTarget } of this.covariates) {
+        const own = ofPair[pair];
         put(own?.values[slot] ?? Number.NaN);
         if (hasTarget) for (const steps of horizons) put(own?.isKnownAhead ? (own.values[slot + steps] ?? Number.NaN) : Number.NaN);
       }
@@ -261,12 +261,6 @@ export class NetworkInputs {
       out[to + 2] = yesterday >= 0 ? total[yesterday]! - total[Math.max(0, slot - dayBack)]! : 0;
       out[to + 3] = past.isKnown(yesterday) ? 1 : 0;
     }
-  }
-
-  /** The last covariate of that name that applies to the pair; inputs of the targets are there if any of the name is known ahead. */
-  private covariateOf(name: string, pair: number): { own: Covariate | undefined; hasTarget: boolean } {
-    const named = (this.matrix.covariates ?? []).filter((each) => each.name === name);
-    return { own: named.findLast(({ pairs }) => pairs === 'all' || pairs.includes(pair)), hasTarget: named.some(({ isKnownAhead }) => isKnownAhead) };
   }
 }
 

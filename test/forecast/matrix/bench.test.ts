@@ -29,7 +29,21 @@ describe('a table of demands', () => {
     expect(await read(text, 1000)).toMatchObject({ stepMs: 1000, slotsPerDay: 86_400 });
   });
 
+  it('may say beside demand what its ways were like, and how many hosts were active', async () => {
+    const rows = Array.from({ length: 30 }, (_, row) => `2026-01-01T${String(Math.floor(row / 12)).padStart(2, '0')}:${String((row % 12) * 5).padStart(2, '0')}:00Z,${row},${row === 20 ? 40 : 10},7,5,${row === 29 ? '' : 0.001}`);
+    const matrix = await read(`timestamp,a>b,latencyMs:a>b,a>c,hosts:sales@a,lossRatio:a>c\n${rows.join('\n')}\n`);
+    expect(matrix.pairs).toEqual(['a>b', 'a>c']);
+    expect([matrix.values[0]![29], matrix.values[1]![29]]).toEqual([29, 7]);
+    const of = (name: string, pair: number): Float32Array => matrix.covariates!.find((each) => each.name === name && each.pairs.includes(pair as never))!.values;
+    expect(of('hosts:sales', 0)).toEqual(of('hosts:sales', 1));
+    expect([of('path:latency', 0)[20], of('path:latency', 1)[20]]).toEqual([Math.fround(Math.log(40)) - Math.fround(Math.log(10)), NaN].map(Math.fround));
+    expect([of('path:loss', 1)[28], of('path:loss', 1)[29], of('path:loss', 0)[28]]).toEqual([Math.fround(Math.log(2)), NaN, NaN]);
+    expect(await read('timestamp,a>b\n0,1\n1,2\n2,3')).not.toHaveProperty('covariates');
+  });
+
   it.each([
+    ['timestamp,a>b,latencyMs:b>a\n0,1,2\n', 'latencyMs:b>a'],
+    ['timestamp,a>b,hosts:sales@b\n0,1,2\n', 'hosts:sales@b'],
     ['timestamp\n1\n', 'names no pairs'],
     ['timestamp,a>b\n0,1\n1,2\n', 'too few'],
     ['timestamp,a>b\nyesterday,1\n', 'begins with'],
