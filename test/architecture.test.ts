@@ -41,6 +41,11 @@ describe('the import graph', () => {
     expect(sideDoors).toEqual([]);
   });
 
+  it('keeps the plan checker apart from the planner that it judges', () => {
+    const shared = sourceFiles(join(root, 'src/planner/check')).flatMap(arrowsOf).filter(({ target }) => target.startsWith('src/planner/') && !target.startsWith('src/planner/check/'));
+    expect(shared.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
   it('keeps what an agent loads small: few packages, and CommonJS ones by requireCommonJs, without WebAssembly', () => {
     const files = [...sourceFiles(join(root, 'agent')), ...sourceFiles(join(root, 'src/base')), ...sourceFiles(join(root, 'src/model'))];
     const found = files.flatMap((file) => {

@@ -24,6 +24,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
   const generation = gauge('foremesh_generation', 'Generation of the live plan');
   const forecast = gauge('foremesh_forecast_p95_mbps', 'Predicted peak within the horizon, 95 % quantile', ['pair', 'class']);
   const demand = gauge('foremesh_demand_planned_mbps', 'What the plan provides for', ['pair', 'class']);
+  const gap = gauge('foremesh_plan_proven_gap_percent', 'How far the newest plan is from the best possible at most, in worth');
   const observed = gauge('foremesh_demand_mbps', 'What hosts offered in the last slot, counted at the gateways', ['pair', 'class']);
   const lost = gauge('foremesh_demand_dropped_mbps', 'About how much of what hosts offered in the last slot class queues dropped', ['pair', 'class']);
   const latency = gauge('foremesh_path_latency_ms', 'Round trip inside the tunnel', ['path']);
@@ -73,6 +74,7 @@ export function addMetrics(server: FastifyInstance, { engine, clock, channelCoun
     for (const metric of [state, forecast, demand, observed, lost, latency, violation, loss, mtu, tunnels, repairs, planAge, silence, alarms, uplinkMbps, uplinkShare, cpu, memory, processCpu, processMemory, connections, shaped, shapedBytes, activeHosts, serviceConnections, servicePackets, health, liveWape, livePinball, liveCoverage]) metric.reset();
     for (const name of ['ready', 'reconciling', 'stalled']) state.set({ state: name }, view.status.state === name ? 1 : 0);
     generation.set(view.live?.generation ?? 0);
+    gap.set(view.planCertificate?.provenGapPct ?? 0);
     const demands = view.report?.demands ?? [];
     for (const entry of view.forecasts.slice(0, SERIES_MAX)) forecast.set({ pair: entry.pair, class: entry.classId }, entry.p95PeakMbps);
     for (const entry of view.forecasts.slice(0, SERIES_MAX)) if (entry.observedMbps !== null) observed.set({ pair: entry.pair, class: entry.classId }, entry.observedMbps);

@@ -1,7 +1,7 @@
 import { runCommand, type Finding } from '../base/index.ts';
 import { findingsOfVerdict, type LocatedIntent } from '../intent/index.ts';
 import { connectionFor, EMPTY_PLAN, NO_REGRET, pairId, type Changeset, type Forecast, type Intent, type Observation, type Plan, type PlanReport, type Verdict } from '../model/index.ts';
-import { checkPlan, plan } from '../planner/index.ts';
+import { checkPlan, exportInstance, plan, type ExportedMesh, type PlanInputs } from '../planner/index.ts';
 import { changeInput, createPolicyRunner, planInput, type CompiledPolicy } from '../policy/index.ts';
 import { diff, parsePlan } from '../render/index.ts';
 
@@ -26,19 +26,9 @@ export interface PlanPreview {
 export async function previewPlan(options: { located: LocatedIntent; policy: CompiledPolicy; previous: { plan: Plan; commit: string } | null; now: number }): Promise<PlanPreview> {
   const { located, policy, now } = options;
   const { intent } = located;
-  const previous = options.previous?.plan ?? { ...EMPTY_PLAN, mesh: intent.mesh.name };
-  const forecast = minimumForecast(intent, now);
-  const { plan: next, report } = plan({
-    intent,
-    forecast,
-    observation: quietObservation(intent, now),
-    previous,
-    overrides: previous.overrides,
-    vetoes: previous.vetoes,
-    constraints: [],
-    now,
-    seed: 'preview',
-  });
+  const inputs = previewInputs(intent, options.previous?.plan ?? null, now);
+  const { previous, forecast } = inputs;
+  const { plan: next, report } = plan(inputs);
   const changeset = diff(intent, previous, next, forecast);
   const runner = await createPolicyRunner(policy);
   try {
@@ -72,6 +62,11 @@ export async function previewPlan(options: { located: LocatedIntent; policy: Com
   }
 }
 
+/** The same planning problem for other programs (`te-instance/1`), with the plan that the engine makes of it. */
+export function previewInstance(intent: Intent, previous: Plan | null, now: number): ExportedMesh {
+  return exportInstance(previewInputs(intent, previous, now));
+}
+
 /** The plan at a ref of the git repository that holds `dir`; null when there is no such ref. */
 export async function readPlanAt(dir: string, ref: string): Promise<{ plan: Plan; commit: string } | null> {
   const commit = await runCommand('git', ['-C', dir, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`]);
@@ -96,6 +91,21 @@ function compareReachability(previous: Plan, next: Plan): { gained: string[]; lo
   const before = names(previous);
   const after = names(next);
   return { gained: [...after].filter((pair) => !before.has(pair)), lost: [...before].filter((pair) => !after.has(pair)) };
+}
+
+function previewInputs(intent: Intent, running: Plan | null, now: number): PlanInputs & { forecast: Forecast } {
+  const previous = running ?? { ...EMPTY_PLAN, mesh: intent.mesh.name };
+  return {
+    intent,
+    forecast: minimumForecast(intent, now),
+    observation: quietObservation(intent, now),
+    previous,
+    overrides: previous.overrides,
+    vetoes: previous.vetoes,
+    constraints: [],
+    now,
+    seed: 'preview',
+  };
 }
 
 /** What the intent itself promises, as demand: the minimum bandwidth of each connection that is always there. */

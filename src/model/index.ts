@@ -4,6 +4,7 @@
 // Nouns are immutable; stages meet here and never in each other.
 // Others import from this file only.
 export * from './anomaly.ts';
+export * from './certificate-words.ts';
 export * from './change.ts';
 export * from './day-curve.ts';
 export * from './forecast.ts';

@@ -128,6 +128,27 @@ export interface PlanReport {
   usdPerMonth: number;
   /** Paths of the plan that are expected to break a class's SLA soon, most probable first; absent where nothing is. */
   foreseen?: { path: PathId; classId: ClassId; probability: number; carries: boolean }[];
+  /** How good the plan is, proven; absent where nothing is wanted. */
+  certificate?: PlanCertificate;
+}
+
+/**
+ * How much of what is wanted the plan carries within all limits, and what no plan whatever could exceed. Counted in worth: Mbit/s,
+ * of each priority ten times as much as of the next, the last 1.
+ */
+export interface PlanCertificate {
+  /** All that is to be carried. */
+  wanted: number;
+  /** What the plan carries of it. */
+  worth: number;
+  /** What no plan whatever carries more than, tunnel limits or none; by prices, for any plan over direct and one-relay ways. */
+  bound: number;
+  /** 100 × (1 − worth/bound). */
+  provenGapPct: number;
+  /** What stands between the plan and the bound, most first; empty while the gap is small. `mbps` null: how much is not known. */
+  why: { reason: string; mbps: number | null }[];
+  /** Where capacity would help most: worth that one more Mbit/s of it would bring. Empty where nothing is short. */
+  short: { what: string; worthPerMbps: number }[];
 }
 
 export interface DemandReport {

@@ -4,8 +4,10 @@
 // docs/planning.md tells the same in words; every threshold is in settings.ts with its reason. core/ optimises instances of plain numbers, with a proof.
 // Others import from this file only.
 export { checkPlan } from './check/check-plan.ts';
+export { exportInstance } from './export.ts';
+export type { ExportedMesh } from './export.ts';
 export { plan } from './plan.ts';
 export type { PlanInputs, PlanResult } from './plan.ts';
 export { PLANNER_SETTINGS } from './settings.ts';
-export { explainPlan, orderSteps, planInstance, readInstance, repairAfterFailure, replan } from './core/index.ts';
-export type { Bar, Certificate, Change, Explanation, Instance, InstancePlan, Limit, Planned, PlanOptions, Refusal, Repair, Standing, Step, TunnelReason } from './core/index.ts';
+export { explainPlan, measureFlows, orderSteps, planInstance, readInstance, repairAfterFailure, replan } from './core/index.ts';
+export type { Bar, Certificate, Change, Explanation, Instance, InstancePlan, Limit, Measure, Planned, PlanOptions, Refusal, Repair, Standing, Step, TunnelReason } from './core/index.ts';

@@ -47,6 +47,12 @@ export interface PlanResult {
  * @see docs/planning.md, docs/adr/0005-planner-greedy-with-prices.md
  */
 export function plan(inputs: PlanInputs): PlanResult {
+  const rounds = planRounds(inputs);
+  return { plan: rounds.at(-1)!.plan, report: buildReport(inputs, rounds) };
+}
+
+/** Rounds until one reproduces the plan before it; the last is the plan. */
+export function planRounds(inputs: PlanInputs): Round[] {
   const rounds: Round[] = [];
   let previous = inputs.previous;
   while (rounds.length < PLANNER_SETTINGS.roundsMax) {
@@ -55,7 +61,7 @@ export function plan(inputs: PlanInputs): PlanResult {
     if (isDeepStrictEqual(round.plan, previous)) break;
     previous = round.plan;
   }
-  return { plan: rounds.at(-1)!.plan, report: buildReport(inputs, rounds) };
+  return rounds;
 }
 
 /** One pass over all wants; `notes` and `board` are what the report is made of. */

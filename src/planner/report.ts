@@ -1,6 +1,7 @@
 import { compareText, roundTo } from '../base/index.ts';
 import { pairId, type DemandReport, type PathId, type PlanReport, type TunnelId } from '../model/index.ts';
 import type { Board, Placement } from './board.ts';
+import { certificateOf, measureRound } from './certify.ts';
 import { sortedValues } from './notes.ts';
 import type { PlanInputs, Round } from './plan.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
@@ -35,8 +36,10 @@ export function buildReport(inputs: PlanInputs, rounds: readonly Round[]): PlanR
     };
   });
   const foreseen = foreseenReport(board);
+  const certificate = certificateOf(board, measureRound(board));
   return {
     ...(foreseen.length > 0 ? { foreseen } : {}),
+    ...(certificate && { certificate }),
     plannedAt: inputs.now,
     forecastModel: inputs.forecast?.model ?? 'none',
     ...(inputs.forecast?.version && { forecastVersion: inputs.forecast.version, serving: inputs.forecast.serving ?? [] }),

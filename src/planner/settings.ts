@@ -64,6 +64,13 @@ export const PLANNER_SETTINGS = {
   backupsMax: 4,
   /** Relays looked at per demand, nearest first. */
   relaysMax: 4,
+  /** From this proven gap on, per cent, the report says what stands between the plan and the best possible … */
+  gapToldPct: 1,
+  /** … with so many reasons and limits at most, and no limit that is cheaper than this share of the least important class's worth. */
+  reasonsTold: 5,
+  priceTold: 0.05,
+  /** Rounds of the core for a proof: `work` demands are looked at in all, within these bounds. 1,000 looks take some milliseconds. */
+  sweeps: { most: 100, least: 8, work: 40_000 },
   /** Rounds until a plan must reproduce itself. */
   roundsMax: 6,
 } as const;

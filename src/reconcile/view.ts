@@ -23,6 +23,7 @@ import {
   type PathQualityForecast,
   type PathState,
   type Plan,
+  type PlanCertificate,
   type PlanReport,
   type ServingModel,
   type StatusMessage,
@@ -52,6 +53,8 @@ export interface EngineView {
   lastDecision: DecisionView | null;
   plan: Plan | null;
   report: PlanReport | null;
+  /** How good the newest plan is, proven; null before the first, and where nothing is wanted. */
+  planCertificate: PlanCertificate | null;
   /** Heaviest first: by class priority, then by the peak of p95. */
   forecasts: ForecastView[];
   /** Demands of which shaping dropped something in the last complete slot, most first. */
@@ -226,6 +229,7 @@ export function buildView(context: CycleContext, isRunning: boolean): EngineView
     },
     plan,
     report: state.report,
+    planCertificate: state.report?.certificate ?? null,
     forecasts: forecastViews(state),
     shortfalls: shortfallViews(state),
     forecastModel: state.forecast?.model ?? null,

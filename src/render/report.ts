@@ -1,5 +1,5 @@
 import { formatMbps } from '../base/index.ts';
-import { sitesOfPair, type Plan, type PlanReport } from '../model/index.ts';
+import { certificateReasons, certificateSentence, sitesOfPair, type Plan, type PlanReport } from '../model/index.ts';
 
 /** The plan's report as Markdown for people: summary, tunnels with reasons, demands by priority, what is missing and what waits. */
 export function renderReport(plan: Plan, report: PlanReport): string {
@@ -50,12 +50,24 @@ function summary(plan: Plan, report: PlanReport): string[] {
     '',
     `- ${count(plan.tunnels.length, 'tunnel')} for ${count(plan.admitted.length, 'admitted pair')}; ${count(split, 'class')} spread over several paths`,
     `- ${count(report.demands.length, 'demand')} expected, ${unplacedMbps > 0 ? `${formatMbps(unplacedMbps)} of them without a place` : 'all of them have a place'}`,
+    ...certificateLines(report),
     `- about ${report.usdPerMonth.toFixed(2)} USD a month for egress`,
     ...(report.forecastNotes ?? []).map((note) => `- ${text(note)}`),
     ...plan.servingNodes.map(({ site, node }) => `- ${site} is served by ${node}`),
     ...plan.overrides.map((override) => `- override ${text(override.id)} (${override.what.kind}${override.what.kind === 'pin-path' && override.what.classId !== undefined ? ` of ${override.what.classId}` : ''}) by ${text(override.by)} until ${time(override.until)}: ${text(override.why)}`),
     ...plan.vetoes.map((veto) => `- vetoed until ${time(veto.until)}: ${text(veto.what)}`),
     '',
+  ];
+}
+
+/** What of the demand is carried, and what no plan could exceed; where they are far apart, why. */
+function certificateLines({ certificate }: PlanReport): string[] {
+  if (!certificate) return [];
+  const short = certificate.short.map(({ what, worthPerMbps }) => `${code(what)} (${worthPerMbps})`);
+  return [
+    `- ${certificateSentence(certificate)}`,
+    ...certificateReasons(certificate).map((reason) => `  - ${text(reason)}`),
+    ...(short.length > 0 ? [`- capacity would help most, in worth for one more Mbit/s, at ${short.join(', ')}`] : []),
   ];
 }
 

@@ -27,7 +27,15 @@ describe('the command line', () => {
     const plan = await foremesh('plan', 'mesh', '--detailed-exitcode');
     expect(plan.exitCode).toBe(2);
     expect(plan.stdout).toMatch(/Plan: \d+ to add, 0 to move, 0 to remove/);
+    expect(plan.stdout).toContain('Proven: all that is wanted is carried within the limits.');
     expect((await foremesh('plan', 'mesh')).exitCode).toBe(0);
+  });
+
+  it('exports the planning problem of a repository, for the bench and for other programs', async () => {
+    expect((await foremesh('plan', 'mesh', '--export-instance', 'mesh.json')).exitCode).toBe(0);
+    const bench = await foremesh('bench', 'planner', '--instance', 'mesh.json', '--output', 'json');
+    const { worth, bound } = JSON.parse(bench.stdout) as { worth: number; bound: number };
+    expect({ exitCode: bench.exitCode, worth }).toEqual({ exitCode: 0, worth: bound });
   });
 
   it('refuses to scaffold into a folder that holds something', async () => {

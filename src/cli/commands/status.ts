@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { formatFinding, systemClock } from '../../base/index.ts';
+import { certificateReasons, certificateSentence } from '../../model/index.ts';
 import type { EngineView } from '../../reconcile/index.ts';
 import { ask } from '../engine-client.ts';
 import { colors, printResult, renderTable } from '../output.ts';
 import { withEngine } from '../with-engine.ts';
 
 /** The engine's state as `/v1/status` has it: instants are ISO 8601 there. */
-type Status = Pick<EngineView, 'mesh' | 'live' | 'intentCommit' | 'findings' | 'tunnels' | 'shortfalls' | 'metrics' | 'forecastModel' | 'training'> & {
+type Status = Pick<EngineView, 'mesh' | 'live' | 'intentCommit' | 'findings' | 'tunnels' | 'shortfalls' | 'metrics' | 'forecastModel' | 'training' | 'planCertificate'> & {
   anomalies: { severity: string; endedAt: string | null; words: string }[];
   trust: Omit<EngineView['trust'], 'quarantines' | 'events'> & { quarantines: { node: string; since: string; why: string; cleanWindows: number; cleanNeeded: number }[] };
   schema: string;
@@ -55,6 +56,7 @@ function renderStatus(status: Status): string {
     ...(status.shortfalls.length > 0 ? [renderTable(['pair', 'class', 'offered Mbit/s', 'dropped by shaping'], status.shortfalls.map(({ pair, classId, offeredMbps, droppedMbps }) => [pair, classId, offeredMbps.toFixed(2), colors.yellow(droppedMbps.toFixed(2))]))] : []),
     ...(status.nodes.some(({ users }) => users.length > 0) ? [renderTable(['gateway', 'by', 'name', 'active hosts'], status.nodes.flatMap(({ node, users }) => users.map(({ group, name, hosts }) => [node, group, name, hosts === 0 ? '< 5' : String(hosts)])))] : []),
     ...(status.nodes.some(({ services }) => services.length > 0) ? [renderTable(['gateway', 'to', 'class', 'service', 'in 5 min'], status.nodes.flatMap(({ node, services }) => services.map(({ to, classId, service, connections, packets }) => [node, to, classId, service, connections === null ? `${packets} packets` : `${connections} connections begun`])))] : []),
+    ...(status.planCertificate ? [[`plan: ${certificateSentence(status.planCertificate)}`, ...certificateReasons(status.planCertificate).map((reason) => `  ${reason}`)].join('\n')] : []),
     ...status.nodes.flatMap(({ node, alarms }) => alarms.map((alarm) => colors.red(`${node}: ${alarm}`))),
     ...status.anomalies.filter(({ endedAt, severity }) => endedAt === null && severity !== 'low').map(({ severity, words }) => (severity === 'high' ? colors.red : colors.yellow)(words)),
     ...status.trust.quarantines.map(({ node, since, why, cleanWindows, cleanNeeded }) => colors.red(`${node} is in quarantine since ${since} (${cleanWindows} of ${cleanNeeded} clean windows): ${why}`)),
