@@ -97,7 +97,7 @@ export const StatusAnswer = Type.Object(
     lastDecision: Type.Union([Type.Null(), Type.Object({ kind: Type.String(), cause: Type.String(), at: instant, changes: Type.Array(Type.String()) }, open)]),
     planCertificate: Type.Union([Type.Null(), Type.Object({ wanted: Type.Number(), worth: Type.Number(), bound: Type.Number(), provenGapPct: Type.Number() }, open)], { description: 'what the newest plan carries of what is wanted, and what no plan whatever could exceed' }),
     anomalies: Type.Array(anything, { description: 'those that go on; /v1/anomalies has the past ones as well' }),
-    trust: Type.Object({ quarantines: Type.Array(Type.Object({ node: Type.String(), why: Type.String() }, open)), frozenSites: Type.Array(Type.String()), bounded: Type.Array(anything), impossiblePaths: Type.Array(anything), events: Type.Array(anything) }, { ...open, description: 'whose reports are believed' }),
+    trust: Type.Object({ quarantines: Type.Array(Type.Object({ node: Type.String(), why: Type.String() }, open)), frozenSites: Type.Array(Type.String()), bounded: Type.Array(anything), impossiblePaths: Type.Array(anything), doubts: Type.Array(anything), events: Type.Array(anything) }, { ...open, description: 'whose reports are believed' }),
     training: Type.Object({ state: Type.String(), step: Type.Integer(), steps: Type.Integer(), text: Type.String() }, open),
     forecastHealth: Type.Object({ confidence: Type.Number() }, open),
     forecastRegret: Type.Object({ scored: Type.Integer(), needed: Type.Integer(), notNeeded: Type.Integer(), harmful: Type.Integer() }, open),

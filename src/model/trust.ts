@@ -17,9 +17,16 @@ export interface Quarantine {
   cleanNeeded: number;
 }
 
+/** What one gateway reports cannot be, whatever the others say: figures that no counter shows, or times that are not now. */
+export type ReportDoubt =
+  | { node: NodeId; kind: 'figures'; samples: number; /** Epoch ms. */ lastAt: number; example: string }
+  | { node: NodeId; kind: 'clock'; /** Ahead of the engine's clock; behind where negative. */ offsetMs: number };
+
 /** Time in which a site's reports are not learned from; `untilAt` is null while it goes on. */
 export interface UntrustedSpan {
   site: SiteId;
+  /** Where only what it says of traffic to one site is doubted. */
+  to?: SiteId;
   fromAt: number;
   untilAt: number | null;
   why: string;
@@ -33,6 +40,14 @@ export interface DemandBound {
   to: SiteId;
   /** Of all classes together, Mbit/s; less than was reported. */
   allowedMbps: number;
+}
+
+/** A window in which nobody knows what a site's hosts offered to another: whoever reports it is contradicted, and nobody else can say. */
+export interface UnknownDemand {
+  /** Begin of the window, epoch ms. */
+  startAt: number;
+  from: SiteId;
+  to: SiteId;
 }
 
 /** Bytes of one class that a node says its hosts offered to a site, in one window. */

@@ -251,7 +251,6 @@ export async function createEngine(deps: EngineDeps): Promise<Engine> {
       refuseRequests(pending, 'the engine is stopping', 'ask again when it runs');
       pending = [];
       await context.trainer.settled();
-      await context.trust.close();
       await context.outlook.settled();
       await context.mainReader.close();
     },

@@ -34,7 +34,7 @@ export async function forecastDemand(context: CycleContext, intent: Intent, obse
     context.drift.expect(champion, now);
     context.hindsight.expect(champion, observation, settings);
     const used = context.hindsight.standIn(said, observation, settings);
-    const forecast = await context.trust.cautious(used === said ? champion : adjustForEvents(used, intent, observation), observation, settings);
+    const forecast = context.trust.cautious(used === said ? champion : adjustForEvents(used, intent, observation), observation, intent);
     context.memory.remember(forecast, now);
     context.anomalies.expect(forecast, observation);
     return forecast;

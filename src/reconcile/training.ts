@@ -167,7 +167,7 @@ export function createTrainer(deps: Pick<EngineDeps, 'forecaster' | 'store' | 'h
     if (slots <= 0) return { ...history, effort: isMadeUp ? 'quick' : 'thorough' };
     const nobody: NodeStatus[] = [];
     const seen = await deps.store.observe({ now, slotMs, slots, pairs }, nobody);
-    const observed = await trust.learnable(seen.demands, seen.lastSlotEndAt, slotMs);
+    const observed = await trust.learnable(seen.demands, seen.lastSlotEndAt, slotMs, intent);
     const own = knownSlots(observed, slots);
     const effort: Effort = isMadeUp && own < slotsPerDay ? 'quick' : 'thorough';
     if (isMadeUp && own >= OWN_DAYS_MIN * slotsPerDay) return { series: lastSlots(observed, own), endAt: seen.lastSlotEndAt, effort };

@@ -15,18 +15,53 @@ const CONNECTIONS_MAX = 1e9;
 const USERS_MAX = 1e6;
 const PACKETS_MAX = 1e15;
 
+/** Why a sample cannot be true. `clock`: its window ends more than an hour from now; `figures`: no counter or packet can say so. */
+export type Implausibility = 'clock' | 'figures';
+
+export interface Plausible {
+  plausible: Sample[];
+  /** Of those that cannot be true; what was read together with one of them is left out as well, and not in here. */
+  dropped: Record<Implausibility, number>;
+  /** In a few words, the first that cannot be true. */
+  example: string | null;
+}
+
 /**
  * Parts a batch into samples that can be true and the number of those that cannot: figures that are NaN, negative or
  * beyond all bounds, round trips that no packet can make, ends of windows more than an hour ahead, and samples that speak for another node than the sender.
+ * Where one counter of offered traffic cannot be true, nothing that the node read of traffic, paths and tunnels at that
+ * instant counts: the rest alone would say that hosts had offered nothing, which is no more known than what they did.
  */
-export function splitPlausible(node: NodeId, samples: readonly Sample[], now: number): { plausible: Sample[]; dropped: number } {
-  const plausible = samples.filter((sample) => isPlausible(node, sample, now));
-  return { plausible, dropped: samples.length - plausible.length };
+export function splitPlausible(node: NodeId, samples: readonly Sample[], now: number): Plausible {
+  const dropped = { clock: 0, figures: 0 };
+  const unreadable = new Set<number>();
+  let example: string | null = null;
+  const possible = samples.filter((sample) => {
+    if (isPlausible(node, sample, now)) return true;
+    const reason: Implausibility = sample.node === node && sample.sampledAt > now + FUTURE_MAX_MS ? 'clock' : 'figures';
+    dropped[reason] += 1;
+    example ??= exampleOf(sample);
+    if (sample.node === node && sample.kind === 'traffic' && sample.from !== sample.to && isTimely(sample, now)) unreadable.add(sample.sampledAt);
+    return false;
+  });
+  const plausible = unreadable.size === 0 ? possible : possible.filter(({ kind, sampledAt }) => !(unreadable.has(sampledAt) && ['traffic', 'path', 'tunnel'].includes(kind)));
+  return { plausible, dropped, example };
+}
+
+function exampleOf(sample: Sample): string {
+  if (sample.kind === 'traffic') return `${isText(sample.from) ? sample.from : '?'} to ${isText(sample.to) ? sample.to : '?'}: ${String(sample.offeredBytes).slice(0, 24)} bytes offered`;
+  if (sample.kind === 'tunnel') return `tunnel ${isText(sample.tunnel) ? sample.tunnel : '?'}: ${String(sample.rxBytes).slice(0, 24)} bytes in, ${String(sample.txBytes).slice(0, 24)} out`;
+  if (sample.kind === 'path') return `path ${isText(sample.path) ? sample.path : '?'}: round trip ${String(sample.latencyMs).slice(0, 24)} ms`;
+  return `a sample of kind ${String((sample as { kind: unknown }).kind).slice(0, 24)}`;
+}
+
+function isTimely(sample: Sample, now: number): boolean {
+  return isBetween(sample.sampledAt, 1, now + FUTURE_MAX_MS) && isBetween(sample.windowMs, 1, WINDOW_MAX_MS);
 }
 
 function isPlausible(node: NodeId, sample: Sample, now: number): boolean {
   if (sample.node !== node) return false;
-  if (!isBetween(sample.sampledAt, 1, now + FUTURE_MAX_MS) || !isBetween(sample.windowMs, 1, WINDOW_MAX_MS)) return false;
+  if (!isTimely(sample, now)) return false;
   switch (sample.kind) {
     case 'traffic':
       return isTrafficPlausible(sample);

@@ -1,6 +1,7 @@
 import { ForemeshError, messageOf, systemClock, type Clock } from '../base/index.ts';
-import type { ActiveHostsSeries, ClassId, Evidence, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
+import type { ActiveHostsSeries, ClassId, Evidence, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, ReportDoubt, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
 import { seriesOfHosts, seriesOfServices } from './covariates.ts';
+import { DoubtBook } from './doubts.ts';
 import type { Batch, SampleLog } from './log.ts';
 import { isMomentary } from './momentary.ts';
 import { PathSeriesBuilder } from './path-history.ts';
@@ -40,6 +41,8 @@ class QueuedStore implements TelemetryStore {
   #tail: Promise<void> = Promise.resolve();
   #closing: Promise<void> | null = null;
   #dropped = 0;
+  readonly #doubts = new DoubtBook();
+  #oldestNews = new Map<NodeId, number>();
 
   constructor(log: SampleLog, recent: RecentPast, sequences: Map<NodeId, number>, clock: Clock) {
     this.#log = log;
@@ -53,11 +56,13 @@ class QueuedStore implements TelemetryStore {
       throw new ForemeshError('TELEMETRY_FAILED', { what: `node ${node} sent batch number ${sequence}`, fix: 'batches of a node are numbered from 1 by whole numbers' });
     }
     this.#refuseWhenClosed();
-    const { plausible, dropped } = splitPlausible(node, samples, this.#clock.now());
-    const result = new Promise<{ stored: boolean }>((resolve, reject) => this.#waiting.push({ node, sequence, samples: plausible, resolve, reject }));
+    const split = splitPlausible(node, samples, this.#clock.now());
+    const result = new Promise<{ stored: boolean }>((resolve, reject) => this.#waiting.push({ node, sequence, samples: split.plausible, resolve, reject }));
     if (this.#waiting.length === 1) void this.#enqueue(() => this.#commitGroup());
     const { stored } = await result;
-    if (stored) this.#dropped += dropped;
+    if (!stored) return { stored };
+    this.#dropped += split.dropped.clock + split.dropped.figures;
+    this.#doubts.note(node, samples, split, this.#clock.now());
     return { stored };
   }
 
@@ -67,6 +72,16 @@ class QueuedStore implements TelemetryStore {
 
   droppedSamples(): number {
     return this.#dropped;
+  }
+
+  doubts(now: number): ReportDoubt[] {
+    return this.#doubts.doubts(now);
+  }
+
+  takeOldestNews(): Map<NodeId, number> {
+    const news = this.#oldestNews;
+    this.#oldestNews = new Map();
+    return news;
   }
 
   pathEnds(now: number): PathEnds[] {
@@ -165,7 +180,10 @@ class QueuedStore implements TelemetryStore {
       return;
     }
     for (const [node, sequence] of accepted) this.#sequences.set(node, sequence);
-    for (const batch of fresh) this.#recent.add(batch.samples);
+    for (const batch of fresh) {
+      this.#recent.add(batch.samples);
+      for (const { sampledAt, windowMs } of batch.samples) this.#oldestNews.set(batch.node, Math.min(sampledAt - windowMs, this.#oldestNews.get(batch.node) ?? Infinity));
+    }
     const stored = new Set<WaitingBatch>(fresh);
     for (const batch of group) batch.resolve({ stored: stored.has(batch) });
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/index.ts';
-import type { ActiveHostsSeries, ClassId, Evidence, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
+import type { ActiveHostsSeries, ClassId, Evidence, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, ReportDoubt, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
 import type { Retention } from './roll-up.ts';
 
 /** Which demands, in slots of which length, up to when. */
@@ -41,6 +41,10 @@ export interface TelemetryStore {
   activeHosts(query: Omit<ObserveQuery, 'pairs'>): Promise<ActiveHostsSeries[]>;
   /** How many connections were begun or packets sent, by pair, class and service; one series each that was told in any of the slots. */
   serviceCounts(query: Omit<ObserveQuery, 'pairs'>): Promise<ServiceSeries[]>;
+  /** What single nodes report that cannot be, and whose clocks are wrong; of the last hour, in memory only. */
+  doubts(now: number): ReportDoubt[];
+  /** Begin of the oldest window of each node that came in since this was last asked, epoch ms. */
+  takeOldestNews(): Map<NodeId, number>;
   /** What all gateways counted of the same traffic, window by window, from one to another (not included). */
   evidence(query: { windowMs: number; fromWindow: number; untilWindow: number }): Promise<Evidence>;
   /**

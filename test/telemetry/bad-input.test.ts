@@ -42,6 +42,17 @@ describe('samples that cannot be true', () => {
     ['a negative count', { offeredBytes: -1 }],
     ['10^20 bytes in a minute', { offeredBytes: 1e20 }],
     ['negative packets', { offeredPackets: -1 }],
+  ])('of offered traffic leave the whole window unknown, not silent, and are told by node: %s', async (_, lie) => {
+    const engine = startIngest();
+    await engine.hello();
+    expect(await engine.feed(batch(1, [{ ...good, ...lie }, good, path(AT, { windowMs: SLOT_MS })]))).toBe('taken');
+    expect(engine.dropped()).toBe(1);
+    expect((await engine.observe()).demands[0]!.mbps).toEqual([null]);
+    expect(engine.store.doubts(AT)).toMatchObject([{ node: BERLIN_GW1, kind: 'figures', samples: 1, example: expect.stringMatching(/^berlin to paris: \S+ bytes offered$/) as string }]);
+    expect(engine.acks).toEqual([1]);
+  });
+
+  it.each<[string, Partial<typeof good>]>([
     ['a clock a year ahead', { sampledAt: AT + 365 * 86_400_000 }],
     ['another node’s name', { node: PARIS_GW1 }],
     ['a window of no length', { windowMs: 0 }],
@@ -53,6 +64,24 @@ describe('samples that cannot be true', () => {
     expect(engine.dropped()).toBe(1);
     expect((await engine.observe()).demands[0]!.mbps).toEqual([1]);
     expect(engine.acks).toEqual([1]);
+  });
+
+  it.each([
+    ['ahead', 30 * 60_000, 1],
+    ['behind', -30 * 60_000, 12],
+  ])('are not there where only a clock is %s, but it is told', async (_, offsetMs, batches) => {
+    const engine = startIngest();
+    await engine.hello();
+    for (let number = 1; number <= batches; number++) await engine.feed(batch(number, [{ ...good, sampledAt: AT + SLOT_MS + offsetMs }]));
+    expect(engine.dropped()).toBe(0);
+    expect(engine.store.doubts(AT + SLOT_MS)).toEqual([{ node: BERLIN_GW1, kind: 'clock', offsetMs }]);
+  });
+
+  it('are not taken for a wrong clock when batches only waited in an outbox', async () => {
+    const engine = startIngest();
+    await engine.hello();
+    for (let number = 1; number <= 12; number++) await engine.feed(batch(number, [{ ...good, sampledAt: AT - (12 - number) * 600_000 }]));
+    expect(engine.store.doubts(AT + SLOT_MS)).toEqual([]);
   });
 
   it('are refused with their frame when they are no numbers at all, and change nothing', async () => {

@@ -175,14 +175,14 @@ export function createLedger(deps: LedgerDeps, records: RecordStore, mainReader:
     const wanted = Math.floor(now / slotMs) - Math.floor(startAt / slotMs);
     if (wanted < 1) return [];
     if (!isCovered && wanted > SLOTS_MAX) return null;
-    const seen = isCovered ? observation : await believableAt({ now, slotMs, slots: wanted, pairs: demandPairs(intent) });
+    const seen = isCovered ? observation : await believableAt({ now, slotMs, slots: wanted, pairs: demandPairs(intent) }, intent);
     const from = back(seen.lastSlotEndAt);
     return seen.demands.map((demand) => ({ from: demand.from, to: demand.to, classId: demand.classId, mbps: demand.mbps.slice(demand.mbps.length - from).slice(0, slots) }));
   }
 
-  async function believableAt(query: ObserveQuery): Promise<Observation> {
+  async function believableAt(query: ObserveQuery, intent: Intent): Promise<Observation> {
     const seen = await deps.store.observe(query, []);
-    return { ...seen, demands: await trust.learnable(seen.demands, seen.lastSlotEndAt, seen.slotMs) };
+    return { ...seen, demands: await trust.learnable(seen.demands, seen.lastSlotEndAt, seen.slotMs, intent) };
   }
 
   return {

@@ -1,4 +1,4 @@
-import type { DemandBound, DemandSeries, Observation, SiteId, UntrustedSpan } from '../../model/index.ts';
+import type { DemandBound, DemandSeries, Observation, SiteId, UnknownDemand, UntrustedSpan } from '../../model/index.ts';
 
 /**
  * What is left of reported demand when windows are cut to what others confirm: each class of a pair by the same share.
@@ -46,10 +46,25 @@ export function withoutUntrusted(series: readonly DemandSeries[], endAt: number,
   const ofSite = new Map<SiteId, UntrustedSpan[]>();
   for (const span of spans) ofSite.set(span.site, [...(ofSite.get(span.site) ?? []), span]);
   return series.map((one) => {
-    const untrusted = ofSite.get(one.from);
-    if (!untrusted) return one;
+    const untrusted = (ofSite.get(one.from) ?? []).filter(({ to }) => to === undefined || to === one.to);
+    if (untrusted.length === 0) return one;
     const firstAt = endAt - one.mbps.length * slotMs;
     const isUntrusted = (slot: number): boolean => untrusted.some(({ fromAt, untilAt }) => firstAt + (slot + 1) * slotMs > fromAt && firstAt + slot * slotMs < (untilAt ?? Infinity));
     return { ...one, mbps: one.mbps.map((value, slot) => (isUntrusted(slot) ? null : value)) };
+  });
+}
+
+/** Takes for unknown what was reported in windows in which it cannot be known. */
+export function withoutUnknown(observation: Observation, unknown: readonly UnknownDemand[], windowMs: number): Observation {
+  if (unknown.length === 0) return observation;
+  const spans = unknown.map(({ from, to, startAt }): UntrustedSpan => ({ site: from, to, fromAt: startAt, untilAt: startAt + windowMs, why: '' }));
+  return { ...observation, demands: withoutUntrusted(observation.demands, observation.lastSlotEndAt, observation.slotMs, spans) };
+}
+
+/** Takes for unknown what no uplinks can have carried, by far: whoever reports it, and whether or not anybody could judge it. */
+export function withoutImpossible(series: readonly DemandSeries[], mostMbps: (from: SiteId, to: SiteId) => number): DemandSeries[] {
+  return series.map((one) => {
+    const most = mostMbps(one.from, one.to);
+    return one.mbps.some((value) => value !== null && value > most) ? { ...one, mbps: one.mbps.map((value) => (value !== null && value > most ? null : value)) } : one;
   });
 }

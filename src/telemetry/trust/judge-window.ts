@@ -1,5 +1,5 @@
 import { roundTo, sortedBy } from '../../base/index.ts';
-import type { DemandBound, DoubtKind, NodeId, SiteId } from '../../model/index.ts';
+import type { DemandBound, DoubtKind, NodeId, SiteId, UnknownDemand } from '../../model/index.ts';
 import { getOrSet } from '../tunnel-usage.ts';
 import { blame, type Comparison } from './blame.ts';
 import type { CountedWindows } from './counted.ts';
@@ -20,6 +20,10 @@ export interface WindowJudgement {
   nodes: NodeJudgement[];
   /** Only where less is allowed than was reported. */
   bounds: DemandBound[];
+  /** Where what was reported cannot be, and nobody else can say what is. */
+  unknown: UnknownDemand[];
+  /** Pairs of which more was reported than can be, by more than figures may differ; the unknown ones too. */
+  unlearnable: UnknownDemand[];
 }
 
 /** Figures of two ends that differ by less are both right: beats, headers and packets under way. */
@@ -29,6 +33,9 @@ const FLOOR_MBPS = 0.05;
 /** An uplink that carries this share of what it can drops what is more, after the sender has counted it. */
 const FULL_SHARE = 0.7;
 const LOSS_MAX = 0.6;
+/** A gateway that relays nothing and sends nothing twice sends about what its hosts offer; headers and what is not counted are less than this. */
+const UNDER_FACTOR = 2.5;
+const UNDER_FLOOR_MBPS = 0.2;
 /** Of what nobody else can have seen, more than uplinks carry is cut; hosts may well want that much. */
 const UNSEEN_CAPACITIES = 1;
 /** What somebody in quarantine may claim of traffic that nobody else can see, of all that is confirmed in the mesh. */
@@ -60,27 +67,69 @@ export function judgeWindow(inputs: JudgeInputs): WindowJudgement {
   const confirmed = new Map([...claims].map(([node]) => [node, confirmedMbps(inputs, node, unreliable)]));
   const confirmedInAll = [...claims.values()].reduce((sum, claim) => sum + Math.min(claim.seenMbps, confirmed.get(claim.node)?.mbps ?? 0), 0);
   const nodes: NodeJudgement[] = [];
-  const bounds = new Map<string, DemandBound & { reportedMbps: number }>();
+  const bounds: Bounds = new Map();
+  const unknown: UnknownDemand[] = [];
+  const startAt = window * counted.windowMs;
   for (const [node, { site }] of topology.nodes) {
     const claim = claims.get(node);
     const witness = confirmed.get(node) ?? null;
     const isOver = claim !== undefined && witness !== null && !witness.isFull && claim.seenMbps > TOLERANCE * witness.mbps + FLOOR_MBPS;
+    const untold = untoldMbps(inputs, node, claim);
     const against = comparisons.filter(({ one, other }) => one === node || other === node);
     const isKnown = against.length > 0 || (claim !== undefined && witness !== null);
-    const verdict = isOver || blamed.has(node) ? 'contradicted' : isKnown && against.every(({ agrees, one, other }) => agrees || blamed.has(one === node ? other : one)) ? 'agrees' : 'unknown';
+    const isContradicted = isOver || untold !== null || blamed.has(node);
+    const verdict = isContradicted ? 'contradicted' : isKnown && against.every(({ agrees, one, other }) => agrees || blamed.has(one === node ? other : one)) ? 'agrees' : 'unknown';
     const why = isOver
       ? `${node} says that hosts offered ${text(claim.seenMbps)} Mbit/s; the other ends saw ${text(witness.mbps)} arrive`
-      : `the counters of ${against.filter(({ agrees }) => !agrees).length} of ${against.length} tunnels of ${node} contradict those of their other ends`;
-    nodes.push({ node, site, verdict, kind: isOver ? 'offered' : 'ends', why });
-    if (claim) addBounds(bounds, inputs, claim, { witness, isOver, isUnreliable: unreliable.has(node) || isOver, unreliable, confirmedInAll });
+      : blamed.has(node) || untold === null
+        ? `the counters of ${against.filter(({ agrees }) => !agrees).length} of ${against.length} tunnels of ${node} contradict those of their other ends`
+        : `${node} says that hosts offered ${text(offeredMbps(claim))} Mbit/s; its tunnels carried ${text(untold)} away`;
+    nodes.push({ node, site, verdict, kind: isOver || (untold !== null && !blamed.has(node)) ? 'offered' : 'ends', why });
+    const isUnreliable = unreliable.has(node) || isOver || untold !== null;
+    if (claim) addBounds(bounds, inputs, claim, { witness, isOver, isUnreliable, unreliable, confirmedInAll });
+    if (isUnreliable) unknown.push(...unknownOf(inputs, node, claim, { untold, witness, unreliable }).map((to) => ({ startAt, from: site, to })));
   }
-  const startAt = window * counted.windowMs;
+  const cut = sortedBy([...bounds.values()], ({ from, to }) => `${from}>${to}`).filter(({ allowedMbps, reportedMbps }) => allowedMbps < reportedMbps);
   return {
     startAt,
     endAt: startAt + counted.windowMs,
     nodes: sortedBy(nodes, ({ node }) => node),
-    bounds: sortedBy([...bounds.values()], ({ from, to }) => `${from}>${to}`).filter(({ allowedMbps, reportedMbps }) => allowedMbps < reportedMbps).map(({ startAt: at, from, to, allowedMbps }) => ({ startAt: at, from, to, allowedMbps })),
+    bounds: cut.map(({ startAt: at, from, to, allowedMbps }) => ({ startAt: at, from, to, allowedMbps })),
+    unknown,
+    unlearnable: [...unknown, ...cut.filter(({ allowedMbps, reportedMbps }) => reportedMbps > TOLERANCE * allowedMbps + FLOOR_MBPS).map(({ from, to }) => ({ startAt, from, to }))],
   };
+}
+
+type Bounds = Map<string, DemandBound & { reportedMbps: number }>;
+
+/** What left over its tunnels, by its own counters and those at the other ends, where it says that hosts offered far less; null where that is not so or cannot be told. */
+function untoldMbps({ window, counted, topology }: JudgeInputs, node: NodeId, claim: Claim | undefined): number | null {
+  const { isRelay, sendsTwice } = topology.nodes.get(node)!;
+  if (isRelay || sendsTwice) return null;
+  let mbps = 0;
+  for (const [id, { ends }] of topology.tunnels) {
+    const index = ends.indexOf(node);
+    if (index < 0) continue;
+    const own = counted.range(window, id, node, 'txBytes');
+    if (!own) continue;
+    const arrived = counted.range(window, id, ends[1 - index]!, 'rxBytes');
+    mbps += (Math.min(own.least, arrived?.least ?? own.least) * 8) / counted.windowMs / 1000;
+  }
+  return mbps > UNDER_FACTOR * offeredMbps(claim) + UNDER_FLOOR_MBPS ? mbps : null;
+}
+
+function offeredMbps(claim: Claim | undefined): number {
+  return [...(claim?.pairs.values() ?? [])].reduce((sum, { mbps }) => sum + mbps, 0);
+}
+
+/** Sites to which nobody knows what was offered: of a gateway that tells too little all, of one that tells too much those of which nobody reliable saw anything. */
+function unknownOf(inputs: JudgeInputs, node: NodeId, claim: Claim | undefined, { untold, witness, unreliable }: { untold: number | null; witness: Witness | null; unreliable: ReadonlySet<NodeId> }): SiteId[] {
+  const { topology } = inputs;
+  const { site, isRelay } = topology.nodes.get(node)!;
+  const others = [...new Set([...topology.nodes.values()].map((one) => one.site))].filter((other) => other !== site).sort();
+  const isTooLittle = untold !== null || (!isRelay && witness !== null && TOLERANCE * TOLERANCE * offeredMbps(claim) + FLOOR_MBPS < witness.mbps);
+  if (isTooLittle) return others;
+  return others.filter((to) => claim?.pairs.has(to) && (!claim.pairs.get(to)!.hasWay || (arrivedAt(inputs, site, to, unreliable) === null && !witness?.isFull)));
 }
 
 /** Both directions of every tunnel that both ends counted, where anything went through. */
@@ -190,7 +239,7 @@ interface Judged {
   confirmedInAll: number;
 }
 
-function addBounds(bounds: Map<string, DemandBound & { reportedMbps: number }>, inputs: JudgeInputs, claim: Claim, judged: Judged): void {
+function addBounds(bounds: Bounds, inputs: JudgeInputs, claim: Claim, judged: Judged): void {
   const { window, counted, topology } = inputs;
   const { site, pairs } = claim;
   const { witness, isUnreliable } = judged;

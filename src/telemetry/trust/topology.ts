@@ -4,7 +4,7 @@ import { findUplink, nodesOf, type Intent, type NodeId, type Plan, type SiteId, 
 
 /** Which counters can speak for which traffic, out of intent and live plan. */
 export interface Topology {
-  nodes: Map<NodeId, { site: SiteId; isRelay: boolean }>;
+  nodes: Map<NodeId, { site: SiteId; isRelay: boolean; /** Some of what it is offered goes over two tunnels at once. */ sendsTwice?: boolean }>;
   tunnels: Map<string, { ends: [NodeId, NodeId]; uplinks: [UplinkId, UplinkId] }>;
   /** What each uplink carries at most, Mbit/s. */
   uplinks: Map<UplinkId, { upMbps: number; downMbps: number }>;
@@ -17,9 +17,11 @@ export interface Topology {
 export function topologyOf(intent: Intent, plan: Plan): Topology {
   const tunnels = new Map(plan.tunnels.map(({ id, a, b }) => [id as string, { ends: [a.node, b.node] as [NodeId, NodeId], uplinks: [a.uplink, b.uplink] as [UplinkId, UplinkId] }]));
   const relays = new Set<SiteId>();
+  const doublers = new Set<SiteId>();
   const siteOf = new Map(nodesOf(intent).map(({ id, site }) => [id, site]));
   const lastHops = new Map<string, Set<string>>();
   for (const { from, to, routes, backups, copies = [] } of plan.assignments) {
+    if (copies.length > 0) doublers.add(from);
     for (const way of [...routes.map((route) => route.tunnels), ...backups, ...copies]) {
       const hops = getOrSet(lastHops, `${from}>${to}`, () => new Set<string>());
       for (const id of way) {
@@ -33,17 +35,24 @@ export function topologyOf(intent: Intent, plan: Plan): Topology {
     const uplink = findUplink(intent, id);
     return uplink ? [[id, { upMbps: uplink.upMbps, downMbps: uplink.downMbps }] as const] : [];
   }));
-  const totals = new Map(intent.sites.map(({ id, nodes }) => {
-    const all = nodes.flatMap((node) => node.uplinks);
-    return [id, { upMbps: sumOf(all, (uplink) => uplink.upMbps), downMbps: sumOf(all, (uplink) => uplink.downMbps) }];
-  }));
   return {
-    nodes: new Map(nodesOf(intent).map(({ id, site }) => [id, { site, isRelay: relays.has(site) }])),
+    nodes: new Map(nodesOf(intent).map(({ id, site }) => [id, { site, isRelay: relays.has(site), sendsTwice: doublers.has(site) }])),
     tunnels,
     uplinks,
     lastHops,
-    capacityMbps: (from, to) => Math.min(totals.get(from)?.upMbps ?? Infinity, totals.get(to)?.downMbps ?? Infinity),
+    capacityMbps: capacityOf(intent),
   };
+}
+
+/** What the uplinks of two sites carry of a pair at most, Mbit/s. */
+export function capacityOf(intent: Intent): Topology['capacityMbps'] {
+  const totals = new Map(
+    intent.sites.map(({ id, nodes }) => {
+      const all = nodes.flatMap((node) => node.uplinks);
+      return [id, { upMbps: sumOf(all, (uplink) => uplink.upMbps), downMbps: sumOf(all, (uplink) => uplink.downMbps) }];
+    }),
+  );
+  return (from, to) => Math.min(totals.get(from)?.upMbps ?? Infinity, totals.get(to)?.downMbps ?? Infinity);
 }
 
 /**
@@ -53,7 +62,7 @@ export function topologyOf(intent: Intent, plan: Plan): Topology {
 export function joinTopologies(before: Topology, after: Topology): Topology {
   const lastHops = new Map([...before.lastHops].map(([pair, hops]) => [pair, new Set(hops)]));
   for (const [pair, hops] of after.lastHops) for (const hop of hops) getOrSet(lastHops, pair, () => new Set<string>()).add(hop);
-  const nodes = new Map([...after.nodes].map(([id, node]) => [id, { ...node, isRelay: node.isRelay || before.nodes.get(id)?.isRelay === true }]));
+  const nodes = new Map([...after.nodes].map(([id, node]) => [id, { ...node, isRelay: node.isRelay || before.nodes.get(id)?.isRelay === true, sendsTwice: node.sendsTwice === true || before.nodes.get(id)?.sendsTwice === true }]));
   return { ...after, nodes, tunnels: new Map([...before.tunnels, ...after.tunnels]), uplinks: new Map([...before.uplinks, ...after.uplinks]), lastHops };
 }
 
