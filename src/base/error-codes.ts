@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   FORECAST_DATA_INVALID: input,
   FORECAST_FAILED: environment,
   FORECAST_MODEL_INVALID: input,
+  FORESIGHT_TOPOLOGY_INVALID: input,
   FORGE_CHANGE_UNKNOWN: { httpStatus: 404, exitCode: 1 },
   FORGE_REFUSED: refused,
   FORGE_REVIEW_INVALID: { httpStatus: 403, exitCode: 1 },

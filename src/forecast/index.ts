@@ -26,6 +26,7 @@ export type { DemandMatrix } from './matrix/demand-matrix.ts';
 export { createBenchReport } from './report/bench-report.ts';
 export { renderEngineReport, type EngineReportInputs } from './report/engine-report.ts';
 export { benchForecast, BENCH_MODELS, type ForecastBenchOptions, type ForecastBenchResult } from './matrix/bench.ts';
+export { forecastReplay, type ReplayForecasts, type ReplayModel, type ReplayOptions, type ReplaySpan } from './matrix/replay-forecasts.ts';
 export { createAnomalyDetector, type AnomalyDetector, type AnomalySlot } from './anomaly/detector.ts';
 export { ANOMALY_MIN_MBPS, anomalyWindows, DAYS_PER_ALARM, type AnomalySettings } from './anomaly/settings.ts';
 export { benchAnomalies, type AnomalyBenchResult, type DetectionScore } from './anomaly/bench.ts';

@@ -8,6 +8,7 @@ import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
 import { addAnomalyBench } from './bench-anomalies.ts';
 import { addForecastBench } from './bench-forecast.ts';
+import { addForesightBench } from './bench-foresight.ts';
 import { addPathsBench } from './bench-paths.ts';
 import { addPlannerBench } from './bench-planner.ts';
 
@@ -62,6 +63,7 @@ export function addBenchCommand(program: Command): void {
   addAnomalyBench(bench);
   addPathsBench(bench);
   addPlannerBench(bench);
+  addForesightBench(bench);
 }
 
 function addSoak(bench: Command): void {

@@ -65,7 +65,7 @@ export interface ForecastBenchResult {
   horizons: Record<string, HorizonResult>;
 }
 
-const BASELINES: (() => MatrixModel)[] = [
+export const BASELINES: (() => MatrixModel)[] = [
   () => new PointModel(() => new Persistence()),
   () => new PointModel(() => new Ewma()),
   () => new PointModel(() => new SeasonalNaive()),
@@ -73,11 +73,11 @@ const BASELINES: (() => MatrixModel)[] = [
   () => new PointModel(() => new Autoregression()),
 ];
 
-function learnedModel({ boosted, network }: Partial<ForecastBenchOptions>): EnsembleModel {
+export function learnedModel({ boosted, network }: Pick<ForecastBenchOptions, 'boosted' | 'network'>): EnsembleModel {
   return new EnsembleModel([new BoostedModel(boosted), new NetworkModel(network), new NetworkModel(network, 'network-2')]);
 }
 
-const BASELINE_NAMES: readonly string[] = BASELINES.map((make) => make().name);
+export const BASELINE_NAMES: readonly string[] = BASELINES.map((make) => make().name);
 export const BENCH_MODELS: readonly string[] = [...BASELINE_NAMES, ...learnedModel({}).members.map(({ name }) => name), learnedModel({}).name];
 
 /** The last part of what is learned from: models are not fitted on it, but calibrated and chosen. */
@@ -151,7 +151,7 @@ export async function benchForecast(table: DemandMatrix, options: ForecastBenchO
 }
 
 /** What the newest part of what was learned from says of a model that had not seen it. */
-interface Backtest {
+export interface Backtest {
   calibration: PairCalibration;
   correction: OnlineCorrection;
   figures: BacktestFigures;
@@ -159,8 +159,15 @@ interface Backtest {
   demand: number;
 }
 
+export interface LearnOptions {
+  seed: string;
+  onProgress: (text: string) => void;
+  /** Sees the model while it has not yet learned the newest part. */
+  beforeRefit?: (model: MatrixModel) => Promise<void>;
+}
+
 /** Fits without the newest part, calibrates and measures there, and then learns that part too: it is worth the most. */
-async function learn(model: MatrixModel, learned: DemandMatrix, groups: Int32Array, backtests: ReadonlyMap<number, Map<string, Backtest>>, options: ForecastBenchOptions): Promise<void> {
+export async function learn(model: MatrixModel, learned: DemandMatrix, groups: Int32Array, backtests: ReadonlyMap<number, Map<string, Backtest>>, options: LearnOptions): Promise<void> {
   const task = { horizons: [...backtests.keys()], seed: options.seed, onProgress: options.onProgress };
   const from = calibrationFrom(learned);
   await model.fit({ ...task, matrix: cutMatrix(learned, from) });
@@ -179,15 +186,16 @@ async function learn(model: MatrixModel, learned: DemandMatrix, groups: Int32Arr
       found.set(name, { calibration, correction, losses, demand, figures: { wape: sumOf(losses.error) / (demand || 1), pinballP95: sumOf(losses.loss) / (demand || 1) } });
     }
   }
+  await options.beforeRefit?.(model);
   await model.fit({ ...task, matrix: learned, warmStart: true });
 }
 
 /** The first slot that models are not fitted on at first. */
-function calibrationFrom(learned: DemandMatrix): number {
+export function calibrationFrom(learned: DemandMatrix): number {
   return Math.max(1, Math.floor(learned.length * (1 - CALIBRATION_SHARE)));
 }
 
-async function forecastParts(model: MatrixModel, matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<Map<string, MatrixForecasts>> {
+export async function forecastParts(model: MatrixModel, matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<Map<string, MatrixForecasts>> {
   return model instanceof EnsembleModel ? model.forecastAll(matrix, origins, steps) : new Map([[model.name, await model.forecast(matrix, origins, steps)]]);
 }
 
