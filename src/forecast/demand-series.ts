@@ -11,11 +11,13 @@ export interface DemandId {
 export function makeMatrix(demands: readonly DemandSeries[], endAt: number, slotMs: number, slotsPerDay: number): DemandMatrix {
   const length = demands.reduce((most, demand) => Math.max(most, demand.mbps.length), 0);
   const values = demands.map(({ mbps }) => {
-    const series = new Float32Array(length).fill(Number.NaN);
+    const series = new Float32Array(length);
     const offset = length - mbps.length;
-    mbps.forEach((value, index) => {
-      if (isDemand(value)) series[offset + index] = value;
-    });
+    series.fill(Number.NaN, 0, offset);
+    for (let index = 0; index < mbps.length; index++) {
+      const value = mbps[index];
+      series[offset + index] = isDemand(value) ? value : Number.NaN;
+    }
     return series;
   });
   return matrixOf(demands.map(demandName), (Math.floor(endAt / slotMs) - length) * slotMs, slotMs, slotsPerDay, length, values);

@@ -1,4 +1,5 @@
 import type { PairGroup } from '../../model/index.ts';
+import { groupPairs } from '../pair-groups.ts';
 import { Autoregression } from './autoregression.ts';
 import { Ewma, HoltWinters, Persistence, SeasonalNaive } from './baselines.ts';
 import { crossFittedLosses } from './cross-fit.ts';
@@ -14,6 +15,7 @@ import { NetworkModel } from '../network/network-model.ts';
 import { PointModel } from './point-model.ts';
 import { scaleReactive, type TradeoffPoint } from './provision.ts';
 import type { ScoredCells } from '../report/collect-cells.ts';
+import { timePrediction } from './time-prediction.ts';
 import { changeScales, scoreMatrix, type MatrixScore } from './score.ts';
 
 export interface ForecastBenchOptions {
@@ -32,6 +34,8 @@ export interface ForecastBenchOptions {
   network?: Partial<NetworkOptions>;
   /** Milliseconds of a clock that never goes back. */
   now: () => number;
+  /** Milliseconds of processor time that the process has taken; without it the forecast of 1,000 pairs is not timed. */
+  cpu?: () => number;
   peakMemoryMb: () => number;
   onProgress: (text: string) => void;
   /** Sees all forecasts of each model and horizon, with what came; what is given is used again afterwards. */
@@ -61,6 +65,9 @@ export interface ForecastBenchResult {
   trainSeconds: number;
   /** The chosen models' forecast of all pairs from one origin, all quantiles, sum over the horizons. */
   predictMsPerStep: number;
+  /** A forecast of 1,000 pairs at four distances, all quantiles, by what was chosen, as the engine makes it; median, ms, and the processor time of all cores; absent where it was not timed. */
+  predictThousandMs?: number;
+  predictThousandCpuMs?: number;
   peakMemoryMb: number;
   horizons: Record<string, HorizonResult>;
 }
@@ -137,6 +144,9 @@ export async function benchForecast(table: DemandMatrix, options: ForecastBenchO
     report('auto', composed.finish(), figuresOf(choices, backtest));
     results[horizon.name] = result;
   }
+  const peakMemoryMb = options.peakMemoryMb();
+  const { now, cpu, seed } = options;
+  const time = cpu ? await timePrediction({ models, champions: costliest(results, options.model), matrix: learned, groups: groupPairs(learned), steps, seed, now, cpu }) : null;
   for (const model of models) await model.close?.();
   return {
     schema: 'foremesh/bench-forecast/v1',
@@ -145,9 +155,22 @@ export async function benchForecast(table: DemandMatrix, options: ForecastBenchO
     stepSeconds: matrix.stepMs / 1000,
     trainSeconds: trainMs / 1000,
     predictMsPerStep: predictMs,
-    peakMemoryMb: options.peakMemoryMb(),
+    ...(time && { predictThousandMs: time.wallMs, predictThousandCpuMs: time.cpuMs }),
+    peakMemoryMb,
     horizons: results,
   };
+}
+
+/** Of what serves each kind of pairs at any horizon, median or upper quantiles, what takes the most time: `BENCH_MODELS` ascend. */
+function costliest(results: Readonly<Record<string, HorizonResult>>, model: string): Map<PairGroup, string> {
+  const found = new Map<PairGroup, string>();
+  for (const { groups } of Object.values(results)) {
+    for (const [group, { p50, upper }] of Object.entries(groups) as [PairGroup, GroupChoice][]) {
+      const names = model === 'auto' ? [found.get(group) ?? p50, p50, upper] : [model];
+      found.set(group, names.reduce((most, name) => (BENCH_MODELS.indexOf(name) > BENCH_MODELS.indexOf(most) ? name : most)));
+    }
+  }
+  return found;
 }
 
 /** What the newest part of what was learned from says of a model that had not seen it. */

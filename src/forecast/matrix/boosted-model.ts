@@ -95,6 +95,13 @@ export class BoostedModel implements MatrixModel {
     ({ scales: this.scales, horizons: this.horizons } = restoreBoosters(dump));
   }
 
+  async resized(matrix: DemandMatrix, horizons: readonly number[]): Promise<BoostedModel> {
+    const other = new BoostedModel(this.options);
+    const fitted = [...this.horizons.values()];
+    [other.scales, other.horizons] = [scalesOf(matrix), new Map(horizons.map((steps, index) => [steps, fitted[index % fitted.length]!]))];
+    return other;
+  }
+
   private trainingRows(matrix: DemandMatrix, steps: number, space: Float32Array[]): { columns: Float32Array[]; targets: Float32Array; weights: Float32Array } {
     const { scales } = this;
     const pairs = matrix.pairs.length;

@@ -45,6 +45,8 @@ export interface MatrixModel {
   dump?(): MatrixModelDump;
   /** Takes up what `dump` gave, in place of `fit`. */
   restore?(dump: MatrixModelDump): void;
+  /** A model of the same size for other pairs and distances: for how long it takes, not for what it says. */
+  resized?(matrix: DemandMatrix, horizons: readonly number[]): Promise<MatrixModel>;
   /** Ends threads and frees memory; the model is not used afterwards. */
   close?(): Promise<void>;
 }

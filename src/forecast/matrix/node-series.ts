@@ -17,8 +17,9 @@ export function nodeSeries(matrix: DemandMatrix): NodeSeries {
   const target = Int32Array.from(matrix.pairs, (pair) => numberOf(endsOf(pair).to));
   const sums = (): Float32Array[] => Array.from({ length: numbers.size }, () => new Float32Array(matrix.length));
   const [out, into, total] = [sums(), sums(), new Float32Array(matrix.length)];
+  const filled = new Float32Array(matrix.length);
   matrix.values.forEach((values, pair) => {
-    const filled = fillGaps(values, matrix.slotsPerDay);
+    fillGaps(values, matrix.slotsPerDay, filled);
     const outOf = out[source[pair]!]!;
     const toward = into[target[pair]!]!;
     for (let slot = 0; slot < filled.length; slot++) {

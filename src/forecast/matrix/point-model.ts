@@ -1,5 +1,5 @@
 import type { PointForecaster } from './baselines.ts';
-import type { DemandMatrix } from './demand-matrix.ts';
+import { cutMatrix, type DemandMatrix } from './demand-matrix.ts';
 import { emptyMatrixForecasts, type MatrixFitTask, type MatrixForecasts, type MatrixModel, type MatrixModelDump } from './matrix-model.ts';
 
 /** A point forecast as a model: its median stands for all quantiles until it is calibrated. */
@@ -30,6 +30,13 @@ export class PointModel implements MatrixModel {
     forecasts.p90.set(forecasts.p50);
     forecasts.p95.set(forecasts.p50);
     return forecasts;
+  }
+
+  /** Fitted for a day of the new pairs. */
+  async resized(matrix: DemandMatrix, horizons: readonly number[]): Promise<PointModel> {
+    const other = new PointModel(this.make);
+    await other.fit({ matrix: cutMatrix(matrix, matrix.slotsPerDay), horizons, seed: '', onProgress: () => undefined });
+    return other;
   }
 
   dump(): MatrixModelDump {

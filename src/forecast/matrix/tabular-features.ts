@@ -206,9 +206,10 @@ export class TabularFeatures {
     const { nodes } = this.past;
     const { source, target } = nodes;
     this.volatilities ??= [...nodes.out, ...nodes.in, nodes.total].map((series) => {
-      const out = new Float32Array(series.length);
-      runEwma(series.map((value, slot) => Math.abs(value - (series[slot - this.steps] ?? value))), 2 / this.matrix.slotsPerDay, out);
-      return out;
+      const changes = new Float32Array(series.length);
+      for (let slot = this.steps; slot < series.length; slot++) changes[slot] = Math.abs(series[slot]! - series[slot - this.steps]!);
+      runEwma(changes, 2 / this.matrix.slotsPerDay, changes);
+      return changes;
     });
     const outs = nodes.out.length;
     return [this.volatilities[source[pair]!]!, this.volatilities[outs + target[pair]!]!, this.volatilities.at(-1)!];

@@ -1,6 +1,7 @@
+import { scalesOf } from '../matrix/boosted-model.ts';
 import type { DemandMatrix } from '../matrix/demand-matrix.ts';
 import { emptyMatrixForecasts, type MatrixForecasts, type MatrixModelDump } from '../matrix/matrix-model.ts';
-import { inputReach, NetworkInputs } from './network-inputs.ts';
+import { inputReach, NetworkInputs, type InputRows } from './network-inputs.ts';
 import { QUANTILES, QuantileNetwork, type NetworkShape } from './quantile-network.ts';
 import { RowFeeder } from './row-feeder.ts';
 import type { Standardiser } from './standardiser.ts';
@@ -17,6 +18,9 @@ export interface FittedNetwork {
 /** Rows kept at a time: bounds the memory, whatever is asked. */
 const ROWS_AT_A_TIME = 4096;
 
+/** What was last asked of a matrix, so that the networks of an ensemble, which ask the same, read the past once. */
+const shown = new WeakMap<DemandMatrix, { question: readonly ArrayLike<number>[]; inputs: NetworkInputs; rows: InputRows }>();
+
 /**
  * Forecasts all pairs from each origin, one result a horizon; reads no more of the past than the inputs need.
  * @param rowsAtATime  of a few pairs' origins, or of a part of one pair's; changes nothing in the result
@@ -28,21 +32,26 @@ export function forecastNetwork({ horizons, scales, standardiser, network }: Fit
   if (origins.length === 0) return results;
   const window = network.shape.recent.steps;
   const begin = Math.max(0, origins[0]! - inputReach(horizons, matrix.slotsPerDay, window));
-  const inputs = new NetworkInputs(windowOf(matrix, begin, origins.at(-1)! + 1), horizons, scales, window);
-  if (inputs.count !== network.shape.inputs) throw new Error(`the network was trained with ${network.shape.inputs} inputs, the matrix gives ${inputs.count}: train it again with these covariates`);
-  const feeder = new RowFeeder(network, standardiser);
   const originsAtATime = Math.min(origins.length, rowsAtATime);
   const pairsAtATime = Math.min(pairs, Math.max(1, Math.floor(rowsAtATime / origins.length)));
-  const rows = inputs.rows(pairsAtATime * originsAtATime);
+  const isWhole = pairsAtATime === pairs && originsAtATime === origins.length;
+  const question = [[window], horizons, scales, origins];
+  const before = isWhole ? shown.get(matrix) : undefined;
+  const isShown = before !== undefined && before.question.every((part, index) => sameNumbers(part, question[index]!));
+  const inputs = isShown ? before.inputs : new NetworkInputs(windowOf(matrix, begin, origins.at(-1)! + 1), horizons, scales, window);
+  if (inputs.count !== network.shape.inputs) throw new Error(`the network was trained with ${network.shape.inputs} inputs, the matrix gives ${inputs.count}: train it again with these covariates`);
+  const feeder = new RowFeeder(network, standardiser);
+  const rows = isShown ? before.rows : inputs.rows(pairsAtATime * originsAtATime);
   const shifted = origins.map((slot) => slot - begin);
   for (let first = 0; first < pairs; first += pairsAtATime) {
     const count = Math.min(pairsAtATime, pairs - first);
     for (let earliest = 0; earliest < origins.length; earliest += originsAtATime) forecastRows(first, count, earliest, shifted.subarray(earliest, earliest + originsAtATime));
   }
+  if (isWhole) shown.set(matrix, { question, inputs, rows });
   return results;
 
   function forecastRows(first: number, count: number, earliest: number, slots: Int32Array): void {
-    for (let index = 0; index < count; index++) inputs.fill(first + index, slots, rows, index * slots.length);
+    for (let index = 0; index < (isShown ? 0 : count); index++) inputs.fill(first + index, slots, rows, index * slots.length);
     rows.count = count * slots.length;
     for (let from = 0; from < rows.count; from += network.shape.batch) {
       feeder.feed(rows, null, from);
@@ -58,6 +67,15 @@ export function forecastNetwork({ horizons, scales, standardiser, network }: Fit
       }
     }
   }
+}
+
+/** One of the same shape for other pairs and distances, with the weights that learning begins with: it takes as long as one that has learned. */
+export function resizedNetwork({ network: { shape } }: FittedNetwork, matrix: DemandMatrix, horizons: readonly number[]): FittedNetwork {
+  const scales = scalesOf(matrix);
+  const inputs = new NetworkInputs(matrix, horizons, scales, shape.recent.steps).count;
+  const network = new QuantileNetwork({ ...shape, inputs, horizons: horizons.length });
+  network.start('resized');
+  return { horizons, scales, standardiser: { means: new Float32Array(inputs), deviations: new Float32Array(inputs).fill(1) }, network };
 }
 
 export function dumpNetwork({ horizons, scales, standardiser, network }: FittedNetwork): MatrixModelDump {
@@ -79,6 +97,12 @@ export function restoreNetwork({ settings, weights }: MatrixModelDump): FittedNe
   }
   network.parameters.forEach(({ value }, index) => value.values.set(values[index]!));
   return { horizons, scales, standardiser: { means, deviations }, network };
+}
+
+function sameNumbers(left: ArrayLike<number>, right: ArrayLike<number>): boolean {
+  if (left.length !== right.length) return false;
+  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false;
+  return true;
 }
 
 function demandOf(scale: number, z: number): number {

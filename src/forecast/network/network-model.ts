@@ -3,7 +3,7 @@ import type { DemandMatrix } from '../matrix/demand-matrix.ts';
 import type { MatrixFitTask, MatrixForecasts, MatrixModel, MatrixModelDump } from '../matrix/matrix-model.ts';
 import { exportOnnx } from './export-onnx.ts';
 import { fitNetwork, sizesFor, type NetworkFitTask, type NetworkOptions } from './fit-network.ts';
-import { dumpNetwork, forecastNetwork, restoreNetwork, type FittedNetwork } from './fitted-network.ts';
+import { dumpNetwork, forecastNetwork, resizedNetwork, restoreNetwork, type FittedNetwork } from './fitted-network.ts';
 import type { FitReply, FitRequest } from './network-worker.ts';
 
 /**
@@ -47,6 +47,12 @@ export class NetworkModel implements MatrixModel {
 
   restore(dump: MatrixModelDump): void {
     this.fitted = restoreNetwork(dump);
+  }
+
+  async resized(matrix: DemandMatrix, horizons: readonly number[]): Promise<NetworkModel> {
+    const other = new NetworkModel(this.options, this.name);
+    other.fitted = resizedNetwork(this.trained(), matrix, horizons);
+    return other;
   }
 
   /** The network as an ONNX model: see docs/network.md for its inputs. */

@@ -145,7 +145,7 @@ function usualChange(known: Float32Array, steps: number, fast: Float32Array, fas
   for (let slot = 0; slot < known.length; slot++) {
     const change = slot >= steps ? Math.abs(known[slot]! - known[slot - steps]!) : Number.NaN;
     if (!Number.isNaN(change)) {
-      early /= 1 + early; // 1/2, 1/3, …: what was taken for the unknown counts once
+      if (early > slowWeight) early /= 1 + early; // 1/2, 1/3, …: what was taken for the unknown counts once
       quick += (change - quick) * (early > fastWeight ? early : fastWeight);
       steady += (change - steady) * (early > slowWeight ? early : slowWeight);
     }

@@ -146,6 +146,13 @@ describe('bench forecast', () => {
     }
   });
 
+  it.each(['ensemble', 'ar-ridge'])('times a forecast of 1,000 pairs by what was chosen: %s', async (model) => {
+    let [wall, cpu] = [0, 0];
+    const clocks = { now: () => (wall += 5), cpu: () => (cpu += 7) };
+    const result = await benchForecast(dailyMatrix({ pairs: 4, days: 3 }), { ...options, ...clocks, model, stride: 9 });
+    expect(result).toMatchObject({ predictThousandMs: 5, predictThousandCpuMs: 7 });
+  });
+
   it('finds the season where there is one, and no change where there is none', async () => {
     const seasonal = (await benchForecast(dailyMatrix({ pairs: 5, days: 12, noise: 0.01 }), options)).horizons['1h']!;
     expect(wapeOf(seasonal, seasonal.chosen)).toBeLessThan(0.4 * wapeOf(seasonal, 'persistence'));
