@@ -20,12 +20,14 @@ export interface Flows {
   price: Float64Array;
   multiplier: Float64Array;
   kappa: number;
-  /** How much more a Mbit/s is worth while a demand has less than its median. */
-  medianWorth: number;
+  /** 1: who has less of its demand goes before who has more (`worth.ts`); 0: a Mbit/s is worth the same to all of a class. */
+  fairness: number;
+  /** How much more a Mbit/s below a median is worth, in shares of the worth of its class. */
+  medianPremium: number;
 }
 
 /** Nothing is sent yet; `prices` of an earlier plan make a warm start. */
-export function emptyFlows(tables: Tables, paths: Paths, kappa: number, medianWorth: number, prices?: readonly number[]): Flows {
+export function emptyFlows(tables: Tables, paths: Paths, kappa: number, medianPremium: number, prices?: readonly number[]): Flows {
   const { resources, demands } = tables;
   const flows: Flows = {
     flow: new Float64Array(paths.first.length),
@@ -34,7 +36,8 @@ export function emptyFlows(tables: Tables, paths: Paths, kappa: number, medianWo
     price: new Float64Array(resources + 1),
     multiplier: new Float64Array(resources + 1),
     kappa,
-    medianWorth,
+    fairness: 1,
+    medianPremium,
   };
   for (let resource = 0; resource < resources; resource++) flows.multiplier[resource] = Math.max(LEAST_PRICE, prices?.[resource] ?? 0.1);
   for (let resource = 0; resource < resources; resource++) reprice(tables, flows, resource);

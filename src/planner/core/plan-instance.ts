@@ -4,9 +4,11 @@ import { emptyFlows, type Flows } from './flows.ts';
 import type { Instance } from './instance.ts';
 import { buildPaths, type Paths } from './paths.ts';
 import { backupsOf, held, idleOf, isAmong, readPlan, resume, tunnelsOf, type InstancePlan } from './plan-file.ts';
+import { balance, MEDIANS_FIRST } from './balance.ts';
 import { provingPrices, relax } from './relax.ts';
 import { byImportance, fill, trim } from './repair.ts';
 import { concentrateWhereNeeded, search, settle } from './search.ts';
+import { share } from './share.ts';
 import type { LinkPrices } from './sweep.ts';
 import { buildTables, type Tables } from './tables.ts';
 import { closeExcess, linksInUse, openOnly, priceLinks, type Tunnels } from './tunnels.ts';
@@ -51,8 +53,6 @@ export interface Planned {
 /** κ of the first sweep, without and with prices to start from. */
 const KAPPA_COLD = 15;
 const KAPPA_WARM = 40;
-/** A demand's median is worth this much more than the rest, so that nobody starves for the sake of the sum. */
-const MEDIAN_WORTH = 3;
 /** Of all sweeps, those that tighten the proof, and rounds of local search over tunnels. */
 const PROVING_SHARE = 0.4;
 const IMPROVING_SHARE = 0.5;
@@ -77,12 +77,11 @@ export function planInstance(instance: Instance, options: PlanOptions): Planned 
   const paths = buildPaths(tables);
   const { previousPlan, sweeps } = options;
   const prices = options.prices ?? previousPlan?.prices;
-  const flows = emptyFlows(tables, paths, prices === undefined ? KAPPA_COLD : KAPPA_WARM, MEDIAN_WORTH, prices?.length === tables.resources ? prices : undefined);
+  const flows = emptyFlows(tables, paths, prices === undefined ? KAPPA_COLD : KAPPA_WARM, MEDIANS_FIRST, prices?.length === tables.resources ? prices : undefined);
   const linkPrices = new Float64Array(tables.links);
   if (previousPlan !== undefined) resume(tables, paths, flows, previousPlan);
   else relax(tables, paths, flows, linkPrices, sweeps);
   const proof = provingPrices(tables, paths, flows, Math.ceil(PROVING_SHARE * sweeps));
-
   if (previousPlan === undefined) concentrateWhereNeeded(tables, paths, flows, linkPrices);
   const kept = previousPlan === undefined ? linksInUse(tables, paths, flows) : isAmong(previousPlan.tunnels);
   const tunnels = openOnly(tables, paths, flows, linkPrices, kept);
@@ -112,7 +111,10 @@ function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, pr
   const reached = search(tables, paths, flows, linkPrices, tunnels, Math.max(Math.ceil(IMPROVING_SHARE * sweeps), Math.min(LEAST_ROUNDS, Math.floor(CHEAP_ROUNDS / Math.max(1, tables.demands)))), backupWorth(tables, previousPlan), leastGain);
   const order = byImportance(tables);
   const fit = (): { open: Tunnels; backups: Backups; priced: number } => {
+    balance(tables, paths, flows, linkPrices, proof.bound);
     trim(tables, paths, flows, order);
+    fill(tables, paths, flows, linkPrices, order);
+    share(tables, paths, flows, linkPrices, order);
     fill(tables, paths, flows, linkPrices, order);
     const open = tunnelsOf(tables, paths, flows, held(reached, previousPlan));
     return { open, ...protect(tables, paths, flows, open, previousPlan && backupsOf(tables, previousPlan)) };

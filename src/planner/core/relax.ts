@@ -3,6 +3,7 @@ import type { Flows } from './flows.ts';
 import { addPath, cheapestWay, quote, type Found, type Paths } from './paths.ts';
 import { settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
+import { worthOfLast } from './worth.ts';
 
 /** κ at the end of every run of sweeps: steep enough to fill capacities to the last thousandth. */
 export const KAPPA_END = 60;
@@ -29,7 +30,7 @@ export function addWays(tables: Tables, paths: Paths, flows: Flows, linkPrices: 
   const quoted = quote(tables, flows.price, linkPrices);
   for (let demand = 0; demand < tables.demands; demand++) {
     const ends = flows.price[tables.cryptoBase + tables.source[demand]!]! + flows.price[tables.cryptoBase + tables.target[demand]!]!;
-    let least = tables.weight[tables.classOf[demand]!]! * flows.medianWorth - ends;
+    let least = worthOfLast(tables, flows, demand, flows.served[demand]!) - ends;
     for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) least = Math.min(least, wayPrice(tables, paths, flows, linkPrices, path));
     if (least < CHEAP) continue;
     cheapestWay(tables, demand, quoted, 1, least - WORTH_ADDING, found);
@@ -38,12 +39,12 @@ export function addWays(tables: Tables, paths: Paths, flows: Flows, linkPrices: 
 }
 
 /**
- * Prices that prove how good a plan can be at most. Medians count no more than the rest here, since the bound is one of worth
- * alone; so the flows, a copy, are swept on without their bonus.
+ * Prices that prove how good a plan can be at most. Nobody goes before others of its class here, since the bound is one of worth
+ * alone; so the flows, a copy, are swept on without fairness.
  * @returns the best bound found on the way, and its prices
  */
 export function provingPrices(tables: Tables, paths: Paths, flows: Flows, sweeps: number): { prices: Float64Array; bound: number } {
-  const copy: Flows = { ...flows, flow: flows.flow.slice(), served: flows.served.slice(), load: flows.load.slice(), price: flows.price.slice(), multiplier: flows.multiplier.slice(), medianWorth: 1 };
+  const copy: Flows = { ...flows, flow: flows.flow.slice(), served: flows.served.slice(), load: flows.load.slice(), price: flows.price.slice(), multiplier: flows.multiplier.slice(), fairness: 0 };
   const none = new Float64Array(tables.links);
   const free: Paths = { ...paths, cost: new Float64Array(paths.cost.length) };
   let best = { prices: copy.price.slice(), bound: roughBoundOf(tables, copy.price) };

@@ -52,7 +52,7 @@ export function settle(tables: Tables, paths: Paths, flows: Flows, linkPrices: L
 }
 
 /** Worth of the flows, less what will have to be cut because it is over a limit. */
-function fittingWorth(tables: Tables, flows: Flows): number {
+export function fittingWorth(tables: Tables, flows: Flows): number {
   let worth = worthOf(tables, flows.served);
   for (let resource = 0; resource < tables.resources; resource++) worth -= flows.price[resource]! * Math.max(0, flows.load[resource]! - tables.capacity[resource]!);
   return worth;

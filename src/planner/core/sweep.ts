@@ -1,6 +1,7 @@
 import { reprice, send, LEAST_PRICE, type Flows } from './flows.ts';
 import { hopPrice, type Paths } from './paths.ts';
 import type { Tables } from './tables.ts';
+import { worthBend, worthOfLast, worthOfMore } from './worth.ts';
 
 /** Moves a demand makes in one visit. */
 const MOVES = 4;
@@ -39,9 +40,9 @@ export function settlePrices(tables: Tables, flows: Flows, share = 0.5): void {
 function visit(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, demand: number): number {
   const from = paths.start[demand]!;
   const end = from + paths.count[demand]!;
-  const weight = tables.weight[tables.classOf[demand]!]!;
   const p50 = tables.p50Mbps[demand]!;
   const p95 = tables.p95Mbps[demand]!;
+  if (p95 <= NOTHING) return 0;
   const source = tables.cryptoBase + tables.source[demand]!;
   const target = tables.cryptoBase + tables.target[demand]!;
   let moved = 0;
@@ -63,15 +64,15 @@ function visit(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrice
     }
     const ends = flows.price[source]! + flows.price[target]!;
     const served = flows.served[demand]!;
-    const worthMore = served < p50 - NOTHING ? weight * flows.medianWorth : served < p95 - NOTHING ? weight : 0;
-    const worthLast = served > p50 + NOTHING ? weight : weight * flows.medianWorth;
+    const worthMore = worthOfMore(tables, flows, demand, served);
+    const worthLast = worthOfLast(tables, flows, demand, served);
     let step = 0;
     if (worthMore - least - ends > TIE) {
-      step = Math.min((worthMore - least - ends) / (bendOf(tables, paths, flows, best) + endBend(tables, flows, source, target)), reach(tables, paths, flows, best, source, target));
+      step = Math.min((worthMore - least - ends) / (bendOf(tables, paths, flows, best) + endBend(tables, flows, source, target) + worthBend(tables, flows, demand, served)), reach(tables, paths, flows, best, source, target));
       step = Math.min(step, served < p50 - NOTHING ? p50 - served : p95 - served);
       if (step > NOTHING) send(tables, paths, flows, demand, best, step);
     } else if (worst >= 0 && most + ends - worthLast > TIE) {
-      step = Math.min((most + ends - worthLast) / (bendOf(tables, paths, flows, worst) + endBend(tables, flows, source, target)), flows.flow[worst]!);
+      step = Math.min((most + ends - worthLast) / (bendOf(tables, paths, flows, worst) + endBend(tables, flows, source, target) + worthBend(tables, flows, demand, served)), flows.flow[worst]!);
       if (served > p50 + NOTHING) step = Math.min(step, served - p50);
       if (step > NOTHING) send(tables, paths, flows, demand, worst, -step);
     }

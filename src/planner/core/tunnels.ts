@@ -2,6 +2,7 @@ import { send, type Flows } from './flows.ts';
 import type { Paths } from './paths.ts';
 import { CLOSED, settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
+import { worthOfLast } from './worth.ts';
 
 /** Which links have a tunnel, and how many slots of each site that takes. */
 export interface Tunnels {
@@ -261,9 +262,7 @@ function cheapestBeside(tables: Tables, paths: Paths, flows: Flows, linkPrices: 
 
 /** The price above which the last Mbit/s of a demand is not worth sending. */
 export function worthBelow(tables: Tables, flows: Flows, demand: number): number {
-  const weight = tables.weight[tables.classOf[demand]!]!;
-  const worth = flows.served[demand]! > tables.p50Mbps[demand]! + IDLE ? weight : weight * flows.medianWorth;
-  return worth - flows.price[tables.cryptoBase + tables.source[demand]!]! - flows.price[tables.cryptoBase + tables.target[demand]!]!;
+  return worthOfLast(tables, flows, demand, flows.served[demand]!) - flows.price[tables.cryptoBase + tables.source[demand]!]! - flows.price[tables.cryptoBase + tables.target[demand]!]!;
 }
 
 function cheapestLinks(tables: Tables, tunnels: Tunnels, losses: Float64Array): Int32Array {
