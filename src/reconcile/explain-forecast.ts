@@ -1,12 +1,12 @@
 import { ForemeshError, messageOf, roundTo } from '../base/index.ts';
-import { explainForecast, PARTS_OF_PAST, pastOf, pastsByPart, type ForecastExplanation } from '../forecast/index.ts';
+import { adjustForEvents, explainForecast, PARTS_OF_PAST, pastOf, pastsByPart, type ForecastExplanation } from '../forecast/index.ts';
 import { pairId, type DemandForecast, type Forecast, type Intent, type Observation } from '../model/index.ts';
 import { askForecaster } from './observe.ts';
 import type { CycleContext } from './state.ts';
 
 /**
  * Explains the current forecast of a pair of sites, one explanation a traffic class, in the forecast's order.
- * Asks the forecaster once for each part of the past, with all demands of the pair changed together.
+ * Asks the forecaster once for each part of the past, with all demands of the pair changed together, and once with planned events.
  * @param classId  only this class
  * @throws ForemeshError API_NOT_FOUND
  */
@@ -28,31 +28,41 @@ export async function explainForecastOf(context: CycleContext, pair: string, cla
       observation,
       forecast,
       demand,
-      answers: answers?.map((rows) => rows[index]!) ?? null,
+      answers: answers && { withoutEvents: answers.withoutEvents.map((rows) => rows[index]!), withEvents: answers.withEvents[index]! },
       expectedAt: (startAt) => context.memory.expectedAt(demand, startAt),
       modelReasons: modelReasons(forecast),
     }),
   );
 }
 
-/** `[part][demand][slot]`: p50; null when the forecaster cannot say. */
-async function askByPart(context: CycleContext, intent: Intent, observation: Observation, demands: readonly DemandForecast[]): Promise<number[][][] | null> {
+/** p50 by demand and slot. */
+interface Answers {
+  /** `[part][demand][slot]` */
+  withoutEvents: number[][][];
+  withEvents: number[][];
+}
+
+/** What the forecast would have been of each past, by all who have a say in it (see `forecastDemand`); null when the forecaster cannot say. */
+async function askByPart(context: CycleContext, intent: Intent, observation: Observation, demands: readonly DemandForecast[]): Promise<Answers | null> {
   const pasts = demands.map((demand) => pastsByPart(pastOf({ intent, observation, demand })));
   const keys = demands.map(keyOf);
+  const ask = async (planned: Intent, asked: Observation): Promise<number[][]> => {
+    const used = context.hindsight.standIn(await askForecaster(context, planned, asked), asked, planned.mesh.forecast);
+    const answer = context.trust.cautious(adjustForEvents(used, planned, observation), observation, planned);
+    const slotsOf = new Map(answer.demands.map((demand) => [keyOf(demand), demand.slots.map(({ p50 }) => p50)]));
+    return keys.map((key) => slotsOf.get(key) ?? []);
+  };
   try {
-    const answers: number[][][] = [];
+    const withoutEvents: number[][][] = [];
     for (const part of PARTS_OF_PAST.keys()) {
       const shown = observation.demands.map((series) => {
         const place = keys.indexOf(keyOf(series));
         return place < 0 ? series : { ...series, mbps: pasts[place]![part]! };
       });
-      const asked = { ...observation, demands: shown };
-      const settings = intent.mesh.forecast;
-      const answer = context.hindsight.standIn(await askForecaster(context, intent, asked), asked, settings);
-      const slotsOf = new Map(answer.demands.map((demand) => [keyOf(demand), demand.slots.map(({ p50 }) => p50)]));
-      answers.push(keys.map((key) => slotsOf.get(key) ?? []));
+      withoutEvents.push(await ask({ ...intent, plannedEvents: [] }, { ...observation, demands: shown }));
     }
-    return answers;
+    const hasEvents = (intent.plannedEvents ?? []).length > 0;
+    return { withoutEvents, withEvents: hasEvents ? await ask(intent, observation) : withoutEvents.at(-1)! };
   } catch (error) {
     context.log.warn({ error: messageOf(error) }, 'a forecast could not be taken apart');
     return null;

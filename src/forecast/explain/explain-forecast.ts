@@ -69,13 +69,20 @@ export interface EventMark {
   endAt: number;
 }
 
+/** p50 by slot as the forecast would have been; null in `ExplainInputs` when nobody could be asked. */
+export interface PartAnswers {
+  /** For each of the pasts of `pastsByPart`, as if no event were planned. */
+  withoutEvents: readonly (readonly number[])[];
+  /** With the whole past and all events, learned or expected. */
+  withEvents: readonly number[];
+}
+
 export interface ExplainInputs {
   intent: Intent;
   observation: Observation;
   forecast: Forecast;
   demand: DemandForecast;
-  /** p50 that the model gives when it is shown the pasts of `pastsByPart`, a row for each; null when it could not be asked. */
-  answers: readonly (readonly number[])[] | null;
+  answers: PartAnswers | null;
   /** What was forecast for a slot of the past. */
   expectedAt: (startAt: number) => { p50: number; p95: number } | null;
   modelReasons: readonly string[];
@@ -83,9 +90,10 @@ export interface ExplainInputs {
 
 /**
  * Takes a forecast apart. How: the model is shown the demand's past part by part (level alone, then with the usual day,
- * the kind of day, the last day's trend, and all of it); each part is what it changes in the model's own answer, so what
- * the model does not use gets nothing, and the sum is exact for any model. What planned events moved comes from the
- * forecast, and what is left (a stand-in for the model, a rounding) is `model`.
+ * the kind of day, the last day's trend, and all of it), and in the end the planned events, too; each part is what it
+ * changes in the answer, so what the model does not use gets nothing, and the sum is exact for any model. Where nobody
+ * could be asked, what events moved is what the forecast says that was added for them. What is left (a retraining since,
+ * a rounding) is `model`.
  */
 export function explainForecast(inputs: ExplainInputs): ForecastExplanation {
   const { intent, observation, forecast, demand } = inputs;
@@ -118,9 +126,10 @@ export function pastOf({ intent, observation, demand }: Pick<ExplainInputs, 'int
 
 /** Rounded so that they sum to p50 to the last digit shown. */
 function partsOf(slots: readonly ForecastSlot[], answers: ExplainInputs['answers'], adjustments: readonly EventAdjustment[]): ForecastPart[] {
-  const events = slots.map((_, slot) => roundTo(adjustments.reduce((sum, { addedMbps }) => sum + (addedMbps[slot] ?? 0), 0), 4));
-  const shown = answers === null ? [] : PARTS_OF_PAST.map((name, part): ForecastPart => ({ name, mbps: slots.map((_, slot) => roundTo((answers[part]![slot] ?? 0) - (part === 0 ? 0 : (answers[part - 1]![slot] ?? 0)), 4)) }));
-  const known: ForecastPart[] = [...shown, { name: 'events', mbps: events }];
+  const added = (slot: number): number => adjustments.reduce((sum, { addedMbps }) => sum + (addedMbps[slot] ?? 0), 0);
+  const rows = answers === null ? [] : [...answers.withoutEvents, answers.withEvents];
+  const names: PartName[] = answers === null ? ['events'] : [...PARTS_OF_PAST, 'events'];
+  const known = names.map((name, part): ForecastPart => ({ name, mbps: slots.map((_, slot) => roundTo(answers === null ? added(slot) : (rows[part]![slot] ?? 0) - (part === 0 ? 0 : (rows[part - 1]![slot] ?? 0)), 4)) }));
   const rest = slots.map(({ p50 }, slot) => roundTo(p50 - known.reduce((sum, { mbps }) => sum + mbps[slot]!, 0), 4));
   return [...known, { name: 'model', mbps: rest }];
 }

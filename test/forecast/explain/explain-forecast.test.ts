@@ -14,14 +14,14 @@ const observationOf = (mbps: (number | null)[]): Observation => ({ observedAt: n
 const week = (of: (slot: number, hour: number, day: number) => number | null): (number | null)[] => Array.from({ length: 168 }, (_, slot) => of(slot, new Date(now - (168 - slot) * slotMs).getUTCHours(), Math.floor(slot / 24)));
 const office = week((slot, hour, day) => (hour >= 8 && hour < 18 ? 40 : 10) * (day > 4 ? 0.3 : 1) + (slot % 5));
 
-/** Explains what a model, given as a function of a past, says of it. */
-function explain(model: (mbps: readonly (number | null)[]) => number[], past: (number | null)[], more: Partial<{ intent: Intent; forecast: Partial<Forecast>; expectedAt: (at: number) => { p50: number; p95: number } | null; addedMbps: number[] }> = {}): ForecastExplanation {
+/** Explains what a model, given as a function of a past, says of it, and what events move: what is learned of them and what is added in the end. */
+function explain(model: (mbps: readonly (number | null)[]) => number[], past: (number | null)[], more: Partial<{ intent: Intent; forecast: Partial<Forecast>; expectedAt: (at: number) => { p50: number; p95: number } | null; addedMbps: number[]; learnedMbps: number[] }> = {}): ForecastExplanation {
   const observation = observationOf(past);
   const intent = more.intent ?? mesh;
-  const p50 = model(past).map((value, slot) => value + (more.addedMbps?.[slot] ?? 0));
+  const p50 = model(past).map((value, slot) => value + (more.addedMbps?.[slot] ?? 0) + (more.learnedMbps?.[slot] ?? 0));
   const slots = p50.map((value, index) => ({ startAt: now + index * slotMs, p50: value, p90: value * 1.2, p95: value * 1.3 }));
   const forecast: Forecast = { madeAt: now, slotMs, model: 'model', backtest: [], demands: [{ ...demand, slots }], ...more.forecast };
-  const answers = pastsByPart(pastOf({ intent, observation, demand })).map(model);
+  const answers = { withoutEvents: pastsByPart(pastOf({ intent, observation, demand })).map(model), withEvents: p50 };
   return explainForecast({ intent, observation, forecast, demand: forecast.demands[0]!, answers, expectedAt: more.expectedAt ?? (() => null), modelReasons: [] });
 }
 
@@ -35,10 +35,12 @@ describe('the parts of a forecast', () => {
     const past = fc.array(fc.option(fc.double({ min: 0, max: 1000, noNaN: true }), { freq: 10 }), { minLength: 1, maxLength: 200 });
     // a model that is nothing like linear: differences, roots and the past's last value
     const odd = (weights: readonly number[]) => (mbps: readonly (number | null)[]): number[] => weights.map((weight, slot) => Math.abs(Math.sqrt((mbps.at(-1) ?? 3) * (mbps.at(-1 - slot) ?? 1)) * weight - (mbps[0] ?? 0)));
+    const four = (min: number, max: number): fc.Arbitrary<number[]> => fc.array(fc.double({ min, max, noNaN: true }), { minLength: 4, maxLength: 4 });
     fc.assert(
-      fc.property(past, fc.array(fc.double({ min: -3, max: 3, noNaN: true }), { minLength: 4, maxLength: 4 }), fc.array(fc.double({ min: 0, max: 50, noNaN: true }), { minLength: 4, maxLength: 4 }), (mbps, weights, added) => {
+      fc.property(past, four(-3, 3), four(0, 50), four(-20, 50), (mbps, weights, added, learned) => {
         const adjustments = [{ event: 'e', eventKind: 'k', ...demand, expected: '×2', addedMbps: added, isBounded: false }];
-        const explanation = explain(odd(weights), mbps, { addedMbps: added, forecast: { adjustments } });
+        const explanation = explain(odd(weights), mbps, { addedMbps: added, learnedMbps: learned, forecast: { adjustments } });
+        expect(partOf(explanation, 'events').every((value, slot) => Math.abs(value - added[slot]! - learned[slot]!) < 1e-3)).toBe(true);
         explanation.slots.forEach(({ p50 }, slot) => {
           expect(Math.abs(explanation.parts.reduce((sum, part) => sum + part.mbps[slot]!, 0) - p50)).toBeLessThan(1e-3);
           expect(Math.abs(partOf(explanation, 'model')[slot]!)).toBeLessThan(1e-3); // the model said it all
@@ -87,7 +89,8 @@ describe('the parts of a forecast', () => {
     const forecaster = await createInlineForecaster({ models: ['ewma'] });
     const ask = async (mbps: (number | null)[]): Promise<number[]> => (await forecaster.forecast(observationOf(mbps), mesh.mesh.forecast)).demands[0]!.slots.map(({ p50 }) => p50);
     const pasts = pastsByPart(pastOf({ intent: mesh, observation: observationOf(office), demand }));
-    const answers = await Promise.all(pasts.map(ask));
+    const withoutEvents = await Promise.all(pasts.map(ask));
+    const answers = { withoutEvents, withEvents: withoutEvents.at(-1)! };
     const forecast = await forecaster.forecast(observationOf(office), mesh.mesh.forecast);
     const explanation = explainForecast({ intent: mesh, observation: observationOf(office), forecast, demand: forecast.demands[0]!, answers, expectedAt: () => null, modelReasons: [] });
     expect(partOf(explanation, 'model')).toEqual([0, 0, 0, 0]);
