@@ -51,5 +51,9 @@ export function alignCovariates(names: readonly CovariateName[], series: readonl
 
 function shifted({ values, startAt, isKnownAhead }: CovariateSeries, matrix: DemandMatrix, length: number): Float32Array {
   const offset = Math.round((matrix.startAt - startAt) / matrix.stepMs);
-  return Float32Array.from({ length }, (_, slot) => values[slot + offset] ?? (isKnownAhead ? 0 : Number.NaN));
+  const moved = new Float32Array(length);
+  if (!isKnownAhead) moved.fill(Number.NaN);
+  const [from, until] = [Math.max(0, offset), Math.min(values.length, offset + length)];
+  if (until > from) moved.set(values.subarray(from, until), from - offset);
+  return moved;
 }

@@ -1,9 +1,12 @@
 import { expect, describe, it } from 'vitest';
-import { pathInputs, type PathTable } from '../../src/forecast/index.ts';
+import { createLog } from '../../src/base/index.ts';
+import { pathInputs, type CovariateSeries, type PathTable } from '../../src/forecast/index.ts';
 import { PATH_INPUTS } from '../../src/forecast/path-covariates.ts';
 import type { Assignment, NodeId, PathSeries, Plan, Tunnel } from '../../src/model/index.ts';
+import { forecastDemand } from '../../src/reconcile/observe.ts';
+import type { CycleContext } from '../../src/reconcile/state.ts';
 import { wayCovariates } from '../../src/reconcile/ways.ts';
-import { emptyPlan } from '../support/intent-arbitrary.ts';
+import { emptyObservation, emptyPlan } from '../support/intent-arbitrary.ts';
 import { exampleIntent } from '../support/plan-situations.ts';
 import { path } from './support.ts';
 
@@ -69,5 +72,38 @@ describe('inputs of what carries a demand', () => {
     for (const values of [valuesOf(plan, 'berlin>paris#voice', new Set(['paris-gw1' as NodeId])), valuesOf(plan, 'paris>rome#voice')]) {
       expect(Object.values(values).flat().every(Number.isNaN)).toBe(true);
     }
+  });
+});
+
+describe('a forecast of the engine', () => {
+  const plan = planOf([['berlin', 'paris', 'voice', [100, 'fibre']]]);
+  const past = pastOf([seriesOf(FIBRE, 20, 0, ({ lossRatio }) => lossRatio.fill(0.05, 3 * (SLOTS - 1)))]);
+
+  /** What the forecaster is told of the ways of a demand. */
+  async function told(of: { plan: Plan | null; past: PathTable | null; quarantined?: string }): Promise<CovariateSeries[]> {
+    const asked: CovariateSeries[] = [];
+    const context = {
+      deps: { store: { users: () => [] }, forecaster: { forecast: (_observation: unknown, _settings: unknown, _priorities: unknown, covariates: CovariateSeries[]) => (asked.push(...covariates), Promise.reject(new Error('asked'))) } },
+      log: createLog('test', 'silent'),
+      state: { plan: of.plan },
+      outlook: { past: () => of.past },
+      trust: { view: () => ({ quarantines: of.quarantined ? [{ node: of.quarantined }] : [] }) },
+    } as unknown as CycleContext;
+    await forecastDemand(context, { ...intent, plannedEvents: [] }, { ...emptyObservation(END_AT), slotMs }, END_AT);
+    return asked;
+  }
+
+  it('is told what its way was like up to its last slot, and no further', async () => {
+    const loss = (await told({ plan, past })).find(({ name }) => name === 'path:loss')!;
+    expect(loss.demands).toEqual(['berlin>paris#voice']);
+    expect(loss.startAt + loss.values.length * slotMs).toBe(END_AT);
+    expect([...loss.values.slice(-2)]).toEqual([0, Math.fround(Math.log1p(50))].map((value) => expect.closeTo(value, 4)));
+  });
+
+  it('is told nothing without a plan or a past of paths, and nothing of who is in quarantine', async () => {
+    expect(await told({ plan: null, past })).toEqual([]);
+    expect(await told({ plan, past: null })).toEqual([]);
+    const series = await told({ plan, past, quarantined: 'berlin-gw1' });
+    expect(series.length > 0 && series.every(({ values }) => values.every(Number.isNaN))).toBe(true);
   });
 });
