@@ -75,37 +75,44 @@ export function makeSearch(tables: Tables, tunnels: Tunnels, isShort: (site: num
  */
 export function openForMost(tables: Tables, tunnels: Tunnels, search: BackupSearch, demands: Int32Array, risksOf: (demand: number) => readonly number[], settle: (demand: number) => boolean): Int32Array {
   let left = demands;
+  const isSettled = new Uint8Array(tables.demands);
   for (let round = 0; round < ROUNDS; round++) {
-    const helped = new Map<number, { demand: number; counts: number }[]>();
+    const use = new Int32Array(tables.links);
+    const helped = new Map<number, number[]>();
+    const openersOf = new Map<number, Map<number, number>>();
     for (const demand of left) {
-      for (const [link, counts] of search.openers(demand, risksOf(demand))) {
+      const openers = search.openers(demand, risksOf(demand));
+      openersOf.set(demand, openers);
+      for (const [link, counts] of openers) {
+        use[link]! += counts;
         const list = helped.get(link);
-        if (list === undefined) helped.set(link, [{ demand, counts }]);
-        else list.push({ demand, counts });
+        if (list === undefined) helped.set(link, [demand]);
+        else list.push(demand);
       }
     }
-    const settled = new Set<number>();
-    let opened = 0;
-    const useOf = (link: number): number => helped.get(link)!.reduce((sum, { demand, counts }) => sum + (settled.has(demand) ? 0 : counts), 0);
     const byUse: number[][] = [];
-    for (const link of [...helped.keys()].sort((one, other) => one - other)) (byUse[useOf(link)] ??= []).push(link);
-    for (let use = byUse.length - 1; use > 0; use--) {
-      const links = byUse[use] ?? [];
+    for (const link of [...helped.keys()].sort((one, other) => one - other)) (byUse[use[link]!] ??= []).push(link);
+    let opened = 0;
+    for (let most = byUse.length - 1; most > 0; most--) {
+      const links = byUse[most] ?? [];
       for (let index = 0; index < links.length; index++) {
         const link = links[index]!;
-        const now = useOf(link);
-        if (now < use) {
-          if (now > 0) (byUse[now] ??= []).push(link);
+        if (use[link]! < most) {
+          if (use[link]! > 0) (byUse[use[link]!] ??= []).push(link);
           continue;
         }
         if (!hasFreeSlot(tables, tunnels, tables.hopFrom[2 * link]!, 1) || !hasFreeSlot(tables, tunnels, tables.hopTo[2 * link]!, 1)) continue;
         openIdle(tables, tunnels, link);
         opened++;
-        for (const { demand } of helped.get(link)!) if (!settled.has(demand) && settle(demand)) settled.add(demand);
+        for (const demand of helped.get(link)!) {
+          if (isSettled[demand] === 1 || !settle(demand)) continue;
+          isSettled[demand] = 1;
+          for (const [other, counts] of openersOf.get(demand)!) use[other]! -= counts;
+        }
       }
     }
     if (opened === 0) break;
-    left = left.filter((demand) => !settled.has(demand));
+    left = left.filter((demand) => isSettled[demand] === 0);
   }
   return left;
 }

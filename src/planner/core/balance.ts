@@ -11,10 +11,12 @@ const YIELDING = 0.6;
  * Of the throughput of the least important class, what medians may cost before they yield; and how much of them, class by class, may
  * then be short. A little below 0.2 and 0.5 %, which are what a plan is judged by.
  */
-const COST = 0.0017;
+const COST = 0.0016;
 const SHORT = 0.0045;
-/** Sweeps in which they do. */
-const SWEEPS = 10;
+/** Of all sweeps, those in which they do, and how many at least and most. */
+const YIELDING_SHARE = 0.4;
+const LEAST_SWEEPS = 5;
+const MOST_SWEEPS = 10;
 
 /**
  * Lets medians yield where they cost much throughput: as far as needed to keep within `COST` of the bound, and no further than `SHORT`.
@@ -22,13 +24,13 @@ const SWEEPS = 10;
  * which both figures are known.
  * @param bound worth that no plan exceeds
  */
-export function balance(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, bound: number): void {
+export function balance(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, bound: number, sweeps: number): void {
   const loss = lossOf(tables, flows, bound);
   if (loss <= COST) return;
   const medians = mediansOf(tables, flows);
   const flow = flows.flow.slice();
   flows.medianPremium = YIELDING;
-  settle(tables, paths, flows, linkPrices, SWEEPS);
+  settle(tables, paths, flows, linkPrices, Math.min(MOST_SWEEPS, Math.max(LEAST_SWEEPS, Math.ceil(YIELDING_SHARE * sweeps))));
   flows.medianPremium = MEDIANS_FIRST;
   const won = loss - lossOf(tables, flows, bound);
   const short = mediansOf(tables, flows).reduce((most, mbps, cls) => Math.max(most, medians[cls]! > 0 ? 1 - mbps / medians[cls]! : 0), 0);

@@ -146,6 +146,7 @@ export function wayAlong(tables: Tables, demand: number, links: readonly number[
 export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number) => boolean, visit: (first: number, second: number) => void): void {
   const { sites, hubs, legStart, legHops } = tables;
   if (!endsAllowed(tables, demand)) return;
+  const allowed: number[] = [];
   const leg = tables.demandLeg[demand]!;
   if (leg >= 0) {
     for (let at = legStart[leg]!; at < legStart[leg + 1]!; at++) {
@@ -157,13 +158,13 @@ export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number)
     const toHub = tables.legToHub[hub * sites + tables.source[demand]!]!;
     const fromHub = tables.legFromHub[hub * sites + tables.target[demand]!]!;
     if (toHub < 0 || fromHub < 0 || !siteAllowed(tables, demand, hubs[hub]!)) continue;
+    allowed.length = 0;
+    for (let behind = legStart[fromHub]!; behind < legStart[fromHub + 1]!; behind++) if (isAllowed(legHops[behind]!)) allowed.push(legHops[behind]!);
+    if (allowed.length === 0) continue;
     for (let at = legStart[toHub]!; at < legStart[toHub + 1]!; at++) {
       const first = legHops[at]!;
       if (!isAllowed(first)) continue;
-      for (let behind = legStart[fromHub]!; behind < legStart[fromHub + 1]!; behind++) {
-        const second = legHops[behind]!;
-        if (isAllowed(second) && relayedAllowed(tables, demand, first, second)) visit(first, second);
-      }
+      for (const second of allowed) if (relayedAllowed(tables, demand, first, second)) visit(first, second);
     }
   }
 }

@@ -11,7 +11,7 @@ import { concentrateWhereNeeded, search, settle } from './search.ts';
 import { share } from './share.ts';
 import type { LinkPrices } from './sweep.ts';
 import { buildTables, type Tables } from './tables.ts';
-import { closeExcess, linksInUse, openOnly, priceLinks, type Tunnels } from './tunnels.ts';
+import { closeExcess, closeIdle, linksInUse, openLinks, openOnly, priceLinks, type Tunnels } from './tunnels.ts';
 
 /** How good the plan is, proven by its own prices: no plan whatever, tunnel limits or none, is worth more than `bound`. */
 export interface Certificate {
@@ -110,21 +110,22 @@ function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, pr
   const leastGain = worthOf(tables, tables.p95Mbps) * (previousPlan === undefined ? LEAST_GAIN_COLD : LEAST_GAIN_WARM);
   const reached = search(tables, paths, flows, linkPrices, tunnels, Math.max(Math.ceil(IMPROVING_SHARE * sweeps), Math.min(LEAST_ROUNDS, Math.floor(CHEAP_ROUNDS / Math.max(1, tables.demands)))), backupWorth(tables, previousPlan), leastGain);
   const order = byImportance(tables);
-  const fit = (): { open: Tunnels; backups: Backups; priced: number } => {
-    balance(tables, paths, flows, linkPrices, proof.bound);
-    trim(tables, paths, flows, order);
-    fill(tables, paths, flows, linkPrices, order);
-    share(tables, paths, flows, linkPrices, order);
-    fill(tables, paths, flows, linkPrices, order);
-    const open = tunnelsOf(tables, paths, flows, held(reached, previousPlan));
-    return { open, ...protect(tables, paths, flows, open, previousPlan && backupsOf(tables, previousPlan)) };
-  };
-  let { open, backups, priced } = fit();
-  if (priced > 0) {
-    priceLinks(tables, linkPrices, open);
-    settle(tables, paths, flows, linkPrices, PROTECTING_SWEEPS);
-    ({ open, backups } = fit());
-  }
+  const kept = held(reached, previousPlan);
+  trim(tables, paths, flows, order);
+  fill(tables, paths, flows, linkPrices, order);
+  const first = tunnelsOf(tables, paths, flows, kept);
+  const { backups: before, priced } = protect(tables, paths, flows, first, previousPlan && backupsOf(tables, previousPlan));
+  // from here on traffic stays on these tunnels, so that slots keep to their limits whatever moves
+  priceLinks(tables, linkPrices, first);
+  if (priced > 0) settle(tables, paths, flows, linkPrices, PROTECTING_SWEEPS);
+  balance(tables, paths, flows, linkPrices, proof.bound, sweeps);
+  trim(tables, paths, flows, order);
+  fill(tables, paths, flows, linkPrices, order);
+  share(tables, paths, flows, linkPrices, order);
+  fill(tables, paths, flows, linkPrices, order);
+  const open = tunnelsOf(tables, paths, flows, openLinks(first));
+  const { backups } = protect(tables, paths, flows, open, before);
+  closeIdle(tables, open, isAmong(kept));
   priceLinks(tables, linkPrices, open);
   const plan = readPlan(tables, paths, flows, proof.prices, open, backups, idleOf(tables, open, previousPlan));
   const worth = plan.flows.reduce((sum, { demand, mbps }) => sum + tables.weight[tables.classOf[demand]!]! * mbps, 0);

@@ -81,7 +81,7 @@ function usesOver(tables: Tables, paths: Paths, flows: Flows, isOver: Uint8Array
   const byResource = new Map<number, Use[]>();
   for (const demand of demands) {
     for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
-      if (flows.flow[path]! <= 0) continue;
+      if (flows.flow[path]! <= 0 || !usesAny(tables, paths, isOver, demand, path)) continue;
       eachUse(tables, paths, demand, path, (resource, times) => {
         if (isOver[resource] === 0) return;
         const uses = byResource.get(resource);
@@ -127,13 +127,14 @@ function hasFlowOver(tables: Tables, paths: Paths, flows: Flows, isOver: Uint8Ar
 }
 
 function usesAny(tables: Tables, paths: Paths, flags: Uint8Array, demand: number, path: number): boolean {
-  let uses = 0;
-  eachUse(tables, paths, demand, path, (resource) => {
-    uses |= flags[resource]!;
-  });
-  return uses === 1;
+  const { cryptoBase } = tables;
+  const first = paths.first[path]!;
+  const second = paths.second[path]!;
+  const uses = flags[cryptoBase + tables.source[demand]!]! | flags[cryptoBase + tables.target[demand]!]! | flags[tables.hopUp[first]!]! | flags[tables.hopDown[first]!]! | flags[tables.hopCap[first]!]!;
+  return (second < 0 ? uses : uses | flags[tables.hopUp[second]!]! | flags[tables.hopDown[second]!]! | flags[tables.hopCap[second]!]! | flags[cryptoBase + tables.hopTo[first]!]!) === 1;
 }
 
+/** Calls `visit` with every resource that a way uses, the dummy too, and how often it counts there. */
 export function eachUse(tables: Tables, paths: Paths, demand: number, path: number, visit: (resource: number, times: number) => void): void {
   const { cryptoBase } = tables;
   const first = paths.first[path]!;

@@ -7,7 +7,7 @@ import type { Tables } from './tables.ts';
 /** A resource with less than this share of its capacity left is full. */
 const FULL = 1e-6;
 /** Each round shares every full resource once; what one gives frees something elsewhere. */
-const ROUNDS = 3;
+const ROUNDS = 2;
 const HALVINGS = 30;
 /** Mbit/s; less is nothing. */
 const NOTHING = 1e-7;

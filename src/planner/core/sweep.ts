@@ -65,14 +65,14 @@ function visit(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrice
     const ends = flows.price[source]! + flows.price[target]!;
     const served = flows.served[demand]!;
     const worthMore = worthOfMore(tables, flows, demand, served);
-    const worthLast = worthOfLast(tables, flows, demand, served);
     let step = 0;
     if (worthMore - least - ends > TIE) {
       step = Math.min((worthMore - least - ends) / (bendOf(tables, paths, flows, best) + endBend(tables, flows, source, target) + worthBend(tables, flows, demand, served)), reach(tables, paths, flows, best, source, target));
       step = Math.min(step, served < p50 - NOTHING ? p50 - served : p95 - served);
       if (step > NOTHING) send(tables, paths, flows, demand, best, step);
-    } else if (worst >= 0 && most + ends - worthLast > TIE) {
-      step = Math.min((most + ends - worthLast) / (bendOf(tables, paths, flows, worst) + endBend(tables, flows, source, target) + worthBend(tables, flows, demand, served)), flows.flow[worst]!);
+    } else if (worst >= 0) {
+      const tooDear = most + ends - worthOfLast(tables, flows, demand, served);
+      if (tooDear > TIE) step = Math.min(tooDear / (bendOf(tables, paths, flows, worst) + endBend(tables, flows, source, target) + worthBend(tables, flows, demand, served)), flows.flow[worst]!);
       if (served > p50 + NOTHING) step = Math.min(step, served - p50);
       if (step > NOTHING) send(tables, paths, flows, demand, worst, -step);
     }

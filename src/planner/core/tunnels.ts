@@ -161,6 +161,20 @@ export function setIdle(tables: Tables, tunnels: Tunnels, link: number, isIdle: 
   countEnds(tables, tunnels.idle, link, isIdle ? 1 : -1);
 }
 
+/** Takes tunnels without use from links, but for those that are to be kept. */
+export function closeIdle(tables: Tables, tunnels: Tunnels, isKept: (link: number) => boolean): void {
+  for (let link = 0; link < tables.links; link++) {
+    if (tunnels.isIdle[link] === 0 || isKept(link)) continue;
+    setIdle(tables, tunnels, link, false);
+    closeTunnel(tables, tunnels, link);
+  }
+}
+
+/** The links that have a tunnel, in the order of their numbers. */
+export function openLinks(tunnels: Tunnels): number[] {
+  return [...tunnels.isOpen.keys()].filter((link) => tunnels.isOpen[link] === 1);
+}
+
 /** The links that carry something now. */
 export function linksInUse(tables: Tables, paths: Paths, flows: Flows): (link: number) => boolean {
   const carried = linkFlows(tables, paths, flows);
