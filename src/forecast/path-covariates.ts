@@ -29,7 +29,8 @@ export function pathInputs({ latencyMs, lossRatio }: WayFigures, slotsPerDay: nu
 
 /** Each value less the mean of those known in the `window` slots before it; NaN where there are fewer than `least`. */
 function aboveMean(values: Float32Array, window: number, least: number): Float32Array {
-  let [sum, known] = [0, 0];
+  let sum = 0;
+  let known = 0;
   return values.map((value, slot) => {
     const above = known >= least ? value - sum / known : Number.NaN;
     const leaving = values[slot - window] ?? Number.NaN;

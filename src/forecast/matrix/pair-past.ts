@@ -30,7 +30,10 @@ export class PairPast {
   load(values: Float32Array, scale: number): this {
     const { z, known, sums, squares, unknownFor, length } = this;
     fillGaps(values, this.slotsPerDay, z);
-    let [sum, square, unknown] = [0, 0, 0];
+    // One by one: taken out of a list they would be numbers on the heap in every turn of the loop.
+    let sum = 0;
+    let square = 0;
+    let unknown = 0;
     for (let slot = 0; slot < length; slot++) {
       z[slot] = Math.log1p(z[slot]! / scale);
       const value = z[slot]!;
@@ -104,8 +107,12 @@ class SmoothedPast {
     const { fast, slow, jumpHour, jumpDay, slotsPerDay } = this;
     const hour = hourSlots(slotsPerDay);
     const [slowRate, hourRate, dayRate] = [2 / (hour + 1), 1 / hour, 1 / slotsPerDay];
-    let [isStarted, hasJumped] = [false, false];
-    let [level, mean, jump, jumpOfDay] = [0, 0, 0, 0];
+    let isStarted = false;
+    let hasJumped = false;
+    let level = 0;
+    let mean = 0;
+    let jump = 0;
+    let jumpOfDay = 0;
     let before = Number.NaN;
     for (let slot = 0; slot < known.length; slot++) {
       const value = known[slot]!;

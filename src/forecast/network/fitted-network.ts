@@ -62,7 +62,9 @@ export function forecastNetwork({ horizons, scales, standardiser, network }: Fit
         const demandAt = (cell: number): number => demandOf(scales[pair]!, rows.levels[row]! + feeder.quantiles[cell]!);
         results.forEach(({ p50, p90, p95 }, horizon) => {
           const cell = QUANTILES.length * ((row - from) * horizons.length + horizon);
-          [p50[at], p90[at], p95[at]] = [demandAt(cell), demandAt(cell + 1), demandAt(cell + 2)];
+          p50[at] = demandAt(cell);
+          p90[at] = demandAt(cell + 1);
+          p95[at] = demandAt(cell + 2);
         });
       }
     }

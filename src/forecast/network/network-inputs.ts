@@ -210,7 +210,9 @@ export class NetworkInputs {
     const target = slot + steps;
     const today = Math.floor((startAt / stepMs + target) / day);
     const nearest = Math.ceil((steps + near + 1) / day);
-    let [levels, changes, days] = [0, 0, 0];
+    let levels = 0;
+    let changes = 0;
+    let days = 0;
     for (let ago = nearest; ago < nearest + DAYS && days < SAME_KIND_DAYS; ago++) {
       if (isWeekend(today - ago) !== isWeekend(today)) continue;
       const then = past.around(target - ago * day, near);

@@ -100,8 +100,15 @@ export class PairChannels {
     const { z, known, unknownFor, sums, squares, fast, slow, level, trend, season, day } = this;
     const slowWeight = 2 / (hourOf(day) + 1);
     const dayWeight = 1 / day;
-    let [quick, steady, now, slope, dayMean] = [Number.NaN, Number.NaN, Number.NaN, 0, Number.NaN];
-    let [sum, square, missing] = [0, 0, 0];
+    // One by one: taken out of a list they would be numbers on the heap in every turn of the loop.
+    let quick = Number.NaN;
+    let steady = Number.NaN;
+    let now = Number.NaN;
+    let slope = 0;
+    let dayMean = Number.NaN;
+    let sum = 0;
+    let square = 0;
+    let missing = 0;
     for (let slot = 0; slot < values.length; slot++) {
       const value = Math.log(1 + z[slot]! / scale);
       z[slot] = value;
@@ -140,7 +147,8 @@ export function hourOf(slotsPerDay: number): number {
 
 /** Two EWMAs of |z(t) − z(t − steps)| that begin as plain means, so that a short past is not only its first change. */
 function usualChange(known: Float32Array, steps: number, fast: Float32Array, fastWeight: number, slow: Float32Array, slowWeight: number): void {
-  let [quick, steady] = [CHANGE_UNKNOWN, CHANGE_UNKNOWN];
+  let quick = CHANGE_UNKNOWN;
+  let steady = CHANGE_UNKNOWN;
   let early = 1;
   for (let slot = 0; slot < known.length; slot++) {
     const change = slot >= steps ? Math.abs(known[slot]! - known[slot - steps]!) : Number.NaN;
