@@ -145,6 +145,8 @@ export interface PlanCertificate {
   bound: number;
   /** 100 × (1 − worth/bound). */
   provenGapPct: number;
+  /** The gap that placing demand by demand alone would have left, where the optimising core's guidance was followed instead; else absent. */
+  unguidedGapPct?: number;
   /** What stands between the plan and the bound, most first; empty while the gap is small. `mbps` null: how much is not known. */
   why: { reason: string; mbps: number | null }[];
   /** Where capacity would help most: worth that one more Mbit/s of it would bring. Empty where nothing is short. */

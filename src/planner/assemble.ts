@@ -7,11 +7,14 @@ import { pairKey } from './network.ts';
 import { indexAllocator, overlayAddresses } from './overlay.ts';
 import type { Hop, HopEnd } from './types.ts';
 
-/** Writes down what the board decided: sorted, with addresses and ids, both directions of every pair. */
-export function assemblePlan(board: Board): Plan {
+/**
+ * Writes down what the board decided: sorted, with addresses and ids, both directions of every pair.
+ * @param origin  the plan that runs, where rounds lie between it and this one: its tunnels keep their addresses and their time
+ */
+export function assemblePlan(board: Board, origin: Plan = board.network.inputs.previous): Plan {
   const { network } = board;
   const { intent, previous } = network.inputs;
-  const tunnels = assembleTunnels(board);
+  const tunnels = assembleTunnels(board, origin);
   const profiles = new Set(tunnels.map((tunnel) => tunnel.securityProfile));
   return {
     schema: 'foremesh/plan/v1',
@@ -26,12 +29,13 @@ export function assemblePlan(board: Board): Plan {
   };
 }
 
-function assembleTunnels(board: Board): Tunnel[] {
+function assembleTunnels(board: Board, origin: Plan): Tunnel[] {
   const { now, inputs, previousTunnels } = board.network;
   const { overlayPrefix } = inputs.intent.mesh;
-  const nextIndex = indexAllocator(inputs.previous.tunnels);
+  const before = new Map([...origin.tunnels.map((tunnel) => [tunnel.id, tunnel] as const), ...previousTunnels]);
+  const nextIndex = indexAllocator([...before.values()]);
   return sortedBy([...board.ledger.claimed.values()], (hop) => hop.tunnel).map((hop): Tunnel => {
-    const existing = previousTunnels.get(hop.tunnel);
+    const existing = before.get(hop.tunnel);
     const index = existing?.index ?? nextIndex();
     const [overlayA, overlayB] = overlayAddresses(overlayPrefix, index);
     return {

@@ -2,6 +2,7 @@ import type { Site, TrafficClass } from '../model/index.ts';
 import { isUsable } from './admissibility.ts';
 import { Ledger, type Fit } from './ledger.ts';
 import type { Network } from './network.ts';
+import type { Guide } from './guide.ts';
 import type { Notes } from './notes.ts';
 import type { Choice, Hop, Pair, Want, Way } from './types.ts';
 import { relayWay } from './ways.ts';
@@ -28,9 +29,12 @@ export class Board {
   /** Wants that relayed traffic leans on: their choice is final. */
   readonly settled = new Set<string>();
   readonly #expected = new Map<string, Choice>();
+  /** What to try first; null: nothing but today's rules. */
+  readonly guide: Guide | null;
 
-  constructor(network: Network, notes: Notes, wants: readonly Want[]) {
+  constructor(network: Network, notes: Notes, wants: readonly Want[], guide: Guide | null = null) {
     this.network = network;
+    this.guide = guide;
     this.notes = notes;
     this.ledger = new Ledger(network);
     this.wants = new Map(wants.map((want) => [want.key, want]));

@@ -1,7 +1,7 @@
 import { compareText, roundTo } from '../base/index.ts';
 import { pairId, type PlanCertificate } from '../model/index.ts';
 import type { Board } from './board.ts';
-import { measureFlows, type Instance, type Measure } from './core/index.ts';
+import { flowsWorth, measureFlows, type Instance, type Measure } from './core/index.ts';
 import { flowsOf, meshInstance, type MeshInstance } from './mesh-instance.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
 
@@ -12,12 +12,25 @@ export interface Measured extends Measure {
 
 /** Measures what a round carries within the limits against every plan that there could be; the core's prices are the proof. */
 export function measureRound(board: Board): Measured {
+  const known = MEASURED.get(board);
+  if (known) return known;
   const mesh = meshInstance(board.network, [...board.wants.values()]);
-  return { mesh, ...measureFlows(mesh.instance, flowsOf(mesh, board.placements), provingSweeps(mesh.instance)) };
+  const measured = { mesh, ...measureFlows(mesh.instance, flowsOf(mesh, board.placements), provingSweeps(mesh.instance)) };
+  MEASURED.set(board, measured);
+  return measured;
+}
+
+/** A finished round is asked for by the choice between rounds and by the report. */
+const MEASURED = new WeakMap<Board, Measured>();
+
+/** What a round carries, in worth; without proof. */
+export function roundWorth(board: Board): number {
+  const mesh = meshInstance(board.network, [...board.wants.values()]);
+  return flowsWorth(mesh.instance, flowsOf(mesh, board.placements));
 }
 
 /** For the report: the figures and, where the gap is worth a word, what makes it. Undefined where nothing is wanted. */
-export function certificateOf(board: Board, measured: Measured): PlanCertificate | undefined {
+export function certificateOf(board: Board, measured: Measured, unguidedGapPct: number | null): PlanCertificate | undefined {
   const { certificate, wanted } = measured;
   if (!(wanted > 0)) return undefined;
   const isLarge = certificate.provenGapPct >= PLANNER_SETTINGS.gapToldPct;
@@ -26,12 +39,13 @@ export function certificateOf(board: Board, measured: Measured): PlanCertificate
     worth: roundTo(certificate.worth, 3),
     bound: roundTo(certificate.bound, 3),
     provenGapPct: roundTo(certificate.provenGapPct, 4),
+    ...(unguidedGapPct !== null && { unguidedGapPct: roundTo(unguidedGapPct, 4) }),
     why: isLarge ? [...refusals(board, measured), ...orders(board)] : [],
     short: shortOf(measured),
   };
 }
 
-/** Rounds of optimisation for a proof: counted, so that equal inputs give equal bytes; fewer where each is dear. */
+/** Rounds of optimisation for a proof or a guide: counted, so that equal inputs give equal bytes; fewer where each is dear. */
 export function provingSweeps({ demands }: Instance): number {
   const { most, least, work } = PLANNER_SETTINGS.sweeps;
   return Math.max(least, Math.min(most, Math.floor(work / Math.max(1, demands.length))));

@@ -1,5 +1,6 @@
 import { formatMbps } from '../base/index.ts';
 import type { Board, Placement } from './board.ts';
+import { guidedChoice } from './guide.ts';
 import { isLastResort, isPinnable, isUsable } from './admissibility.ts';
 import type { Fit } from './ledger.ts';
 import { directOptions, isWayUsable, relayOptions, slotRefusal, sortByCost, type Options } from './options.ts';
@@ -19,11 +20,22 @@ export function placeDirect(board: Board, want: Want): boolean {
   if (want.pinned && placePinned(board, want)) return true;
   const hasRelays = want.previous?.some(({ key }) => key.startsWith('relay:')) ?? false;
   const options = directOptions(board, want);
+  const isRelayed = board.guide?.choices.get(want.key)?.some(({ key }) => key.startsWith('relay:')) ?? false;
+  if (isRelayed) {
+    reserveDirect(board, want, options);
+    return false; // once the ways to the relays are settled
+  }
   if (hasRelays && !prefersDirect(board, want, options)) {
     reserveDirect(board, want, options);
     return false;
   }
-  const decision = decide(board, want, hasRelays ? [] : currentOf(board, want, options), options.ways);
+  const current = hasRelays ? [] : currentOf(board, want, options);
+  const guided = guide(board, want, current);
+  if (guided) {
+    board.commit(want, guided.choice, guided.reason);
+    return board.placements.get(want.key)!.fit.whole;
+  }
+  const decision = decide(board, want, current, options.ways);
   if (!decision) return false;
   const placement = board.commit(want, decision.choice, decision.reason);
   return placement.fit.whole;
@@ -38,7 +50,7 @@ export function placeAny(board: Board, want: Want): void {
   const relayed = relayOptions(board, want);
   const ways = sortByCost(board, want, [...direct.ways, ...relayed.ways]);
   const current = placed?.choice ?? currentOf(board, want, { ways, refusals: [] });
-  const decision = decide(board, want, current, ways);
+  const decision = beyond(board, want, guide(board, want, current), ways) ?? decide(board, want, current, ways);
   if (decision) {
     board.commit(want, decision.choice, decision.reason);
     return reportRest(board, want);
@@ -55,6 +67,21 @@ export function placeAny(board: Board, want: Want): void {
 interface Decision {
   choice: Choice;
   reason: string;
+}
+
+/** What the core would do with a want, where this round is to try that first. */
+function guide(board: Board, want: Want, current: Choice): Decision | null {
+  const choice = board.guide && guidedChoice(board, want, board.guide, renormalise(current));
+  return choice && { choice, reason: `${nameOfWant(want)}: ${describeDemand(want, board.network.inputs.intent.mesh.forecast)}; so that most can be carried in all` };
+}
+
+/** A guided choice, with more ways beside it where it does not carry all and they carry more. */
+function beyond(board: Board, want: Want, guided: Decision | null, ways: readonly Way[]): Decision | null {
+  if (!guided) return null;
+  const fit = board.ledger.fit(guided.choice, want);
+  if (fit.whole) return guided;
+  const wider = extend(board, want, guided.choice.map(({ way }) => way), ways);
+  return wider && wider.fit.carried > fit.carried + 0.01 && !isVetoed(want, wider.choice) ? { ...guided, choice: wider.choice } : guided;
 }
 
 /** The choice for a want that has `current` (may be []), out of `options` (cheapest first); null when nothing may carry any of it. */
@@ -82,7 +109,7 @@ function decide(board: Board, want: Want, current: Choice, options: readonly Way
     if (!isIntact && isVetoed(want, standing)) return decide(board, want, [], options);
     return { ...keep, choice: considerFold(board, want, standing) ?? considerGain(board, want, standing, options) ?? standing };
   }
-  if (isIntact && standing.length > 1 && fit.carried >= PLANNER_SETTINGS.splitCarriedMin) return keep;
+  if (isIntact && (board.guide?.isHolding || (standing.length > 1 && fit.carried >= PLANNER_SETTINGS.splitCarriedMin))) return keep;
   const reason = `${demand} exceeds ${limitText(board, fit)}`;
   const wider = extend(board, want, standing.map(({ way }) => way), options);
   if (wider?.fit.whole && !isVetoed(want, wider.choice)) return { choice: wider.choice, reason };

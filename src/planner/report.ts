@@ -3,7 +3,7 @@ import { pairId, type DemandReport, type PathId, type PlanReport, type TunnelId 
 import type { Board, Placement } from './board.ts';
 import { certificateOf, measureRound } from './certify.ts';
 import { sortedValues } from './notes.ts';
-import type { PlanInputs, Round } from './plan.ts';
+import type { PlanInputs, PlannedRounds } from './plan.ts';
 import { PLANNER_SETTINGS } from './settings.ts';
 import type { DirectionDemand, Hop, Want } from './types.ts';
 
@@ -15,7 +15,7 @@ const MBIT_PER_GB = 8000;
  * Why the plan is as it is, against the plan before: reasons for additions and removals come from the round that made
  * them, all else from the last. Figures are rounded here and nowhere earlier.
  */
-export function buildReport(inputs: PlanInputs, rounds: readonly Round[]): PlanReport {
+export function buildReport(inputs: PlanInputs, { rounds, unguidedGapPct }: PlannedRounds): PlanReport {
   const { plan, board, notes } = rounds.at(-1)!;
   const loads = tunnelLoads(board);
   const before = new Set(inputs.previous.tunnels.map((tunnel) => tunnel.id));
@@ -36,7 +36,7 @@ export function buildReport(inputs: PlanInputs, rounds: readonly Round[]): PlanR
     };
   });
   const foreseen = foreseenReport(board);
-  const certificate = certificateOf(board, measureRound(board));
+  const certificate = certificateOf(board, measureRound(board), unguidedGapPct);
   return {
     ...(foreseen.length > 0 ? { foreseen } : {}),
     ...(certificate && { certificate }),

@@ -71,6 +71,22 @@ export const PLANNER_SETTINGS = {
   priceTold: 0.05,
   /** Rounds of the core for a proof: `work` demands are looked at in all, within these bounds. 1,000 looks take some milliseconds. */
   sweeps: { most: 100, least: 8, work: 40_000 },
+  /** From this proven gap on, per cent, a plan that is guided by the core is tried beside it … */
+  guidedGapMinPct: 0.25,
+  /** … and taken when it carries this much more of the bound, per cent: less is not worth the moves. */
+  guidedGainMinPct: 0.25,
+  /** … and this much more for changing all tunnels and all routes of the plan that runs; for a part in proportion. */
+  guidedChangePct: 1,
+  /** What the core is told that every hop costs beside its money: without it, it relays for the last hundredth, and a plan of whole weights cannot follow. */
+  guidedUsdPerGb: 0.2,
+  /** Rounds of the core for a guide, at most. */
+  guidedSweepsMax: 48,
+  /** Weights of a guided split are multiples of this, per cent. */
+  guidedWeightStep: 5,
+  /** Of a guided choice, the share whose ways must be possible; else the want goes the usual way. */
+  guidedShareMin: 0.5,
+  /** Times that what was chosen is looked at again from itself: two or three as a rule. */
+  guidedRoundsMax: 6,
   /** Rounds until a plan must reproduce itself. */
   roundsMax: 6,
 } as const;

@@ -66,7 +66,7 @@ function isRoomy(board: Board, choice: Choice, want: Want): boolean {
 }
 
 /** When the hold time of the youngest tunnel of these ways ends, epoch ms. */
-function heldUntil(board: Board, ways: readonly Way[]): number {
+export function heldUntil(board: Board, ways: readonly Way[]): number {
   const { now, inputs } = board.network;
   const youngest = Math.max(...ways.flatMap((way) => way.hops.map((hop) => hop.existing?.plannedAt ?? now)));
   return youngest + inputs.intent.mesh.holdMs;

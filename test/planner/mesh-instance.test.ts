@@ -12,8 +12,7 @@ describe('a mesh as an instance of the core, for any mesh and any demand', () =>
       fc.property(changeArbitrary, ([before, after]) => {
         const { plan: own, ...instance } = exportInstance({ ...after, previous: plan(before).plan });
         readInstance(JSON.parse(JSON.stringify(instance)));
-        const isRight = (flow: (typeof own.flows)[number]): boolean => measureFlows(instance, [flow], 1).served[flow.demand]! > 0;
-        expect(brokenLimits(instance, { ...own, flows: own.flows.filter(({ mbps }) => mbps > 0).filter(isRight) })).toEqual([]);
+        expect(brokenLimits(instance, own)).toEqual([]);
       }),
       RUNS,
     );

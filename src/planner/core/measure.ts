@@ -12,7 +12,9 @@ export interface Measure {
   certificate: Certificate;
   /** Worth of all that is wanted; what no way is admissible for is in it, and in no bound. */
   wanted: number;
-  /** Mbit/s by demand, over admissible ways. */
+  /** Those over admissible ways: only they count. */
+  flows: InstancePlan['flows'];
+  /** Mbit/s by demand. */
   served: Float64Array;
   /** By demand: 1 where at least one way is admissible, were all tunnels there. */
   hasWay: Uint8Array;
@@ -33,7 +35,8 @@ const KAPPA_START = 15;
  */
 export function measureFlows(instance: Instance, flows: InstancePlan['flows'], sweeps: number): Measure {
   const tables = buildTables(instance);
-  const served = servedBy(tables, flows);
+  const admissible = admissibleFlows(tables, flows);
+  const served = servedBy(tables, admissible);
   const hasWay = reachable(tables);
   const worth = worthOf(tables, served);
   const wanted = worthOf(tables, tables.p95Mbps);
@@ -41,7 +44,13 @@ export function measureFlows(instance: Instance, flows: InstancePlan['flows'], s
   const none = { prices: new Float64Array(tables.resources), bound: most };
   const proof = worth >= most * (1 - ROUNDING) ? none : prove(tables, sweeps);
   const bound = Math.max(worth, Math.min(most, proof.bound));
-  return { certificate: { worth, bound, provenGapPct: bound > 0 ? 100 * (1 - worth / bound) : 0 }, wanted, served, hasWay, prices: proof.prices.subarray(0, tables.resources) };
+  return { certificate: { worth, bound, provenGapPct: bound > 0 ? 100 * (1 - worth / bound) : 0 }, wanted, flows: admissible, served, hasWay, prices: proof.prices.subarray(0, tables.resources) };
+}
+
+/** The worth of flows alone, without anything to compare it with. */
+export function flowsWorth(instance: Instance, flows: InstancePlan['flows']): number {
+  const tables = buildTables(instance);
+  return worthOf(tables, servedBy(tables, admissibleFlows(tables, flows)));
 }
 
 function prove(tables: Tables, sweeps: number): { prices: Float64Array; bound: number } {
@@ -52,10 +61,14 @@ function prove(tables: Tables, sweeps: number): { prices: Float64Array; bound: n
   return { prices, bound: boundOf(tables, prices) };
 }
 
+function admissibleFlows(tables: Tables, flows: InstancePlan['flows']): InstancePlan['flows'] {
+  const found: Found = { price: 0, first: -1, second: -1 };
+  return flows.filter(({ demand, links }) => wayAlong(tables, demand, links, found));
+}
+
 function servedBy(tables: Tables, flows: InstancePlan['flows']): Float64Array {
   const served = new Float64Array(tables.demands);
-  const found: Found = { price: 0, first: -1, second: -1 };
-  for (const { demand, links, mbps } of flows) if (wayAlong(tables, demand, links, found)) served[demand]! += mbps;
+  for (const { demand, mbps } of flows) served[demand]! += mbps;
   return served.map((mbps, demand) => Math.min(mbps, tables.p95Mbps[demand]!));
 }
 

@@ -29,6 +29,8 @@ export interface PlanOptions {
   prices?: readonly number[];
   /** Rounds of optimisation: what a time limit is turned into by the caller, so that equal inputs give equal plans. */
   sweeps: number;
+  /** False: only what is carried in all counts, not who gets what is short. */
+  isShared?: boolean;
 }
 
 /** A plan with all that it was made from, so that a failure is answered at once and planning goes on from there. */
@@ -78,6 +80,7 @@ export function planInstance(instance: Instance, options: PlanOptions): Planned 
   const { previousPlan, sweeps } = options;
   const prices = options.prices ?? previousPlan?.prices;
   const flows = emptyFlows(tables, paths, prices === undefined ? KAPPA_COLD : KAPPA_WARM, MEDIANS_FIRST, prices?.length === tables.resources ? prices : undefined);
+  if (options.isShared === false) flows.fairness = 0;
   const linkPrices = new Float64Array(tables.links);
   if (previousPlan !== undefined) resume(tables, paths, flows, previousPlan);
   else relax(tables, paths, flows, linkPrices, sweeps);
@@ -118,10 +121,10 @@ function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, pr
   // from here on traffic stays on these tunnels, so that slots keep to their limits whatever moves
   priceLinks(tables, linkPrices, first);
   if (priced > 0) settle(tables, paths, flows, linkPrices, PROTECTING_SWEEPS);
-  balance(tables, paths, flows, linkPrices, proof.bound, sweeps);
+  if (flows.fairness > 0) balance(tables, paths, flows, linkPrices, proof.bound, sweeps);
   trim(tables, paths, flows, order);
   fill(tables, paths, flows, linkPrices, order);
-  share(tables, paths, flows, linkPrices, order);
+  if (flows.fairness > 0) share(tables, paths, flows, linkPrices, order);
   fill(tables, paths, flows, linkPrices, order);
   const open = tunnelsOf(tables, paths, flows, openLinks(first));
   const { backups } = protect(tables, paths, flows, open, before);
