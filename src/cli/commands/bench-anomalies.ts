@@ -32,14 +32,16 @@ export function addAnomalyBench(bench: Command): void {
     });
 }
 
-function render({ pairs, sites, testDays, alarms, nonTiny, detection }: AnomalyBenchResult): string {
+function render({ pairs, sites, testDays, alarms, nonTiny, detection, byDuration }: AnomalyBenchResult): string {
   const rows = Object.entries(detection).map(([name, groups]) => [name, ...(['all', 'nonTiny', 'steady'] as const).flatMap((group) => cells(groups[group]))]);
   const ofPairs = alarms.perHundredPairDays;
   const ofSites = alarms.perHundredSiteDays;
+  const durations = Object.values(byDuration)[0] ?? [];
   return [
     `${pairs} pairs of ${sites} sites, ${testDays.toFixed(1)} days watched`,
     `alarms on the data as it is, in 100 days of a pair: ${ofPairs.all.toFixed(2)} (surge ${ofPairs.surge.toFixed(2)}, drop ${ofPairs.drop.toFixed(2)}, new pair ${ofPairs.newPair.toFixed(2)}); of a site: ${ofSites.all.toFixed(2)} (surge ${ofSites.surge.toFixed(2)}, drop ${ofSites.drop.toFixed(2)}, fan-out ${ofSites.fanOut.toFixed(2)})`,
     `${nonTiny.pairs} pairs carry 95 % of everything; ${nonTiny.steady} of them are steady enough for a surge of 3 times to be beyond their own bound`,
+    `${renderTable(['of not tiny pairs, told while it lasts', ...durations.map(({ minutes }) => `${minutes} min`)], Object.entries(byDuration).map(([name, shares]) => [name, ...shares.map(({ nonTiny: found }) => (found === null ? null : `${(100 * found).toFixed(1)} %`))]))}\n`,
     `${renderTable(['an hour of', 'any pair', 'min', 'not tiny', 'min', 'and steady', 'min'], rows)}\n`,
   ].join('\n');
 }

@@ -44,7 +44,11 @@ export interface AnomalyBenchResult {
   nonTiny: { pairs: number; steady: number };
   /** Events of an hour. `all`: any pair; `steady`: non-tiny ones whose bound is below three times. */
   detection: Record<string, Partial<Record<'all' | 'nonTiny' | 'steady', DetectionScore>>>;
+  /** By change and by how long it lasts (minutes of a day of 24 hours): the share told while it went on. */
+  byDuration: Record<string, { minutes: number; all: number | null; nonTiny: number | null; steady: number | null }[]>;
 }
+
+const DURATIONS_MINUTES = [15, 30, 60, 120];
 
 const NON_TINY_SHARE = 0.95;
 /** What is added is looked for in so many cells at most; of larger tables every n-th pair is watched. */
@@ -83,7 +87,8 @@ export function benchAnomalies(whole: DemandMatrix, options: AnomalyBenchOptions
       perHundredSiteDays: { surge: per(siteDays, 'site surge'), drop: per(siteDays, 'site drop'), fanOut: per(siteDays, 'site fan-out'), all: per(siteDays, 'site surge', 'site drop', 'site fan-out') },
     },
     nonTiny: { pairs: nonTiny.size, steady: steady.size },
-    detection: scoresOf(outcomes, nonTiny, steady, matrix.stepMs),
+    detection: scoresOf(outcomes, { nonTiny, steady }, matrix),
+    byDuration: byDuration(outcomes, { nonTiny, steady }, matrix),
   };
 }
 
@@ -114,8 +119,8 @@ function inject(matrix: DemandMatrix, settings: AnomalySettings, testFrom: numbe
   const steady = new Set<number>();
   const perPair = Math.max(1, Math.ceil(trials / matrix.pairs.length));
   for (let pair = 0; pair < matrix.pairs.length; pair++) {
-    const moments = momentsOf(rng, testFrom, matrix.length - hourSlots, perPair);
-    const { found, surgeFactorMin } = tryChanges(matrix, pair, settings, moments, hourSlots);
+    const moments = momentsOf(rng, testFrom, matrix.length - 2 * hourSlots, perPair);
+    const { found, surgeFactorMin } = tryChanges(matrix, pair, settings, moments, 2 * hourSlots);
     outcomes.push(...found);
     if (nonTiny.has(pair) && surgeFactorMin <= STEADY_FACTOR) steady.add(pair);
     if (nonTiny.has(pair)) outcomes.push(foundNewPair(matrix, pair, settings, hourSlots));
@@ -134,15 +139,41 @@ function momentsOf(rng: Rng, from: number, until: number, count: number): number
   return Array.from({ length: count }, () => from + rng.integer(until - from)).sort((left, right) => left - right);
 }
 
-function scoresOf(outcomes: readonly Outcome[], nonTiny: ReadonlySet<number>, steady: ReadonlySet<number>, stepMs: number): AnomalyBenchResult['detection'] {
-  const names = [...new Set(outcomes.map(({ name }) => name))];
+interface PairKinds {
+  nonTiny: ReadonlySet<number>;
+  steady: ReadonlySet<number>;
+}
+
+function scoresOf(outcomes: readonly Outcome[], { nonTiny, steady }: PairKinds, { stepMs, slotsPerDay }: DemandMatrix): AnomalyBenchResult['detection'] {
+  const most = slotsOf(60, slotsPerDay);
+  const within = outcomes.map((outcome) => ({ ...outcome, foundAfterSlots: outcome.foundAfterSlots !== null && outcome.foundAfterSlots > most ? null : outcome.foundAfterSlots }));
+  const names = [...new Set(within.map(({ name }) => name))];
   return Object.fromEntries(
     names.map((name) => {
-      const of = outcomes.filter((outcome) => outcome.name === name);
+      const of = within.filter((outcome) => outcome.name === name);
       if (of.every(({ pair }) => pair === null)) return [name, { all: scoreOf(of, stepMs) }];
       return [name, { all: scoreOf(of, stepMs), nonTiny: scoreOf(of.filter(({ pair }) => nonTiny.has(pair!)), stepMs), steady: scoreOf(of.filter(({ pair }) => steady.has(pair!)), stepMs) }];
     }),
   );
+}
+
+function byDuration(outcomes: readonly Outcome[], { nonTiny, steady }: PairKinds, { slotsPerDay }: DemandMatrix): AnomalyBenchResult['byDuration'] {
+  const changes = outcomes.filter(({ name }) => /^(surge|drop)/.test(name));
+  const shareOf = (of: readonly Outcome[], slots: number): number | null => (of.length === 0 ? null : of.filter(({ foundAfterSlots }) => foundAfterSlots !== null && foundAfterSlots <= slots).length / of.length);
+  return Object.fromEntries(
+    [...new Set(changes.map(({ name }) => name))].map((name) => {
+      const of = changes.filter((outcome) => outcome.name === name);
+      const [heavy, calm] = [of.filter(({ pair }) => nonTiny.has(pair!)), of.filter(({ pair }) => steady.has(pair!))];
+      return [name, DURATIONS_MINUTES.map((minutes) => {
+        const slots = slotsOf(minutes, slotsPerDay);
+        return { minutes, all: shareOf(of, slots), nonTiny: shareOf(heavy, slots), steady: shareOf(calm, slots) };
+      })];
+    }),
+  );
+}
+
+function slotsOf(minutes: number, slotsPerDay: number): number {
+  return Math.max(minutes >= 60 ? 2 : 1, Math.round((minutes * slotsPerDay) / 1440));
 }
 
 function scoreOf(outcomes: readonly Outcome[], stepMs: number): DetectionScore {

@@ -32,6 +32,8 @@ interface Found {
   seenMbps: number;
   slots: number;
   opened?: string[];
+  /** Made of drops of several pairs. */
+  isJoined?: boolean;
 }
 
 interface Open {
@@ -61,7 +63,7 @@ class Detector implements AnomalyDetector {
 
   step(slot: AnomalySlot): void {
     const found = [...this.findPairs(slot), ...this.findSites(slot)];
-    const told = withoutRepetition(found);
+    const told = withoutRepetition(this.joinDrops(found));
     const silent = new Set(slot.demands.filter(({ mbps }) => mbps === null).map(({ from }) => from));
     this.settle(slot.startAt, told, silent);
     this.takenUntil = slot.startAt + this.settings.slotMs;
@@ -106,12 +108,28 @@ class Detector implements AnomalyDetector {
     });
   }
 
+  /**
+   * What stops for many destinations of a site at once stopped at the site: one event. While it goes on, more of its
+   * destinations are no news; those told before it go on as they were.
+   */
+  private joinDrops(found: readonly Found[]): Found[] {
+    const drops = new Map<SiteId, Found[]>();
+    for (const one of found) if (one.kind === 'drop' && one.to !== null) getOrMake(drops, one.from, () => []).push(one);
+    const joined = new Map<SiteId, Found>();
+    for (const [from, of] of drops) {
+      const isMany = new Set(of.map(({ to }) => to)).size >= JOINED_MIN;
+      if (isMany || (of.length > 1 && this.open.has(keyOf({ kind: 'drop', from, to: null, classId: null })))) joined.set(from, joinedDrop(of));
+    }
+    const isNews = (one: Found): boolean => one.kind !== 'drop' || !joined.has(one.from) || (one.to !== null && this.open.has(keyOf(one)));
+    return [...found.filter(isNews), ...joined.values()];
+  }
+
   private settle(startAt: number, found: readonly Found[], silent: ReadonlySet<SiteId>): void {
     const { slotMs, slotsPerDay } = this.settings;
     const quietMax = anomalyWindows(this.settings).short;
     const seen = new Set<string>();
     for (const one of found) {
-      const key = `${one.kind} ${one.from} ${one.to ?? ''} ${one.classId ?? ''}`;
+      const key = keyOf(one);
       seen.add(key);
       this.open.set(key, extended(this.open.get(key), one, startAt, slotMs));
     }
@@ -131,11 +149,23 @@ class Detector implements AnomalyDetector {
   }
 }
 
+/** So many destinations that drop in the same slot are one event of their origin. */
+const JOINED_MIN = 3;
+
+function joinedDrop(of: readonly Found[]): Found {
+  const sumOf = (figure: 'expectedMbps' | 'seenMbps'): number => of.reduce((sum, one) => sum + one[figure], 0);
+  return { kind: 'drop', from: of[0]!.from, to: null, classId: null, score: Math.max(...of.map(({ score }) => score)), expectedMbps: sumOf('expectedMbps'), seenMbps: sumOf('seenMbps'), slots: Math.max(...of.map(({ slots }) => slots)), isJoined: true };
+}
+
+function keyOf({ kind, from, to, classId }: Pick<Found, 'kind' | 'from' | 'to' | 'classId'>): string {
+  return `${kind} ${from} ${to ?? ''} ${classId ?? ''}`;
+}
+
 /** A scan opens many pairs and moves the whole of a site: it is told once. So is a surge, as the pair's when it is one pair's. */
 function withoutRepetition(found: readonly Found[]): Found[] {
   const scanning = new Set(found.filter(({ kind }) => kind === 'fan-out').map(({ from }) => from));
   const byPair = new Set(found.filter(({ to }) => to !== null).map(({ kind, from }) => `${kind === 'new-pair' ? 'surge' : kind} ${from}`));
-  return found.filter(({ kind, from, to }) => (kind === 'new-pair' ? !scanning.has(from) : kind === 'fan-out' || to !== null || !byPair.has(`${kind} ${from}`)));
+  return found.filter(({ kind, from, to, isJoined }) => (kind === 'new-pair' ? !scanning.has(from) : kind === 'fan-out' || to !== null || isJoined === true || !byPair.has(`${kind} ${from}`)));
 }
 
 function extended(before: Open | undefined, found: Found, startAt: number, slotMs: number): Open {

@@ -16,6 +16,7 @@ export interface Outcome {
 }
 
 const CHANGES: readonly { name: string; kind: Unusual['kind']; factor: number }[] = [
+  { name: 'surge x1.5', kind: 'surge', factor: 1.5 },
   { name: 'surge x2', kind: 'surge', factor: 2 },
   { name: 'surge x3', kind: 'surge', factor: 3 },
   { name: 'surge x5', kind: 'surge', factor: 5 },

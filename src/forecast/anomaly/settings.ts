@@ -11,17 +11,20 @@ export interface AnomalySettings {
 export const DAYS_PER_ALARM = 100;
 export const ANOMALY_MIN_MBPS = 0.1;
 
-/** Slots of the two windows that are looked at: what is far out is told after the short one, what is less so after the long one. */
+/** Slots of the windows that are looked at: what is far out is told after the short one, what is less so after a longer one. */
 export interface AnomalyWindows {
   short: number;
+  middle: number;
   long: number;
 }
 
 const SHORT_DAY_SHARE = 1 / 96;
+const MIDDLE_DAY_SHARE = 2 / 96;
 const LONG_DAY_SHARE = 4 / 96;
 
-/** A quarter of an hour and an hour, of a day of 24 hours; days may be shorter in a laboratory. */
+/** A quarter, a half and an hour, of a day of 24 hours, two slots at least; days may be shorter in a laboratory. */
 export function anomalyWindows({ slotsPerDay }: Pick<AnomalySettings, 'slotsPerDay'>): AnomalyWindows {
   const short = Math.max(2, Math.round(slotsPerDay * SHORT_DAY_SHARE));
-  return { short, long: Math.max(short + 1, Math.round(slotsPerDay * LONG_DAY_SHARE)) };
+  const middle = Math.max(short, Math.round(slotsPerDay * MIDDLE_DAY_SHARE));
+  return { short, middle, long: Math.max(middle + 1, Math.round(slotsPerDay * LONG_DAY_SHARE)) };
 }

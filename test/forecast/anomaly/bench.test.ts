@@ -30,6 +30,14 @@ describe('bench anomalies', () => {
     expect(wild.nonTiny.steady).toBeLessThan(wild.nonTiny.pairs);
   });
 
+  it('finds no less of what lasts longer or is greater', () => {
+    const shares = Object.entries(result.byDuration).filter(([name]) => name.startsWith('surge')).map(([, of]) => of.map(({ nonTiny }) => nonTiny!));
+    for (const of of shares) expect(of).toEqual(of.toSorted((left, right) => left - right));
+    for (const [index, of] of shares.slice(1).entries()) expect(of.at(-1)!).toBeGreaterThanOrEqual(shares[index]!.at(-1)!);
+    expect(result.byDuration['surge x3']!.map(({ minutes }) => minutes)).toEqual([15, 30, 60, 120]);
+    expect(result.byDuration['surge x3']![1]!.nonTiny!).toBeGreaterThan(0.9);
+  });
+
   it('gives the same figures for the same seed', () => {
     const again = benchAnomalies(matrixOf(0.15), { testFrom: 0.6, trials: 60, seed: 'test', onProgress: () => undefined });
     expect(again).toEqual(result);

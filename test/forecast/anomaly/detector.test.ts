@@ -78,6 +78,28 @@ describe('the watch over demands', () => {
     expect(line(detector)).toEqual(['surge a>b']);
   });
 
+  it('tells traffic of a site that stops for all its destinations as one event of the site', () => {
+    const detector = seasoned();
+    feed(detector, 10 * DAY, 10 * DAY + 4, (usual, _slot, from) => (from === 'a' ? usual * 0.02 : usual));
+    expect(line(detector)).toEqual(['drop a>*']);
+    expect(detector.anomalies()[0]!.words).toMatch(/^traffic from a for .* % of the .* expected$/);
+    feed(detector, 10 * DAY + 4, 10 * DAY + 12);
+    expect(line(detector)).toEqual(['drop a>* ended']);
+  });
+
+  it('does not take what comes back to its usual level after half a day of nothing for a surge', () => {
+    const detector = seasoned();
+    feed(detector, 10 * DAY, 10 * DAY + 48, (usual, _slot, from, to) => (from === 'a' && to === 'b' ? usual * 0.01 : usual));
+    feed(detector, 10 * DAY + 48, 11 * DAY);
+    expect(line(detector)).toEqual(['drop a>b ended']);
+  });
+
+  it('tells nothing of the first hours after a gap of days, in which nobody knows what is usual now', () => {
+    const detector = seasoned();
+    for (const from of [null, 4]) feed(detector, from === null ? 10 * DAY : 13 * DAY, from === null ? 13 * DAY : 13 * DAY + 8, (usual) => (from === null ? null : usual * from));
+    expect(line(detector)).toEqual([]);
+  });
+
   it('tells of a pair that begins to talk after days of silence, and of one slot of it not', () => {
     const detector = createAnomalyDetector(SETTINGS);
     const quiet = (usual: number, _slot: number, from: string, to: string): number => (from === 'a' && to === 'b' ? 0 : usual);
