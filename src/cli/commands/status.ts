@@ -1,16 +1,17 @@
 import type { Command } from 'commander';
 import { formatFinding, systemClock } from '../../base/index.ts';
-import { certificateReasons, certificateSentence, type DoubtKind } from '../../model/index.ts';
+import { certificateReasons, certificateSentence } from '../../model/index.ts';
 import type { EngineView } from '../../reconcile/index.ts';
 import { ask } from '../engine-client.ts';
 import { colors, printResult, renderTable } from '../output.ts';
+import { doubtText, quarantineText, type DoubtText, type QuarantineText } from '../trust-words.ts';
 import { withEngine } from '../with-engine.ts';
 
 /** The engine's state as `/v1/status` has it: instants are ISO 8601 there. */
 type Status = Pick<EngineView, 'mesh' | 'live' | 'intentCommit' | 'findings' | 'tunnels' | 'shortfalls' | 'metrics' | 'forecastModel' | 'training' | 'planCertificate'> & {
   anomalies: { severity: string; endedAt: string | null; words: string }[];
   trust: Omit<EngineView['trust'], 'quarantines' | 'events' | 'doubts'> & {
-    quarantines: { node: string; since: string; kind: DoubtKind; why: string; cleanWindows: number; cleanNeeded: number }[];
+    quarantines: QuarantineText[];
     doubts: DoubtText[];
   };
   schema: string;
@@ -71,30 +72,6 @@ function renderStatus(status: Status): string {
     ...status.findings.map(formatFinding),
   ];
   return sections.join('\n\n');
-}
-
-/** As `/v1/status` has it. */
-type DoubtText = { node: string } & ({ kind: 'figures'; samples: number; example: string } | { kind: 'clock'; offsetMs: number });
-
-const CURE: Record<DoubtKind, string> = {
-  offered: 'look at the counters of its hosts on that gateway (nft list counters table inet foremesh), and who can log in to it',
-  ends: 'look at the tunnels of that gateway (ip -s link), and who can log in to it',
-  drift: 'find out what changed on that gateway since then',
-};
-
-function quarantineText({ node, since, kind, why, cleanWindows, cleanNeeded }: Status['trust']['quarantines'][number]): string {
-  return [
-    `${node} is in quarantine since ${since}: ${why}`,
-    `  its demand counts as far as others confirm it, and is not learned from. ${CURE[kind]}`,
-    `  it is believed again by itself after ${cleanNeeded} windows without a contradiction (${cleanWindows} so far)`,
-  ].join('\n');
-}
-
-function doubtText(doubt: DoubtText): string {
-  if (doubt.kind === 'figures') return `${doubt.node} reported ${doubt.samples} figures that cannot be (${doubt.example}): they are left out, what its hosts offered then is unknown. Update or restart its agent`;
-  const hours = Math.abs(doubt.offsetMs) / 3_600_000;
-  const by = hours >= 2 ? `${hours.toFixed(1)} h` : `${Math.max(1, Math.round(hours * 60))} min`;
-  return `the clock of ${doubt.node} is ${by} ${doubt.offsetMs > 0 ? 'ahead' : 'behind, or its reports come late'}${Math.abs(doubt.offsetMs) > 3_600_000 && doubt.offsetMs > 0 ? ', and none of them counts' : ''}: set it by NTP`;
 }
 
 /** What both ends measured, by the lesser. */
