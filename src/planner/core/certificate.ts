@@ -1,16 +1,17 @@
 import { cheapestWay, quote, type Found } from './paths.ts';
 import type { Tables } from './tables.ts';
 
-/** How the prices are stretched to find the best bound; the same prices give a bound at any scale. */
-const SCALES = [0.9, 1, 1.1];
+/** How the prices are stretched as well to find the best bound; the same prices give a bound at any scale. */
+const SCALES = [0.9, 1.1];
 
 /**
  * What no plan can exceed: an upper bound on Σ worth × Mbit/s over all admissible direct and one-relay ways, without tunnel
  * limits. By LP duality any prices ≥ 0 give one: Σ price × capacity + Σ demand × max(0, worth − price of its cheapest way).
  * @param prices by resource; the better they are, the tighter the bound
+ * @param rough  what `roughBoundOf` says of them, where that is known
  */
-export function boundOf(tables: Tables, prices: Float64Array): number {
-  let best = Number.MAX_VALUE;
+export function boundOf(tables: Tables, prices: Float64Array, rough = roughBoundOf(tables, prices)): number {
+  let best = rough;
   for (const scale of SCALES) best = Math.min(best, boundAt(tables, prices, scale));
   return best;
 }

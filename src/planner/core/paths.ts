@@ -262,6 +262,7 @@ function nearestRelays(tables: Tables): (demand: number) => readonly number[] {
   };
   const to = Float64Array.from(tables.legToHub, shortest);
   const from = Float64Array.from(tables.legFromHub, shortest);
+  const rttMs = new Float64Array(hubs.length);
   const known = new Map<number, readonly number[]>();
   return (demand) => {
     const source = tables.source[demand]!;
@@ -269,9 +270,17 @@ function nearestRelays(tables: Tables): (demand: number) => readonly number[] {
     const key = source * sites + target;
     const before = known.get(key);
     if (before !== undefined) return before;
-    const rttMs = Float64Array.from(hubs, (_, hub) => to[hub * sites + source]! + from[hub * sites + target]!);
-    const order = [...hubs.keys()].filter((hub) => rttMs[hub]! < Number.MAX_VALUE).sort((one, other) => rttMs[one]! - rttMs[other]! || one - other);
-    known.set(key, order.slice(0, 2 * RELAYS));
-    return order.slice(0, 2 * RELAYS);
+    const near: number[] = [];
+    for (let hub = 0; hub < hubs.length; hub++) {
+      rttMs[hub] = to[hub * sites + source]! + from[hub * sites + target]!;
+      if (rttMs[hub]! >= Number.MAX_VALUE) continue;
+      let place = near.length;
+      while (place > 0 && rttMs[near[place - 1]!]! > rttMs[hub]!) place--;
+      if (place === 2 * RELAYS) continue;
+      near.splice(place, 0, hub);
+      if (near.length > 2 * RELAYS) near.pop();
+    }
+    known.set(key, near);
+    return near;
   };
 }

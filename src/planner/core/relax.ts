@@ -55,5 +55,5 @@ export function provingPrices(tables: Tables, paths: Paths, flows: Flows, sweeps
     const bound = roughBoundOf(tables, copy.price);
     if (bound < best.bound) best = { prices: copy.price.slice(), bound };
   }
-  return { prices: best.prices, bound: Math.min(best.bound, boundOf(tables, best.prices)) };
+  return { prices: best.prices, bound: boundOf(tables, best.prices, best.bound) };
 }
