@@ -1,12 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { createRng, ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
 import { explainPlan, orderSteps, planInstance, readInstance, repairAfterFailure, replan, type Change, type Instance, type InstancePlan, type PlanOptions, type Standing } from '../../planner/index.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
+import { growthOf, growthTable, sizes, type SizeFigures } from './bench-planner-growth.ts';
 
 interface PlannerOptions extends CommonOptions {
-  instance: string;
+  instance?: string;
+  sites?: number[];
   /** ms */
   limit: number;
   sweeps?: number;
@@ -30,13 +32,20 @@ export function addPlannerBench(bench: Command): void {
   bench
     .command('planner')
     .description('what planning takes, cold and from the plan before, and how far from the best possible the plan is, proven by its own prices')
-    .requiredOption('--instance <file>', 'a te-instance/1 (docs/planning.md)')
+    .option('--instance <file>', 'a te-instance/1 (docs/planning.md)')
+    .addOption(new Option('--sites <list>', 'made-up meshes of so many sites instead, such as 10,30,100,300,1000: how the cost grows').argParser(sizes).conflicts('instance'))
     .option('--limit <duration>', 'about how long planning may take; the same limit gives the same plan on every machine', duration, 5000)
     .option('--sweeps <n>', 'rounds of optimisation instead of a limit', count)
     .option('--seed <text>', 'of the noise', 'bench')
     .option('--failures <n>', 'uplinks that die, one at a time, from the busiest to the one in the middle', count, 3)
     .addOption(outputOption())
     .action(async (options: PlannerOptions) => {
+      if (options.sites !== undefined) {
+        const growth = growthOf(options.sites, options.seed, (made) => sizeFigures(made, options));
+        printResult(options.output, { schema: 'foremesh/bench-planner-growth/v1', growth }, () => growthTable(growth));
+        return;
+      }
+      if (options.instance === undefined) throw new ForemeshError('CLI_USAGE', { what: 'there is nothing to plan', fix: 'pass --instance FILE.json, or --sites 10,30,100 for made-up meshes' });
       const instance = await loadInstance(options.instance);
       const sweeps = options.sweeps ?? sweepsWithin(options.limit, instance.demands.length);
       tell(`planning ${instance.demands.length} demands, ${sweeps} sweeps`);
@@ -49,7 +58,7 @@ export function addPlannerBench(bench: Command): void {
         seconds: cold.seconds,
         warmSeconds: warm.seconds,
         plan: cold.plan,
-        peakMemoryMb: Math.round(process.resourceUsage().maxRSS / 1024),
+        peakMemoryMb: peakMemoryMb(),
         sweeps,
         ...cold.certificate,
         warm: { ...warm.certificate, ...difference(cold.plan, warm.plan), ...wayThere(orderSteps(noisy, cold.plan, warm.plan)) },
@@ -67,6 +76,19 @@ export function addPlannerBench(bench: Command): void {
         ),
       );
     });
+}
+
+function sizeFigures(instance: Instance, { limit, seed, failures, ...options }: PlannerOptions): Omit<SizeFigures, 'sites' | 'demands' | 'links'> {
+  const sweeps = options.sweeps ?? sweepsWithin(limit, instance.demands.length);
+  const cold = timed(instance, { sweeps });
+  const warm = timed(withNoise(instance, seed), { sweeps: Math.ceil(WARM_SHARE * sweeps), previousPlan: cold.plan });
+  const repairs = failuresOf(instance, cold.standing, failures, Math.ceil(REPLAN_SHARE * sweeps));
+  const middle = (values: number[]): number => values.sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0;
+  return { seconds: cold.seconds, warmSeconds: warm.seconds, repairMs: middle(repairs.map(({ repairMs }) => repairMs)), replanSeconds: middle(repairs.map((repair) => repair.seconds)), provenGapPct: cold.certificate.provenGapPct, peakMemoryMb: peakMemoryMb() };
+}
+
+function peakMemoryMb(): number {
+  return Math.round(process.resourceUsage().maxRSS / 1024);
 }
 
 async function loadInstance(file: string): Promise<Instance> {

@@ -9,6 +9,7 @@ export { explainPlan } from './explain.ts';
 export type { Bar, Explanation, Limit, Refusal, TunnelReason } from './explain.ts';
 export { repairAfterFailure } from './failure.ts';
 export type { Repair } from './failure.ts';
+export { makeMesh } from './made-mesh.ts';
 export { flowsWorth, measureFlows } from './measure.ts';
 export type { Measure } from './measure.ts';
 export { planInstance, replan } from './plan-instance.ts';
