@@ -1,6 +1,5 @@
 import { ForemeshError } from '../../base/index.ts';
-import { forecastReplay, type DemandMatrix, type ReplayForecasts, type ReplayModel, type ReplayOptions } from '../../forecast/index.ts';
-import { choosePairs } from './choose-pairs.ts';
+import { forecastReplay, type DemandMatrix, type ReplayModel, type ReplayOptions } from '../../forecast/index.ts';
 import type { Policy } from './network.ts';
 import { replayHorizons } from './pair-outlook.ts';
 import { findPeaks } from './peaks.ts';
@@ -25,8 +24,8 @@ export interface ForesightOptions extends Pick<ReplayOptions, 'boosted' | 'netwo
 
 export interface PolicyResult extends Figures {
   unservedShare: number;
-  /** As chosen on what was learned from; pairs have settings of their own. */
-  settings: ReactiveSettings | OracleSettings | { pairs: number };
+  /** As chosen on what was learned from; how many pairs have settings of their own, chosen anew every night. */
+  settings: ReactiveSettings | OracleSettings | { chosenNightly: number };
 }
 
 /** Share of the distance from the rule to the oracle that a policy removes, and whether it took no more than the rule. */
@@ -80,10 +79,7 @@ export async function benchForesight(matrix: DemandMatrix, topology: Topology, o
   if (world.pairs.length === 0) throw new ForemeshError('FORESIGHT_TOPOLOGY_INVALID', { what: 'no pair of the traffic has both ends among the nodes of the topology', fix: 'name the nodes as the columns of the traffic do (from>to)' });
   const backFrom = Math.max(1, Math.floor(learnedSlots * 0.8)) - 1;
   const back = trialOver(world, backFrom, learnedSlots, options.seed);
-  const chosen = (name: string, { tunnelHours, tunnelChanges, unservedMbit, demandMbit }: Figures): void =>
-    options.onProgress(`${name} chosen on the past: ${(100 * (unservedMbit / Math.max(1e-9, demandMbit))).toFixed(3)} % unserved, ${Math.round(tunnelHours)} tunnel-hours, ${tunnelChanges} changes`);
-  const reactive = chooseReactive(world, back, false);
-  chosen('reactive', reactive.figures);
+  const rules = { reactive: chooseReactive(world, backFrom, learnedSlots, false), patient: chooseReactive(world, backFrom, learnedSlots, true) };
 
   const models: ReplayModel[] = [...(options.policies.includes('foremesh') ? (['auto'] as const) : []), ...(options.policies.includes('ewma') ? (['ewma'] as const) : [])];
   const forecasts = models.length > 0 ? await forecastReplay(pairSums(matrix, world), { ...options, learnedSlots, horizons: replayHorizons(world.slotMs), models }) : null;
@@ -131,25 +127,14 @@ export async function benchForesight(matrix: DemandMatrix, topology: Topology, o
   };
 
   function policyOf(name: ForesightPolicy): { policy: Policy; settings: PolicyResult['settings'] } {
-    if (name === 'reactive') return { policy: createReactive(world, reactive.settings), settings: reactive.settings };
-    if (name === 'patient') {
-      const { settings } = chooseReactive(world, back, true);
-      return { policy: createReactive(world, settings), settings };
-    }
+    if (name === 'reactive') return { policy: createReactive(world, rules.reactive), settings: rules.reactive };
+    if (name === 'patient') return { policy: createReactive(world, rules.patient), settings: rules.patient };
     if (name === 'oracle') {
-      const { settings } = chooseOracle(world, reactive.figures, back);
+      const settings = chooseOracle(world, back(createReactive(world, rules.reactive)), back);
       return { policy: oraclePolicy(world, settings, createPlannerPlacement(world)), settings };
     }
-    return forecastPolicyOf(world, forecasts!, name === 'ewma' ? 'ewma' : 'auto', reactive.figures);
+    return { policy: forecastPolicy(world, forecasts!, name === 'ewma' ? 'ewma' : 'auto', rules.reactive, () => createPlannerPlacement(world), back), settings: { chosenNightly: world.pairs.length } };
   }
-}
-
-/** What is chosen on the past may take less than the budget by this: the future is another. */
-const RESERVE = 0.03;
-
-function forecastPolicyOf(world: World, forecasts: ReplayForecasts, model: ReplayModel, { unservedMbit, slaMinutes, tunnelHours, tunnelChanges }: Figures): { policy: Policy; settings: { pairs: number } } {
-  const settings = choosePairs(world, forecasts.backtest, model, { unservedMbit, slaMinutes, tunnelHours: (1 - RESERVE) * tunnelHours, tunnelChanges: (1 - RESERVE) * tunnelChanges });
-  return { policy: forecastPolicy(world, forecasts.test, model, settings, createPlannerPlacement(world)), settings: { pairs: settings.length } };
 }
 
 function trialOver(world: World, fromSlot: number, untilSlot: number, seed: string): Trial {
@@ -157,7 +142,7 @@ function trialOver(world: World, fromSlot: number, untilSlot: number, seed: stri
 }
 
 /** What is forecast: both directions of a pair together, since they share its tunnels. */
-function pairSums(matrix: DemandMatrix, world: World): DemandMatrix {
+export function pairSums(matrix: DemandMatrix, world: World): DemandMatrix {
   const { startAt, stepMs, slotsPerDay, length, rowSlots } = matrix;
   return { startAt, stepMs, slotsPerDay, length, rowSlots, pairs: world.pairs.map(({ a, b }) => `${world.sites[a]}>${world.sites[b]}`), values: world.pairs.map((pair) => sumOf(pair, length)) };
 }

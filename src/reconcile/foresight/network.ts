@@ -10,6 +10,8 @@ export interface Moment {
   seenMbps: Float64Array;
   /** Tunnels by link that are up, or are being set up. */
   standing: Int32Array;
+  /** Changes that the hour still has without a person. */
+  changesLeft: number;
 }
 
 export interface Policy {
@@ -63,10 +65,14 @@ export class Network {
     }
   }
 
+  changesLeft(nowMs: number): number {
+    this.recent = this.recent.filter((at) => at > nowMs - 3_600_000);
+    return Math.max(0, this.world.autoApply.perHour - this.recent.length);
+  }
+
   order(wanted: Int32Array, slot: number, nowMs: number): void {
     const { autoApply } = this.world;
-    this.recent = this.recent.filter((at) => at > nowMs - 3_600_000);
-    let budget = Math.max(0, Math.min(autoApply.perDecision, autoApply.perHour - this.recent.length));
+    let budget = Math.min(autoApply.perDecision, this.changesLeft(nowMs));
     const spend = (): void => {
       budget -= 1;
       this.recent.push(nowMs);

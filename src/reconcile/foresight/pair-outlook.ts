@@ -57,11 +57,19 @@ export class PairSignals {
     this.ahead = this.mostLater(sums);
   }
 
-  series(settings: PairSettings): PairSeries {
+  empty(): PairSeries {
+    return { p50: this.median(), open: new Float64Array(this.origins), keep: new Float64Array(this.origins) };
+  }
+
+  /** What settings say at the slots [from, until) of the span. */
+  write(settings: PairSettings, from: number, until: number, into: PairSeries): void {
     const scale = WORLD.fullAt / settings.openFill;
     const opening = settings.openS === null ? null : this.provision(settings.openS);
-    const open = this.seen.map((mbps, index) => Math.max(scale * mbps, opening?.[index] ?? 0));
-    return { p50: this.median(), open, keep: this.keep(settings) };
+    const keep = this.keep(settings);
+    for (let index = from; index < until; index++) {
+      into.open[index] = Math.max(scale * this.seen[index]!, opening?.[index] ?? 0);
+      into.keep[index] = keep[index]!;
+    }
   }
 
   /** The most that is provided for in the slots soon. */
@@ -117,12 +125,11 @@ export class PairSignals {
   }
 }
 
-/** What a model and each pair's settings expect at each slot of a span. */
-export function forecastOutlook(world: World, span: ReplaySpan, model: ReplayModel, settings: readonly PairSettings[]): (slot: number) => Outlook {
-  const series = world.pairs.map((_, pair) => new PairSignals(world, span, model, pair).series(settings[pair]!));
+/** What was chosen for each pair, at each slot of a span. */
+export function seriesOutlook(firstOrigin: number, series: readonly PairSeries[]): (slot: number) => Outlook {
   const outlook: Outlook = { p50Mbps: new Float64Array(series.length), openMbps: new Float64Array(series.length), keepMbps: new Float64Array(series.length) };
   return (slot) => {
-    const index = slot - span.firstOrigin;
+    const index = slot - firstOrigin;
     for (const [pair, { p50, open, keep }] of series.entries()) {
       outlook.p50Mbps[pair] = p50[index]!;
       outlook.openMbps[pair] = open[index]!;

@@ -12,15 +12,18 @@ export interface Outlook {
   keepMbps: Float64Array;
 }
 
+/** Of the changes that an hour has without a person, what is left for openings. */
+const HELD_BACK = 0.6;
+
 /**
  * Plans on what is expected: the planner says what each link should carry, tunnels are opened for it, and closed when nothing
- * that is expected needs them.
+ * that is expected needs them. Pairs whose load is unknown are left alone, unless it knows everything anyway.
  */
-export function createPlanned(world: World, name: string, outlookAt: (slot: number) => Outlook, placement: Placement): Policy {
+export function createPlanned(world: World, name: string, outlookAt: (slot: number) => Outlook, placement: Placement, isAllKnowing = false): Policy {
   const shareForward = new Float64Array(world.pairs.length).fill(0.5);
   return {
     name,
-    decide({ slot, seenMbps, standing }: Moment, wanted: Int32Array, shareSecond: Float64Array): void {
+    decide({ slot, seenMbps, standing, changesLeft }: Moment, wanted: Int32Array, shareSecond: Float64Array): void {
       const outlook = outlookAt(slot);
       followDirections(shareForward, seenMbps);
       const plannedMbps = placement.place(outlook, shareForward);
@@ -30,12 +33,27 @@ export function createPlanned(world: World, name: string, outlookAt: (slot: numb
           const over = plannedMbps[4 * pair + 2 * direction + 1]!;
           shareSecond[2 * pair + direction] = over > 0 ? over / (over + plannedMbps[4 * pair + 2 * direction]!) : 0;
         }
+        if (!isAllKnowing && Number.isNaN(sumKnown(seenMbps[2 * pair]!, seenMbps[2 * pair + 1]!))) continue;
         const units = standing[2 * pair]! + standing[2 * pair + 1]!;
         const target = Math.max(unitsFor(outlook.openMbps[pair]!, world.unitMbps), Math.min(units, unitsFor(outlook.keepMbps[pair]!, world.unitMbps)));
         settle(wanted, pair, target, second, first, WORLD.fullAt * world.unitMbps);
       }
+      if (!isAllKnowing) closeAtMost(wanted, standing, changesLeft - HELD_BACK * world.autoApply.perHour, (7 * slot) % Math.max(1, wanted.length));
     },
   };
+}
+
+/** Lets go of closings beyond so many: they can wait, and a rise that nobody foresaw needs the changes that are left. */
+function closeAtMost(wanted: Int32Array, standing: Int32Array, most: number, first: number): void {
+  let left = Math.max(0, most);
+  for (let step = 0; step < wanted.length; step++) {
+    const link = (first + step) % wanted.length;
+    const closing = standing[link]! - wanted[link]!;
+    if (closing <= 0) continue;
+    const allowed = Math.min(left, closing);
+    wanted[link] = standing[link]! - allowed;
+    left -= allowed;
+  }
 }
 
 /** Share of a pair's demand that goes from a to b, smoothed. */

@@ -68,7 +68,7 @@ export function replay({ world, policy, fromSlot, untilSlot, seed, peaks, onSlot
           seenMbps[2 * pair + 1] = backward[slot - 1]!;
         }
         wanted.set(network.standing);
-        policy.decide({ slot: slot - 1, nowMs: atMs, seenMbps, standing: network.standing }, wanted, shareSecond);
+        policy.decide({ slot: slot - 1, nowMs: atMs, seenMbps, standing: network.standing, changesLeft: network.changesLeft(atMs) }, wanted, shareSecond);
         network.order(wanted, slot, atMs);
       }
       leads.observe(network.open, atMs);

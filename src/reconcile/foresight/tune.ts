@@ -1,12 +1,14 @@
-import type { ReplayModel, ReplaySpan } from '../../forecast/index.ts';
+import type { ReplayForecasts, ReplayModel } from '../../forecast/index.ts';
+import { chooseNightly } from './choose-nightly.ts';
 import type { Policy } from './network.ts';
-import { forecastOutlook, type PairSettings } from './pair-outlook.ts';
+import { seriesOutlook } from './pair-outlook.ts';
 import { createDirectPlacement, type Placement } from './placement.ts';
 import { createPlanned } from './planned.ts';
+import { followRule, TALLY } from './pair-trials.ts';
 import { createReactive, REACTIVE_TEXTBOOK, type ReactiveSettings } from './reactive.ts';
 import type { Figures } from './replay.ts';
 import { trueOutlook } from './true-outlook.ts';
-import type { World } from './world.ts';
+import { sumOf, type World } from './world.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -16,50 +18,65 @@ export interface OracleSettings {
   keepAheadMs: number;
 }
 
+/** What a policy left and took. */
+type Taken = Pick<Figures, 'unservedMbit' | 'slaMinutes' | 'tunnelHours' | 'tunnelChanges'>;
+
 /** Replays a policy over what was learned last. */
 export type Trial = (policy: Policy) => Figures;
 
 /** Hold times of products; and what a patient operator might set. */
 const HOLD_MINUTES = [15, 30, 60];
 const PATIENT_MINUTES = [120, 240, 480, 720, 1440];
-const ORACLE_TRIALS: OracleSettings[] = [30, 60].flatMap((open) => [60, 120, 180, 240, 360].map((keep) => ({ openAheadMs: open * MINUTE_MS, keepAheadMs: keep * MINUTE_MS })));
+const OPEN_ABOVE = [0.7, 0.75, 0.8, 0.85, 0.9, 0.95];
+const GAPS = [0.05, 0.1, 0.2, 0.3];
+const ORACLE_TRIALS: OracleSettings[] = [30, 60, 120, 240].flatMap((open) => [60, 120, 240, 360].filter((keep) => keep >= open).map((keep) => ({ openAheadMs: open * MINUTE_MS, keepAheadMs: keep * MINUTE_MS })));
 /** What is chosen on the past may take less than the budget by this: the future is another. */
 const RESERVE = 0.03;
 
 /**
- * The threshold rule that leaves least unserved, and fewest SLA minutes, with no more tunnel-hours and changes than the textbook's.
+ * The threshold rule that leaves least unserved, and fewest SLA minutes, with no more tunnel-hours and changes than the textbook's
+ * over the slots [from, until), each pair alone.
  * @param isPatient  hold times of hours too
  */
-export function chooseReactive(world: World, trial: Trial, isPatient: boolean): { settings: ReactiveSettings; figures: Figures } {
-  const textbook = trial(createReactive(world, REACTIVE_TEXTBOOK));
+export function chooseReactive(world: World, from: number, until: number, isPatient: boolean): ReactiveSettings {
   const holds = isPatient ? [...HOLD_MINUTES, ...PATIENT_MINUTES] : HOLD_MINUTES;
-  const trials = [0.7, 0.75, 0.8, 0.85, 0.9, 0.95].flatMap((openAbove) =>
-    [0.05, 0.1, 0.2, 0.3].flatMap((gap) => holds.map((minutes) => ({ openAbove, closeBelow: Math.round(100 * (openAbove - gap)) / 100, holdMs: minutes * MINUTE_MS }))),
-  );
-  return best([REACTIVE_TEXTBOOK, ...trials], (settings) => trial(createReactive(world, settings)), textbook, 0);
+  const trials = [REACTIVE_TEXTBOOK, ...OPEN_ABOVE.flatMap((openAbove) => GAPS.flatMap((gap) => holds.map((minutes) => ({ openAbove, closeBelow: Math.round(100 * (openAbove - gap)) / 100, holdMs: minutes * MINUTE_MS }))))];
+  const demands = world.pairs.map((pair) => sumOf(pair, until).subarray(from));
+  const tallies = trials.map(() => new Float64Array(TALLY.width));
+  for (const demand of demands) for (const [trial, settings] of trials.entries()) followRule(world, demand, settings, tallies[trial]!);
+  const figures = tallies.map((tally) => ({ unservedMbit: tally[TALLY.unservedMbit]!, slaMinutes: tally[TALLY.slaMinutes]!, tunnelHours: tally[TALLY.hours]!, tunnelChanges: tally[TALLY.changes]! }));
+  return trials[best([...trials.keys()], (trial) => figures[trial]!, figures[0]!, 0)]!;
 }
 
-export function chooseOracle(world: World, budget: Figures, trial: Trial): { settings: OracleSettings; figures: Figures } {
+/** How far the oracle looks, within the budget. */
+export function chooseOracle(world: World, budget: Taken, trial: Trial): OracleSettings {
   return best(ORACLE_TRIALS, (settings) => trial(oraclePolicy(world, settings, createDirectPlacement(world))), budget, RESERVE);
 }
 
-export function forecastPolicy(world: World, span: ReplaySpan, model: ReplayModel, settings: readonly PairSettings[], placement: Placement): Policy {
-  return createPlanned(world, model === 'auto' ? 'foremesh' : model, forecastOutlook(world, span, model, settings), placement);
+/** @param past  replays a policy over what was learned last, with the planner's placement */
+export function forecastPolicy(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings, placementOf: () => Placement, past: Trial): Policy {
+  const name = model === 'auto' ? 'foremesh' : model;
+  const series = chooseNightly(world, forecasts, model, rule, (chosen, aloneHours, ruleHours) => {
+    const own = past(createPlanned(world, name, seriesOutlook(forecasts.backtest.firstOrigin, chosen), placementOf())).tunnelHours / Math.max(1e-9, aloneHours);
+    const rules = past(createReactive(world, rule)).tunnelHours / Math.max(1e-9, ruleHours);
+    return rules > 0 && own > 0 ? own / rules : 1;
+  });
+  return createPlanned(world, name, seriesOutlook(forecasts.test.firstOrigin, series), placementOf());
 }
 
 export function oraclePolicy(world: World, { openAheadMs, keepAheadMs }: OracleSettings, placement: Placement): Policy {
-  return createPlanned(world, 'oracle', trueOutlook(world, openAheadMs, keepAheadMs), placement);
+  return createPlanned(world, 'oracle', trueOutlook(world, openAheadMs, keepAheadMs), placement, true);
 }
 
 /** Within the budget the one with the least unserved and SLA minutes, each relative to the budget's; without such a one that which exceeds it least. */
-function best<S>(trials: readonly S[], run: (settings: S) => Figures, budget: Figures, reserve: number): { settings: S; figures: Figures } {
+function best<S>(trials: readonly S[], run: (settings: S) => Taken, budget: Taken, reserve: number): S {
   const ratio = (one: number, other: number): number => (other > 0 ? one / other : one > 0 ? 1e9 : 1);
-  let chosen: { settings: S; figures: Figures; excess: number; loss: number } | undefined;
+  let chosen: { settings: S; excess: number; loss: number } | undefined;
   for (const settings of trials) {
     const figures = run(settings);
     const excess = Math.max(0, ratio(figures.tunnelHours, budget.tunnelHours) - 1 + reserve, ratio(figures.tunnelChanges, budget.tunnelChanges) - 1 + reserve);
     const loss = ratio(figures.unservedMbit, budget.unservedMbit) + ratio(figures.slaMinutes, budget.slaMinutes);
-    if (chosen === undefined || excess < chosen.excess || (excess === chosen.excess && loss < chosen.loss)) chosen = { settings, figures, excess, loss };
+    if (chosen === undefined || excess < chosen.excess || (excess === chosen.excess && loss < chosen.loss)) chosen = { settings, excess, loss };
   }
-  return { settings: chosen!.settings, figures: chosen!.figures };
+  return chosen!.settings;
 }

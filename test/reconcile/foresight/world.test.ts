@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Carrier } from '../../../src/reconcile/foresight/carry.ts';
-import { follow } from '../../../src/reconcile/foresight/choose-pairs.ts';
 import { Network, type Policy } from '../../../src/reconcile/foresight/network.ts';
 import { slidingMost } from '../../../src/reconcile/foresight/pair-outlook.ts';
+import { follow, TALLY } from '../../../src/reconcile/foresight/pair-trials.ts';
 import { findPeaks } from '../../../src/reconcile/foresight/peaks.ts';
 import { createDirectPlacement, createPlannerPlacement } from '../../../src/reconcile/foresight/placement.ts';
 import { createReactive, REACTIVE_TEXTBOOK } from '../../../src/reconcile/foresight/reactive.ts';
@@ -159,11 +159,22 @@ describe('one pair alone', () => {
     const world = stepWorld();
     const demand = world.pairs[0]!.forward.subarray(10);
     const units = Int32Array.from(demand, (mbps) => unitsFor((mbps * WORLD.fullAt) / 0.8, 20));
-    const alone = follow(world, demand, units, units);
-    expect(alone).toMatchObject({ unservedMbit: 20 * 375, changes: 4 });
+    const tally = new Float64Array(TALLY.width);
+    expect(follow(world, demand, units, units, 0, 20, 1, tally, 0)).toBe(3);
+    follow(world, demand, units, units, 20, demand.length - 1, 3, tally, 0); // in two parts, as a night divides it
+    expect(tally[TALLY.unservedMbit]).toBeCloseTo(20 * 375);
+    expect(tally[TALLY.changes]).toBe(4);
     const figures = replay({ world, policy: createReactive(world, { openAbove: 0.8, closeBelow: 0.8, holdMs: 0 }), fromSlot: 10, untilSlot: 60, seed: 's', peaks: [] });
-    expect(alone.hours).toBeCloseTo(figures.tunnelHours);
-    expect(alone.slaMinutes).toBeCloseTo(figures.slaMinutes);
+    expect(tally[TALLY.hours]).toBeCloseTo(figures.tunnelHours);
+    expect(tally[TALLY.slaMinutes]).toBeCloseTo(figures.slaMinutes);
+  });
+
+  it('keeps its tunnels while nobody knows what it wants', () => {
+    const demand = Float32Array.from([30, Number.NaN, Number.NaN, 10, 10]);
+    const units = Int32Array.from([2, 1, 1, 1, 1]);
+    const tally = new Float64Array(TALLY.width);
+    expect(follow(stepWorld(), demand, units, units, 0, 3, 2, tally, 0)).toBe(2);
+    expect([tally[TALLY.changes], tally[TALLY.unservedMbit]]).toEqual([0, 0]);
   });
 
   it('has the most of the last values in a sliding window', () => {
