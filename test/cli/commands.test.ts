@@ -35,7 +35,9 @@ describe('the command line', () => {
     expect((await foremesh('plan', 'mesh', '--export-instance', 'mesh.json')).exitCode).toBe(0);
     const bench = await foremesh('bench', 'planner', '--instance', 'mesh.json', '--output', 'json');
     const { worth, bound } = JSON.parse(bench.stdout) as { worth: number; bound: number };
-    expect({ exitCode: bench.exitCode, worth }).toEqual({ exitCode: 0, worth: bound });
+    expect(bench.exitCode).toBe(0);
+    expect(bound).toBeGreaterThan(0);
+    expect(worth).toBeCloseTo(bound, 4);
   });
 
   it('refuses to scaffold into a folder that holds something', async () => {
