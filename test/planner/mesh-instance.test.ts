@@ -4,7 +4,7 @@ import { exportInstance, measureFlows, plan, readInstance } from '../../src/plan
 import { brokenLimits } from '../support/instance-checker.ts';
 import { changeArbitrary } from '../support/intent-arbitrary.ts';
 
-const RUNS = { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 60) };
+const RUNS = { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 40) };
 
 describe('a mesh as an instance of the core, for any mesh and any demand', () => {
   it('is a valid te-instance/1, of which the engine’s plan breaks no limit', () => {
