@@ -133,7 +133,7 @@ export async function benchForesight(matrix: DemandMatrix, topology: Topology, o
       const settings = chooseOracle(world, back(createReactive(world, rules.reactive)), back);
       return { policy: oraclePolicy(world, settings, createPlannerPlacement(world)), settings };
     }
-    return { policy: forecastPolicy(world, forecasts!, name === 'ewma' ? 'ewma' : 'auto', rules.reactive, () => createPlannerPlacement(world), back), settings: { chosenNightly: world.pairs.length } };
+    return { policy: forecastPolicy(world, forecasts!, name === 'ewma' ? 'ewma' : 'auto', rules.reactive, createPlannerPlacement(world)), settings: { chosenNightly: world.pairs.length } };
   }
 }
 

@@ -4,8 +4,9 @@ import { PAIR_SETTINGS, PairTrials, TALLY } from './pair-trials.ts';
 import type { ReactiveSettings } from './reactive.ts';
 import { unitsFor, type World } from './world.ts';
 
-/** What is chosen takes less than the budget by this: tomorrow is another day. */
-const RESERVE = 0.01;
+/** What is chosen takes less than the budget by this: closings that wait and tunnels over a second provider take more than pairs alone. */
+const RESERVE_HOURS = 0.06;
+const RESERVE_CHANGES = 0.01;
 /** How soon the past is forgotten: half of it in so many days. */
 const HALF_LIFE_DAYS = 30;
 /** Of a usual day's budget, the least and the most of one day, when it makes up for days before. */
@@ -19,11 +20,9 @@ const CHANGE_PRICES = Array.from({ length: 10 }, (_, step) => 10 ** (-3 + 0.5 * 
  * Chooses each pair's settings anew every night, as an engine does that trains at night: by what all settings would have led to
  * on the days before, least loss for one price of a tunnel-hour and one of a change (Lagrange: the pairs share nothing else), so
  * that hours and changes stay within what the rule would have taken; a day that took more is made up for on the next ones.
- * @param rehearse  replays what would be chosen for the past through the whole mesh, and says how many hours it takes there for one
- *                  of pairs alone, relative to the rule
  * @returns by pair what to open and keep at each slot of the test
  */
-export function chooseNightly(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings, rehearse: (past: PairSeries[], aloneHours: number, ruleHours: number) => number = () => 1): PairSeries[] {
+export function chooseNightly(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings): PairSeries[] {
   const past = world.pairs.map((_, pair) => new PairTrials(world, forecasts.backtest, model, pair, rule));
   const present = world.pairs.map((_, pair) => new PairTrials(world, forecasts.test, model, pair, rule));
   const day = Math.max(1, Math.round(86_400_000 / world.slotMs));
@@ -32,7 +31,6 @@ export function chooseNightly(world: World, forecasts: ReplayForecasts, model: R
     const until = Math.min(forecasts.backtest.origins, from + day);
     past.forEach((trials, pair) => books[pair]!.add(trials, from, until, (until - from) / day));
   }
-  const overhead = rehearse(...onPast(world, past, books));
   const result = present.map(({ signals }) => signals.empty());
   const own = new Float64Array(TALLY.width);
   const budget = new Float64Array(TALLY.width);
@@ -41,12 +39,12 @@ export function chooseNightly(world: World, forecasts: ReplayForecasts, model: R
     const until = Math.min(forecasts.test.origins, from + day);
     const usual = sumOfRules(books);
     const days = books[0]?.days ?? 1;
-    const shareOf = (at: number): number => {
+    const shareOf = (at: number, reserve: number): number => {
       const perDay = usual[at]! / days;
-      const left = (1 - RESERVE) * (budget[at]! + perDay) - (at === TALLY.hours ? overhead : 1) * own[at]!;
+      const left = (1 - reserve) * (budget[at]! + perDay) - own[at]!;
       return perDay > 0 ? Math.min(DAY_SHARE_MOST, Math.max(DAY_SHARE_LEAST, left / perDay)) : 1;
     };
-    const chosen = cheapestWithin(books, usual, (shareOf(TALLY.hours) / overhead) * usual[TALLY.hours]!, shareOf(TALLY.changes) * usual[TALLY.changes]!);
+    const chosen = cheapestWithin(books, usual, shareOf(TALLY.hours, RESERVE_HOURS) * usual[TALLY.hours]!, shareOf(TALLY.changes, RESERVE_CHANGES) * usual[TALLY.changes]!);
     present.forEach((trials, pair) => {
       trials.signals.write(PAIR_SETTINGS[chosen[pair]!]!, from, until, result[pair]!);
       units[pair] = trials.tryOne(chosen[pair]!, from, until, units[pair]!, own);
@@ -57,22 +55,6 @@ export function chooseNightly(world: World, forecasts: ReplayForecasts, model: R
     });
   }
   return result;
-}
-
-/** What would be chosen for all of the past, the hours it takes with each pair alone, and the rule's. */
-function onPast(world: World, past: readonly PairTrials[], books: readonly Books[]): [PairSeries[], number, number] {
-  const usual = sumOfRules(books);
-  const chosen = cheapestWithin(books, usual, (1 - RESERVE) * usual[TALLY.hours]!, (1 - RESERVE) * usual[TALLY.changes]!);
-  const [own, rule] = [new Float64Array(TALLY.width), new Float64Array(TALLY.width)];
-  const series = past.map((trials, pair) => {
-    const first = unitsFor(trials.demand[0]! || 0, world.unitMbps);
-    trials.tryOne(chosen[pair]!, 0, trials.signals.origins, first, own);
-    trials.tryRule(0, trials.signals.origins, first, rule);
-    const each = trials.signals.empty();
-    trials.signals.write(PAIR_SETTINGS[chosen[pair]!]!, 0, trials.signals.origins, each);
-    return each;
-  });
-  return [series, own[TALLY.hours]!, rule[TALLY.hours]!];
 }
 
 function sumOfRules(books: readonly Books[]): Float64Array {

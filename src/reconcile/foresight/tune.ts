@@ -5,7 +5,7 @@ import { seriesOutlook } from './pair-outlook.ts';
 import { createDirectPlacement, type Placement } from './placement.ts';
 import { createPlanned } from './planned.ts';
 import { followRule, TALLY } from './pair-trials.ts';
-import { createReactive, REACTIVE_TEXTBOOK, type ReactiveSettings } from './reactive.ts';
+import { REACTIVE_TEXTBOOK, type ReactiveSettings } from './reactive.ts';
 import type { Figures } from './replay.ts';
 import { trueOutlook } from './true-outlook.ts';
 import { sumOf, type World } from './world.ts';
@@ -53,15 +53,9 @@ export function chooseOracle(world: World, budget: Taken, trial: Trial): OracleS
   return best(ORACLE_TRIALS, (settings) => trial(oraclePolicy(world, settings, createDirectPlacement(world))), budget, RESERVE);
 }
 
-/** @param past  replays a policy over what was learned last, with the planner's placement */
-export function forecastPolicy(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings, placementOf: () => Placement, past: Trial): Policy {
-  const name = model === 'auto' ? 'foremesh' : model;
-  const series = chooseNightly(world, forecasts, model, rule, (chosen, aloneHours, ruleHours) => {
-    const own = past(createPlanned(world, name, seriesOutlook(forecasts.backtest.firstOrigin, chosen), placementOf())).tunnelHours / Math.max(1e-9, aloneHours);
-    const rules = past(createReactive(world, rule)).tunnelHours / Math.max(1e-9, ruleHours);
-    return rules > 0 && own > 0 ? own / rules : 1;
-  });
-  return createPlanned(world, name, seriesOutlook(forecasts.test.firstOrigin, series), placementOf());
+export function forecastPolicy(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings, placement: Placement): Policy {
+  const series = chooseNightly(world, forecasts, model, rule);
+  return createPlanned(world, model === 'auto' ? 'foremesh' : model, seriesOutlook(forecasts.test.firstOrigin, series), placement);
 }
 
 export function oraclePolicy(world: World, { openAheadMs, keepAheadMs }: OracleSettings, placement: Placement): Policy {
