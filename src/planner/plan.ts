@@ -67,11 +67,12 @@ export function planRounds(inputs: PlanInputs): PlannedRounds {
     const steady = tryOut(inputs, previous, null);
     bound ??= measureRound(steady.rounds.at(-1)!.board).certificate.bound;
     const isShort = steady.worth < bound * (1 - PLANNER_SETTINGS.guidedGapMinPct / 100);
-    const chosen = isShort ? best(inputs, previous, steady, bound) : steady;
+    const isGuidable = isShort && steady.rounds[0]!.board.wants.size <= PLANNER_SETTINGS.guidedWantsMax;
+    const chosen = isGuidable ? best(inputs, previous, steady, bound) : steady;
     rounds.push(...chosen.rounds);
     if (chosen.isGuided) unguidedGapPct ??= 100 * (1 - steady.worth / bound);
     const { plan: reached } = chosen.rounds.at(-1)!;
-    if (!isShort || isDeepStrictEqual(reached, previous)) break;
+    if (!isGuidable || isDeepStrictEqual(reached, previous)) break;
     previous = reached;
   }
   return { rounds, unguidedGapPct };

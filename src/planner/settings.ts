@@ -77,6 +77,8 @@ export const PLANNER_SETTINGS = {
   guidedGainMinPct: 0.25,
   /** … and this much more for changing all tunnels and all routes of the plan that runs; for a part in proportion. */
   guidedChangePct: 1,
+  /** With more wants than this no guide is made: it takes seconds, and the engine answers nobody meanwhile. */
+  guidedWantsMax: 600,
   /** What the core is told that every hop costs beside its money: without it, it relays for the last hundredth, and a plan of whole weights cannot follow. */
   guidedUsdPerGb: 0.2,
   /** Rounds of the core for a guide, at most. */
