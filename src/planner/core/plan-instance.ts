@@ -63,7 +63,7 @@ const LEAST_ROUNDS = 12;
 const CHEAP_ROUNDS = 40_000;
 /** What a new tunnel must bring, as a share of all worth: cold, and where it would be a change. */
 const LEAST_GAIN_COLD = 1e-6;
-const LEAST_GAIN_WARM = 1e-5;
+const LEAST_GAIN_WARM = 1e-4;
 /** Sweeps after ways that nothing can back up have become dearer. */
 const PROTECTING_SWEEPS = 4;
 
