@@ -11,6 +11,7 @@ import type { Ways } from '../../src/reconcile/ways.ts';
 import type { TelemetryStore } from '../../src/telemetry/index.ts';
 import { emptyPlan } from '../support/intent-arbitrary.ts';
 import { twoSiteIntent } from '../support/lab-intent.ts';
+import { watchTraining } from '../support/watch-training.ts';
 import { path } from './support.ts';
 
 const HOUR_MS = 3_600_000;
@@ -37,18 +38,7 @@ describe('training', () => {
   afterEach(() => rm(stateDir, { recursive: true }));
 
   function spied(inner: Forecaster): Forecaster {
-    return {
-      train: (task, onProgress) => {
-        trained.push({ slots: task.history[0]?.mbps.length ?? 0, effort: task.effort, isGoingOn: task.from != null, inputs: [...new Set(task.covariates?.map(({ name }) => name))] });
-        return inner.train(task, onProgress);
-      },
-      forecast: (...args) => inner.forecast(...args),
-      dump: () => inner.dump(),
-      restore: (...args) => inner.restore(...args),
-      inspect: (file) => inner.inspect(file),
-      exportOnnx: (file) => inner.exportOnnx(file),
-      close: () => inner.close(),
-    };
+    return watchTraining(inner, (task) => trained.push({ slots: task.history[0]?.mbps.length ?? 0, effort: task.effort, isGoingOn: task.from != null, inputs: [...new Set(task.covariates?.map(({ name }) => name))] }));
   }
 
   function trainer(ways: () => Ways | null = () => null): Trainer {

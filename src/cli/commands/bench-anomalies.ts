@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { parseDurationMs } from '../../base/index.ts';
 import { benchAnomalies, DAYS_PER_ALARM, type AnomalyBenchResult, type DetectionScore } from '../../forecast/index.ts';
+import { count, duration, share } from '../arguments.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
 import { readTrafficFile } from './bench-forecast.ts';
@@ -51,25 +51,8 @@ function cells(score: DetectionScore | undefined): (string | null)[] {
   return [`${(100 * score.share).toFixed(1)} % of ${score.trials}`, score.delayMinutes?.toFixed(0) ?? null];
 }
 
-function share(text: string): number {
-  const value = Number(text);
-  if (!(value > 0 && value < 1)) throw new InvalidArgumentError('a number between 0 and 1 is needed');
-  return value;
-}
-
 function days(text: string): number {
   const value = Number(text);
   if (!(value >= 0.1 && value <= 10_000)) throw new InvalidArgumentError('a number between 0.1 and 10000 is needed');
   return value;
-}
-
-function count(text: string): number {
-  if (!/^[1-9][0-9]{0,5}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 is needed');
-  return Number(text);
-}
-
-function duration(text: string): number {
-  const durationMs = parseDurationMs(text);
-  if (durationMs === null || durationMs <= 0) throw new InvalidArgumentError('a duration is needed, such as 5m');
-  return durationMs;
 }

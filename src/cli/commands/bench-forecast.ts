@@ -2,9 +2,10 @@ import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { createGunzip } from 'node:zlib';
-import { InvalidArgumentError, Option, type Command } from 'commander';
-import { ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
+import { Option, type Command } from 'commander';
+import { ForemeshError, messageOf } from '../../base/index.ts';
 import { benchForecast, BENCH_MODELS, createBenchReport, readTraffic, type DemandMatrix, type ForecastBenchResult } from '../../forecast/index.ts';
+import { count, duration, share } from '../arguments.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable } from '../output.ts';
 
@@ -27,7 +28,7 @@ export function addForecastBench(bench: Command): void {
     .requiredOption('--data <file>', 'CSV, or CSV packed by gzip: timestamp or step number, then one column a pair (from>to)')
     .option('--test-from <share>', 'of the rows: those before are learned from', share, 0.8)
     .addOption(new Option('--horizon <durations>', 'how far ahead, separated by commas').argParser(horizons).default(horizons('15m,60m'), '15m,60m'))
-    .option('--stride <n>', 'forecast every n-th row', stride, 1)
+    .option('--stride <n>', 'forecast every n-th row', count, 1)
     .addOption(new Option('--model <name>', 'what to use; auto takes what was best on the last fifth of what is learned from').choices(['auto', ...BENCH_MODELS]).default('auto'))
     .addOption(new Option('--step <duration>', 'length of a step where the table counts steps').argParser(duration).default(null, '5m'))
     .option('--seed <text>', 'of what is drawn while learning', 'bench')
@@ -100,23 +101,6 @@ function percent(value: number): string {
   return `${(100 * value).toFixed(2)} %`;
 }
 
-function share(text: string): number {
-  const value = Number(text);
-  if (!(value > 0 && value < 1)) throw new InvalidArgumentError('a number between 0 and 1 is needed');
-  return value;
-}
-
 function horizons(text: string): { name: string; ms: number }[] {
   return text.split(',').map((part) => ({ name: part.trim(), ms: duration(part) }));
-}
-
-function duration(text: string): number {
-  const durationMs = parseDurationMs(text);
-  if (durationMs === null || durationMs <= 0) throw new InvalidArgumentError('a duration is needed, such as 15m');
-  return durationMs;
-}
-
-function stride(text: string): number {
-  if (!/^[1-9][0-9]{0,5}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 is needed');
-  return Number(text);
 }

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { InvalidArgumentError, Option, type Command } from 'commander';
-import { ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
+import { Option, type Command } from 'commander';
+import { ForemeshError, messageOf } from '../../base/index.ts';
 import { benchForesight, FORESIGHT_POLICIES, readTopology, type ForesightPolicy, type ForesightResult, type Topology, type WorstDay } from '../../reconcile/index.ts';
+import { duration, share } from '../arguments.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable } from '../output.ts';
 import { readTrafficFile } from './bench-forecast.ts';
@@ -121,16 +122,4 @@ function binned(values: readonly number[]): number[] {
 
 function percent(value: number | null): string | null {
   return value === null ? null : `${(100 * value).toFixed(1)} %`;
-}
-
-function share(text: string): number {
-  const value = Number(text);
-  if (!(value > 0 && value < 1)) throw new InvalidArgumentError('a number between 0 and 1 is needed');
-  return value;
-}
-
-function duration(text: string): number {
-  const durationMs = parseDurationMs(text);
-  if (durationMs === null || durationMs <= 0) throw new InvalidArgumentError('a duration is needed, such as 15m');
-  return durationMs;
 }

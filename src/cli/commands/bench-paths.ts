@@ -4,6 +4,7 @@ import { createGunzip } from 'node:zlib';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
 import { benchPaths, generatePaths, readPaths, type OnsetScore, type PathBenchResult, type PathBenchSet, type ProbabilityScore, type ScenarioScore, type Skills } from '../../forecast/index.ts';
+import { count, duration, share } from '../arguments.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable } from '../output.ts';
 
@@ -35,12 +36,12 @@ export function addPathsBench(bench: Command): void {
     .addOption(new Option('--class <bounds...>', 'name=latency,jitter,loss').argParser((text: string, before: ClassOption[] | string[]) => [...before.filter((each): each is ClassOption => typeof each !== 'string'), classOption(text)]).default(CLASSES, CLASSES.join(' ')))
     .option('--test-from <share>', 'of the time: what lies before is learned from', share, 0.7)
     .addOption(new Option('--horizon <duration>', 'how far ahead').argParser(duration).default(3_600_000, '1h'))
-    .option('--stride <n>', 'forecast every n-th slot', whole, 3)
+    .option('--stride <n>', 'forecast every n-th slot', count, 3)
     .option('--warn-at <probability>', 'forecasts from here on count as warnings', share, 0.6)
     .option('--seed <text>', 'of what is drawn while learning, and of what is made up', 'bench')
-    .option('--seeds <n>', 'made-up pasts', whole, 3)
-    .option('--days <n>', 'of each', whole, 14)
-    .option('--paths <n>', 'of each kind in each', whole, 6)
+    .option('--seeds <n>', 'made-up pasts', count, 3)
+    .option('--days <n>', 'of each', count, 14)
+    .option('--paths <n>', 'of each kind in each', count, 6)
     .addOption(outputOption())
     .action(async (options: PathsOptions) => {
       const startedAt = performance.now();
@@ -124,21 +125,4 @@ function classOption(text: string): ClassOption {
   const lossMaxRatio = Number(match?.[4] ?? Number.NaN) / 100;
   if (!match || latencyMaxMs === null || jitterMaxMs === null || !(lossMaxRatio >= 0 && lossMaxRatio <= 1)) throw new InvalidArgumentError('bounds are needed, such as voice=150ms,30ms,1%');
   return { classId: match[1]!, bounds: { latencyMaxMs, jitterMaxMs, lossMaxRatio } };
-}
-
-function share(text: string): number {
-  const value = Number(text);
-  if (!(value > 0 && value < 1)) throw new InvalidArgumentError('a number between 0 and 1 is needed');
-  return value;
-}
-
-function duration(text: string): number {
-  const durationMs = parseDurationMs(text);
-  if (durationMs === null || durationMs <= 0) throw new InvalidArgumentError('a duration is needed, such as 1h');
-  return durationMs;
-}
-
-function whole(text: string): number {
-  if (!/^[1-9][0-9]{0,5}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 is needed');
-  return Number(text);
 }

@@ -34,7 +34,7 @@ export function addPlannerBench(bench: Command): void {
     .description('what planning takes, cold and from the plan before, and how far from the best possible the plan is, proven by its own prices')
     .option('--instance <file>', 'a te-instance/1 (docs/planning.md)')
     .addOption(new Option('--sites <list>', 'made-up meshes of so many sites instead, such as 10,30,100,300,1000: how the cost grows').argParser(sizes).conflicts('instance'))
-    .option('--limit <duration>', 'about how long planning may take; the same limit gives the same plan on every machine', duration, 5000)
+    .addOption(new Option('--limit <duration>', 'about how long planning may take; the same limit gives the same plan on every machine').argParser(duration).default(5000, '5s'))
     .option('--sweeps <n>', 'rounds of optimisation instead of a limit', count)
     .option('--seed <text>', 'of the noise', 'bench')
     .option('--failures <n>', 'uplinks that die, one at a time, from the busiest to the one in the middle', count, 3)

@@ -1,8 +1,9 @@
 import { createLog, createRng } from '../../../src/base/index.ts';
 import { createAgentHub, type AgentHub } from '../../../src/channel/index.ts';
-import { createInlineForecaster, type Forecaster } from '../../../src/forecast/index.ts';
+import { createInlineForecaster } from '../../../src/forecast/index.ts';
 import { classId, nodeId, siteId, type AgentMessage, type DemandSeries, type NodeId, type Plan, type Sample, type SiteId, type TunnelId } from '../../../src/model/index.ts';
 import type { Engine, EngineView } from '../../../src/reconcile/index.ts';
+import { watchTraining } from '../../support/watch-training.ts';
 import { createTestMesh, type TestMesh } from '../support.ts';
 
 /** A slot, which is also the window in which reports are held against each other; a day has 24 of them. */
@@ -45,7 +46,7 @@ export async function createToldMesh(siteCount: number): Promise<ToldMesh> {
   await mesh.pushMain(meshFiles(sites), 'a mesh of its own');
   const hub = createAgentHub({ store: mesh.store, clock: mesh.clock, log: createLog('test', 'silent') });
   const trainings: ToldMesh['trainings'] = [];
-  const forecaster = watched(await createInlineForecaster({ models: ['ewma', 'seasonal-naive'] }), trainings);
+  const forecaster = watchTraining(await createInlineForecaster({ models: ['ewma', 'seasonal-naive'] }), ({ history, endAt }) => trainings.push({ history, endAt }));
   const truth = truthOf(sites);
   const history = pastOf(sites, truth, Math.floor(mesh.clock.now() / SLOT_MS));
   const start = (): Promise<Engine> => mesh.engine({ deps: { hub, forecaster, history: () => history } });
@@ -152,22 +153,6 @@ async function connectAll(hub: AgentHub, sites: readonly SiteId[]): Promise<Map<
     tell.set(site, receive);
   }
   return tell;
-}
-
-/** The real forecaster; what it is given to learn from is noted. */
-function watched(inner: Forecaster, trainings: ToldMesh['trainings']): Forecaster {
-  return {
-    train(task, onProgress) {
-      trainings.push({ history: task.history, endAt: task.endAt });
-      return inner.train(task, onProgress);
-    },
-    forecast: (...args) => inner.forecast(...args),
-    dump: () => inner.dump(),
-    restore: (...args) => inner.restore(...args),
-    inspect: (file) => inner.inspect(file),
-    exportOnnx: (file) => inner.exportOnnx(file),
-    close: () => inner.close(),
-  };
 }
 
 /** A gateway that multiplies what it reports of offered traffic, of its tunnels, or of both. */
