@@ -242,8 +242,11 @@ export interface DataplanePort {
   tunnelCounters(): Promise<DataplaneCounters['tunnels']>;
   /** Of the tunnel interfaces of the last apply: what they take, for measuring how much of it passes. Absent: MTUs are not measured. */
   tunnelMtus?(): ReadonlyMap<TunnelId, MtuSettings>;
-  /** Called when links, addresses, routes, rules, settings or nftables changed, by us or by anybody; at most a few times a second. */
-  onChange(listener: () => void): Cancel;
+  /**
+   * Called when links, addresses, routes, rules, settings or nftables changed, by us or by anybody; at most a few times a
+   * second. `isLoss`: all our rules went at once, so nothing is forwarded until the next apply.
+   */
+  onChange(listener: (isLoss: boolean) => void): Cancel;
   /** Takes away everything of ours, guards last. */
   clear(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import type { Cancel, Clock, Log } from '../../src/base/index.ts';
-import { isTunnelName } from './names.ts';
+import { isTunnelName, NFT_TABLE } from './names.ts';
 import type { Machine } from './machine.ts';
 
 /** The kernel's own news of links, addresses, routes, rules and settings, and of nftables. */
@@ -18,18 +18,19 @@ const STEADY_MS = 60_000;
  * Tells when the kernel's forwarding state changed, by us or by somebody else, through one `ip monitor` and one
  * `nft monitor` that stay: together 6 MB and no work while nothing changes, where comparing every few seconds costs two
  * programs each time. What changed is for the next apply to find out. A watcher that ends is news too, since something
- * may have happened that it did not tell, and is started again with growing pauses.
+ * may have happened that it did not tell, and is started again with growing pauses. Changes are gathered; that all
+ * our rules went is told at once, as nothing is forwarded until they are back.
  */
 export class KernelWatch {
   readonly #machine: Machine;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #onChange: () => void;
+  readonly #onChange: (isLoss: boolean) => void;
   readonly #stops = new Map<string, Cancel>();
   #cancelGather: Cancel | null = null;
   #isRunning = false;
 
-  constructor(machine: Machine, clock: Clock, log: Log, onChange: () => void) {
+  constructor(machine: Machine, clock: Clock, log: Log, onChange: (isLoss: boolean) => void) {
     this.#machine = machine;
     this.#clock = clock;
     this.#log = log;
@@ -59,14 +60,19 @@ export class KernelWatch {
       const nextPauseMs = this.#clock.monotonicMs() - startedAtMs >= STEADY_MS ? RESTART_FIRST_MS : Math.min(RESTART_MAX_MS, pauseMs * 2);
       this.#stops.set(program, this.#clock.setTimer(pauseMs, () => this.#watch(program, args, nextPauseMs)));
     };
-    this.#stops.set(program, this.#machine.watch(program, args, (line) => isOfInterest(line) && this.#note(), onEnd));
+    this.#stops.set(program, this.#machine.watch(program, args, (line) => this.#hear(line), onEnd));
+  }
+
+  #hear(line: string): void {
+    if (isLoss(line) && this.#isRunning) this.#onChange(true);
+    else if (isOfInterest(line)) this.#note();
   }
 
   #note(): void {
     if (!this.#isRunning || this.#cancelGather) return;
     this.#cancelGather = this.#clock.setTimer(GATHER_MS, () => {
       this.#cancelGather = null;
-      this.#onChange();
+      this.#onChange(false);
     });
   }
 }
@@ -79,4 +85,9 @@ export function isOfInterest(line: string): boolean {
   if (/^(?:add|delete) element inet foremesh /.test(line) || line.startsWith('# new generation ')) return false;
   if (!line.startsWith('[NEIGH]')) return line.trim() !== '';
   return isTunnelName(/ dev (\S+)/.exec(line)?.[1] ?? '');
+}
+
+/** Somebody took the table that steers and guards: a flush of all rules says so too. An apply never does. */
+export function isLoss(line: string): boolean {
+  return line.trim() === `delete table inet ${NFT_TABLE}`;
 }

@@ -54,7 +54,7 @@ class KernelDataplane implements DataplanePort {
   readonly #management: readonly ManagementTraffic[];
   readonly #onInterfacesChanged: () => void;
   readonly #watch: KernelWatch;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(isLoss: boolean) => void>();
   #turn: Promise<unknown> = Promise.resolve();
   #installed: InstalledRuleset | null = null;
   #mtus: ReadonlyMap<TunnelId, MtuSettings> = new Map();
@@ -77,8 +77,8 @@ class KernelDataplane implements DataplanePort {
     this.#log = options.log;
     this.#management = options.management ?? [];
     this.#onInterfacesChanged = options.onInterfacesChanged ?? (() => undefined);
-    this.#watch = new KernelWatch(this.#machine, this.#clock, options.log, () => {
-      for (const listener of this.#listeners) listener();
+    this.#watch = new KernelWatch(this.#machine, this.#clock, options.log, (isLoss) => {
+      for (const listener of this.#listeners) listener(isLoss);
     });
   }
 
@@ -139,7 +139,7 @@ class KernelDataplane implements DataplanePort {
     return this.#mtus;
   }
 
-  onChange(listener: () => void): Cancel {
+  onChange(listener: (isLoss: boolean) => void): Cancel {
     this.#listeners.add(listener);
     this.#watch.start();
     return () => {

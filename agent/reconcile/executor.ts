@@ -213,8 +213,8 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   }
 
   async function applyNow(wanted: DataplaneWanted, isRepair: boolean): Promise<void> {
-    const { touchedAtMs } = memory;
-    memory = { ...memory, touchedAtMs: null }; // what is told from now on may come too late for this look
+    const { touched } = memory;
+    memory = { ...memory, touched: null }; // what is told from now on may come too late for this look
     const wasWaiting = isApplyWaiting;
     try {
       const changes = await ports.dataplane.apply(wanted);
@@ -224,14 +224,14 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       log[isForeign ? 'warn' : 'info']({ changes: changes.length, first: changes.slice(0, 8) }, isForeign ? 'somebody else changed forwarding; set right' : 'forwarding changed');
       if (isForeign) deps.onRepair(changes);
     } catch (cause) {
-      if (touchedAtMs !== null) memory = rememberTouch(memory, touchedAtMs);
+      if (touched) memory = rememberTouch(memory, touched);
       throw cause;
     }
   }
 
-  function noteTouch(): void {
-    if (memory.touchedAtMs !== null || !memory.applied) return;
-    memory = rememberTouch(memory, clock.monotonicMs());
+  function noteTouch(isLoss: boolean): void {
+    if (!memory.applied || (memory.touched && (memory.touched.isLoss || !isLoss))) return;
+    memory = rememberTouch(memory, { atMs: clock.monotonicMs(), isLoss });
     wake();
   }
 

@@ -19,7 +19,7 @@ export function firstMemory(nowMs: number): Memory {
     absentSinceMs: new Map(),
     inForce: null,
     applied: null,
-    touchedAtMs: null,
+    touched: null,
     probing: new Map(),
     draining: new Map(),
     stale: new Set(),
@@ -95,8 +95,8 @@ export function usedTunnels(memory: Memory): Set<TunnelId> {
 }
 
 /** The kernel's forwarding state changed, by us or by somebody. */
-export function rememberTouch(memory: Memory, nowMs: number): Memory {
-  return { ...memory, touchedAtMs: memory.touchedAtMs ?? nowMs };
+export function rememberTouch(memory: Memory, { atMs, isLoss }: NonNullable<Memory['touched']>): Memory {
+  return { ...memory, touched: { atMs: memory.touched?.atMs ?? atMs, isLoss: isLoss || memory.touched?.isLoss === true } };
 }
 
 /** An action was done. */

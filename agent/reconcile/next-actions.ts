@@ -160,8 +160,9 @@ function application({ memory, observed, inForce, nowMs }: Scene, wanted: Datapl
 }
 
 /** When the kernel is to be compared because it told of changes; null when it did not. */
-function touchedDueMs({ touchedAtMs, applied }: Memory): number | null {
-  return touchedAtMs === null || !applied ? null : Math.max(touchedAtMs + TOUCHED_MS, applied.atMs + TOUCHED_PAUSE_MS);
+function touchedDueMs({ touched, applied }: Memory): number | null {
+  if (!touched || !applied) return null;
+  return touched.isLoss ? Math.max(touched.atMs, applied.atMs + REAPPLY_MS) : Math.max(touched.atMs + TOUCHED_MS, applied.atMs + TOUCHED_PAUSE_MS);
 }
 
 /** The kernel lost an interface, or could not make it yet because the daemon's own device is not there. */

@@ -26,7 +26,7 @@ export const TOUCHED_PAUSE_MS = 2_000;
 /** A restarted agent leaves the kernel alone until its probes have judged what it found, at most this long beyond their own limit, ms. */
 export const ADOPT_MARGIN_MS = 500;
 
-/** An interface that should be there and is not is made again this soon, ms. */
+/** An interface that should be there and is not, or rules that all went, are made again this soon after the last time, ms. */
 export const REAPPLY_MS = 250;
 
 const RETRY_FIRST_MS = 250;

@@ -48,8 +48,8 @@ export interface Memory {
   inForce: readonly Steering[] | null;
   /** `isUnconfirmed`: lanes were switched since, past `apply` and without an answer. */
   applied: { wanted: DataplaneWanted; atMs: number; isUnconfirmed: boolean } | null;
-  /** Since when the kernel tells of changes that no apply has looked at yet; null when there are none. */
-  touchedAtMs: number | null;
+  /** Changes that the kernel told of and no apply has looked at yet: since when, and whether all our rules went; null when there are none. */
+  touched: { atMs: number; isLoss: boolean } | null;
   /** Probe sessions started, with the settings they were started with. */
   probing: ReadonlyMap<TunnelId, string>;
   draining: ReadonlyMap<TunnelId, Draining>;

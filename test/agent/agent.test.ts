@@ -192,6 +192,23 @@ describe('two agents', () => {
     expect(applies).toBeLessThanOrEqual(6);
   });
 
+  it('have rules that all went back at once, but fight nobody over them more than four times a second', async () => {
+    const { clock, net } = await startPair([[t1, t2]], [t1, t2]);
+    await clock.advance(5_000);
+    net.machine(berlin).calls.length = 0;
+    net.machine(berlin).disturb('route replaced');
+    net.machine(berlin).disturb('nft ruleset replaced', true);
+    await clock.advance(20);
+    expect(net.machine(berlin).calls).toEqual(['apply']);
+    for (let tick = 0; tick < 100; tick++) {
+      net.machine(berlin).disturb('nft ruleset replaced', true);
+      await clock.advance(20);
+    }
+    const applies = net.machine(berlin).calls.filter((call) => call === 'apply').length;
+    expect(applies).toBeGreaterThanOrEqual(6);
+    expect(applies).toBeLessThanOrEqual(9);
+  });
+
   it('take what comes with a restart of the daemon for no change of somebody else', async () => {
     const { clock, net, a } = await startPair();
     net.machine(berlin).killDaemon();

@@ -44,7 +44,7 @@ export interface TestMachine {
   changed(): void;
   applyError: Error | null;
   /** Somebody else takes away what the agent made; the next apply answers this line. */
-  disturb(change: string): void;
+  disturb(change: string, isLoss?: boolean): void;
 }
 
 export function createTestNet(clock: VirtualClock, seed = 'net'): TestNet {
@@ -251,7 +251,7 @@ class Machine implements TestMachine {
   readonly lanes = new Map<number, LaneWanted>();
   readonly sockets = new Map<TunnelId, (packet: Uint8Array) => void>();
   readonly listeners = new Set<() => void>();
-  readonly kernelListeners = new Set<() => void>();
+  readonly kernelListeners = new Set<(isLoss: boolean) => void>();
   readonly undone: string[] = [];
   wanted: DataplaneWanted | null = null;
   offered: DataplaneCounters['offered'] = [];
@@ -279,9 +279,9 @@ class Machine implements TestMachine {
     this.changed();
   }
 
-  disturb(change: string): void {
+  disturb(change: string, isLoss = false): void {
     this.undone.push(change);
-    for (const listener of this.kernelListeners) listener();
+    for (const listener of this.kernelListeners) listener(isLoss);
   }
 
   startDaemon(): void {

@@ -57,7 +57,7 @@ export class SimKernel {
   readonly #offered = new Map<string, { to: SiteId; classId: ClassId; bytes: number; packets: number }>();
   readonly #passed = new WeakSet<HostPacket>();
   readonly #counts = new Map<TunnelId, TunnelCount>();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(isLoss: boolean) => void>();
 
   constructor(options: SimKernelOptions) {
     this.#options = options;
@@ -85,7 +85,7 @@ export class SimKernel {
   flushRules(): void {
     this.#allowed.clear();
     this.#isFlushed = true;
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener(true);
   }
 
   /** A packet from a host of this site, or out of a tunnel for another site. */

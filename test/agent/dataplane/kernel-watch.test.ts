@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isOfInterest } from '../../../agent/dataplane/kernel-watch.ts';
+import { isLoss, isOfInterest } from '../../../agent/dataplane/kernel-watch.ts';
 
 describe('news of the kernel', () => {
   it.each([
@@ -15,5 +15,14 @@ describe('news of the kernel', () => {
     ['nothing', '', false],
   ])('%s: of interest or not', (_what, line, expected) => {
     expect(isOfInterest(line)).toBe(expected);
+  });
+
+  it.each([
+    ['all our rules', 'delete table inet foremesh', true],
+    ['our helper table, which every new ruleset replaces', 'delete table ip foremesh', false],
+    ['somebody else’s table', 'delete table inet foremesh2', false],
+    ['one rule', 'delete rule inet foremesh forward handle 12', false],
+  ])('%s went: a loss or not', (_what, line, expected) => {
+    expect(isLoss(line)).toBe(expected);
   });
 });
