@@ -110,9 +110,11 @@ function renderAgent({ tunnels, probe, installedMs, upMs, adoptedMs, tornDown, a
 }
 
 function renderSoak({ victims }: SoakResult): string {
-  const rows = Object.entries(victims).map(([victim, { rounds, settledMs, lostPackets, lostPacketsTotal, sentPackets, clearTextPackets, leakPackets, broken }]) => [
+  const rows = Object.entries(victims).map(([victim, { rounds, backMs, settledMs, lostPackets, lostPacketsTotal, sentPackets, clearTextPackets, leakPackets, broken }]) => [
     victim,
     broken.length > 0 ? `${rounds} (${broken.length} broken)` : rounds,
+    backMs.p50,
+    backMs.max,
     settledMs.p50,
     settledMs.p99,
     lostPackets.p50,
@@ -121,7 +123,7 @@ function renderSoak({ victims }: SoakResult): string {
     clearTextPackets,
     leakPackets,
   ]);
-  return renderTable(['victim', 'rounds', 'ms until settled p50', 'p99', 'lost p50', 'max', 'lost in all', 'clear text', 'stopped by the leak chain'], rows);
+  return renderTable(['victim', 'rounds', 'ms until back p50', 'max', 'until settled p50', 'p99', 'lost p50', 'max', 'lost in all', 'clear text', 'stopped by the leak chain'], rows);
 }
 
 function count(text: string): number {

@@ -20,7 +20,9 @@ export interface SoakOptions {
 
 export interface SoakVictimResult {
   rounds: number;
-  /** From the deed until every agent has nothing left to do and every tunnel is up. */
+  /** From the deed until what ends it is there again: the process, the rules, the guards. */
+  backMs: Spread;
+  /** From the deed until every agent has nothing left to do and every tunnel is up; longer when the engine answered fallen paths with other tunnels. */
   settledMs: Spread;
   lostPackets: Pick<Spread, 'p50' | 'p99' | 'max'>;
   lostPacketsTotal: number;
@@ -94,13 +96,14 @@ export async function soakWorld(world: LabWorld, options: SoakOptions, streams: 
       signal?.throwIfAborted();
       const result = await runRound(world, streams, victim, rng);
       done.get(victim)!.push(result);
-      onProgress(`${victim} ${round}/${rounds}: ${result.broken ?? `settled after ${Math.round(result.settledMs)} ms`}, ${result.lost} lost, ${result.clearText} in clear text`);
+      onProgress(`${victim} ${round}/${rounds}: ${result.broken ?? `back after ${Math.round(result.backMs)} ms, settled after ${Math.round(result.settledMs)} ms`}, ${result.lost} lost, ${result.clearText} in clear text`);
     }
   }
   return { schema: 'foremesh/bench-soak/v1', victims: Object.fromEntries([...done].map(([victim, all]) => [victim, summarise(all)])) };
 }
 
 interface Round {
+  backMs: number;
   settledMs: number;
   lost: number;
   sent: number;
@@ -116,8 +119,10 @@ async function runRound(world: LabWorld, streams: Streams, victim: SoakVictim, r
   await world.pass(200 + rng.next() * DEED_AFTER_MAX_MS);
   const atMs = world.clock.monotonicMs();
   let broken: string | null = null;
+  let backMs = Number.NaN;
   try {
     await DEEDS[victim](world, node, rng);
+    backMs = world.clock.monotonicMs() - atMs;
     await world.pass(NOTICE_MS);
     await waitUntilSettled(world);
   } catch (cause) {
@@ -127,7 +132,7 @@ async function runRound(world: LabWorld, streams: Streams, victim: SoakVictim, r
   const settledMs = world.clock.monotonicMs() - atMs;
   await world.pass(500);
   const { sent, lost } = await streams.count();
-  return { settledMs, lost, sent, clearText: (await world.underlay()).clearTextPackets - clearBefore, leaks: await leaksOf(world), broken };
+  return { backMs, settledMs, lost, sent, clearText: (await world.underlay()).clearTextPackets - clearBefore, leaks: await leaksOf(world), broken };
 }
 
 async function killAndRestart(world: LabWorld, what: Parameters<LabWorld['kill']>[0], signal: 'SIGKILL' | 'SIGTERM', rng: Rng): Promise<void> {
@@ -159,10 +164,12 @@ async function leaksOf(world: LabWorld): Promise<number> {
 
 function summarise(rounds: readonly Round[]): SoakVictimResult {
   const { p50, p99, max } = spreadOf(rounds.map(({ lost }) => lost));
+  const whole = rounds.filter(({ broken }) => broken === null);
   const sum = (key: 'sent' | 'lost' | 'clearText'): number => rounds.reduce((total, round) => total + round[key], 0);
   return {
     rounds: rounds.length,
-    settledMs: spreadOf(rounds.filter(({ broken }) => broken === null).map(({ settledMs }) => Math.round(settledMs))),
+    backMs: spreadOf(whole.map(({ backMs }) => Math.round(backMs))),
+    settledMs: spreadOf(whole.map(({ settledMs }) => Math.round(settledMs))),
     lostPackets: { p50, p99, max },
     lostPacketsTotal: sum('lost'),
     sentPackets: sum('sent'),
