@@ -370,7 +370,7 @@ export function createAgent(deps: AgentDeps): Agent {
         if (standing.running) tellRevoked(standing.running);
       }
       if (message.type === 'renew') deps.renewCertificate?.();
-      if (message.type === 'ack') await reporter.acknowledged(message.sequence);
+      if (message.type === 'ack') await reporter.acknowledged(message.sequence, message.refused);
       if (message.type === 'desired') await takeDesired(message.config);
     },
     connected() {

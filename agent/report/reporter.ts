@@ -1,5 +1,5 @@
 import { type Cancel, type Clock, type Log, messageOf } from '../../src/base/index.ts';
-import type { AgentMessage, ClassId, NodeConfig, Sample, SiteId, StatusMessage, TunnelId } from '../../src/model/index.ts';
+import type { AgentMessage, ClassId, NodeConfig, RefusedSamples, Sample, SiteId, StatusMessage, TunnelId } from '../../src/model/index.ts';
 import type { Failover } from '../failover/index.ts';
 import type { DataplanePort } from '../ports.ts';
 import type { HostPort } from '../posture/index.ts';
@@ -24,7 +24,8 @@ export interface Reporter {
   setConfig(config: NodeConfig): void;
   connected(): void;
   disconnected(): void;
-  acknowledged(sequence: number): Promise<void>;
+  /** The engine has batches up to this number. @param refused  what it left out of that batch, and will not be sent again */
+  acknowledged(sequence: number, refused?: RefusedSamples): Promise<void>;
   /** Takes a sample now instead of at the next beat. */
   sampleNow(): Promise<void>;
   /** As of the last sample. */
@@ -185,8 +186,9 @@ export function createReporter(deps: ReporterDeps): Reporter {
     disconnected() {
       isConnected = false;
     },
-    async acknowledged(sequence) {
+    async acknowledged(sequence, refused) {
       progressAtMs = clock.monotonicMs();
+      if (refused) log.warn({ sequence, samples: refused.samples, example: refused.example }, 'the engine refused samples of a batch; they are dropped');
       await outbox.acknowledge(sequence).catch((cause: unknown) => log.warn({ error: messageOf(cause) }, 'confirmed samples could not be removed'));
       await pump();
     },

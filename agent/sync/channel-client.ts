@@ -1,6 +1,6 @@
 import type * as Ws from 'ws';
 import { createRng, messageOf, requireCommonJs, type Cancel, type Clock, type Log } from '../../src/base/index.ts';
-import { CHANNEL_PROTOCOL, createSampleEncoder, FRAME_BYTES_MAX, type AgentMessage, type EngineMessage, type NodeId, type PackedSamplesMessage, type SampleEncoder, type SamplesMessage } from '../../src/model/index.ts';
+import { CHANNEL_PROTOCOL, createSampleEncoder, FRAME_BYTES_MAX, isPackable, type AgentMessage, type EngineMessage, type NodeId, type PackedSamplesMessage, type RefusedSamples, type SampleEncoder, type SamplesMessage } from '../../src/model/index.ts';
 import type { Credentials } from '../ports.ts';
 import { serverName } from './engine-request.ts';
 
@@ -127,9 +127,12 @@ export function connectChannel(options: ChannelOptions): Channel {
     if (!isClosed) timers.set(name, clock.setTimer(delayMs, action));
   }
 
-  /** Packed as long as both ends count alike. */
+  /** Packed as long as both ends count alike. What cannot be packed is left out of the batch, which is sent all the same: else it would come up again for ever. */
   function packed({ sequence, samples }: SamplesMessage): SamplesMessage | PackedSamplesMessage {
-    return encoder ? { type: 'packed', sequence, ...encoder.encode(samples) } : { type: 'samples', sequence, samples };
+    if (!encoder) return { type: 'samples', sequence, samples };
+    const packable = samples.filter(isPackable);
+    if (packable.length < samples.length) log.warn({ sequence, samples: samples.length - packable.length, example: `${samples.find((sample) => !isPackable(sample))?.kind} without a window or of no known kind` }, 'samples of a batch cannot be sent; they are dropped');
+    return { type: 'packed', sequence, ...encoder.encode(packable) };
   }
 
   return {
@@ -165,8 +168,15 @@ function parseEngineMessage(text: string): EngineMessage | null {
   const message = value as Record<string, unknown>;
   if (message['type'] === 'revocations') return value as EngineMessage;
   if (message['type'] === 'renew') return { type: 'renew' };
-  if (message['type'] === 'ack') return Number.isSafeInteger(message['sequence']) ? (value as EngineMessage) : null;
+  if (message['type'] === 'ack') return Number.isSafeInteger(message['sequence']) ? { type: 'ack', sequence: Number(message['sequence']), ...refusedOf(message['refused']) } : null;
   if (message['type'] === 'desired') return typeof message['config'] === 'object' && message['config'] !== null ? (value as EngineMessage) : null;
   if (message['type'] === 'error') return typeof message['code'] === 'string' && typeof message['message'] === 'string' ? (value as EngineMessage) : null;
   return null;
+}
+
+/** For a log line: cut to what one holds. */
+function refusedOf(value: unknown): { refused?: RefusedSamples } {
+  if (typeof value !== 'object' || value === null) return {};
+  const { samples, example } = value as Record<string, unknown>;
+  return Number.isSafeInteger(samples) && typeof example === 'string' ? { refused: { samples: Number(samples), example: example.slice(0, 200) } } : {};
 }

@@ -1,10 +1,10 @@
-import { createSampleDecoder, type AgentMessage } from '../model/index.ts';
-import { checkAgentMessage, parseFrame } from './message-schema.ts';
+import { createSampleDecoder, type AgentMessage, type RefusedSamples } from '../model/index.ts';
+import { parseFrame, splitReadable } from './message-schema.ts';
 
 /** Reads the frames of one connection, in order: samples that come packed depend on those before them. */
 export interface FrameReader {
-  /** The message of a frame's text, or what is wrong with it, without quoting it. */
-  read(text: string): { ok: true; message: AgentMessage } | { ok: false; what: string };
+  /** The message of a frame's text, without the samples that have no known form, or what is wrong with it, without quoting it. */
+  read(text: string): { ok: true; message: AgentMessage; refused: RefusedSamples | null } | { ok: false; what: string };
 }
 
 export function createFrameReader(): FrameReader {
@@ -13,11 +13,12 @@ export function createFrameReader(): FrameReader {
     read(text) {
       const frame = parseFrame(text);
       if (!frame.ok) return frame;
-      if (frame.message.type !== 'packed') return { ok: true, message: frame.message };
-      const { sequence, define, groups } = frame.message;
-      const samples = decoder.decode({ define, groups });
-      if (!samples) return { ok: false, what: 'packed samples that do not fit those before them' };
-      return checkAgentMessage({ type: 'samples', sequence, samples }); // names and bounds as of samples that come plain
+      const { message } = frame;
+      if (message.type !== 'packed' && message.type !== 'samples') return { ok: true, message, refused: null };
+      const came = message.type === 'samples' ? message.samples : decoder.decode(message);
+      if (!came) return { ok: false, what: 'packed samples that do not fit those before them' };
+      const { samples, refused } = splitReadable(came);
+      return { ok: true, message: { type: 'samples', sequence: message.sequence, samples }, refused };
     },
   };
 }

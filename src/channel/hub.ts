@@ -1,5 +1,5 @@
 import { ForemeshError, sortedBy, type Cancel, type Clock, type Log } from '../base/index.ts';
-import type { AgentMessage, EngineMessage, EventMessage, HelloMessage, NodeId, NodeStatus, RevocationsMessage, Sample, SamplesMessage, SignedConfig, StatusMessage } from '../model/index.ts';
+import type { AgentMessage, EngineMessage, EventMessage, HelloMessage, NodeId, NodeStatus, RefusedSamples, RevocationsMessage, Sample, SamplesMessage, SignedConfig, StatusMessage } from '../model/index.ts';
 
 /** One open way to an agent, whose name the transport has checked. Sending on a closed one does nothing. */
 export interface AgentConnection {
@@ -8,18 +8,19 @@ export interface AgentConnection {
   close(): void;
 }
 
-/** Where samples go: stored once per (node, sequence), on disk when the promise resolves. */
+/** Where samples go: stored once per (node, sequence), on disk when the promise resolves; what it does not believe is left out. */
 export interface SampleSink {
-  append(node: NodeId, sequence: number, samples: readonly Sample[]): Promise<{ stored: boolean }>;
+  append(node: NodeId, sequence: number, samples: readonly Sample[]): Promise<{ stored: boolean; refused?: RefusedSamples }>;
 }
 
 /** Knows every agent: what it should run, what it says it runs, and its samples on their way to the store. Knows no transport. */
 export interface AgentHub {
   /**
    * Takes a connection, in place of an older one of the same node. Gives what to call with each of its messages, one at a time.
-   * The first must be `hello`; after one that fails all others of this connection are ignored. @throws (by the promise) ForemeshError CHANNEL_MESSAGE_INVALID; what the store throws, unacknowledged
+   * The first must be `hello`; after one that fails all others of this connection are ignored. `refused` are samples of
+   * the message that the transport could not read and left out: the agent is told with the ack. @throws (by the promise) ForemeshError CHANNEL_MESSAGE_INVALID; what the store throws, unacknowledged
    */
-  attach(connection: AgentConnection): (message: AgentMessage) => Promise<void>;
+  attach(connection: AgentConnection): (message: AgentMessage, refused?: RefusedSamples | null) => Promise<void>;
   detach(connection: AgentConnection): void;
   /** The whole mesh: newest wins; sent to those connected that do not run it, kept for the others. */
   publish(configs: ReadonlyMap<NodeId, SignedConfig>): void;
@@ -71,7 +72,7 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
     return agent;
   }
 
-  function attach(connection: AgentConnection): (message: AgentMessage) => Promise<void> {
+  function attach(connection: AgentConnection): (message: AgentMessage, refused?: RefusedSamples | null) => Promise<void> {
     const agent = agentOf(connection.node);
     const former = agent.connection;
     agent.connection = connection;
@@ -83,9 +84,9 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
     }
     let last: Promise<void> = Promise.resolve();
     let isBroken = false;
-    return (message) => {
+    return (message, refused = null) => {
       // behind one that failed nothing counts: a later batch would be stored, and the failed one taken for known when it comes again
-      const next = last.then(() => (isBroken ? undefined : receive(connection, agent, message)));
+      const next = last.then(() => (isBroken ? undefined : receive(connection, agent, message, refused)));
       last = next.catch(() => {
         isBroken = true; // the transport gets the error
       });
@@ -93,12 +94,12 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
     };
   }
 
-  async function receive(connection: AgentConnection, agent: Agent, message: AgentMessage): Promise<void> {
+  async function receive(connection: AgentConnection, agent: Agent, message: AgentMessage, refused: RefusedSamples | null): Promise<void> {
     if (agent.connection !== connection) return; // replaced meanwhile: the agent sends it again on the newer one
     agent.lastSeenAt = clock.now();
     if (message.type === 'hello') return greet(connection, agent, message);
     if (!agent.hasGreeted) throw invalid('the first message must be hello');
-    if (message.type === 'samples') return takeSamples(connection, message);
+    if (message.type === 'samples') return takeSamples(connection, message, refused);
     if (message.type === 'status') return takeStatus(connection, agent, message);
     for (const listener of listeners) listener(connection.node, message.event);
   }
@@ -113,13 +114,15 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
     offer(agent);
   }
 
-  async function takeSamples(connection: AgentConnection, { sequence, samples }: SamplesMessage): Promise<void> {
+  async function takeSamples(connection: AgentConnection, { sequence, samples }: SamplesMessage, unreadable: RefusedSamples | null): Promise<void> {
     const own = samples.filter(({ node }) => node === connection.node);
     dropped += samples.length - own.length;
     if (own.length < samples.length) log.warn({ node: connection.node, dropped: samples.length - own.length }, 'samples in the name of another node dropped');
-    const { stored } = await store.append(connection.node, sequence, own);
+    const { stored, refused: unbelieved } = await store.append(connection.node, sequence, own);
     if (!stored) log.debug({ node: connection.node, sequence }, 'samples were known already');
-    connection.send({ type: 'ack', sequence });
+    const refused = sumOf([unreadable, stored ? unbelieved : null]);
+    if (refused) log.warn({ node: connection.node, sequence, ...refused }, 'samples refused; the others of the batch are stored');
+    connection.send({ type: 'ack', sequence, ...(refused && { refused }) });
   }
 
   function takeStatus(connection: AgentConnection, agent: Agent, message: StatusMessage): void {
@@ -189,6 +192,10 @@ export function createAgentHub(deps: AgentHubDeps): AgentHub {
       return () => listeners.delete(listener);
     },
   };
+}
+
+function sumOf(parts: readonly (RefusedSamples | null | undefined)[]): RefusedSamples | null {
+  return parts.reduce<RefusedSamples | null>((sum, part) => (part ? { samples: (sum?.samples ?? 0) + part.samples, example: sum?.example ?? part.example } : sum), null);
 }
 
 function invalid(what: string): ForemeshError {

@@ -72,7 +72,7 @@ export function serveSession(socket: WebSocket, peer: Peer, deps: SessionDeps): 
     missed = 0;
     throttle(Math.max(frames.take(1), bytes.take(text.length)));
     if (++queued >= QUEUE_MAX) socket.pause();
-    receive(parsed.message).then(onDone, (cause: unknown) => {
+    receive(parsed.message, parsed.refused).then(onDone, (cause: unknown) => {
       onDone();
       if (cause instanceof ForemeshError && cause.code === 'CHANNEL_MESSAGE_INVALID') return refuse(cause.what);
       log.error({ node, error: messageOf(cause) }, 'a message could not be handled; the agent will send it again');

@@ -85,6 +85,15 @@ export type AgentMessage = HelloMessage | SamplesMessage | StatusMessage | Event
 export interface AckMessage {
   type: 'ack';
   sequence: number;
+  /** Of batch `sequence`; absent: all were taken. */
+  refused?: RefusedSamples;
+}
+
+/** Samples of a batch that the engine leaves out, while it takes the others: sent again they would be no truer. */
+export interface RefusedSamples {
+  samples: number;
+  /** In a few words, the first of them. */
+  example: string;
 }
 
 /** The newest config for the node; sent on connect and on every new commit. */

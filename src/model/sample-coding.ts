@@ -17,7 +17,7 @@ export interface PackedSamples {
 export type PackedRow = (number | null)[];
 
 export interface SampleEncoder {
-  /** Figures are kept to the digits of `FIGURES`. */
+  /** Figures are kept to the digits of `FIGURES`; all samples must be packable. */
   encode(samples: readonly Sample[]): PackedSamples;
 }
 
@@ -56,6 +56,11 @@ interface Series {
   kind: Sample['kind'];
   /** Last figures as whole numbers. */
   last: number[];
+}
+
+/** Whether a sample can travel packed: of a known kind, in a window that has an end and a length. Figures may be anything: what is no number arrives as none. */
+export function isPackable({ kind, sampledAt, windowMs }: Sample): boolean {
+  return isKind(kind) && Number.isSafeInteger(sampledAt) && Number.isFinite(windowMs);
 }
 
 export function createSampleEncoder(): SampleEncoder {

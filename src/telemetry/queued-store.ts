@@ -1,5 +1,5 @@
 import { ForemeshError, messageOf, systemClock, type Clock } from '../base/index.ts';
-import type { ActiveHostsSeries, ClassId, Evidence, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, ReportDoubt, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
+import type { ActiveHostsSeries, ClassId, Evidence, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, RefusedSamples, ReportDoubt, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
 import { seriesOfHosts, seriesOfServices } from './covariates.ts';
 import { DoubtBook } from './doubts.ts';
 import type { Batch, SampleLog } from './log.ts';
@@ -51,7 +51,7 @@ class QueuedStore implements TelemetryStore {
     this.#clock = clock;
   }
 
-  async append(node: NodeId, sequence: number, samples: readonly Sample[]): Promise<{ stored: boolean }> {
+  async append(node: NodeId, sequence: number, samples: readonly Sample[]): Promise<{ stored: boolean; refused?: RefusedSamples }> {
     if (!Number.isSafeInteger(sequence) || sequence < 1) {
       throw new ForemeshError('TELEMETRY_FAILED', { what: `node ${node} sent batch number ${sequence}`, fix: 'batches of a node are numbered from 1 by whole numbers' });
     }
@@ -63,7 +63,8 @@ class QueuedStore implements TelemetryStore {
     if (!stored) return { stored };
     this.#dropped += split.dropped.clock + split.dropped.figures;
     this.#doubts.note(node, samples, split, this.#clock.now());
-    return { stored };
+    const refused = samples.length - split.plausible.length;
+    return { stored, ...(refused > 0 && { refused: { samples: refused, example: split.example ?? '' } }) };
   }
 
   lastSequence(node: NodeId): Promise<number> {

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/index.ts';
-import type { ActiveHostsSeries, ClassId, Evidence, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, ReportDoubt, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
+import type { ActiveHostsSeries, ClassId, Evidence, HostSample, NodeId, NodeStatus, Observation, PathEnds, PathSeries, RefusedSamples, ReportDoubt, Sample, ServiceSeries, ServicesSample, SiteId, UplinkSample, UsersSample } from '../model/index.ts';
 import type { Retention } from './roll-up.ts';
 
 /** Which demands, in slots of which length, up to when. */
@@ -21,10 +21,10 @@ export interface TelemetryStore {
    * Stores one batch of a node, durably when this resolves. Implausible samples are left out and counted; the batch
    * counts as stored all the same, so that the agent forgets it.
    * @param sequence  the node's batch number, an integer ≥ 1
-   * @returns stored  false when a batch with this or a higher number is stored already
+   * @returns stored  false when a batch with this or a higher number is stored already; `refused`: what was left out, if anything was
    * @throws ForemeshError TELEMETRY_FAILED; the batch is then not stored and may be sent again
    */
-  append(node: NodeId, sequence: number, samples: readonly Sample[]): Promise<{ stored: boolean }>;
+  append(node: NodeId, sequence: number, samples: readonly Sample[]): Promise<{ stored: boolean; refused?: RefusedSamples }>;
   /** Number of the node's last stored batch, 0 for an unknown node. */
   lastSequence(node: NodeId): Promise<number>;
   /** Implausible samples left out since the store was opened. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog, VirtualClock } from '../../src/base/index.ts';
 import { openAuthority, type Authority } from '../../src/ca/index.ts';
-import { createAgentHub, listenChannel, type AgentHub, type ChannelListener } from '../../src/channel/index.ts';
+import { createAgentHub, listenChannel, type AgentHub, type ChannelListener, type SampleSink } from '../../src/channel/index.ts';
 import { createSink } from './messages.ts';
 
 export const SIGNERS = 'engine@foremesh namespaces="git" ssh-ed25519 AAAA\n';
@@ -23,8 +23,8 @@ export interface EngineFixture {
   close(): Promise<void>;
 }
 
-/** CA, hub and listener on loopback, with real TLS. */
-export async function createEngineFixture(): Promise<EngineFixture> {
+/** CA, hub and listener on loopback, with real TLS. @param store  where samples go; the fixture's sink unless given */
+export async function createEngineFixture(store?: SampleSink): Promise<EngineFixture> {
   const folder = await mkdtemp(join(tmpdir(), 'foremesh-channel-test-'));
   const clock = new VirtualClock(Date.now());
   const log = createLog('test', 'silent');
@@ -34,7 +34,7 @@ export async function createEngineFixture(): Promise<EngineFixture> {
 
   async function start(port: number): Promise<Pick<EngineFixture, 'authority' | 'hub' | 'listener'>> {
     const authority = await openAuthority({ dir: join(folder, 'ca'), clock, mesh: 'demo' });
-    const hub = createAgentHub({ store: sink, clock, log });
+    const hub = createAgentHub({ store: store ?? sink, clock, log });
     const listener = await listenChannel({ hub, authority, hosts: ['localhost', '127.0.0.1'], address: '127.0.0.1', port, signersFile, clock, log });
     return { authority, hub, listener };
   }
