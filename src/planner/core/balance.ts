@@ -1,58 +1,99 @@
+import { worthOf } from './certificate.ts';
 import { send, type Flows } from './flows.ts';
 import type { Paths } from './paths.ts';
-import { fittingWorth, settle } from './search.ts';
+import { fill, trim } from './repair.ts';
+import { settle } from './search.ts';
 import type { LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
 
-/** What a Mbit/s below a median is worth on top, in shares of its class's worth: where medians go first, and where they yield. */
+/** What a Mbit/s below a median is worth on top, in shares of its class's worth, where medians go first. */
 export const MEDIANS_FIRST = 2;
-const YIELDING = 0.6;
+/** The same where they yield, first to where they are worth little more than the rest; in the end who has less of its demand goes hardly before who has more. */
+const YIELDING = [
+  { medianPremium: 0.6, fairness: 1 },
+  { medianPremium: 0.2, fairness: 1 },
+  { medianPremium: 0.6, fairness: 0.3 },
+];
 /**
- * Of the throughput of the least important class, what medians may cost before they yield; and how much of them, class by class, may
- * then be short. A little below 0.2 and 0.5 %, which are what a plan is judged by.
+ * Of the throughput of the least important class, what may be missing to the bound; and class by class, how much of the medians that a
+ * plan with medians first serves. The first is good at both, the second what must be. A little below 0.05 and 0.1, 0.2 and 0.5 %,
+ * which are what a plan is judged by.
  */
-const COST = 0.0016;
-const SHORT = 0.0045;
-/** Of all sweeps, those in which they do, and how many at least and most. */
+const TARGETS = [
+  { loss: 0.0004, short: 0.0009 },
+  { loss: 0.0016, short: 0.0049 },
+];
+/** With so much of the medians gone there is nothing left to give. */
+const SPENT = 0.0048;
+/** Of all sweeps, those in which they yield, and how many at least and most. */
 const YIELDING_SHARE = 0.4;
 const LEAST_SWEEPS = 5;
 const MOST_SWEEPS = 10;
+/** Halvings of a line to find how far to go on it. */
+const HALVINGS = 20;
 
 /**
- * Lets medians yield where they cost much throughput: as far as needed to keep within `COST` of the bound, and no further than `SHORT`.
- * Goes from the flows with medians first towards those where they are worth little more than the rest, in a straight line, on
- * which both figures are known.
- * @param bound worth that no plan exceeds
+ * Lets medians yield where they cost much throughput, as far as the targets need it and allow it. Goes from the flows with medians
+ * first towards those where they are worth little more than the rest, and on to those where they are worth less still, in straight
+ * lines: between flows that fit all flows fit, throughput is known exactly, and medians are at least what the line says.
+ * @param rising demands by importance
+ * @param bound  worth that no plan exceeds
  */
-export function balance(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, bound: number, sweeps: number): void {
-  const loss = lossOf(tables, flows, bound);
-  if (loss <= COST) return;
-  const medians = mediansOf(tables, flows);
-  const flow = flows.flow.slice();
-  flows.medianPremium = YIELDING;
-  settle(tables, paths, flows, linkPrices, Math.min(MOST_SWEEPS, Math.max(LEAST_SWEEPS, Math.ceil(YIELDING_SHARE * sweeps))));
-  flows.medianPremium = MEDIANS_FIRST;
-  const won = loss - lossOf(tables, flows, bound);
-  const short = mediansOf(tables, flows).reduce((most, mbps, cls) => Math.max(most, medians[cls]! > 0 ? 1 - mbps / medians[cls]! : 0), 0);
-  const way = won > 0 ? Math.min(1, (loss - COST) / won, short > 0 ? SHORT / short : 1) : 0;
+export function balance(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, rising: Int32Array, bound: number, sweeps: number): void {
+  const medians = mediansOf(tables, flows.served);
+  for (const { medianPremium, fairness } of YIELDING) {
+    if (lossOf(tables, flows.served, bound) <= TARGETS[fairness < 1 ? 1 : 0]!.loss || isShortOf(mediansOf(tables, flows.served), medians, SPENT)) return;
+    const before = { flow: flows.flow.slice(), served: flows.served.slice() };
+    Object.assign(flows, { medianPremium, fairness });
+    settle(tables, paths, flows, linkPrices, Math.min(MOST_SWEEPS, Math.max(LEAST_SWEEPS, Math.ceil(YIELDING_SHARE * sweeps))));
+    Object.assign(flows, { medianPremium: MEDIANS_FIRST, fairness: 1 });
+    trim(tables, paths, flows, rising);
+    fill(tables, paths, flows, linkPrices, rising);
+    const way = wayToGo(tables, before.served, flows.served, medians, bound);
+    goBack(tables, paths, flows, before.flow, 1 - way);
+  }
+}
+
+/** How far to go from what was served, 0, to what is, 1: to the first target, and where that does not reach to the second. */
+function wayToGo(tables: Tables, before: Float64Array, after: Float64Array, medians: Float64Array, bound: number): number {
+  const loss = lossOf(tables, before, bound);
+  const won = loss - lossOf(tables, after, bound);
+  if (won <= 0) return 0;
+  const isAllowed = (way: number, short: number): boolean => !isShortOf(mediansOf(tables, before.map((mbps, demand) => mbps + way * (after[demand]! - mbps))), medians, short);
+  let way = 0;
+  for (const target of TARGETS) {
+    const wanted = Math.min(1, (loss - target.loss) / won);
+    if (wanted > way && isAllowed(wanted, target.short)) way = wanted;
+    for (let half = 0, step = (wanted - way) / 2; half < HALVINGS && step > 0; half++, step /= 2) if (isAllowed(way + step, target.short)) way += step;
+  }
+  return way;
+}
+
+/** Goes this share of the way back to other flows. */
+function goBack(tables: Tables, paths: Paths, flows: Flows, flow: Float64Array, share: number): void {
   for (let demand = 0; demand < tables.demands; demand++) {
     for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
-      const back = (1 - way) * (flow[path]! - flows.flow[path]!);
+      const back = share * (flow[path]! - flows.flow[path]!);
       if (back !== 0) send(tables, paths, flows, demand, path, back);
     }
   }
 }
 
 /** What is missing to the bound, as a share of what the least important class is served. */
-function lossOf(tables: Tables, flows: Flows, bound: number): number {
+function lossOf(tables: Tables, served: Float64Array, bound: number): number {
   let mbps = 0;
-  for (let demand = 0; demand < tables.demands; demand++) if (tables.weight[tables.classOf[demand]!] === 1) mbps += flows.served[demand]!;
-  return mbps > 0 ? (bound - fittingWorth(tables, flows)) / mbps : 0;
+  for (let demand = 0; demand < tables.demands; demand++) if (tables.weight[tables.classOf[demand]!] === 1) mbps += served[demand]!;
+  return mbps > 0 ? (bound - worthOf(tables, served)) / mbps : 0;
+}
+
+/** Whether any class is short of more than this share of these medians. */
+function isShortOf(served: Float64Array, medians: Float64Array, share: number): boolean {
+  return served.some((mbps, cls) => mbps < (1 - share) * medians[cls]!);
 }
 
 /** By class: what is served of medians, Mbit/s. */
-function mediansOf(tables: Tables, flows: Flows): Float64Array {
+function mediansOf(tables: Tables, served: Float64Array): Float64Array {
   const medians = new Float64Array(tables.weight.length);
-  for (let demand = 0; demand < tables.demands; demand++) medians[tables.classOf[demand]!]! += Math.min(flows.served[demand]!, tables.p50Mbps[demand]!);
+  for (let demand = 0; demand < tables.demands; demand++) medians[tables.classOf[demand]!]! += Math.min(served[demand]!, tables.p50Mbps[demand]!);
   return medians;
 }

@@ -121,9 +121,9 @@ function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, pr
   // from here on traffic stays on these tunnels, so that slots keep to their limits whatever moves
   priceLinks(tables, linkPrices, first);
   if (priced > 0) settle(tables, paths, flows, linkPrices, PROTECTING_SWEEPS);
-  if (flows.fairness > 0) balance(tables, paths, flows, linkPrices, proof.bound, sweeps);
   trim(tables, paths, flows, order);
   fill(tables, paths, flows, linkPrices, order);
+  if (flows.fairness > 0) balance(tables, paths, flows, linkPrices, order, proof.bound, sweeps);
   if (flows.fairness > 0) share(tables, paths, flows, linkPrices, order);
   fill(tables, paths, flows, linkPrices, order);
   const open = tunnelsOf(tables, paths, flows, openLinks(first));
