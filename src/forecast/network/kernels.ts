@@ -1,4 +1,4 @@
-import { assembleModule, f32x4, i32, loop, pagesFor, wasmFunction, type Code, type Variable, type WasmFunction } from './wasm-assembler.ts';
+import { assembleModule, f32x4, i32, loop, pagesFor, wasmFunction, type Code, type Variable, type WasmFunction } from '../wasm/assembler.ts';
 
 /** The arithmetic that takes nearly all of the time, four floats at a time. Arguments are byte addresses, byte strides and counts. */
 export interface Kernels {
