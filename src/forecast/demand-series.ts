@@ -12,15 +12,20 @@ export function makeMatrix(demands: readonly DemandSeries[], endAt: number, slot
   const length = demands.reduce((most, demand) => Math.max(most, demand.mbps.length), 0);
   const values = demands.map(({ mbps }) => {
     const series = new Float32Array(length);
-    const offset = length - mbps.length;
-    series.fill(Number.NaN, 0, offset);
-    for (let index = 0; index < mbps.length; index++) {
-      const value = mbps[index];
-      series[offset + index] = isDemand(value) ? value : Number.NaN;
-    }
+    alignEnd(mbps, series);
     return series;
   });
   return matrixOf(demands.map(demandName), (Math.floor(endAt / slotMs) - length) * slotMs, slotMs, slotsPerDay, length, values);
+}
+
+/** Demands so that their last slot is the last place; what is none, or lies before the first, is unknown. */
+export function alignEnd(mbps: DemandSeries['mbps'], aligned: Float32Array): void {
+  const offset = aligned.length - mbps.length;
+  aligned.fill(Number.NaN, 0, offset);
+  for (let index = 0; index < mbps.length; index++) {
+    const value = mbps[index];
+    aligned[offset + index] = isDemand(value) ? value : Number.NaN;
+  }
 }
 
 /** A matrix of which every slot is a row. */

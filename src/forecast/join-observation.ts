@@ -1,5 +1,5 @@
 import type { DemandSeries, ForecastSettings, Observation } from '../model/index.ts';
-import { demandName, isDemand, isWeekendSlot, makeMatrix, matrixOf, phaseOf } from './demand-series.ts';
+import { alignEnd, demandName, isDemand, isWeekendSlot, makeMatrix, matrixOf, phaseOf } from './demand-series.ts';
 import type { DemandMatrix } from './matrix/demand-matrix.ts';
 
 /** Days of the past that a forecast looks at: every day of the week, and time for what is smoothed to settle. */
@@ -25,25 +25,30 @@ export interface JoinedDemands {
  */
 export function joinObservation(history: DemandMatrix | null, observation: Observation, settings: ForecastSettings): JoinedDemands {
   const { slotMs, slotsPerDay } = settings;
-  const observed = makeMatrix(observation.demands, observation.lastSlotEndAt, slotMs, slotsPerDay);
   const endSlot = Math.floor(observation.lastSlotEndAt / slotMs);
-  const longest = Math.max(observed.length, history ? endSlot - history.startAt / slotMs : 0);
-  const length = Math.min(longest, Math.max(observed.length, DAYS_MAX * slotsPerDay));
+  const observedSlots = observation.demands.reduce((most, { mbps }) => Math.max(most, mbps.length), 0);
+  const longest = Math.max(observedSlots, history ? endSlot - history.startAt / slotMs : 0);
+  const length = Math.min(longest, Math.max(observedSlots, DAYS_MAX * slotsPerDay));
   const startAt = (endSlot - length) * slotMs;
-  const seen = new Map(observed.pairs.map((name, index) => [name, observed.values[index]!]));
+  const seen = new Map(observation.demands.map((demand) => [demandName(demand), demand]));
   const known = new Set(history?.pairs);
-  const pairs = [...(history?.pairs ?? []), ...observed.pairs.filter((name) => !known.has(name))];
+  const pairs = [...(history?.pairs ?? []), ...[...seen.keys()].filter((name) => !known.has(name))];
   const ratios = new Float64Array(pairs.length).fill(1);
-  const calendars = history && { past: calendarOf(history), recent: calendarOf(observed) };
+  const habits = history && habitsOf(history);
+  const calendar = calendarOf({ startAt: (endSlot - observedSlots) * slotMs, stepMs: slotMs, slotsPerDay, length: observedSlots });
+  const recent = new Float32Array(observedSlots);
+  // One block: so many small ones are much work for the memory's keeper.
+  const block = new Float32Array(pairs.length * length).fill(Number.NaN);
   const values = pairs.map((name, pair) => {
-    const series = new Float32Array(length).fill(Number.NaN);
+    const series = block.subarray(pair * length, (pair + 1) * length);
     const past = history?.values[pair];
-    const recent = seen.get(name);
-    if (history && calendars && past) {
-      if (recent) ratios[pair] = levelRatio(past, calendars.past, recent, calendars.recent);
+    const demand = seen.get(name);
+    if (demand) alignEnd(demand.mbps, recent);
+    if (history && habits && past) {
+      if (demand) ratios[pair] = levelRatio(habits[pair]!, slotsPerDay, recent, calendar);
       copyInto(series, past, (history.startAt - startAt) / slotMs, 1);
     }
-    if (recent) copyInto(series, recent, (observed.startAt - startAt) / slotMs, 1 / ratios[pair]!);
+    if (demand) copyInto(series, recent, length - observedSlots, 1 / ratios[pair]!);
     return series;
   });
   return { matrix: matrixOf(pairs, startAt, slotMs, slotsPerDay, length, values), ratios, knownPairs: history?.pairs.length ?? 0 };
@@ -60,11 +65,12 @@ export function scaleToObserved(madeUp: readonly DemandSeries[], madeUpEndAt: nu
   const { slotMs, slotsPerDay } = settings;
   const past = makeMatrix(madeUp, madeUpEndAt, slotMs, slotsPerDay);
   const recent = makeMatrix(observed, observedEndAt, slotMs, slotsPerDay);
-  const calendars = { past: calendarOf(past), recent: calendarOf(recent) };
+  const calendar = calendarOf(recent);
+  const habits = habitsOf(past);
   const placeOf = new Map(recent.pairs.map((name, place) => [name, place]));
   return madeUp.map((series, pair) => {
     const place = placeOf.get(past.pairs[pair]!);
-    const ratio = place === undefined ? 1 : levelRatio(past.values[pair]!, calendars.past, recent.values[place]!, calendars.recent);
+    const ratio = place === undefined ? 1 : levelRatio(habits[pair]!, settings.slotsPerDay, recent.values[place]!, calendar);
     return ratio === 1 ? series : { ...series, mbps: series.mbps.map((value) => (value === null ? null : value * ratio)) };
   });
 }
@@ -73,12 +79,10 @@ export function scaleToObserved(madeUp: readonly DemandSeries[], madeUpEndAt: nu
  * Observed demand as a multiple of what history expects for the same times of day; 1 without evidence. The evidence is
  * the demand that history expects in the observed slots: a few quiet night slots say little, a busy hour says much.
  */
-function levelRatio(past: Float32Array, history: Calendar, recent: Float32Array, observed: Calendar): number {
-  const profiles = dailyProfiles(past, history);
-  const dayMean = profiles[0].reduce((sum, value) => sum + value, 0) / history.slotsPerDay;
+function levelRatio({ profiles, dayMean }: Habit, slotsPerDay: number, recent: Float32Array, observed: Calendar): number {
   let expected = 0;
   let seen = 0;
-  for (let slot = Math.max(0, observed.length - history.slotsPerDay); slot < observed.length; slot++) {
+  for (let slot = Math.max(0, observed.length - slotsPerDay); slot < observed.length; slot++) {
     const value = recent[slot]!;
     if (!isDemand(value)) continue;
     seen += value;
@@ -96,18 +100,39 @@ function levelRatio(past: Float32Array, history: Calendar, recent: Float32Array,
 /** Kind of day (0 working day, 1 weekend) and time of day of every slot of a matrix, the same for all its pairs. */
 interface Calendar {
   length: number;
-  slotsPerDay: number;
   kinds: Uint8Array;
   phases: Int32Array;
 }
 
-function calendarOf(matrix: DemandMatrix): Calendar {
-  const { length, slotsPerDay } = matrix;
-  return { length, slotsPerDay, kinds: Uint8Array.from({ length }, (_, slot) => (isWeekendSlot(matrix, slot) ? 1 : 0)), phases: Int32Array.from({ length }, (_, slot) => phaseOf(matrix, slot)) };
+function calendarOf(matrix: Pick<DemandMatrix, 'startAt' | 'stepMs' | 'slotsPerDay' | 'length'>): Calendar {
+  const { length } = matrix;
+  return { length, kinds: Uint8Array.from({ length }, (_, slot) => (isWeekendSlot(matrix, slot) ? 1 : 0)), phases: Int32Array.from({ length }, (_, slot) => phaseOf(matrix, slot)) };
 }
 
-/** Mean value by kind of day and slot of the day, over the last week; a kind that is not known has the other's. */
-function dailyProfiles(series: Float32Array, { length, slotsPerDay, kinds, phases }: Calendar): [Float64Array, Float64Array] {
+/** What a pair's history expects at each time of day. */
+interface Habit {
+  /** Mean by slot of the day, over the last week: of working days, of weekends; a kind that is not known has the other's. */
+  profiles: readonly [Float64Array, Float64Array];
+  /** Of a working day. */
+  dayMean: number;
+}
+
+/** A history serves many forecasts: what it expects is found once. */
+const habits = new WeakMap<DemandMatrix, Habit[]>();
+
+function habitsOf(history: DemandMatrix): Habit[] {
+  const found = habits.get(history);
+  if (found) return found;
+  const calendar = calendarOf(history);
+  const made = history.values.map((series): Habit => {
+    const profiles = dailyProfiles(series, history.slotsPerDay, calendar);
+    return { profiles, dayMean: profiles[0].reduce((sum, value) => sum + value, 0) / history.slotsPerDay };
+  });
+  habits.set(history, made);
+  return made;
+}
+
+function dailyProfiles(series: Float32Array, slotsPerDay: number, { length, kinds, phases }: Calendar): [Float64Array, Float64Array] {
   const sums = [new Float64Array(slotsPerDay), new Float64Array(slotsPerDay)] as const;
   const counts = [new Float64Array(slotsPerDay), new Float64Array(slotsPerDay)] as const;
   for (let slot = Math.max(0, length - 7 * slotsPerDay); slot < length; slot++) {

@@ -1,6 +1,7 @@
 import type { Rng } from '../../base/index.ts';
 import type { BinnedRows } from './binning.ts';
 import { addTree, TreeGrower, type Tree } from './tree.ts';
+import { flattenTrees, walkTrees, type FlatTrees } from './walk-trees.ts';
 
 export interface BoosterOptions {
   rounds: number;
@@ -49,10 +50,26 @@ export function boostQuantile(data: BinnedRows, targets: Float32Array, weights: 
   return booster;
 }
 
+/** Fewer rows than this are walked one by one: sixteen at a time would be mostly nobody. */
+const ROWS_TOGETHER_MIN = 8;
+
+/** What the kernel reads of boosters that have forecast. */
+const flattened = new WeakMap<QuantileBooster, FlatTrees | null>();
+
 export function predictBooster(booster: QuantileBooster, data: BinnedRows): Float32Array {
   const sums = new Float32Array(data.rows).fill(booster.start);
-  for (const tree of booster.trees) addTree(tree, data, booster.learningRate, sums);
+  const flat = data.rows < ROWS_TOGETHER_MIN ? null : flatOf(booster);
+  if (flat) walkTrees(flat, data, sums);
+  else for (const tree of booster.trees) addTree(tree, data, booster.learningRate, sums);
   return sums;
+}
+
+function flatOf(booster: QuantileBooster): FlatTrees | null {
+  const known = flattened.get(booster);
+  if (known !== undefined) return known;
+  const flat = flattenTrees(booster.trees, booster.learningRate);
+  flattened.set(booster, flat);
+  return flat;
 }
 
 const BUCKETS = 256;

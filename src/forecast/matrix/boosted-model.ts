@@ -4,6 +4,7 @@ import { BoosterPool } from '../boosting/booster-pool.ts';
 import { predictBooster, type BoosterOptions, type QuantileBooster } from '../boosting/quantile-booster.ts';
 import { dumpBoosters, restoreBoosters } from './boosted-dump.ts';
 import { cutMatrix, knownMean, laterMatrix, type DemandMatrix } from './demand-matrix.ts';
+import { levelledPast } from './levelled-past.ts';
 import { emptyMatrixForecasts, type MatrixFitTask, type MatrixForecasts, type MatrixModel, type MatrixModelDump } from './matrix-model.ts';
 import { MatrixPast, TabularFeatures } from './tabular-features.ts';
 
@@ -80,7 +81,7 @@ export class BoostedModel implements MatrixModel {
     const begin = Math.max(0, Math.floor((slots[0] ?? 0) / whole.slotsPerDay) - REACH_DAYS) * whole.slotsPerDay;
     const matrix = laterMatrix(cutMatrix(whole, (slots.at(-1) ?? 0) + 1), begin);
     const origins = slots.map((slot) => slot - begin);
-    const past = new MatrixPast(matrix, this.scales);
+    const past = new MatrixPast(matrix, this.scales, begin === 0 ? levelledPast(whole, this.scales) : null);
     const asked = horizons.map((steps) => new AskedHorizon(past, steps, this.horizons.get(steps)!, origins));
     // What a pair has in common at all horizons is found once, and a tree is walked by many rows before the next one.
     for (const pair of past.order()) for (const horizon of asked) horizon.add(pair);

@@ -89,7 +89,7 @@ export function laterMatrix(matrix: DemandMatrix, fromSlot: number): DemandMatri
  * a day before, else the last known value, else 0.
  */
 export function fillGaps(values: Float32Array, slotsPerDay: number, filled: Float32Array = new Float32Array(values.length)): Float32Array {
-  const shortGap = Math.max(1, Math.round(slotsPerDay / 24));
+  const shortGap = shortGapOf(slotsPerDay);
   let last = 0;
   let missing = 0;
   for (let slot = 0; slot < values.length; slot++) {
@@ -104,6 +104,11 @@ export function fillGaps(values: Float32Array, slotsPerDay: number, filled: Floa
     }
   }
   return filled;
+}
+
+/** Slots of a gap that holds the last known value: an hour's. */
+export function shortGapOf(slotsPerDay: number): number {
+  return Math.max(1, Math.round(slotsPerDay / 24));
 }
 
 /** Mean of the known values in [from, until); NaN when there are none. */

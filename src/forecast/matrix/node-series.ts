@@ -10,7 +10,8 @@ export interface NodeSeries {
   total: Float32Array;
 }
 
-export function nodeSeries(matrix: DemandMatrix): NodeSeries {
+/** @param onFilled  sees each pair's demand without gaps; good until the next one's */
+export function nodeSeries(matrix: DemandMatrix, onFilled: (filled: Float32Array, pair: number) => void = () => undefined): NodeSeries {
   const numbers = new Map<string, number>();
   const numberOf = (name: string): number => numbers.get(name) ?? numbers.set(name, numbers.size).size - 1;
   const source = Int32Array.from(matrix.pairs, (pair) => numberOf(endsOf(pair).from));
@@ -20,6 +21,7 @@ export function nodeSeries(matrix: DemandMatrix): NodeSeries {
   const filled = new Float32Array(matrix.length);
   matrix.values.forEach((values, pair) => {
     fillGaps(values, matrix.slotsPerDay, filled);
+    onFilled(filled, pair);
     const outOf = out[source[pair]!]!;
     const toward = into[target[pair]!]!;
     for (let slot = 0; slot < filled.length; slot++) {

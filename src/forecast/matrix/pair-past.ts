@@ -27,15 +27,16 @@ export class PairPast {
     this.smoothing = new SmoothedPast(length, slotsPerDay);
   }
 
-  load(values: Float32Array, scale: number): this {
+  /** @param levels  its z, when it is known already */
+  load(values: Float32Array, scale: number, levels: Float32Array | null = null): this {
     const { z, known, sums, squares, unknownFor, length } = this;
-    fillGaps(values, this.slotsPerDay, z);
+    if (levels) z.set(levels.subarray(0, length));
+    else setLevels(values, scale, this.slotsPerDay, z);
     // One by one: taken out of a list they would be numbers on the heap in every turn of the loop.
     let sum = 0;
     let square = 0;
     let unknown = 0;
     for (let slot = 0; slot < length; slot++) {
-      z[slot] = Math.log1p(z[slot]! / scale);
       const value = z[slot]!;
       const isUnknown = Number.isNaN(values[slot]!);
       known[slot] = isUnknown ? Number.NaN : value;
@@ -86,6 +87,12 @@ export class PairPast {
     const mean = (this.sums[until]! - this.sums[first]!) / count;
     return Math.sqrt(Math.max(0, (this.squares[until]! - this.squares[first]!) / count - mean * mean));
   }
+}
+
+/** z = log1p(y/c) without gaps. */
+function setLevels(values: Float32Array, scale: number, slotsPerDay: number, z: Float32Array): void {
+  fillGaps(values, slotsPerDay, z);
+  for (let slot = 0; slot < z.length; slot++) z[slot] = Math.log1p(z[slot]! / scale);
 }
 
 /** Exponentially weighted means of a pair's known z, and of the size of its changes from slot to slot; 0 before the first. */

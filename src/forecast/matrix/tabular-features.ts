@@ -1,5 +1,6 @@
 import { runEwma } from './baselines.ts';
 import { covariateInputs, type CovariateInput, type DemandMatrix } from './demand-matrix.ts';
+import type { LevelledPast } from './levelled-past.ts';
 import { nodeSeries, reverseOf, type NodeSeries } from './node-series.ts';
 import { extremes, hourSlots, MOVEMENT_MEANS, MOVEMENTS, movementsOf, PairPast, risesOf } from './pair-past.ts';
 
@@ -17,11 +18,17 @@ export class MatrixPast {
   readonly reverse: Int32Array;
   private readonly loaded: [{ pair: number; past: PairPast }, { pair: number; past: PairPast }];
 
-  /** @param scales  c of each pair, > 0 */
-  constructor(matrix: DemandMatrix, scales: Float32Array) {
+  private readonly levelled: LevelledPast | null;
+
+  /**
+   * @param scales    c of each pair, > 0
+   * @param levelled  what is known already of these slots, or of more that begin with them
+   */
+  constructor(matrix: DemandMatrix, scales: Float32Array, levelled: LevelledPast | null = null) {
     this.matrix = matrix;
     this.scales = scales;
-    this.nodes = nodeSeries(matrix);
+    this.levelled = levelled;
+    this.nodes = levelled?.nodes ?? nodeSeries(matrix);
     const index = new Map(matrix.pairs.map((name, pair) => [name, pair]));
     this.reverse = Int32Array.from(matrix.pairs, (name) => index.get(reverseOf(name)) ?? -1);
     const empty = (): { pair: number; past: PairPast } => ({ pair: -1, past: new PairPast(matrix.length, matrix.slotsPerDay) });
@@ -33,7 +40,7 @@ export class MatrixPast {
     const [one, other] = this.loaded;
     const place = one.pair === pair || (other.pair !== pair && one.pair !== besides) ? one : other;
     if (place.pair !== pair) {
-      place.past.load(this.matrix.values[pair]!, this.scales[pair]!);
+      place.past.load(this.matrix.values[pair]!, this.scales[pair]!, this.levelled?.z[pair]);
       place.pair = pair;
     }
     return place.past;

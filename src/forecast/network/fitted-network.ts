@@ -1,5 +1,6 @@
 import { scalesOf } from '../matrix/boosted-model.ts';
 import type { DemandMatrix } from '../matrix/demand-matrix.ts';
+import { levelledPastFrom } from '../matrix/levelled-past.ts';
 import { emptyMatrixForecasts, type MatrixForecasts, type MatrixModelDump } from '../matrix/matrix-model.ts';
 import { inputReach, NetworkInputs, type InputRows } from './network-inputs.ts';
 import { QUANTILES, QuantileNetwork, type NetworkShape } from './quantile-network.ts';
@@ -38,7 +39,7 @@ export function forecastNetwork({ horizons, scales, standardiser, network }: Fit
   const question = [[window], horizons, scales, origins];
   const before = isWhole ? shown.get(matrix) : undefined;
   const isShown = before !== undefined && before.question.every((part, index) => sameNumbers(part, question[index]!));
-  const inputs = isShown ? before.inputs : new NetworkInputs(windowOf(matrix, begin, origins.at(-1)! + 1), horizons, scales, window);
+  const inputs = isShown ? before.inputs : new NetworkInputs(windowOf(matrix, begin, origins.at(-1)! + 1), horizons, scales, window, isWhole ? levelledPastFrom(matrix, scales, begin) : null);
   if (inputs.count !== network.shape.inputs) throw new Error(`the network was trained with ${network.shape.inputs} inputs, the matrix gives ${inputs.count}: train it again with these covariates`);
   const feeder = new RowFeeder(network, standardiser);
   const rows = isShown ? before.rows : inputs.rows(pairsAtATime * originsAtATime);

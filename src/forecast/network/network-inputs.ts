@@ -1,4 +1,5 @@
 import { covariateInputs, type CovariateInput, type DemandMatrix } from '../matrix/demand-matrix.ts';
+import type { LevelledPast } from '../matrix/levelled-past.ts';
 import { nodeSeries, type NodeSeries } from '../matrix/node-series.ts';
 import { hourOf, PairChannels } from './pair-channels.ts';
 
@@ -38,6 +39,7 @@ export class NetworkInputs {
   private readonly horizons: readonly number[];
   private readonly scales: Float32Array;
   private readonly logScaleMean: number;
+  private readonly levelled: LevelledPast | null;
   private readonly nodes: NodeSeries;
   private readonly reverse: Int32Array;
   private readonly covariates: CovariateInput[];
@@ -47,15 +49,17 @@ export class NetworkInputs {
   private readonly stride: number;
 
   /**
-   * @param scales  c of each pair, > 0
-   * @param window  steps of each sequence
+   * @param scales    c of each pair, > 0
+   * @param window    steps of each sequence
+   * @param levelled  what is known already of these slots, or of more that begin with them
    */
-  constructor(matrix: DemandMatrix, horizons: readonly number[], scales: Float32Array, window: number) {
+  constructor(matrix: DemandMatrix, horizons: readonly number[], scales: Float32Array, window: number, levelled: LevelledPast | null = null) {
     this.matrix = matrix;
     this.horizons = horizons;
     this.scales = scales;
     this.logScaleMean = scales.reduce((sum, scale) => sum + Math.log(scale), 0) / Math.max(1, scales.length);
-    this.nodes = nodeSeries(matrix);
+    this.levelled = levelled;
+    this.nodes = levelled?.nodes ?? nodeSeries(matrix);
     const index = new Map(matrix.pairs.map((name, pair) => [name, pair]));
     this.reverse = Int32Array.from(matrix.pairs, (name) => index.get(name.split('>').toReversed().join('>')) ?? -1);
     this.covariates = covariateInputs(matrix);
@@ -85,7 +89,7 @@ export class NetworkInputs {
    */
   fill(pair: number, origins: Int32Array, rows: InputRows, at: number): number {
     const { matrix, horizons, hour, past } = this;
-    past.load(matrix.values[pair]!, this.scales[pair]!);
+    past.load(matrix.values[pair]!, this.scales[pair]!, this.levelled?.z[pair]);
     const back = this.reverse[pair]!;
     const opposite = back >= 0 ? (at: number): number => (at >= 0 ? Math.log(1 + matrix.values[back]![at]! / this.scales[back]!) : Number.NaN) : null;
     const sums = [this.nodes.out[this.nodes.source[pair]!]!, this.nodes.in[this.nodes.target[pair]!]!, this.nodes.total];

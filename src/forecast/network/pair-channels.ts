@@ -40,10 +40,14 @@ export class PairChannels {
     this.changeSlow = horizons.map(floats);
   }
 
-  /** Takes up another pair. */
-  load(values: Float32Array, scale: number): void {
-    fillGaps(values, this.day, this.z);
-    this.walk(values, scale);
+  /**
+   * Takes up another pair.
+   * @param levels  its z, when it is known already
+   */
+  load(values: Float32Array, scale: number, levels: Float32Array | null = null): void {
+    if (levels) this.z.set(levels.subarray(0, this.z.length));
+    else this.setLevels(values, scale);
+    this.walk(values);
     const hour = hourOf(this.day);
     this.horizons.forEach((steps, horizon) => usualChange(this.known, steps, this.changeFast[horizon]!, 2 / (3 * hour), this.changeSlow[horizon]!, 1 / (2 * this.day)));
   }
@@ -95,8 +99,14 @@ export class PairChannels {
     return this.level[slot]! + fade * this.trend[slot]! + (seen >= 0 ? this.season[seen]! : 0);
   }
 
+  private setLevels(values: Float32Array, scale: number): void {
+    const { z } = this;
+    fillGaps(values, this.day, z);
+    for (let slot = 0; slot < z.length; slot++) z[slot] = Math.log1p(z[slot]! / scale);
+  }
+
   /** Everything that goes from slot to slot, in one pass. */
-  private walk(values: Float32Array, scale: number): void {
+  private walk(values: Float32Array): void {
     const { z, known, unknownFor, sums, squares, fast, slow, level, trend, season, day } = this;
     const slowWeight = 2 / (hourOf(day) + 1);
     const dayWeight = 1 / day;
@@ -110,8 +120,7 @@ export class PairChannels {
     let square = 0;
     let missing = 0;
     for (let slot = 0; slot < values.length; slot++) {
-      const value = Math.log(1 + z[slot]! / scale);
-      z[slot] = value;
+      const value = z[slot]!;
       sums[slot + 1] = sum += value;
       squares[slot + 1] = square += value * value;
       const before = slot >= day ? season[slot - day]! : 0;

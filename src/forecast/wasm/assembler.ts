@@ -79,6 +79,16 @@ export const i32 = {
   multiply: (left: Code, right: Code): Code => [...left, ...right, 0x6c],
   shiftLeft: (value: Code, bits: number): Code => [...value, ...i32.constant(bits), 0x74],
   lessThan: (left: Code, right: Code): Code => [...left, ...right, 0x48],
+  load: (address: Code, offset = 0): Code => [...address, 0x28, 0x02, ...unsigned(offset)],
+  trailingZeros: (value: Code): Code => [...value, 0x68],
+};
+
+/** Numbers one at a time: a float32 in memory is a float64 in the arithmetic, as in JavaScript. */
+export const f64 = {
+  load: (address: Code, offset = 0): Code => [...address, 0x2b, 0x03, ...unsigned(offset)],
+  loadFloat: (address: Code, offset = 0): Code => [...address, 0x2a, 0x02, ...unsigned(offset), 0xbb],
+  storeFloat: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0xb6, 0x38, 0x02, ...unsigned(offset)],
+  add: (left: Code, right: Code): Code => [...left, ...right, 0xa0],
 };
 
 /** Four float32 at a time. Addresses are bytes; every one of ours is a multiple of 16. */
@@ -97,6 +107,24 @@ export const f32x4 = {
   divide: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe7, 0x01],
   least: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe8, 0x01],
   most: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe9, 0x01],
+};
+
+/** Sixteen bytes at a time; comparisons give all ones or zeros. */
+export const u8x16 = {
+  loadSplat: (address: Code, offset = 0): Code => [...address, 0xfd, 0x07, 0x00, ...unsigned(offset)],
+  greater: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x28],
+  /** The bytes of both in this order; those of the second are 16 … 31. */
+  shuffle: (left: Code, right: Code, order: readonly number[]): Code => [...left, ...right, 0xfd, 0x0d, ...order],
+};
+
+/** Bit by bit. */
+export const v128 = {
+  ones: [0xfd, 0x0c, ...Array.from({ length: 16 }, () => 0xff)] as Code,
+  and: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x4e],
+  /** left without the bits of right. */
+  without: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x4f],
+  /** One of the four i32 in it. */
+  lane: (value: Code, lane: number): Code => [...value, 0xfd, 0x1b, lane],
 };
 
 function section(id: number, items: readonly Code[]): Code {

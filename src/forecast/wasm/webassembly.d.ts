@@ -3,6 +3,8 @@ declare namespace WebAssembly {
   class Memory {
     constructor(limits: { initial: number });
     readonly buffer: ArrayBuffer;
+    /** By so many pages; views of the buffer before it are void. */
+    grow(pages: number): number;
   }
   interface Module {
     readonly isModule: true;

@@ -70,9 +70,16 @@ describe('boosted quantiles', () => {
     expect(predict('same')).not.toEqual(predict('another'));
   });
 
-  it('give each row, whichever rows walk beside it, the leaves that it comes to when it walks alone', () => {
-    const some = binRows([first.subarray(0, 39), second.subarray(0, 39)], chooseEdges(columns), 39);
-    const booster = boostQuantile(data, targets, ones, 0.9, { ...options, rounds: 10, leavesMax: 30 }, createRng('walk'));
+  it.each([
+    [5, 30],
+    [39, 2],
+    [39, 32],
+    [39, 60],
+    [1030, 30],
+  ])('give each of %i rows, whichever rows walk beside it, the leaves that it comes to when it walks alone: %i leaves a tree', (count, leavesMax) => {
+    const some = binRows([first.subarray(0, count), second.subarray(0, count)], chooseEdges(columns), count);
+    const booster = boostQuantile(data, targets, ones, 0.9, { ...options, rounds: 10, leavesMax }, createRng('walk'));
+    expect(Math.max(...booster.trees.map(({ feature }) => feature.length))).toBe(2 * leavesMax - 1);
     const alone = Float32Array.from({ length: some.rows }, (_, row) => {
       const sum = Float32Array.of(booster.start);
       for (const { feature, threshold, left, right, value } of booster.trees) {

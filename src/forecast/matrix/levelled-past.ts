@@ -1,0 +1,67 @@
+import { laterMatrix, shortGapOf, type DemandMatrix } from './demand-matrix.ts';
+import { nodeSeries, type NodeSeries } from './node-series.ts';
+
+/** What every model's inputs begin with: all pairs without gaps in z = log1p(y/c), and what their nodes carry. */
+export interface LevelledPast {
+  scales: Float32Array;
+  z: readonly Float32Array[];
+  nodes: NodeSeries;
+}
+
+/** More cells than this (32 MB) are not kept beside the matrix: they are those of a training, which reads a pair at a time. */
+const CELLS_MAX = 8_000_000;
+
+/** The models of one forecast ask about the same matrix. */
+const levelled = new WeakMap<DemandMatrix, LevelledPast>();
+
+/**
+ * The levels of a matrix, found once for these scales; null for a matrix that is too large to keep them. Each slot's
+ * rest on nothing after it.
+ * @param scales  c of each pair, > 0
+ */
+export function levelledPast(matrix: DemandMatrix, scales: Float32Array): LevelledPast | null {
+  if (matrix.length * matrix.pairs.length > CELLS_MAX) return null;
+  const before = levelled.get(matrix);
+  if (before && isSame(before.scales, scales)) return before;
+  const { length } = matrix;
+  const block = new Float32Array(matrix.pairs.length * length);
+  const z = matrix.pairs.map((_, pair) => block.subarray(pair * length, (pair + 1) * length));
+  const nodes = nodeSeries(matrix, (filled, pair) => {
+    const levels = z[pair]!;
+    const scale = scales[pair]!;
+    for (let slot = 0; slot < length; slot++) levels[slot] = Math.log1p(filled[slot]! / scale);
+  });
+  const past = { scales, z, nodes };
+  levelled.set(matrix, past);
+  return past;
+}
+
+/**
+ * The same from a slot on, as `levelledPast` of that part alone would be; null when that is another: gaps at its
+ * beginning were filled from what lies before.
+ */
+export function levelledPastFrom(matrix: DemandMatrix, scales: Float32Array, from: number): LevelledPast | null {
+  const past = levelledPast(matrix, scales);
+  if (past === null || from === 0) return past;
+  if (!startsWithoutGaps(laterMatrix(matrix, from))) return null;
+  const later = (series: Float32Array): Float32Array => series.subarray(from);
+  const { source, target, out, in: into, total } = past.nodes;
+  return { scales, z: past.z.map(later), nodes: { source, target, out: out.map(later), in: into.map(later), total: later(total) } };
+}
+
+/** Whether each pair is known in the first slot, and has only short gaps on the first day: those hold the last value, longer ones look a day back. */
+function startsWithoutGaps({ values, slotsPerDay }: DemandMatrix): boolean {
+  const shortGap = shortGapOf(slotsPerDay);
+  return values.every((series) => {
+    let missing = shortGap;
+    for (let slot = 0; slot < Math.min(slotsPerDay, series.length); slot++) {
+      missing = Number.isNaN(series[slot]!) ? missing + 1 : 0;
+      if (missing > shortGap) return false;
+    }
+    return true;
+  });
+}
+
+function isSame(left: Float32Array, right: Float32Array): boolean {
+  return left.length === right.length && left.every((value, at) => value === right[at]);
+}
