@@ -97,7 +97,7 @@ export function walkTrees({ nodes, counts, leaves }: FlatTrees, { columns, rows 
 
 interface Kernel {
   memory: WebAssembly.Memory;
-  walkTree(nodes: number, nodesEnd: number, bins: number, rows: number, leaves: number, sums: number): void;
+  walkTree: (nodes: number, nodesEnd: number, bins: number, rows: number, leaves: number, sums: number) => void;
 }
 
 let kernel: Kernel | null = null;
