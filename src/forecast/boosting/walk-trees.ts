@@ -1,4 +1,4 @@
-import { assembleModule, f64, i32, loop, pagesFor, u8x16, v128, wasmFunction, f32x4, type Code, type WasmFunction } from '../wasm/assembler.ts';
+import { assembleModule, f64, i32, loop, pagesFor, u8x16, v128, wasmFunction, type Code, type WasmFunction } from '../wasm/assembler.ts';
 import type { BinnedRows } from './binning.ts';
 import type { Tree } from './tree.ts';
 
@@ -131,7 +131,7 @@ const walkTreeFunction = (): WasmFunction => wasmFunction('walkTree', ['nodes', 
   const [pairsOf, four] = [[make.v128(), make.v128()], make.v128()];
   const compare = [
     column.set(i32.add(i32.add(p.bins, row.get), i32.load(node.get))),
-    above.set(u8x16.greater(f32x4.load(column.get), u8x16.loadSplat(node.get, 4))),
+    above.set(u8x16.greater(v128.load(column.get), u8x16.loadSplat(node.get, 4))),
     ...planes.map((plane, index) => plane.set(v128.without(plane.get, v128.and(above.get, u8x16.loadSplat(node.get, 8 + index))))),
   ];
   const addLeaf = (lane: number, place: number): Code[] => [

@@ -81,7 +81,7 @@ export class BoostedModel implements MatrixModel {
     const begin = Math.max(0, Math.floor((slots[0] ?? 0) / whole.slotsPerDay) - REACH_DAYS) * whole.slotsPerDay;
     const matrix = laterMatrix(cutMatrix(whole, (slots.at(-1) ?? 0) + 1), begin);
     const origins = slots.map((slot) => slot - begin);
-    const past = new MatrixPast(matrix, this.scales, begin === 0 ? levelledPast(whole, this.scales) : null);
+    const past = new MatrixPast(matrix, this.scales, horizons, begin === 0 ? levelledPast(whole, this.scales) : null);
     const asked = horizons.map((steps) => new AskedHorizon(past, steps, this.horizons.get(steps)!, origins));
     // What a pair has in common at all horizons is found once, and a tree is walked by many rows before the next one.
     for (const pair of past.order()) for (const horizon of asked) horizon.add(pair);
@@ -119,7 +119,7 @@ export class BoostedModel implements MatrixModel {
       return Int32Array.from(chosen);
     });
     const rows = origins.reduce((sum, each) => sum + each.length, 0);
-    const features = new TabularFeatures(new MatrixPast(matrix, scales), steps);
+    const features = new TabularFeatures(new MatrixPast(matrix, scales, [steps]), steps);
     if (space.length !== features.count || space[0]!.length < rows) space.splice(0, Infinity, ...Array.from({ length: features.count }, () => new Float32Array(rows)));
     const columns = space.map((column) => column.subarray(0, rows));
     const targets = sharedFloats(rows);

@@ -144,61 +144,28 @@ class SmoothedPast {
   }
 }
 
-/** How many numbers `movementsOf` gives for an origin: six of sizes and rises, then two of squares. */
-export const MOVEMENT_MEANS = 6;
-export const MOVEMENTS = 8;
-
-/**
- * How much a pair's z moved over a horizon, up to each of some origins: exponentially weighted means of its size over an
- * hour, a day and a week, of rises over six hours, a day and a week, of the squares of rises over a day and a week.
- * @param origins  ascending
- * @returns `[origin · MOVEMENTS + which]`
- */
-export function movementsOf({ known }: PairPast, steps: number, slotsPerDay: number, origins: Int32Array): Float32Array {
-  const hour = hourSlots(slotsPerDay);
-  const [perHour, perSix, perDay, perWeek] = [1 / hour, 1 / (6 * hour), 1 / slotsPerDay, 1 / (7 * slotsPerDay)];
-  const means = new Float32Array(MOVEMENTS * origins.length);
-  let slot = steps;
-  while (slot < known.length && Number.isNaN(changeAt(known, slot, steps))) slot += 1;
-  const first = slot;
-  const start = first < known.length ? changeAt(known, first, steps) : 0;
-  let sizeHour = Math.abs(start);
-  let [sizeDay, sizeWeek] = [sizeHour, sizeHour];
-  let riseSix = (start + sizeHour) / 2;
-  let [riseDay, riseWeek] = [riseSix, riseSix];
-  let squareDay = Math.fround(riseSix * riseSix);
-  let squareWeek = squareDay;
-  slot += 1;
-  for (let index = 0; index < origins.length; index++) {
-    const origin = origins[index]!;
-    for (; slot <= origin; slot++) {
+/** The greatest max(0, change) of the last `windows` slots up to any slot from `from` on, the shorter window first; 0 where none is known. */
+export function greatestRises({ known }: PairPast, steps: number, from: number, windows: readonly [number, number], asked: number): ((slot: number) => number)[] {
+  const [short, long] = windows;
+  if (asked * long >= known.length - from) {
+    const rises = new Float32Array(known.length - from);
+    for (let slot = Math.max(from, steps); slot < known.length; slot++) {
       const change = changeAt(known, slot, steps);
-      if (Number.isNaN(change)) continue;
-      const size = Math.abs(change);
-      const rise = (change + size) / 2;
-      const square = Math.fround(rise * rise);
-      sizeHour += perHour * (size - sizeHour);
-      sizeDay += perDay * (size - sizeDay);
-      sizeWeek += perWeek * (size - sizeWeek);
-      riseSix += perSix * (rise - riseSix);
-      riseDay += perDay * (rise - riseDay);
-      riseWeek += perWeek * (rise - riseWeek);
-      squareDay += perDay * (square - squareDay);
-      squareWeek += perWeek * (square - squareWeek);
+      if (change > 0) rises[slot - from] = change;
     }
-    if (first <= origin) means.set([sizeHour, sizeDay, sizeWeek, riseSix, riseDay, riseWeek, squareDay, squareWeek], MOVEMENTS * index);
+    return windows.map((window) => {
+      const most = slidingExtreme(rises, window, 1);
+      return (slot) => most[slot - from] ?? Number.NaN;
+    });
   }
-  return means;
-}
-
-/** max(0, change) at each slot from `from` on, 0 where unknown: `[slot − from]`. */
-export function risesOf({ known }: PairPast, steps: number, from: number): Float32Array {
-  const rises = new Float32Array(known.length - from);
-  for (let slot = Math.max(from, steps); slot < known.length; slot++) {
-    const change = changeAt(known, slot, steps);
-    if (change > 0) rises[slot - from] = change;
-  }
-  return rises;
+  return [short, long].map((window) => (slot) => {
+    let most = 0;
+    for (let before = Math.max(from, steps, slot - window + 1); before <= slot; before++) {
+      const change = changeAt(known, before, steps);
+      if (change > most) most = change;
+    }
+    return most;
+  });
 }
 
 /** z(t) − z(t − steps), as it would be kept in four bytes: what is learned and what is forecast must see the same. */

@@ -2,7 +2,8 @@ import { runEwma } from './baselines.ts';
 import { covariateInputs, type CovariateInput, type DemandMatrix } from './demand-matrix.ts';
 import type { LevelledPast } from './levelled-past.ts';
 import { nodeSeries, reverseOf, type NodeSeries } from './node-series.ts';
-import { extremes, hourSlots, MOVEMENT_MEANS, MOVEMENTS, movementsOf, PairPast, risesOf } from './pair-past.ts';
+import { MOVEMENT_MEANS, MOVEMENTS, movementsOf } from './movements.ts';
+import { extremes, greatestRises, hourSlots, PairPast } from './pair-past.ts';
 
 /** Lags in slots whose distance from the newest value is an input. */
 const LAGS = [1, 2, 3, 4, 5, 6, 8, 12];
@@ -16,17 +17,20 @@ export class MatrixPast {
   readonly nodes: NodeSeries;
   /** The other direction of each pair, −1 where there is none. */
   readonly reverse: Int32Array;
-  private readonly loaded: [{ pair: number; past: PairPast }, { pair: number; past: PairPast }];
-
+  private readonly horizons: readonly number[];
   private readonly levelled: LevelledPast | null;
+  private readonly loaded: [{ pair: number; past: PairPast }, { pair: number; past: PairPast }];
+  private moved: { pair: number; origins: Int32Array | null; byHorizon: Map<number, Float32Array> } = { pair: -1, origins: null, byHorizon: new Map() };
 
   /**
    * @param scales    c of each pair, > 0
+   * @param horizons  all that will be asked for
    * @param levelled  what is known already of these slots, or of more that begin with them
    */
-  constructor(matrix: DemandMatrix, scales: Float32Array, levelled: LevelledPast | null = null) {
+  constructor(matrix: DemandMatrix, scales: Float32Array, horizons: readonly number[] = [], levelled: LevelledPast | null = null) {
     this.matrix = matrix;
     this.scales = scales;
+    this.horizons = horizons;
     this.levelled = levelled;
     this.nodes = levelled?.nodes ?? nodeSeries(matrix);
     const index = new Map(matrix.pairs.map((name, pair) => [name, pair]));
@@ -44,6 +48,15 @@ export class MatrixPast {
       place.pair = pair;
     }
     return place.past;
+  }
+
+  /** `movementsOf` a pair over one horizon; found for all of them at once. */
+  movements(pair: number, steps: number, origins: Int32Array): Float32Array {
+    if (this.moved.pair !== pair || this.moved.origins !== origins || !this.moved.byHorizon.has(steps)) {
+      const horizons = this.horizons.includes(steps) ? this.horizons : [steps];
+      this.moved = { pair, origins, byHorizon: movementsOf(this.pastOf(pair), horizons, this.matrix.slotsPerDay, origins) };
+    }
+    return this.moved.byHorizon.get(steps)!;
   }
 
   /** All pairs, both directions one after the other: the past of each is then read once. */
@@ -95,14 +108,12 @@ export class TabularFeatures {
     const back = reverse[pair]! >= 0 ? this.past.pastOf(reverse[pair]!, pair) : null;
     const { fast, slow, jumpHour, jumpDay, season } = past.smoothed();
     const { z } = past;
-    const movements = movementsOf(past, steps, day, origins);
-    const risesFrom = Math.max(0, (origins[0] ?? 0) - day);
-    const rises = risesOf(past, steps, risesFrom);
+    const movements = this.past.movements(pair, steps, origins);
     const asked = origins.length;
     const mostHour = extremes(z, hour, 1, 3 * asked);
     const mostLong = extremes(z, 6 * hour, 1, asked);
     const leastHour = extremes(z, hour, -1, asked);
-    const mostRises = [extremes(rises, 6 * hour, 1, asked), extremes(rises, day, 1, asked)];
+    const mostRises = greatestRises(past, steps, Math.max(0, (origins[0] ?? 0) - day), [6 * hour, day], asked);
     const mostDay = extremes(z, day, 1, asked);
     const leastLong = extremes(z, 6 * hour, -1, asked);
     const mostNear = extremes(z, 2 * near + 1, 1, DAYS * asked);
@@ -137,7 +148,7 @@ export class TabularFeatures {
       put(jumpHour[slot]!);
       put(jumpDay[slot]!);
       for (let which = MOVEMENT_MEANS; which < MOVEMENTS; which++) put(Math.sqrt(movements[MOVEMENTS * index + which]!));
-      for (const mostRise of mostRises) put(mostRise(slot - risesFrom));
+      for (const mostRise of mostRises) put(mostRise(slot));
       put(mostDay(slot) - level);
       put(leastLong(slot) - level);
       let levels = 0;

@@ -1,4 +1,4 @@
-import { assembleModule, f32x4, i32, loop, pagesFor, wasmFunction, type Code, type Variable, type WasmFunction } from '../wasm/assembler.ts';
+import { assembleModule, f32x4, i32, loop, pagesFor, v128, wasmFunction, type Code, type Variable, type WasmFunction } from '../wasm/assembler.ts';
 
 /** The arithmetic that takes nearly all of the time, four floats at a time. Arguments are byte addresses, byte strides and counts. */
 export interface Kernels {
@@ -46,7 +46,8 @@ export interface Tensor {
   values: Float32Array;
 }
 
-const { load, loadSplat, store, add, subtract, multiply, divide, least, most } = f32x4;
+const { load, store } = v128;
+const { loadSplat, add, subtract, multiply, divide, least, most } = f32x4;
 const TILE_ROWS = 4;
 
 /**

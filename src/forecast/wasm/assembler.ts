@@ -5,11 +5,12 @@ export type Code = readonly number[];
 export interface WasmFunction {
   name: string;
   parameters: number;
-  locals: ('i32' | 'v128')[];
+  locals: ValueType[];
   code: Code;
 }
 
-const TYPES = { i32: 0x7f, v128: 0x7b } as const;
+const TYPES = { i32: 0x7f, f64: 0x7c, v128: 0x7b } as const;
+type ValueType = keyof typeof TYPES;
 const MAGIC_AND_VERSION = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 const PAGE_BYTES = 65_536;
 
@@ -58,12 +59,12 @@ export class Variable {
 export function wasmFunction<P extends string>(
   name: string,
   parameters: readonly P[],
-  body: (parameter: Record<P, Code>, make: { i32(): Variable; v128(): Variable }) => Code[],
+  body: (parameter: Record<P, Code>, make: { i32(): Variable; f64(): Variable; v128(): Variable }) => Code[],
 ): WasmFunction {
-  const locals: ('i32' | 'v128')[] = [];
-  const make = (type: 'i32' | 'v128') => (): Variable => new Variable(parameters.length + locals.push(type) - 1);
+  const locals: ValueType[] = [];
+  const make = (type: ValueType) => (): Variable => new Variable(parameters.length + locals.push(type) - 1);
   const named = Object.fromEntries(parameters.map((each, index) => [each, new Variable(index).get])) as Record<P, Code>;
-  const code = body(named, { i32: make('i32'), v128: make('v128') }).flat();
+  const code = body(named, { i32: make('i32'), f64: make('f64'), v128: make('v128') }).flat();
   return { name, parameters: parameters.length, locals, code };
 }
 
@@ -73,9 +74,15 @@ export function loop(variable: Variable, from: Code, until: Code, step: Code, bo
   return [...variable.set(from), 0x03, 0x40, ...body.flat(), ...variable.set(i32.add(variable.get, step)), ...again, 0x0b];
 }
 
+/** if (condition) body */
+export function when(condition: Code, body: Code[]): Code {
+  return [...condition, 0x04, 0x40, ...body.flat(), 0x0b];
+}
+
 export const i32 = {
   constant: (value: number): Code => [0x41, ...signed(value)],
   add: (left: Code, right: Code): Code => [...left, ...right, 0x6a],
+  subtract: (left: Code, right: Code): Code => [...left, ...right, 0x6b],
   multiply: (left: Code, right: Code): Code => [...left, ...right, 0x6c],
   shiftLeft: (value: Code, bits: number): Code => [...value, ...i32.constant(bits), 0x74],
   lessThan: (left: Code, right: Code): Code => [...left, ...right, 0x48],
@@ -88,15 +95,29 @@ export const f64 = {
   load: (address: Code, offset = 0): Code => [...address, 0x2b, 0x03, ...unsigned(offset)],
   loadFloat: (address: Code, offset = 0): Code => [...address, 0x2a, 0x02, ...unsigned(offset), 0xbb],
   storeFloat: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0xb6, 0x38, 0x02, ...unsigned(offset)],
+  constant: (value: number): Code => [0x44, ...new Uint8Array(Float64Array.of(value).buffer)],
   add: (left: Code, right: Code): Code => [...left, ...right, 0xa0],
+  subtract: (left: Code, right: Code): Code => [...left, ...right, 0xa1],
+  multiply: (left: Code, right: Code): Code => [...left, ...right, 0xa2],
+  absolute: (value: Code): Code => [...value, 0x99],
+  /** As a float32 keeps it. */
+  rounded: (value: Code): Code => [...value, 0xb6, 0xbb],
+  equal: (left: Code, right: Code): Code => [...left, ...right, 0x61],
 };
 
-/** Four float32 at a time. Addresses are bytes; every one of ours is a multiple of 16. */
+/** Two float64 at a time. */
+export const f64x2 = {
+  splat: (value: Code): Code => [...value, 0xfd, 0x14],
+  replaceSecond: (both: Code, second: Code): Code => [...both, ...second, 0xfd, 0x22, 0x01],
+  add: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf0, 0x01],
+  subtract: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf1, 0x01],
+  multiply: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf2, 0x01],
+};
+
+/** Four float32 at a time. Addresses are bytes. */
 export const f32x4 = {
-  load: (address: Code, offset = 0): Code => [...address, 0xfd, 0x00, 0x02, ...unsigned(offset)],
   /** The float at the address, four times. */
   loadSplat: (address: Code, offset = 0): Code => [...address, 0xfd, 0x09, 0x02, ...unsigned(offset)],
-  store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0xfd, 0x0b, 0x02, ...unsigned(offset)],
   constant: (value: number): Code => {
     const bytes = [...new Uint8Array(Float32Array.of(value, value, value, value).buffer)];
     return [0xfd, 0x0c, ...bytes];
@@ -117,8 +138,10 @@ export const u8x16 = {
   shuffle: (left: Code, right: Code, order: readonly number[]): Code => [...left, ...right, 0xfd, 0x0d, ...order],
 };
 
-/** Bit by bit. */
+/** All 128 bits, and bit by bit. */
 export const v128 = {
+  load: (address: Code, offset = 0): Code => [...address, 0xfd, 0x00, 0x02, ...unsigned(offset)],
+  store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0xfd, 0x0b, 0x02, ...unsigned(offset)],
   ones: [0xfd, 0x0c, ...Array.from({ length: 16 }, () => 0xff)] as Code,
   and: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x4e],
   /** left without the bits of right. */

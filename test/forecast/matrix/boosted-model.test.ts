@@ -4,7 +4,8 @@ import { BoostedModel } from '../../../src/forecast/matrix/boosted-model.ts';
 import { cutMatrix } from '../../../src/forecast/matrix/demand-matrix.ts';
 import { actualsOf } from '../../../src/forecast/matrix/matrix-model.ts';
 import { runEwma } from '../../../src/forecast/matrix/baselines.ts';
-import { movementsOf, PairPast } from '../../../src/forecast/matrix/pair-past.ts';
+import { movementsOf } from '../../../src/forecast/matrix/movements.ts';
+import { PairPast } from '../../../src/forecast/matrix/pair-past.ts';
 import { MatrixPast, TabularFeatures } from '../../../src/forecast/matrix/tabular-features.ts';
 import { dailyMatrix } from './matrices.ts';
 
@@ -36,22 +37,30 @@ describe('inputs of the trees', () => {
   });
 });
 
-it('movements of a pair are the smoothed changes that they stand for, to the last bit', () => {
-  const values = dailyMatrix({ pairs: 1, days: 4, noise: 0.5 }).values[0]!.map((value, slot) => (slot < 9 || slot % 31 < 3 ? Number.NaN : value));
-  const past = new PairPast(values.length, 96).load(values, 20);
-  const steps = 8;
-  const change = past.known.map((value, slot) => value - (past.known[slot - steps] ?? Number.NaN));
-  const rise = change.map((value) => Math.max(0, value));
-  const size = change.map((value) => Math.abs(value));
-  const square = rise.map((value) => value * value);
+describe('movements of a pair', () => {
   const smooth = (series: Float32Array, window: number): Float32Array => {
     const out = new Float32Array(series.length);
     runEwma(series, 1 / window, out);
     return out;
   };
-  const series = [smooth(size, 4), smooth(size, 96), smooth(size, 672), smooth(rise, 24), smooth(rise, 96), smooth(rise, 672), smooth(square, 96), smooth(square, 672)];
-  const origins = Int32Array.of(0, 10, 20, 21, 200, 383);
-  expect([...movementsOf(past, steps, 96, origins)]).toEqual([...origins].flatMap((slot) => series.map((each) => each[slot]!)));
+  const expected = (known: Float32Array, steps: number, origins: Int32Array): number[] => {
+    const change = known.map((value, slot) => value - (known[slot - steps] ?? Number.NaN));
+    const rise = change.map((value) => Math.max(0, value));
+    const size = change.map((value) => Math.abs(value));
+    const square = rise.map((value) => value * value);
+    const series = [smooth(size, 4), smooth(size, 96), smooth(size, 672), smooth(rise, 24), smooth(rise, 96), smooth(rise, 672), smooth(square, 96), smooth(square, 672)];
+    return [...origins].flatMap((slot) => series.map((each) => each[slot]!));
+  };
+
+  it.each([[[8]], [[1, 12]], [[3, 200, 7]], [[2, 5, 9, 380]]])('are the smoothed changes that they stand for, to the last bit: over %j slots', (horizons) => {
+    const origins = Int32Array.of(0, 10, 20, 21, 200, 383);
+    for (const gaps of [(slot: number) => slot < 9 || slot % 31 < 3, (slot: number) => slot > 90 && slot < 300, () => false, () => true]) {
+      const values = dailyMatrix({ pairs: 1, days: 4, noise: 0.5 }).values[0]!.map((value, slot) => (gaps(slot) ? Number.NaN : value));
+      const past = new PairPast(values.length, 96).load(values, 20);
+      const found = movementsOf(past, horizons, 96, origins);
+      for (const steps of horizons) expect([...found.get(steps)!]).toEqual(expected(past.known, steps, origins));
+    }
+  });
 });
 
 describe('covariates', () => {
