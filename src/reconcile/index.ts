@@ -11,6 +11,7 @@ export { createEngine, type CycleResult, type Engine } from './engine.ts';
 export type { Explanation, ExplainTarget } from './explain.ts';
 export type { LedgerView, ScoreboardView } from './hindsight/hindsight.ts';
 export { benchForesight, FORESIGHT_POLICIES, type ForesightPolicy, type ForesightResult, type WorstDay } from './foresight/bench-foresight.ts';
+export type { Range } from './foresight/rule-spread.ts';
 export { readTopology, type Topology } from './foresight/topology.ts';
 export { createHistory, generatedHistory } from './history.ts';
 export { planDigest } from './live-plan.ts';

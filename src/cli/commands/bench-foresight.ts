@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Option, type Command } from 'commander';
 import { ForemeshError, messageOf } from '../../base/index.ts';
-import { benchForesight, FORESIGHT_POLICIES, readTopology, type ForesightPolicy, type ForesightResult, type Topology, type WorstDay } from '../../reconcile/index.ts';
+import { benchForesight, FORESIGHT_POLICIES, readTopology, type ForesightPolicy, type ForesightResult, type Range, type Topology, type WorstDay } from '../../reconcile/index.ts';
 import { duration, share } from '../arguments.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable } from '../output.ts';
@@ -62,7 +62,7 @@ async function readTopologyFile(file: string): Promise<Topology> {
 }
 
 function renderForesight(result: ForesightResult): string {
-  const { policies, removed, unmatched } = result;
+  const { policies, removed, ruleSpread, unmatched } = result;
   const rows = Object.entries(policies).map(([name, each]) => [
     name,
     `${(100 * each.unservedShare).toFixed(3)} %`,
@@ -81,6 +81,10 @@ function renderForesight(result: ForesightResult): string {
   const shares = Object.entries(removed).flatMap(([against, each]) =>
     Object.entries(each).map(([name, { unserved, slaMinutes, tunnelHours, tunnelChanges }]) => [`${name} against ${against}`, percent(unserved), percent(slaMinutes), percent(tunnelHours), percent(tunnelChanges)]),
   );
+  const range = (each: Range | null): string | null => each && `${[each.min, each.median, each.max].map((value) => (100 * value).toFixed(0)).join(' / ')} %`;
+  const spread = Object.entries(ruleSpread).flatMap(([name, { all, withinBudget }]) =>
+    ([['of all settings', all], ['of those within the budget', withinBudget]] as const).map(([which, each]) => [`${name} against ${each.settings} ${which}`, range(each.unserved), range(each.slaMinutes), range(each.tunnelHours), range(each.tunnelChanges)]),
+  );
   const missing = [
     ...(unmatched.traffic.length > 0 ? [`not in the topology, left out: ${unmatched.traffic.join(', ')}`] : []),
     ...(unmatched.topology.length > 0 ? [`in the topology without traffic: ${unmatched.topology.join(', ')}`] : []),
@@ -91,6 +95,7 @@ function renderForesight(result: ForesightResult): string {
     '',
     table,
     ...(shares.length > 0 ? ['', renderTable(['of the way to the oracle', 'unserved', 'SLA min', 'tunnel-h', 'changes'], shares)] : []),
+    ...(spread.length > 0 ? ['', renderTable(['min / median / max', 'unserved', 'SLA min', 'tunnel-h', 'changes'], spread)] : []),
     ...(result.worstDay ? ['', renderWorstDay(result.worstDay)] : []),
     '',
   ].join('\n');

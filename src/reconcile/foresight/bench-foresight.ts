@@ -4,13 +4,17 @@ import type { Policy } from './network.ts';
 import { replayHorizons } from './pair-outlook.ts';
 import { findPeaks } from './peaks.ts';
 import { createPlannerPlacement } from './placement.ts';
-import { createReactive, type ReactiveSettings } from './reactive.ts';
+import { createReactive, REACTIVE_TEXTBOOK, type ReactiveSettings } from './reactive.ts';
 import { replay, type Figures } from './replay.ts';
+import { spreadOver, type RuleSpread } from './rule-spread.ts';
 import type { Topology } from './topology.ts';
-import { chooseOracle, chooseReactive, forecastPolicy, oraclePolicy, type OracleSettings, type Trial } from './tune.ts';
+import { chooseOracle, chooseReactive, forecastPolicy, oraclePolicy, RULES, type OracleSettings, type Trial } from './tune.ts';
 import { buildWorld, sumOf, type World } from './world.ts';
 
-export const FORESIGHT_POLICIES = ['reactive', 'patient', 'ewma', 'foremesh', 'oracle'] as const;
+export const FORESIGHT_POLICIES = ['reactive', 'reactive-tuned', 'patient', 'ewma', 'foremesh', 'oracle'] as const;
+/** What can be compared, and what with. */
+const RULE_POLICIES = ['reactive', 'reactive-tuned', 'patient'] as const;
+const FORECAST_POLICIES = ['ewma', 'foremesh'] as const;
 export type ForesightPolicy = (typeof FORESIGHT_POLICIES)[number];
 
 export interface ForesightOptions extends Pick<ReplayOptions, 'boosted' | 'network' | 'seed' | 'onProgress'> {
@@ -24,7 +28,7 @@ export interface ForesightOptions extends Pick<ReplayOptions, 'boosted' | 'netwo
 
 export interface PolicyResult extends Figures {
   unservedShare: number;
-  /** As chosen on what was learned from; how many pairs have settings of their own, chosen anew every night. */
+  /** As delivered, or chosen on what was learned from; how many pairs have settings of their own, chosen anew every night. */
   settings: ReactiveSettings | OracleSettings | { chosenNightly: number };
 }
 
@@ -48,8 +52,10 @@ export interface ForesightResult {
   world: { tunnelMbps: number; tunnelsPerDecision: number; tunnelsPerHour: number };
   replayedSlots: number;
   policies: Partial<Record<ForesightPolicy, PolicyResult>>;
-  /** Against `reactive` and against `patient`. */
-  removed: Partial<Record<'reactive' | 'patient', Partial<Record<'ewma' | 'foremesh', Removed>>>>;
+  /** Against `reactive`, against the same rule tuned, and tuned with hold times of hours. */
+  removed: Partial<Record<(typeof RULE_POLICIES)[number], Partial<Record<(typeof FORECAST_POLICIES)[number], Removed>>>>;
+  /** Against all settings of the rule, and against those that took no more tunnel-hours and changes than `reactive`. */
+  ruleSpread: Partial<Record<(typeof FORECAST_POLICIES)[number], { all: RuleSpread; withinBudget: RuleSpread }>>;
   worstDay: WorstDay | null;
   learnSeconds: number;
   seconds: number;
@@ -67,7 +73,7 @@ export interface WorstDay {
 
 /**
  * Replays the rows after `testFrom` through a mesh that was sized by the rows before, once for each policy. Whatever a policy
- * can be set to is chosen on the last fifth of what was learned from; `reactive` sets the budget of tunnel-hours and changes.
+ * but `reactive` can be set to is chosen on the last fifth of what was learned from; `reactive` is the rule as it is delivered, and sets the budget of tunnel-hours and changes.
  * @throws ForemeshError FORECAST_DATA_INVALID when too little is left, FORESIGHT_TOPOLOGY_INVALID when no pair has both ends in the topology
  */
 export async function benchForesight(matrix: DemandMatrix, topology: Topology, options: ForesightOptions): Promise<ForesightResult> {
@@ -79,7 +85,7 @@ export async function benchForesight(matrix: DemandMatrix, topology: Topology, o
   if (world.pairs.length === 0) throw new ForemeshError('FORESIGHT_TOPOLOGY_INVALID', { what: 'no pair of the traffic has both ends among the nodes of the topology', fix: 'name the nodes as the columns of the traffic do (from>to)' });
   const backFrom = Math.max(1, Math.floor(learnedSlots * 0.8)) - 1;
   const back = trialOver(world, backFrom, learnedSlots, options.seed);
-  const rules = { reactive: chooseReactive(world, backFrom, learnedSlots, false), patient: chooseReactive(world, backFrom, learnedSlots, true) };
+  const rules = { reactive: REACTIVE_TEXTBOOK, 'reactive-tuned': chooseReactive(world, backFrom, learnedSlots, false), patient: chooseReactive(world, backFrom, learnedSlots, true) };
 
   const models: ReplayModel[] = [...(options.policies.includes('foremesh') ? (['auto'] as const) : []), ...(options.policies.includes('ewma') ? (['ewma'] as const) : [])];
   const forecasts = models.length > 0 ? await forecastReplay(pairSums(matrix, world), { ...options, learnedSlots, horizons: replayHorizons(world.slotMs), models }) : null;
@@ -120,20 +126,30 @@ export async function benchForesight(matrix: DemandMatrix, topology: Topology, o
     replayedSlots: matrix.length - learnedSlots,
     policies: result,
     removed: removedBy(result),
+    ruleSpread: spreadOfRules(),
     worstDay: worstDayOf(matrix, learnedSlots, watched),
     learnSeconds,
     seconds: (options.now() - startedAt) / 1000,
     peakMemoryMb: options.peakMemoryMb(),
   };
 
+  function spreadOfRules(): ForesightResult['ruleSpread'] {
+    const { reactive, oracle } = result;
+    const compared = FORECAST_POLICIES.filter((name) => result[name] !== undefined);
+    if (reactive === undefined || oracle === undefined || compared.length === 0) return {};
+    options.onProgress(`the rule with ${RULES.length} settings`);
+    const figures = RULES.map((settings) => replay({ world, policy: createReactive(world, settings), fromSlot: learnedSlots - 1, untilSlot: matrix.length, seed: options.seed, peaks: [] }));
+    const within = figures.filter((each) => each.tunnelHours <= reactive.tunnelHours && each.tunnelChanges <= reactive.tunnelChanges);
+    return Object.fromEntries(compared.map((name) => [name, { all: spreadOver(figures, result[name]!, oracle), withinBudget: spreadOver(within, result[name]!, oracle) }]));
+  }
+
   function policyOf(name: ForesightPolicy): { policy: Policy; settings: PolicyResult['settings'] } {
-    if (name === 'reactive') return { policy: createReactive(world, rules.reactive), settings: rules.reactive };
-    if (name === 'patient') return { policy: createReactive(world, rules.patient), settings: rules.patient };
+    if (name === 'reactive' || name === 'reactive-tuned' || name === 'patient') return { policy: createReactive(world, rules[name]), settings: rules[name] };
     if (name === 'oracle') {
       const settings = chooseOracle(world, back(createReactive(world, rules.reactive)), back);
       return { policy: oraclePolicy(world, settings, createPlannerPlacement(world)), settings };
     }
-    return { policy: forecastPolicy(world, forecasts!, name === 'ewma' ? 'ewma' : 'auto', rules.reactive, createPlannerPlacement(world)), settings: { chosenNightly: world.pairs.length } };
+    return { policy: forecastPolicy(world, forecasts!, name === 'ewma' ? 'ewma' : 'auto', rules.reactive, createPlannerPlacement(world), learnedSlots - 1, options.seed), settings: { chosenNightly: world.pairs.length } };
   }
 }
 
@@ -151,11 +167,11 @@ function removedBy(policies: ForesightResult['policies']): ForesightResult['remo
   const { oracle } = policies;
   const share = (rule: number, own: number, least: number): number | null => (rule > least ? (rule - own) / (rule - least) : null);
   const removed: ForesightResult['removed'] = {};
-  for (const against of ['reactive', 'patient'] as const) {
+  for (const against of RULE_POLICIES) {
     const rule = policies[against];
     if (rule === undefined || oracle === undefined) continue;
     removed[against] = {};
-    for (const name of ['ewma', 'foremesh'] as const) {
+    for (const name of FORECAST_POLICIES) {
       const own = policies[name];
       if (own === undefined) continue;
       removed[against][name] = {

@@ -2,11 +2,13 @@ import type { ReplayForecasts, ReplayModel } from '../../forecast/index.ts';
 import type { PairSeries } from './pair-outlook.ts';
 import { PAIR_SETTINGS, PairTrials, TALLY } from './pair-trials.ts';
 import type { ReactiveSettings } from './reactive.ts';
+import type { Taken } from './shadow.ts';
 import { unitsFor, type World } from './world.ts';
 
-/** What is chosen takes less than the budget by this: closings that wait and tunnels over a second provider take more than pairs alone. */
-const RESERVE_HOURS = 0.06;
-const RESERVE_CHANGES = 0.01;
+/** What is aimed at is less than the budget by this: what the last day takes beyond it cannot be made up for. */
+const RESERVE = 0.004;
+/** Until so many days have been run, what the mesh takes beyond its pairs alone is believed to be what it is for the rule. */
+const BELIEF_DAYS = 2;
 /** How soon the past is forgotten: half of it in so many days. */
 const HALF_LIFE_DAYS = 30;
 /** Of a usual day's budget, the least and the most of one day, when it makes up for days before. */
@@ -18,43 +20,79 @@ const CHANGE_PRICES = Array.from({ length: 10 }, (_, step) => 10 ** (-3 + 0.5 * 
 
 /**
  * Chooses each pair's settings anew every night, as an engine does that trains at night: by what all settings would have led to
- * on the days before, least loss for one price of a tunnel-hour and one of a change (Lagrange: the pairs share nothing else), so
- * that hours and changes stay within what the rule would have taken; a day that took more is made up for on the next ones.
- * @returns by pair what to open and keep at each slot of the test
+ * on the days before, least loss for one price of a tunnel-hour and one of a change (Lagrange: the pairs share nothing else). The
+ * prices are such that hours and changes of the whole mesh, as it has really taken them, stay within what the rule would have
+ * taken until then: what is over, and what is left, goes into the next day, and so does what the mesh takes beyond its pairs alone.
  */
-export function chooseNightly(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings): PairSeries[] {
-  const past = world.pairs.map((_, pair) => new PairTrials(world, forecasts.backtest, model, pair, rule));
-  const present = world.pairs.map((_, pair) => new PairTrials(world, forecasts.test, model, pair, rule));
-  const day = Math.max(1, Math.round(86_400_000 / world.slotMs));
-  const books = past.map(({ demand }) => new Books(unitsFor(demand[0]! || 0, world.unitMbps)));
-  for (let from = 0; from < forecasts.backtest.origins; from += day) {
-    const until = Math.min(forecasts.backtest.origins, from + day);
-    past.forEach((trials, pair) => books[pair]!.add(trials, from, until, (until - from) / day));
+export class NightlyChoice {
+  private readonly present: PairTrials[];
+  private readonly books: Books[];
+  private readonly day: number;
+  private readonly series: PairSeries[];
+  private readonly units: Int32Array;
+  private readonly ownAlone = new Float64Array(TALLY.width);
+  private readonly ruleAlone = new Float64Array(TALLY.width);
+  private chosen: number[] = [];
+  private from = 0;
+  private until = 0;
+
+  constructor(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings) {
+    const past = world.pairs.map((_, pair) => new PairTrials(world, forecasts.backtest, model, pair, rule));
+    this.present = world.pairs.map((_, pair) => new PairTrials(world, forecasts.test, model, pair, rule));
+    this.day = Math.max(1, Math.round(86_400_000 / world.slotMs));
+    this.books = past.map(({ demand }) => new Books(unitsFor(demand[0]! || 0, world.unitMbps)));
+    for (let from = 0; from < forecasts.backtest.origins; from += this.day) {
+      const until = Math.min(forecasts.backtest.origins, from + this.day);
+      past.forEach((trials, pair) => this.books[pair]!.add(trials, from, until, (until - from) / this.day));
+    }
+    this.series = this.present.map(({ signals }) => signals.empty());
+    this.units = Int32Array.from(this.present, ({ demand }) => unitsFor(demand[0]! || 0, world.unitMbps));
   }
-  const result = present.map(({ signals }) => signals.empty());
-  const own = new Float64Array(TALLY.width);
-  const budget = new Float64Array(TALLY.width);
-  const units = present.map(({ demand }) => unitsFor(demand[0]! || 0, world.unitMbps));
-  for (let from = 0; from < forecasts.test.origins; from += day) {
-    const until = Math.min(forecasts.test.origins, from + day);
-    const usual = sumOfRules(books);
-    const days = books[0]?.days ?? 1;
-    const shareOf = (at: number, reserve: number): number => {
-      const perDay = usual[at]! / days;
-      const left = (1 - reserve) * (budget[at]! + perDay) - own[at]!;
-      return perDay > 0 ? Math.min(DAY_SHARE_MOST, Math.max(DAY_SHARE_LEAST, left / perDay)) : 1;
-    };
-    const chosen = cheapestWithin(books, usual, shareOf(TALLY.hours, RESERVE_HOURS) * usual[TALLY.hours]!, shareOf(TALLY.changes, RESERVE_CHANGES) * usual[TALLY.changes]!);
-    present.forEach((trials, pair) => {
-      trials.signals.write(PAIR_SETTINGS[chosen[pair]!]!, from, until, result[pair]!);
-      units[pair] = trials.tryOne(chosen[pair]!, from, until, units[pair]!, own);
-      const before = books[pair]!.rule.slice();
-      books[pair]!.add(trials, from, until, (until - from) / day);
-      const kept = 0.5 ** ((until - from) / day / HALF_LIFE_DAYS);
-      for (let at = 0; at < TALLY.width; at++) budget[at]! += books[pair]!.rule[at]! - kept * before[at]!;
+
+  /**
+   * What to open and to keep, by pair; asked for slot by slot.
+   * @param index  of the span that is replayed
+   * @param own    what the mesh has taken until now
+   * @param rule   what it would have taken under the rule
+   */
+  at(index: number, own: Taken, rule: Taken): readonly PairSeries[] {
+    if (index >= this.until) {
+      this.closeDay();
+      this.from = index;
+      this.until = Math.min(this.present[0]!.signals.origins, index + this.day);
+      this.chosen = this.choose(own, rule);
+      this.present.forEach((trials, pair) => trials.signals.write(PAIR_SETTINGS[this.chosen[pair]!]!, this.from, this.until, this.series[pair]!));
+    }
+    return this.series;
+  }
+
+  /** Enters the day that is over into the books. */
+  private closeDay(): void {
+    const { from, until, day } = this;
+    if (until === from) return;
+    const kept = 0.5 ** ((until - from) / day / HALF_LIFE_DAYS);
+    this.present.forEach((trials, pair) => {
+      const books = this.books[pair]!;
+      this.units[pair] = trials.tryOne(this.chosen[pair]!, from, until, this.units[pair]!, this.ownAlone);
+      const before = books.rule.slice();
+      books.add(trials, from, until, (until - from) / day);
+      for (let at = 0; at < TALLY.width; at++) this.ruleAlone[at]! += books.rule[at]! - kept * before[at]!;
     });
   }
-  return result;
+
+  private choose(own: Taken, rule: Taken): number[] {
+    const usual = sumOfRules(this.books);
+    const days = this.books[0]?.days ?? 1;
+    const most = (at: number, taken: number, budget: number): number => {
+      const perDay = usual[at]! / days;
+      if (!(perDay > 0)) return usual[at]!;
+      const beyond = (real: number, alone: number): number => (real + BELIEF_DAYS * perDay) / (alone + BELIEF_DAYS * perDay);
+      const left = (1 - RESERVE) * (budget + perDay * beyond(budget, this.ruleAlone[at]!)) - taken;
+      const share = left / (perDay * beyond(taken, this.ownAlone[at]!));
+      return Math.min(DAY_SHARE_MOST, Math.max(DAY_SHARE_LEAST, share)) * usual[at]!;
+    };
+    return cheapestWithin(this.books, usual, most(TALLY.hours, own.hours, rule.hours), most(TALLY.changes, own.changes, rule.changes));
+  }
 }
 
 function sumOfRules(books: readonly Books[]): Float64Array {

@@ -125,12 +125,12 @@ export class PairSignals {
   }
 }
 
-/** What was chosen for each pair, at each slot of a span. */
-export function seriesOutlook(firstOrigin: number, series: readonly PairSeries[]): (slot: number) => Outlook {
-  const outlook: Outlook = { p50Mbps: new Float64Array(series.length), openMbps: new Float64Array(series.length), keepMbps: new Float64Array(series.length) };
+/** What was chosen for each pair, at each slot of a span that begins at `firstOrigin`. */
+export function seriesOutlook(firstOrigin: number, pairs: number, seriesAt: (index: number) => readonly PairSeries[]): (slot: number) => Outlook {
+  const outlook: Outlook = { p50Mbps: new Float64Array(pairs), openMbps: new Float64Array(pairs), keepMbps: new Float64Array(pairs) };
   return (slot) => {
     const index = slot - firstOrigin;
-    for (const [pair, { p50, open, keep }] of series.entries()) {
+    for (const [pair, { p50, open, keep }] of seriesAt(index).entries()) {
       outlook.p50Mbps[pair] = p50[index]!;
       outlook.openMbps[pair] = open[index]!;
       outlook.keepMbps[pair] = keep[index]!;

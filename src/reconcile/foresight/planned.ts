@@ -12,8 +12,9 @@ export interface Outlook {
   keepMbps: Float64Array;
 }
 
-/** Of the changes that an hour has without a person, what is left for openings. */
+/** Of the changes that an hour has without a person, what is left for openings; where its decisions cannot use them up, nothing need be. */
 const HELD_BACK = 0.6;
+const HOUR_MS = 3_600_000;
 
 /**
  * Plans on what is expected: the planner says what each link should carry, tunnels are opened for it, and closed when nothing
@@ -21,6 +22,8 @@ const HELD_BACK = 0.6;
  */
 export function createPlanned(world: World, name: string, outlookAt: (slot: number) => Outlook, placement: Placement, isAllKnowing = false): Policy {
   const shareForward = new Float64Array(world.pairs.length).fill(0.5);
+  const { perDecision, perHour } = world.autoApply;
+  const heldBack = perDecision * Math.ceil(HOUR_MS / world.slotMs) > perHour ? HELD_BACK * perHour : 0;
   return {
     name,
     decide({ slot, seenMbps, standing, changesLeft }: Moment, wanted: Int32Array, shareSecond: Float64Array): void {
@@ -38,7 +41,7 @@ export function createPlanned(world: World, name: string, outlookAt: (slot: numb
         const target = Math.max(unitsFor(outlook.openMbps[pair]!, world.unitMbps), Math.min(units, unitsFor(outlook.keepMbps[pair]!, world.unitMbps)));
         settle(wanted, pair, target, second, first, WORLD.fullAt * world.unitMbps);
       }
-      if (!isAllKnowing) closeAtMost(wanted, standing, changesLeft - HELD_BACK * world.autoApply.perHour, (7 * slot) % Math.max(1, wanted.length));
+      if (!isAllKnowing) closeAtMost(wanted, standing, changesLeft - heldBack, (7 * slot) % Math.max(1, wanted.length));
     },
   };
 }

@@ -10,7 +10,11 @@ export interface ReactiveSettings {
   holdMs: number;
 }
 
-/** What products do today, as they are delivered: more above 80 %, fewer when the rest would stay below 60 % for half an hour. */
+/**
+ * What products do today, as they are delivered: more above 80 %, fewer when the rest would stay below 60 %, as Azure's guide of autoscaling
+ * advises, for half an hour: longer than any of Kubernetes (5 minutes), Google's instance groups (10) and Juniper's mesh tunnels (15).
+ * @see docs/foresight.md
+ */
 export const REACTIVE_TEXTBOOK: ReactiveSettings = { openAbove: 0.8, closeBelow: 0.6, holdMs: 30 * 60_000 };
 
 /** A threshold rule on the load that was last seen; pairs whose load is unknown are left alone. */

@@ -1,12 +1,13 @@
 import type { ReplayForecasts, ReplayModel } from '../../forecast/index.ts';
-import { chooseNightly } from './choose-nightly.ts';
+import { NightlyChoice } from './choose-nightly.ts';
 import type { Policy } from './network.ts';
 import { seriesOutlook } from './pair-outlook.ts';
 import { createDirectPlacement, type Placement } from './placement.ts';
 import { createPlanned } from './planned.ts';
 import { followRule, TALLY } from './pair-trials.ts';
-import { REACTIVE_TEXTBOOK, type ReactiveSettings } from './reactive.ts';
-import type { Figures } from './replay.ts';
+import { createReactive, REACTIVE_TEXTBOOK, type ReactiveSettings } from './reactive.ts';
+import { openAtFirst, type Figures } from './replay.ts';
+import { Shadow, Taken } from './shadow.ts';
 import { trueOutlook } from './true-outlook.ts';
 import { sumOf, type World } from './world.ts';
 
@@ -19,7 +20,7 @@ export interface OracleSettings {
 }
 
 /** What a policy left and took. */
-type Taken = Pick<Figures, 'unservedMbit' | 'slaMinutes' | 'tunnelHours' | 'tunnelChanges'>;
+type Usage = Pick<Figures, 'unservedMbit' | 'slaMinutes' | 'tunnelHours' | 'tunnelChanges'>;
 
 /** Replays a policy over what was learned last. */
 export type Trial = (policy: Policy) => Figures;
@@ -33,14 +34,17 @@ const ORACLE_TRIALS: OracleSettings[] = [30, 60, 120, 240].flatMap((open) => [60
 /** What is chosen on the past may take less than the budget by this: the future is another. */
 const RESERVE = 0.03;
 
+/** Thresholds and hold times of products, the textbook's first; what an operator might choose among. */
+export const RULES: readonly ReactiveSettings[] = rulesWith(HOLD_MINUTES);
+const PATIENT_RULES = rulesWith([...HOLD_MINUTES, ...PATIENT_MINUTES]);
+
 /**
  * The threshold rule that leaves least unserved, and fewest SLA minutes, with no more tunnel-hours and changes than the textbook's
  * over the slots [from, until), each pair alone.
  * @param isPatient  hold times of hours too
  */
 export function chooseReactive(world: World, from: number, until: number, isPatient: boolean): ReactiveSettings {
-  const holds = isPatient ? [...HOLD_MINUTES, ...PATIENT_MINUTES] : HOLD_MINUTES;
-  const trials = [REACTIVE_TEXTBOOK, ...OPEN_ABOVE.flatMap((openAbove) => GAPS.flatMap((gap) => holds.map((minutes) => ({ openAbove, closeBelow: Math.round(100 * (openAbove - gap)) / 100, holdMs: minutes * MINUTE_MS }))))];
+  const trials = isPatient ? PATIENT_RULES : RULES;
   const demands = world.pairs.map((pair) => sumOf(pair, until).subarray(from));
   const tallies = trials.map(() => new Float64Array(TALLY.width));
   for (const demand of demands) for (const [trial, settings] of trials.entries()) followRule(world, demand, settings, tallies[trial]!);
@@ -49,13 +53,27 @@ export function chooseReactive(world: World, from: number, until: number, isPati
 }
 
 /** How far the oracle looks, within the budget. */
-export function chooseOracle(world: World, budget: Taken, trial: Trial): OracleSettings {
+export function chooseOracle(world: World, budget: Usage, trial: Trial): OracleSettings {
   return best(ORACLE_TRIALS, (settings) => trial(oraclePolicy(world, settings, createDirectPlacement(world))), budget, RESERVE);
 }
 
-export function forecastPolicy(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings, placement: Placement): Policy {
-  const series = chooseNightly(world, forecasts, model, rule);
-  return createPlanned(world, model === 'auto' ? 'foremesh' : model, seriesOutlook(forecasts.test.firstOrigin, series), placement);
+/**
+ * Plans on forecasts, with settings by pair that are chosen every night within what the rule takes; the rule runs beside it in a mesh of its own.
+ * @param fromSlot  the first slot that is decided on
+ */
+export function forecastPolicy(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings, placement: Placement, fromSlot: number, seed: string): Policy {
+  const nightly = new NightlyChoice(world, forecasts, model, rule);
+  const shadow = new Shadow(world, createReactive(world, rule), openAtFirst(world, fromSlot), seed);
+  const own = new Taken(world);
+  const planned = createPlanned(world, model === 'auto' ? 'foremesh' : model, seriesOutlook(forecasts.test.firstOrigin, world.pairs.length, (index) => nightly.at(index, own, shadow.taken)), placement);
+  return {
+    name: planned.name,
+    decide(moment, wanted, shareSecond) {
+      own.observe(moment.standing);
+      shadow.step(moment.slot, moment.nowMs, moment.seenMbps);
+      planned.decide(moment, wanted, shareSecond);
+    },
+  };
 }
 
 export function oraclePolicy(world: World, { openAheadMs, keepAheadMs }: OracleSettings, placement: Placement): Policy {
@@ -63,7 +81,7 @@ export function oraclePolicy(world: World, { openAheadMs, keepAheadMs }: OracleS
 }
 
 /** Within the budget the one with the least unserved and SLA minutes, each relative to the budget's; without such a one that which exceeds it least. */
-function best<S>(trials: readonly S[], run: (settings: S) => Taken, budget: Taken, reserve: number): S {
+function best<S>(trials: readonly S[], run: (settings: S) => Usage, budget: Usage, reserve: number): S {
   const ratio = (one: number, other: number): number => (other > 0 ? one / other : one > 0 ? 1e9 : 1);
   let chosen: { settings: S; excess: number; loss: number } | undefined;
   for (const settings of trials) {
@@ -73,4 +91,10 @@ function best<S>(trials: readonly S[], run: (settings: S) => Taken, budget: Take
     if (chosen === undefined || excess < chosen.excess || (excess === chosen.excess && loss < chosen.loss)) chosen = { settings, excess, loss };
   }
   return chosen!.settings;
+}
+
+function rulesWith(holdMinutes: readonly number[]): ReactiveSettings[] {
+  const all = OPEN_ABOVE.flatMap((openAbove) => GAPS.flatMap((gap) => holdMinutes.map((minutes) => ({ openAbove, closeBelow: Math.round(100 * (openAbove - gap)) / 100, holdMs: minutes * MINUTE_MS }))));
+  const { openAbove, closeBelow, holdMs } = REACTIVE_TEXTBOOK;
+  return [REACTIVE_TEXTBOOK, ...all.filter((each) => each.openAbove !== openAbove || each.closeBelow !== closeBelow || each.holdMs !== holdMs)];
 }

@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { forecastReplay, type DemandMatrix } from '../../../src/forecast/index.ts';
 import { benchForesight, FORESIGHT_POLICIES, pairSums, type ForesightResult } from '../../../src/reconcile/foresight/bench-foresight.ts';
-import { chooseNightly } from '../../../src/reconcile/foresight/choose-nightly.ts';
-import { REACTIVE_TEXTBOOK } from '../../../src/reconcile/foresight/reactive.ts';
-import { buildWorld } from '../../../src/reconcile/foresight/world.ts';
+import type { Policy } from '../../../src/reconcile/foresight/network.ts';
+import { createDirectPlacement } from '../../../src/reconcile/foresight/placement.ts';
+import { createReactive, REACTIVE_TEXTBOOK } from '../../../src/reconcile/foresight/reactive.ts';
+import { openAtFirst, replay } from '../../../src/reconcile/foresight/replay.ts';
+import { spreadOver } from '../../../src/reconcile/foresight/rule-spread.ts';
+import { Shadow } from '../../../src/reconcile/foresight/shadow.ts';
+import { forecastPolicy } from '../../../src/reconcile/foresight/tune.ts';
+import { buildWorld, type World } from '../../../src/reconcile/foresight/world.ts';
 import { demandTable, tableOf, THREE_CITIES } from './worlds.ts';
 
 const SMALL = { seed: 's', boosted: { rounds: 4, rowsMax: 4000, threads: 1 }, network: { epochs: 1, warmEpochs: 1, rowsPerEpoch: 512, dense: [8], state: 0 }, onProgress: () => undefined };
@@ -11,6 +16,21 @@ const QUARTER_MS = 900_000;
 
 const bench = (table: DemandMatrix, options: Partial<Parameters<typeof benchForesight>[2]> = {}): Promise<ForesightResult> =>
   benchForesight(table, THREE_CITIES, { ...SMALL, testFrom: 0.8, policies: FORESIGHT_POLICIES, now: () => 0, peakMemoryMb: () => 0, ...options });
+
+/** What a policy wants, decision by decision, from slot 383 on. */
+function ordersOf(world: World, policyFor: (world: World) => Policy): string[] {
+  const inner = policyFor(world);
+  const orders: string[] = [];
+  const policy: Policy = {
+    name: 'spy',
+    decide: (moment, wanted, shares) => {
+      inner.decide(moment, wanted, shares);
+      orders.push([...wanted].join(' '));
+    },
+  };
+  replay({ world, policy, fromSlot: 383, untilSlot: world.pairs[0]!.forward.length, seed: 's', peaks: [] });
+  return orders;
+}
 
 describe('the bench of foresight', () => {
   it('runs all policies over the same demand, the oracle in front, and prints what JSON needs', async () => {
@@ -26,6 +46,12 @@ describe('the bench of foresight', () => {
     const { foremesh: removed } = result.removed.reactive!;
     expect(removed!.unserved).toBeCloseTo((reactive!.unservedMbit - foremesh!.unservedMbit) / (reactive!.unservedMbit - oracle!.unservedMbit));
     expect(removed!.tunnelHours).toBeCloseTo(foremesh!.tunnelHours / reactive!.tunnelHours);
+    expect(reactive!.settings).toEqual(REACTIVE_TEXTBOOK);
+    const { all, withinBudget } = result.ruleSpread.foremesh!;
+    expect(all.settings).toBe(72);
+    expect(withinBudget.settings).toBeGreaterThanOrEqual(1);
+    expect(all.unserved!.min).toBeLessThanOrEqual(removed!.unserved!);
+    expect(all.unserved!.max).toBeGreaterThanOrEqual(removed!.unserved!);
     expect(result.worstDay!.unservedMbps.foremesh).toHaveLength(96);
     expect(JSON.parse(JSON.stringify(result))).toEqual(result);
   });
@@ -65,12 +91,41 @@ describe('forecasts of a replay, and what is chosen by them', () => {
         expect([...late!.p50.subarray(3 * slots)]).not.toEqual([...early!.p50.subarray(3 * slots)]);
         expect(other!.backtest.of[model].get(steps)!.p95).toEqual(one!.backtest.of[model].get(steps)!.p95);
       }
-      const [early, late] = [one!, other!].map((forecasts, at) => chooseNightly(worlds[at]!, forecasts, model, REACTIVE_TEXTBOOK));
-      for (const [pair, { open, keep }] of early!.entries()) {
-        expect([...late![pair]!.open.subarray(0, slots)]).toEqual([...open.subarray(0, slots)]);
-        expect([...late![pair]!.keep.subarray(0, slots)]).toEqual([...keep.subarray(0, slots)]);
-        expect(Math.max(...open)).toBeGreaterThan(0);
-      }
+      const [early, late] = [one!, other!].map((forecasts, at) => ordersOf(worlds[at]!, (world) => forecastPolicy(world, forecasts, model, REACTIVE_TEXTBOOK, createDirectPlacement(world), 383, 's')));
+      expect(late!.slice(0, slots)).toEqual(early!.slice(0, slots));
+      expect(late).not.toEqual(early);
     }
+  });
+});
+
+describe('the rule in a mesh of its own', () => {
+  it('has taken what it takes when it is replayed alone', () => {
+    const world = buildWorld(demandTable(['berlin', 'oslo', 'madrid'], 480, 'shadow', QUARTER_MS), THREE_CITIES, 384);
+    const shadow = new Shadow(world, createReactive(world, REACTIVE_TEXTBOOK), openAtFirst(world, 383), 's');
+    const rule = createReactive(world, REACTIVE_TEXTBOOK);
+    const policy: Policy = {
+      name: 'both',
+      decide: (moment, wanted, shares) => {
+        shadow.step(moment.slot, moment.nowMs, moment.seenMbps);
+        rule.decide(moment, wanted, shares);
+      },
+    };
+    const figures = replay({ world, policy, fromSlot: 383, untilSlot: 480, seed: 's', peaks: [] });
+    // what the last decision changes is not seen by another
+    expect(figures.tunnelChanges - shadow.taken.changes).toBeGreaterThanOrEqual(0);
+    expect(figures.tunnelChanges - shadow.taken.changes).toBeLessThanOrEqual(2 * world.autoApply.perDecision);
+    expect(shadow.taken.changes).toBeGreaterThan(20);
+    expect(shadow.taken.hours / figures.tunnelHours).toBeCloseTo(1, 1);
+  });
+});
+
+describe('what is removed against many rules', () => {
+  const taken = (unservedMbit: number, tunnelHours: number): Parameters<typeof spreadOver>[1] => ({ unservedMbit, slaMinutes: 0, tunnelHours, tunnelChanges: 10 });
+
+  it('is told by the least, the middle and the most, and not at all where nothing is to remove', () => {
+    const { settings, unserved, slaMinutes, tunnelHours } = spreadOver([taken(20, 5), taken(12, 10), taken(40, 20)], taken(10, 10), taken(0, 1));
+    expect([settings, slaMinutes]).toEqual([3, null]);
+    expect(unserved).toEqual({ min: 2 / 12, median: 0.5, max: 0.75 });
+    expect(tunnelHours).toEqual({ min: 0.5, median: 1, max: 2 });
   });
 });
