@@ -4,6 +4,7 @@ import { Ewma, HoltWinters, Persistence, SeasonalNaive, type PointForecaster } f
 import { BoostedModel } from './matrix/boosted-model.ts';
 import { EnsembleModel } from './matrix/ensemble-model.ts';
 import { PointModel } from './matrix/point-model.ts';
+import { RulesModel } from './matrix/rules-model.ts';
 import { NetworkModel } from './network/network-model.ts';
 import type { Candidate } from './train-models.ts';
 
@@ -14,7 +15,10 @@ const NETWORK_SIZES = { quick: { rowsPerEpoch: 8000, epochs: 8, warmEpochs: 3 },
 /** What the ensemble is made of. */
 const PARTS: readonly ModelName[] = ['boosted', 'network'];
 
-/** In the order of the names; the ensemble is there when its parts are. */
+/** The median of fewer than three rules of thumb is only their mean. */
+const RULES_MIN = 3;
+
+/** In the order of the names; what is combined of others is there when these are. */
 export function makeCandidates(names: readonly ModelName[], options: ForecasterOptions, effort: Effort): Candidate[] {
   const candidates: Candidate[] = [];
   for (const name of names) {
@@ -24,7 +28,7 @@ export function makeCandidates(names: readonly ModelName[], options: ForecasterO
   return candidates;
 }
 
-/** @param made  what was made before it; the ensemble takes its parts from there. @returns null for an ensemble without its parts */
+/** @param made  what was made before it; what is combined of others takes its parts from there. @returns null without them */
 export function makeCandidate(name: ModelName, options: ForecasterOptions, effort: Effort, made: readonly Candidate[]): Candidate | null {
   switch (name) {
     case 'persistence':
@@ -37,6 +41,10 @@ export function makeCandidate(name: ModelName, options: ForecasterOptions, effor
       return simple(() => new HoltWinters());
     case 'ar-ridge':
       return simple(() => new Autoregression());
+    case 'rules': {
+      const parts = made.filter(({ isBaseline }) => isBaseline).map(({ model }) => model);
+      return parts.length >= RULES_MIN ? { model: new RulesModel(parts), isBaseline: true, goesOn: false } : null;
+    }
     case 'boosted':
       return { model: new BoostedModel({ ...BOOSTED_SIZES[effort], ...options.boosted }), isBaseline: false, goesOn: false };
     case 'ensemble': {

@@ -5,7 +5,7 @@ import type { Champion } from './contest.ts';
 import { matrixOf, phaseOf } from './demand-series.ts';
 import type { JoinedDemands } from './join-observation.ts';
 import { knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
-import { EnsembleModel, meanForecasts } from './matrix/ensemble-model.ts';
+import { CombinedModel } from './matrix/combined-model.ts';
 import { cellsOf, type MatrixForecasts, type MatrixModel } from './matrix/matrix-model.ts';
 import { copyCorrection, correctOnline, type OnlineCorrection } from './matrix/online-calibration.ts';
 import { applyPairCalibration } from './matrix/pair-calibration.ts';
@@ -56,6 +56,12 @@ export function newcomersServing(pairs: number, horizonSlots: number): ServingMo
   return pairs === 0 ? [] : [{ group: 'new', pairs, fromStep: 1, toStep: horizonSlots, model: 'ewma', wape: null, rival: null, why: 'less than a day of past: the smoothed level' }];
 }
 
+/** Who was asked, and what it said; null: nobody gave anything usable. */
+interface Source {
+  name: string;
+  forecasts: MatrixForecasts | null;
+}
+
 /** Quantiles of all anchors for the pairs that have a past, from the newest slot. */
 class Served {
   /** `[anchor][quantile][pair]` */
@@ -83,13 +89,20 @@ class Served {
     const { state, matrix } = this;
     for (const [index, steps] of state.anchors.entries()) {
       const quantiles = [0, 1, 2].map(() => new Float32Array(matrix.pairs.length));
-      const sources = new Map<PairGroup, { name: string; forecasts: MatrixForecasts | null }>();
-      for (const group of new Set(state.groups)) sources.set(group, await this.firstGood(group, steps));
-      this.names[index] = state.groups.map((group) => sources.get(group)!.name);
+      const sources = new Map<PairGroup, { median: Source; upper: Source }>();
+      for (const group of new Set(state.groups)) {
+        const champion = this.champions.get(`${group} ${steps}`);
+        const ranking = champion?.ranking ?? [];
+        sources.set(group, { median: await this.firstGood(ranking, steps), upper: await this.firstGood(champion?.upperRanking ?? ranking, steps) });
+      }
+      this.names[index] = state.groups.map((group) => sources.get(group)!.median.name);
       state.groups.forEach((group, pair) => {
-        const forecasts = sources.get(group)!.forecasts;
-        [forecasts?.p50, forecasts?.p90, forecasts?.p95].forEach((values, quantile) => {
-          quantiles[quantile]![pair] = values?.[pair] ?? 0;
+        const { median, upper } = sources.get(group)!;
+        // Quantiles of two models may cross.
+        let least = 0;
+        [median.forecasts?.p50, upper.forecasts?.p90, upper.forecasts?.p95].forEach((values, quantile) => {
+          least = Math.max(least, values?.[pair] ?? 0);
+          quantiles[quantile]![pair] = least;
         });
       });
       this.at[index] = quantiles;
@@ -97,15 +110,14 @@ class Served {
     return this;
   }
 
-  /** Who served a pair at most of the anchors. */
+  /** Who gives a pair's median at most of the anchors. */
   modelOf(pair: number): string {
     const names = this.names.map((of) => of[pair]!);
     return names.reduce((most, name) => (names.filter((each) => each === name).length > names.filter((each) => each === most).length ? name : most), names[0] ?? 'ewma');
   }
 
   /** The best model of the ranking that gives usable numbers. */
-  private async firstGood(group: PairGroup, steps: number): Promise<{ name: string; forecasts: MatrixForecasts | null }> {
-    const ranking = this.champions.get(`${group} ${steps}`)?.ranking ?? [];
+  private async firstGood(ranking: readonly string[], steps: number): Promise<Source> {
     for (const name of [...ranking, 'ewma']) {
       const trained = this.state.models.find(({ model, calibrations }) => model.name === name && calibrations.has(steps));
       if (!trained) continue;
@@ -147,7 +159,7 @@ class Served {
 
   /** What a model says, before its calibration; asked once for whatever it can give at once. */
   private async forecast(model: MatrixModel, steps: number): Promise<MatrixForecasts> {
-    if (model instanceof EnsembleModel) return meanForecasts(await Promise.all(model.members.map((member) => this.forecast(member, steps))), this.matrix.pairs.length);
+    if (model instanceof CombinedModel) return model.combine(await Promise.all(model.members.map((member) => this.forecast(member, steps))), this.matrix.pairs.length);
     if (!model.forecastHorizons) return model.forecast(this.matrix, this.origin, steps);
     if (!this.all.has(model)) this.all.set(model, model.forecastHorizons(this.matrix, this.origins));
     const forecasts = (await this.all.get(model)!).get(steps);
@@ -182,7 +194,7 @@ export function originsSince({ window, anchors }: Pick<TrainedState, 'window' | 
 }
 
 function isReplayed(model: MatrixModel): boolean {
-  return model instanceof EnsembleModel || model.forecastHorizons !== undefined;
+  return model instanceof CombinedModel ? model.members.every(isReplayed) : model.forecastHorizons !== undefined;
 }
 
 /** The three quantiles of one pair at every step. */

@@ -61,11 +61,11 @@ export interface Forecaster {
 }
 
 /** In the order in which they are tried; the simple ones first, what is made of others last. */
-export const MODEL_NAMES = ['persistence', 'ewma', 'seasonal-naive', 'holt-winters', 'ar-ridge', 'boosted', 'network', 'ensemble'] as const;
+export const MODEL_NAMES = ['persistence', 'ewma', 'seasonal-naive', 'holt-winters', 'ar-ridge', 'rules', 'boosted', 'network', 'ensemble'] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 
 export interface ForecasterOptions {
-  /** Which models compete; `ewma` is always there as the last resort, and `ensemble` is there only beside `boosted` and `network`. Default: all. */
+  /** Which models compete; `ewma` is always there as the last resort, and `rules` is there only beside three of the simple ones, `ensemble` beside `boosted` and `network`. Default: all. */
   models?: string[];
   /** Other sizes of the trees and of the network. */
   boosted?: Partial<BoostedOptions>;

@@ -4,10 +4,10 @@ import { canonicalJson, ForemeshError, messageOf } from '../base/index.ts';
 import type { BacktestScore, ForecastSettings, PairGroup, ServingModel } from '../model/index.ts';
 import { makeCandidate } from './candidates.ts';
 import type { CovariateName } from './covariates.ts';
-import { JUDGED_GROUPS, servingModels, type Champion } from './contest.ts';
+import { PAIR_GROUPS, servingModels, type Champion } from './contest.ts';
 import { matrixOf } from './demand-series.ts';
 import { MODEL_NAMES, type ForecasterOptions, type ModelName } from './forecaster.ts';
-import { EnsembleModel } from './matrix/ensemble-model.ts';
+import { CombinedModel } from './matrix/combined-model.ts';
 import type { TrainedModel, TrainedState } from './train-models.ts';
 
 /** What a file says of itself, for lists of versions. */
@@ -32,7 +32,7 @@ const SCHEMA = 'foremesh/forecast-model/v1';
 /** A file that would unpack to more is refused. */
 const BYTES_MAX = 1 << 30;
 const PAIRS_MAX = 100_000;
-const GROUPS: readonly PairGroup[] = [...JUDGED_GROUPS, 'new'];
+const GROUPS: readonly PairGroup[] = PAIR_GROUPS;
 
 interface Content {
   schema: string;
@@ -52,8 +52,8 @@ interface Content {
 export function packModels(state: TrainedState): { file: Uint8Array; digest: string } {
   const sections: (Float32Array | Float64Array)[] = [...state.history.values];
   const models = state.models.map(({ model, calibrations, corrections, beforeTest }) => {
-    // The ensemble's parts are models of the file themselves.
-    const dump = (model instanceof EnsembleModel ? null : model.dump?.()) ?? { settings: null, weights: [] };
+    // What others are combined of are models of the file themselves.
+    const dump = (model instanceof CombinedModel ? null : model.dump?.()) ?? { settings: null, weights: [] };
     sections.push(...dump.weights);
     for (const { p90, p95, units } of calibrations.values()) sections.push(p90, p95, units);
     for (const { median, p90, p95 } of corrections.values()) sections.push(median, p90, p95);
@@ -135,14 +135,14 @@ function restore(content: Content, bulk: Buffer, options: ForecasterOptions): Tr
   for (const kept of content.models) {
     expect((MODEL_NAMES as readonly string[]).includes(kept.name), `it needs the model ${JSON.stringify(kept.name).slice(0, 40)}, which this version of Foremesh does not have`);
     const candidate = makeCandidate(kept.name as ModelName, options, 'thorough', models);
-    if (!candidate) throw new Error('its ensemble has no parts');
+    if (!candidate) throw new Error(`its ${kept.name} has no parts`);
     const takeWeights = (count: number): Float32Array[] => {
       const weights = Array.from({ length: count }, () => take('f32'));
       expect(weights.every((part) => part.every((value) => Number.isFinite(value))), 'a weight is no number');
       return weights;
     };
     const weights = takeWeights(kept.weights);
-    if (!(candidate.model instanceof EnsembleModel)) candidate.model.restore?.({ settings: kept.settings, weights });
+    if (!(candidate.model instanceof CombinedModel)) candidate.model.restore?.({ settings: kept.settings, weights });
     const calibrations = kept.calibrated.map((steps) => {
       const calibration = { p90: take('f64', groups.length), p95: take('f64', groups.length), units: take('f32', groups.length) };
       expect(anchors.includes(steps) && Object.values(calibration).every((part) => part.every((value) => Number.isFinite(value))), 'a calibration is no number');
@@ -159,7 +159,7 @@ function restore(content: Content, bulk: Buffer, options: ForecasterOptions): Tr
   }
   take.end();
   const names = new Set<string>(MODEL_NAMES);
-  expect(content.champions.every(({ group, steps, ranking }) => GROUPS.includes(group) && anchors.includes(steps) && ranking.every((name) => names.has(name))), 'its champions are not among its models');
+  expect(content.champions.every(({ group, steps, ranking, upperRanking = [] }) => GROUPS.includes(group) && anchors.includes(steps) && [...ranking, ...upperRanking].every((name) => names.has(name))), 'its champions are not among its models');
   const { seed, window, champions, backtest } = content;
   return { settings, seed, window, history: matrixOf(history.pairs, history.startAt, settings.slotMs, settings.slotsPerDay, history.length, values), groups, covariates: content.covariates, anchors, models, champions, backtest };
 }

@@ -53,8 +53,11 @@ export interface ServingModel {
   /** From and to so many slots ahead, both included; 1 is the next slot. */
   fromStep: number;
   toStep: number;
+  /** Who gives the median, and p90 and p95 unless `upperModel` does. */
   model: string;
-  /** Null where nothing could be compared. */
+  /** Absent: the same, or recorded before they were chosen apart. */
+  upperModel?: string;
+  /** Of the median; null where nothing could be compared. */
   wape: number | null;
   /** The best of those that are not used there. */
   rival: { model: string; wape: number } | null;

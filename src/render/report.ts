@@ -29,7 +29,7 @@ export function renderReport(plan: Plan, report: PlanReport): string {
     ...section('Who forecasts', ['Pairs', 'Slots ahead', 'Model', 'Error (WAPE)', 'Next best', 'Why'], (report.serving ?? []).map((entry) => [
       `${entry.group} (${entry.pairs})`,
       entry.fromStep === entry.toStep ? `${entry.fromStep}` : `${entry.fromStep}–${entry.toStep}`,
-      text(entry.model),
+      text(entry.upperModel === undefined ? entry.model : `${entry.model}, P90 and P95 ${entry.upperModel}`),
       entry.wape === null ? '-' : percent(entry.wape),
       entry.rival === null ? '-' : `${text(entry.rival.model)} ${percent(entry.rival.wape)}`,
       text(entry.why),

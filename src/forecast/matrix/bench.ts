@@ -2,17 +2,20 @@ import type { PairGroup } from '../../model/index.ts';
 import { groupPairs } from '../pair-groups.ts';
 import { Autoregression } from './autoregression.ts';
 import { Ewma, HoltWinters, Persistence, SeasonalNaive } from './baselines.ts';
-import { crossFittedLosses } from './cross-fit.ts';
-import { cutMatrix, knownMean, withoutIdleCovariates, type DemandMatrix } from './demand-matrix.ts';
+import { CombinedModel } from './combined-model.ts';
+import { cutMatrix, withoutIdleCovariates, type DemandMatrix } from './demand-matrix.ts';
 import { BoostedModel, type BoostedOptions } from './boosted-model.ts';
 import { actualsOf, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
-import { chooseByGroup, ComposedForecasts, groupNumbers, PAIR_GROUPS, type GroupChoice, type GroupLosses } from './composed-choice.ts';
+import { chooseChampions, type Evidence } from '../contest.ts';
+import { choicesOf, ComposedForecasts, type GroupChoice } from './composed-choice.ts';
 import { EnsembleModel } from './ensemble-model.ts';
-import { correctOnline, noCorrection, type OnlineCorrection } from './online-calibration.ts';
-import { applyPairCalibration, calibratePairs, type PairCalibration } from './pair-calibration.ts';
+import { judgeForecasts, originsFrom, unitsOf, type Judged } from './held-out.ts';
+import { correctOnline } from './online-calibration.ts';
+import { applyPairCalibration } from './pair-calibration.ts';
 import type { NetworkOptions } from '../network/fit-network.ts';
 import { NetworkModel } from '../network/network-model.ts';
 import { PointModel } from './point-model.ts';
+import { RulesModel } from './rules-model.ts';
 import { scaleReactive, type TradeoffPoint } from './provision.ts';
 import type { ScoredCells } from '../report/collect-cells.ts';
 import { timePrediction } from './time-prediction.ts';
@@ -84,7 +87,12 @@ export function learnedModel({ boosted, network }: Pick<ForecastBenchOptions, 'b
   return new EnsembleModel([new BoostedModel(boosted), new NetworkModel(network), new NetworkModel(network, 'network-2')]);
 }
 
-export const BASELINE_NAMES: readonly string[] = BASELINES.map((make) => make().name);
+/** The rules of thumb and their median. */
+export function rulesModel(): RulesModel {
+  return new RulesModel(BASELINES.map((make) => make()));
+}
+
+const BASELINE_NAMES: readonly string[] = [...BASELINES.map((make) => make().name), rulesModel().name];
 export const BENCH_MODELS: readonly string[] = [...BASELINE_NAMES, ...learnedModel({}).members.map(({ name }) => name), learnedModel({}).name];
 
 /** The last part of what is learned from: models are not fitted on it, but calibrated and chosen. */
@@ -108,8 +116,8 @@ export async function benchForecast(table: DemandMatrix, options: ForecastBenchO
     return { name, steps, origins, actual: actualsOf(matrix, origins, steps), scales: changeScales(learned, steps) };
   });
   const steps = [...new Set(horizons.map((each) => each.steps))].sort((left, right) => left - right);
-  const groups = groupNumbers(learned);
-  const models = [...BASELINES.map((make) => make()), learnedModel(options)];
+  const groups = groupPairs(learned);
+  const models = [rulesModel(), learnedModel(options)];
   const backtests = new Map(steps.map((each) => [each, new Map<string, Backtest>()]));
   const startedAt = options.now();
   for (const model of models) await learn(model, learned, groups, backtests, options);
@@ -119,7 +127,7 @@ export async function benchForecast(table: DemandMatrix, options: ForecastBenchO
   let predictMs = 0;
   for (const horizon of horizons) {
     const backtest = backtests.get(horizon.steps)!;
-    const choices = chooseByGroup(new Map([...backtest].map(([name, { losses }]) => [name, losses])), groups, new Set(BASELINE_NAMES), (learned.length - calibrationFrom(learned)) / horizon.steps);
+    const choices = choicesOf(chooseChampions([...backtest.values()].flatMap(({ evidence }) => evidence)), groups);
     const composed = new ComposedForecasts(horizon.actual.length, groups, choices);
     const result: HorizonResult = { chosen: options.model, groups: Object.fromEntries(choices), models: {} };
     const taken = options.model === 'auto' ? new Set([...choices.values()].flatMap(({ p50, upper }) => [p50, upper])) : new Set([options.model]);
@@ -141,12 +149,12 @@ export async function benchForecast(table: DemandMatrix, options: ForecastBenchO
         if (name === 'persistence') result.models['reactive'] = { tradeoff: scaleReactive(horizon.actual, forecasts.p50) };
       }
     }
-    report('auto', composed.finish(), figuresOf(choices, backtest));
+    report('auto', composed.finish(), figuresOf([...choices].map(([group, { p50, upper }]) => ({ median: evidenceOf(backtest, p50, group), upper: evidenceOf(backtest, upper, group) }))));
     results[horizon.name] = result;
   }
   const peakMemoryMb = options.peakMemoryMb();
   const { now, cpu, seed } = options;
-  const time = cpu ? await timePrediction({ models, champions: costliest(results, options.model), matrix: learned, groups: groupPairs(learned), steps, seed, now, cpu }) : null;
+  const time = cpu ? await timePrediction({ models, champions: costliest(results, options.model), matrix: learned, groups, steps, seed, now, cpu }) : null;
   for (const model of models) await model.close?.();
   return {
     schema: 'foremesh/bench-forecast/v1',
@@ -174,12 +182,8 @@ function costliest(results: Readonly<Record<string, HorizonResult>>, model: stri
 }
 
 /** What the newest part of what was learned from says of a model that had not seen it. */
-export interface Backtest {
-  calibration: PairCalibration;
-  correction: OnlineCorrection;
+export interface Backtest extends Judged {
   figures: BacktestFigures;
-  losses: GroupLosses;
-  demand: number;
 }
 
 export interface LearnOptions {
@@ -190,23 +194,16 @@ export interface LearnOptions {
 }
 
 /** Fits without the newest part, calibrates and measures there, and then learns that part too: it is worth the most. */
-export async function learn(model: MatrixModel, learned: DemandMatrix, groups: Int32Array, backtests: ReadonlyMap<number, Map<string, Backtest>>, options: LearnOptions): Promise<void> {
+export async function learn(model: MatrixModel, learned: DemandMatrix, groups: readonly PairGroup[], backtests: ReadonlyMap<number, Map<string, Backtest>>, options: LearnOptions): Promise<void> {
   const task = { horizons: [...backtests.keys()], seed: options.seed, onProgress: options.onProgress };
   const from = calibrationFrom(learned);
   await model.fit({ ...task, matrix: cutMatrix(learned, from) });
-  const means = Float64Array.from(learned.values, (values) => knownMean(values, from));
+  const means = unitsOf(learned, from);
   for (const [steps, found] of backtests) {
-    const slots = Math.max(0, learned.length - steps - (from - 1));
-    const every = Math.max(1, Math.ceil((slots * learned.pairs.length) / CALIBRATION_CELLS_MAX));
-    const origins = Int32Array.from({ length: Math.floor((slots + every - 1) / every) }, (_, index) => from - 1 + index * every);
-    const actual = actualsOf(learned, origins, steps);
+    const origins = originsFrom(from, learned, steps, CALIBRATION_CELLS_MAX);
     for (const [name, forecasts] of await forecastParts(model, learned, origins, steps)) {
-      const losses = crossFittedLosses(actual, forecasts, means, learned, origins, steps, groups);
-      const calibration = calibratePairs(actual, forecasts, means);
-      const correction = noCorrection(learned.pairs.length);
-      correctOnline(applyPairCalibration(forecasts, calibration), learned, origins, steps, correction);
-      const demand = actual.reduce((sum, value) => sum + (value || 0), 0);
-      found.set(name, { calibration, correction, losses, demand, figures: { wape: sumOf(losses.error) / (demand || 1), pinballP95: sumOf(losses.loss) / (demand || 1) } });
+      const judged = judgeForecasts(name, BASELINE_NAMES.includes(name), forecasts, { matrix: learned, origins, steps, groups, means });
+      found.set(name, { ...judged, figures: figuresOf(judged.evidence.map((evidence) => ({ median: evidence, upper: evidence }))) });
     }
   }
   await options.beforeRefit?.(model);
@@ -219,21 +216,17 @@ export function calibrationFrom(learned: DemandMatrix): number {
 }
 
 export async function forecastParts(model: MatrixModel, matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<Map<string, MatrixForecasts>> {
-  return model instanceof EnsembleModel ? model.forecastAll(matrix, origins, steps) : new Map([[model.name, await model.forecast(matrix, origins, steps)]]);
+  return model instanceof CombinedModel ? model.forecastAll(matrix, origins, steps) : new Map([[model.name, await model.forecast(matrix, origins, steps)]]);
 }
 
-/** The back-test of what the groups' models are together. */
-function figuresOf(choices: ReadonlyMap<PairGroup, GroupChoice>, backtest: ReadonlyMap<string, Backtest>): BacktestFigures {
-  const demand = [...backtest.values()][0]!.demand || 1;
-  const sum = (of: (choice: GroupChoice, group: number) => number): number => [...choices].reduce((total, [group, choice]) => total + of(choice, PAIR_GROUPS.indexOf(group)), 0) / demand;
-  return {
-    wape: sum(({ p50 }, group) => backtest.get(p50)!.losses.error[group]!),
-    pinballP95: sum(({ upper }, group) => backtest.get(upper)!.losses.loss[group]!),
-  };
+/** Of kinds of pairs together, each with the evidence of whoever gives its median and its upper quantiles. */
+function figuresOf(kinds: readonly { median: Evidence; upper: Evidence }[]): BacktestFigures {
+  const demand = kinds.reduce((sum, { median }) => sum + median.demand, 0) || 1;
+  return { wape: kinds.reduce((sum, { median }) => sum + median.median.total, 0) / demand, pinballP95: kinds.reduce((sum, { upper }) => sum + upper.upper.total, 0) / demand };
 }
 
-function sumOf(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0);
+function evidenceOf(backtest: ReadonlyMap<string, Backtest>, model: string, group: PairGroup): Evidence {
+  return backtest.get(model)!.evidence.find((each) => each.group === group)!;
 }
 
 /** Every `stride`-th row whose origin lies at or after the last learned slot, as the slot that is forecast from. */

@@ -1,53 +1,19 @@
-import type { DemandMatrix } from './demand-matrix.ts';
-import type { MatrixFitTask, MatrixForecasts, MatrixModel, MatrixModelDump } from './matrix-model.ts';
+import { CombinedModel } from './combined-model.ts';
+import type { MatrixForecasts, MatrixModel } from './matrix-model.ts';
 
 /**
  * The mean of several models, in log1p(y/c): their errors are not the same, so it is better than each. The first
  * learns beside the others, which learn one after another; all must share the scale c of each pair.
  */
-export class EnsembleModel implements MatrixModel {
+export class EnsembleModel extends CombinedModel {
   readonly name = 'ensemble';
-  readonly members: readonly MatrixModel[];
 
-  constructor(members: readonly MatrixModel[]) {
-    this.members = members;
+  combine(all: readonly MatrixForecasts[], pairs: number): MatrixForecasts {
+    return meanForecasts(all, pairs);
   }
 
-  async fit(task: MatrixFitTask): Promise<void> {
-    const [first, ...others] = this.members;
-    // Not all at a time: each has inputs of its own while it learns, and together they would need a gigabyte.
-    const inTurn = async (): Promise<void> => {
-      for (const member of others) await member.fit(task);
-    };
-    await Promise.all([first?.fit(task), inTurn()]);
-  }
-
-  async forecast(matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<MatrixForecasts> {
-    return (await this.forecastAll(matrix, origins, steps)).get(this.name)!;
-  }
-
-  /** Every member's forecast by its name, and their mean under this one's. */
-  async forecastAll(matrix: DemandMatrix, origins: Int32Array, steps: number): Promise<Map<string, MatrixForecasts>> {
-    const all = new Map<string, MatrixForecasts>();
-    for (const member of this.members) all.set(member.name, await member.forecast(matrix, origins, steps));
-    return all.set(this.name, meanForecasts([...all.values()], matrix.pairs.length));
-  }
-
-  dump(): MatrixModelDump {
-    const dumps = this.members.map((member) => member.dump!());
-    return { settings: { members: dumps.map(({ settings, weights }) => ({ settings, weights: weights.length })) }, weights: dumps.flatMap(({ weights }) => weights) };
-  }
-
-  restore({ settings, weights }: MatrixModelDump): void {
-    let at = 0;
-    (settings as { members: { settings: unknown; weights: number }[] }).members.forEach((member, index) => {
-      this.members[index]!.restore!({ settings: member.settings, weights: weights.slice(at, at + member.weights) });
-      at += member.weights;
-    });
-  }
-
-  async close(): Promise<void> {
-    for (const member of this.members) await member.close?.();
+  withMembers(members: readonly MatrixModel[]): EnsembleModel {
+    return new EnsembleModel(members);
   }
 }
 

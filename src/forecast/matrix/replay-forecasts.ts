@@ -1,10 +1,13 @@
-import { BASELINE_NAMES, BASELINES, calibrationFrom, forecastParts, learn, learnedModel, type Backtest, type ForecastBenchOptions } from './bench.ts';
-import { chooseByGroup, ComposedForecasts, groupNumbers, type GroupChoice } from './composed-choice.ts';
-import { cutMatrix, knownMean, type DemandMatrix } from './demand-matrix.ts';
-import { actualsOf, cellsOf, type MatrixForecasts, type MatrixModel } from './matrix-model.ts';
-import { copyCorrection, correctOnline, noCorrection } from './online-calibration.ts';
-import { applyPairCalibration, calibratePairs } from './pair-calibration.ts';
 import type { PairGroup } from '../../model/index.ts';
+import { chooseChampions } from '../contest.ts';
+import { groupPairs } from '../pair-groups.ts';
+import { calibrationFrom, forecastParts, learn, learnedModel, rulesModel, type Backtest, type ForecastBenchOptions } from './bench.ts';
+import { choicesOf, ComposedForecasts, type GroupChoice } from './composed-choice.ts';
+import { cutMatrix, type DemandMatrix } from './demand-matrix.ts';
+import { crossFitted, unitsOf } from './held-out.ts';
+import type { MatrixForecasts, MatrixModel } from './matrix-model.ts';
+import { copyCorrection, correctOnline } from './online-calibration.ts';
+import { applyPairCalibration } from './pair-calibration.ts';
 
 export interface ReplayOptions extends Pick<ForecastBenchOptions, 'seed' | 'boosted' | 'network' | 'onProgress'> {
   /** Slots that are learned from; those after are replayed. */
@@ -41,14 +44,14 @@ export interface ReplayForecasts {
  */
 export async function forecastReplay(matrix: DemandMatrix, options: ReplayOptions): Promise<ReplayForecasts> {
   const learned = cutMatrix(matrix, options.learnedSlots);
-  const groups = groupNumbers(learned);
+  const groups = groupPairs(learned);
   const from = calibrationFrom(learned);
   const heldBack = slotsFrom(from - 1, learned.length - 1);
   const later = slotsFrom(learned.length - 1, matrix.length - 1);
   const backtests = new Map(options.horizons.map((steps) => [steps, new Map<string, Backtest>()]));
   const raw = new Map(options.horizons.map((steps) => [steps, new Map<string, MatrixForecasts>()]));
   const tested = new Map(options.horizons.map((steps) => [steps, new Map<string, MatrixForecasts>()]));
-  for (const model of options.models.includes('auto') ? [...BASELINES.map((make) => make()), learnedModel(options)] : BASELINES.map((make) => make())) {
+  for (const model of options.models.includes('auto') ? [rulesModel(), learnedModel(options)] : [rulesModel()]) {
     const collect = async (each: MatrixModel, over: DemandMatrix, origins: Int32Array, into: typeof raw): Promise<void> => {
       for (const [steps, found] of into) for (const [name, forecasts] of await forecastParts(each, over, origins, steps)) found.set(name, forecasts);
     };
@@ -57,16 +60,16 @@ export async function forecastReplay(matrix: DemandMatrix, options: ReplayOption
     options.onProgress(`${model.name} has learned`);
     await model.close?.();
   }
-  const means = Float64Array.from(learned.values, (values) => knownMean(values, from));
+  const means = unitsOf(learned, from);
   const result: ReplayForecasts = { backtest: spanOf(heldBack), test: spanOf(later), groups: {} };
   for (const steps of options.horizons) {
     const known = backtests.get(steps)!;
-    const choices = chooseByGroup(new Map([...known].map(([name, { losses }]) => [name, losses])), groups, new Set(BASELINE_NAMES), (learned.length - from) / steps);
+    const choices = choicesOf(chooseChampions([...known.values()].flatMap(({ evidence }) => evidence)), groups);
     result.groups[steps] = Object.fromEntries(choices);
     const backtest = new ComposedForecasts(heldBack.length * matrix.pairs.length, groups, choices);
     const test = new ComposedForecasts(later.length * matrix.pairs.length, groups, choices);
     for (const [name, forecasts] of raw.get(steps)!) {
-      const calibrated = crossCalibrated(forecasts, learned, heldBack, steps, means);
+      const calibrated = crossFitted(forecasts, { matrix: learned, origins: heldBack, steps, means });
       backtest.add(name, calibrated);
       if (name === 'ewma') result.backtest.of.ewma.set(steps, calibrated);
     }
@@ -79,22 +82,6 @@ export async function forecastReplay(matrix: DemandMatrix, options: ReplayOption
     result.backtest.of.auto.set(steps, backtest.finish());
     result.test.of.auto.set(steps, test.finish());
   }
-  return result;
-}
-
-/** Each half with the calibration of the other, so that what is tuned on them is not tuned on what was fitted to them. */
-function crossCalibrated(forecasts: MatrixForecasts, matrix: DemandMatrix, origins: Int32Array, steps: number, means: Float64Array): MatrixForecasts {
-  const pairs = means.length;
-  const middle = origins.length >> 1;
-  const halves = [[0, middle] as const, [middle, origins.length] as const].map(([from, until]) => ({ at: from * pairs, origins: origins.subarray(from, until), raw: cellsOf(forecasts, from * pairs, until * pairs) }));
-  const calibrations = halves.map((half) => calibratePairs(actualsOf(matrix, half.origins, steps), half.raw, means));
-  const result = cellsOf(forecasts);
-  halves.forEach((half, index) => {
-    const corrected = correctOnline(applyPairCalibration(half.raw, calibrations[1 - index]!), matrix, half.origins, steps, noCorrection(pairs));
-    result.p50.set(corrected.p50, half.at);
-    result.p90.set(corrected.p90, half.at);
-    result.p95.set(corrected.p95, half.at);
-  });
   return result;
 }
 

@@ -5,7 +5,7 @@ import { forecastSlots } from '../forecast-slots.ts';
 import { DAYS_MAX, joinObservation } from '../join-observation.ts';
 import type { TrainedModel, TrainedState } from '../train-models.ts';
 import type { Covariate, DemandMatrix } from './demand-matrix.ts';
-import { EnsembleModel } from './ensemble-model.ts';
+import { CombinedModel } from './combined-model.ts';
 import type { MatrixModel } from './matrix-model.ts';
 import { noCorrection } from './online-calibration.ts';
 
@@ -84,11 +84,11 @@ async function sized(models: readonly MatrixModel[], champions: ReadonlyMap<Pair
   const make = async (model: MatrixModel): Promise<MatrixModel> => {
     const known = made.get(model);
     if (known) return known;
-    const other = model instanceof EnsembleModel ? new EnsembleModel(await Promise.all(model.members.map(make))) : await model.resized!(history, anchors);
+    const other = model instanceof CombinedModel ? model.withMembers(await Promise.all(model.members.map(make))) : await model.resized!(history, anchors);
     made.set(model, other);
     return other;
   };
-  const all = models.flatMap((model) => (model instanceof EnsembleModel ? [...model.members, model] : [model]));
+  const all = models.flatMap((model) => (model instanceof CombinedModel ? [...model.members, model] : [model]));
   const pairs = history.pairs.length;
   const units = new Float32Array(pairs).fill(1);
   const taken: TrainedModel[] = [];

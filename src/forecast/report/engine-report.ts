@@ -59,7 +59,7 @@ function backtestSection({ backtest, model }: EngineReportInputs): ReportSection
 
 function servingSection({ serving }: EngineReportInputs): ReportSection[] {
   if (serving.length === 0) return [];
-  const rows = serving.map(({ group, pairs, fromStep, toStep, model, wape, rival, why }) => [`${group} (${pairs} ${pairs === 1 ? 'demand' : 'demands'})`, fromStep === toStep ? `slot ${fromStep}` : `slots ${fromStep}–${toStep}`, model, wape === null ? '–' : percent(wape), rival === null ? '–' : `${rival.model}, ${percent(rival.wape)}`, why]);
+  const rows = serving.map(({ group, pairs, fromStep, toStep, model, upperModel, wape, rival, why }) => [`${group} (${pairs} ${pairs === 1 ? 'demand' : 'demands'})`, fromStep === toStep ? `slot ${fromStep}` : `slots ${fromStep}–${toStep}`, upperModel === undefined ? model : `${model}, P90 and P95 ${upperModel}`, wape === null ? '–' : percent(wape), rival === null ? '–' : `${rival.model}, ${percent(rival.wape)}`, why]);
   return [{ id: 'serving', title: 'Which model serves whom', intro: 'Each kind of pairs and distance has a contest of its own; the error is that of the back-test there.', body: [table('By kind of pairs and slots ahead', ['Pairs', 'ahead', 'model', 'WAPE', 'best of the others', 'why'], rows)] }];
 }
 

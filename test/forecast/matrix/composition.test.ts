@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../../src/base/index.ts';
-import { chooseByGroup, ComposedForecasts, groupLosses, groupNumbers } from '../../../src/forecast/matrix/composed-choice.ts';
+import { choicesOf, ComposedForecasts } from '../../../src/forecast/matrix/composed-choice.ts';
 import { meanForecasts } from '../../../src/forecast/matrix/ensemble-model.ts';
 import { actualsOf, type MatrixForecasts } from '../../../src/forecast/matrix/matrix-model.ts';
 import { correctOnline, noCorrection } from '../../../src/forecast/matrix/online-calibration.ts';
+import { RulesModel } from '../../../src/forecast/matrix/rules-model.ts';
+import { groupPairs } from '../../../src/forecast/pair-groups.ts';
 import { dailyMatrix } from './matrices.ts';
 
 const flat = (cells: number, p50: number, p95: number, logScale: Float32Array | null): MatrixForecasts => ({ p50: new Float32Array(cells).fill(p50), p90: new Float32Array(cells).fill(p95), p95: new Float32Array(cells).fill(p95), logScale });
@@ -13,25 +15,12 @@ describe('the choice of models', () => {
   const matrix = dailyMatrix({ pairs: 10, days: 2 });
   matrix.values[0]!.fill(1000);
   matrix.values[9] = matrix.values[9]!.map((value, slot) => (slot % 3 === 0 ? value : 0));
-  const groups = groupNumbers(matrix);
+  const groups = groupPairs(matrix);
 
-  it('is made for the heaviest tenth, the sparse pairs and the rest', () => {
-    expect([...groups]).toEqual([0, 1, 1, 1, 1, 1, 1, 1, 1, 2]);
-  });
-
-  it('takes median and upper quantiles from whoever had the least loss in the group', () => {
-    const losses = (error: number[], loss: number[]) => ({ error: Float64Array.from(error), loss: Float64Array.from(loss) });
-    const all = new Map([['ewma', losses([10, 10, 10], [5, 5, 5])], ['trees', losses([9, 20, 9.95], [4, 6, 4])]]);
-    const choices = chooseByGroup(all, groups, new Set(['ewma']), 100);
-    expect(Object.fromEntries(choices)).toEqual({ heavy: { pairs: 1, p50: 'trees', upper: 'trees' }, middle: { pairs: 8, p50: 'ewma', upper: 'ewma' }, sparse: { pairs: 1, p50: 'ewma', upper: 'trees' } });
-  });
-
-  it('takes upper quantiles from rules of thumb when the back-test is short beside the horizon, whatever it says', () => {
-    const losses = (error: number, loss: number) => ({ error: new Float64Array(4).fill(error), loss: new Float64Array(4).fill(loss) });
-    const all = new Map([['ewma', losses(10, 5)], ['trees', losses(8, 1)]]);
-    const takenAt = (looks: number) => [...chooseByGroup(all, groups, new Set(['ewma']), looks).values()].map(({ p50, upper }) => `${p50} ${upper}`);
-    expect(takenAt(9.9)).toEqual(Array(3).fill('trees ewma'));
-    expect(takenAt(10)).toEqual(Array(3).fill('trees trees'));
+  it('is made for the heaviest tenth, the sparse pairs and the rest, medians and upper quantiles apart', () => {
+    const champion = { steps: 1, ranking: ['trees', 'ewma'], wape: 0.1, rival: null, why: '' };
+    const choices = choicesOf([{ ...champion, group: 'heavy' }, { ...champion, group: 'middle', upperRanking: ['ewma', 'trees'] }, { ...champion, group: 'sparse', ranking: ['ewma'] }, { ...champion, group: 'new' }], groups);
+    expect(Object.fromEntries(choices)).toEqual({ heavy: { pairs: 1, p50: 'trees', upper: 'trees' }, middle: { pairs: 8, p50: 'trees', upper: 'ewma' }, sparse: { pairs: 1, p50: 'ewma', upper: 'ewma' } });
   });
 
   it('is put together pair by pair, with quantiles in order', () => {
@@ -43,11 +32,6 @@ describe('the choice of models', () => {
     expect([...p50.subarray(10)]).toEqual([5, 1, 1, 1, 1, 1, 1, 1, 1, 5]);
     expect([...p95.subarray(10)]).toEqual([5, 2, 2, 2, 2, 2, 2, 2, 2, 6]);
   });
-
-  it('counts no unknown cell', () => {
-    const { error, loss } = groupLosses(Float32Array.of(...Array.from({ length: 9 }, () => Number.NaN), 4), flat(10, 3, 5, null), groups);
-    expect([[...error], [...loss]]).toEqual([[0, 0, 1, 0], [0, 0, expect.closeTo(0.05), 0]]);
-  });
 });
 
 describe('the mean of models', () => {
@@ -55,6 +39,14 @@ describe('the mean of models', () => {
     const mean = meanForecasts([flat(2, 0, 3, Float32Array.of(1, 1)), flat(2, 3, 15, Float32Array.of(1, 1))], 2);
     expect(mean.p50[0]).toBeCloseTo(1);
     expect(mean.p95[1]).toBeCloseTo(7);
+  });
+});
+
+describe('the median of the rules', () => {
+  it('is taken cell by cell: no single one can spoil it', () => {
+    const rules = new RulesModel([]);
+    expect(rules.combine([flat(2, 1, 1, null), flat(2, 900, 900, null), flat(2, 3, 3, null)])).toEqual(flat(2, 3, 3, null));
+    expect(rules.combine([flat(2, 1, 1, null), flat(2, 900, 900, null), flat(2, 3, 3, null), flat(2, 5, 5, null)])).toEqual(flat(2, 4, 4, null));
   });
 });
 
