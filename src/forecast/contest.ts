@@ -47,7 +47,7 @@ export interface Champion {
 /** What is taken instead of the safe choice must be better by this much: less is chance. */
 const GAIN_MIN = 0.01;
 /** And by so many standard errors of the gain. */
-const ERRORS_MIN = 2;
+const ERRORS_MIN = 1.5;
 /** A back-test shorter than so many distances has seen one evening or one morning: pairs must agree as well, not only times. */
 const LOOKS_MIN = 10;
 /** With fewer cells than this a kind of pairs follows the contest of all pairs. */
@@ -66,7 +66,7 @@ export const PAIR_GROUPS = [...JUDGED_GROUPS, 'new'] as const satisfies PairGrou
  * and the engine's training both take its answer. In this order: `rules` stay unless one rule of thumb is clearly better;
  * what learned must be better than `rules` and by 1 % than the best single rule, in a back-test of less than ten distances
  * clearly better than both; and of what learned the ensemble stays unless a part of it is better by more than the standard
- * error of the difference. Clearly: by 1 % and by two standard errors, over equal parts of the time and, in such a short
+ * error of the difference. Clearly: by 1 % and by one and a half standard errors, over equal parts of the time and, in such a short
  * back-test, over pairs too. A kind with few cells takes what is best for all pairs. Does not depend on the order of the
  * evidence.
  */

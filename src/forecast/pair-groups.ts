@@ -6,10 +6,10 @@ import { knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
 const BUSY_SHARE_MIN = 0.5;
 const HEAVY_SHARE = 0.1;
 
-/** Which kind each pair is of: models that suit one do not suit the other, so each kind has a contest of its own. */
-export function groupPairs(matrix: DemandMatrix): PairGroup[] {
-  const means = matrix.values.map((values) => knownMean(values));
-  const groups = matrix.values.map((values): PairGroup => (!hasDayOfPast(values, matrix.slotsPerDay) ? 'new' : busyShare(values) < BUSY_SHARE_MIN ? 'sparse' : 'middle'));
+/** Which kind each pair is of: models that suit one do not suit the other, so each kind has a contest of its own, and a state of its own on the scoreboard. */
+export function groupPairs({ values: all, slotsPerDay }: Pick<DemandMatrix, 'values' | 'slotsPerDay'>): PairGroup[] {
+  const means = all.map((values) => knownMean(values));
+  const groups = all.map((values): PairGroup => (!hasDayOfPast(values, slotsPerDay) ? 'new' : busyShare(values) < BUSY_SHARE_MIN ? 'sparse' : 'middle'));
   const ranked = [...groups.keys()].filter((pair) => groups[pair] !== 'new' && means[pair]! > 0).sort((left, right) => means[right]! - means[left]! || left - right);
   for (const pair of ranked.slice(0, Math.ceil(ranked.length * HEAVY_SHARE))) groups[pair] = 'heavy';
   return groups;

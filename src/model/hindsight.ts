@@ -1,3 +1,5 @@
+import type { PairGroup } from './forecast.ts';
+
 /** What became of a change that a forecast had asked for; `unknown` says nothing about the forecast. */
 export type ChangeScore = 'needed' | 'not-needed' | 'harmful' | 'unknown';
 
@@ -59,9 +61,9 @@ export interface LiveScore {
   unmetP95: number;
 }
 
-/** Demands are judged in two groups, since a few heavy ones would hide all others: the heaviest tenth, and the rest. */
-export type DemandGroup = 'heavy' | 'usual';
-export const DEMAND_GROUPS: readonly DemandGroup[] = ['heavy', 'usual'];
+/** Demands are judged by the kinds that have a contest of models each, since a few heavy ones would hide all others. */
+export type DemandGroup = PairGroup;
+export const DEMAND_GROUPS: readonly DemandGroup[] = ['heavy', 'middle', 'sparse', 'new'];
 
 /** How the champion of one group does; what stands in for it while it has failed. */
 export interface GroupHealth {

@@ -8,7 +8,7 @@ const board: Parameters<typeof renderScoreboard>[0] = {
   schema: 'x',
   sinceAt: '2026-11-22T00:00:00.000Z',
   slotMs: 900_000,
-  health: { confidence: 0.5, groups: [{ group: 'heavy', state: 'failed', sinceAt: 1, reason: 'it lost to ewma: 30 % more loss over the last day', best: 'ewma', demands: 2, volumeShare: 0.5 }, { group: 'usual', state: 'ok', sinceAt: null, reason: 'nothing unusual', best: 'ewma', demands: 18, volumeShare: 0.5 }] },
+  health: { confidence: 0.5, groups: [{ group: 'heavy', state: 'failed', sinceAt: 1, reason: 'it lost to ewma: 30 % more loss over the last day', best: 'ewma', demands: 2, volumeShare: 0.5 }, { group: 'middle', state: 'ok', sinceAt: null, reason: 'nothing unusual', best: 'ewma', demands: 18, volumeShare: 0.5 }] },
   rows: [{ group: 'heavy', step: 12, scores: [score('lstm', true, 0.08), score('ewma', false, 0.06)] }],
   days: [0.02, 0.04, null, 0.08].map((pinball, day) => ({ startAt: `2026-11-2${day}T00:00:00.000Z`, champion: pinball === null ? null : score('lstm', true, pinball), best: score('ewma', false, 0.06) })),
 };

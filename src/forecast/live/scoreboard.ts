@@ -72,7 +72,7 @@ export class Scoreboard {
   #standIns: { key: string; figures: ReadonlyMap<string, ShadowForecast> } = { key: '', figures: new Map() };
 
   constructor(saved: ScoreboardState | null = null) {
-    this.#state = saved ?? { schema: 'foremesh/scoreboard/v1', slotMs: 0, slotsPerDay: 0, lastOriginAt: 0, pending: [], days: [], watches: {} };
+    this.#state = saved ? withKinds(saved) : { schema: 'foremesh/scoreboard/v1', slotMs: 0, slotsPerDay: 0, lastOriginAt: 0, pending: [], days: [], watches: {} };
   }
 
   state(): ScoreboardState {
@@ -87,7 +87,7 @@ export class Scoreboard {
   /** Scores all that has come by now, oldest first. @returns how groups turned */
   observe(observation: Observation, settings: ForecastSettings): DriftTurn[] {
     this.#fit(settings);
-    this.#weighed = weighDemands(observation.demands);
+    this.#weighed = weighDemands(observation.demands, settings.slotsPerDay);
     const { slotMs } = settings;
     const dueBefore = observation.lastSlotEndAt - 2 * slotMs;
     const due = this.#state.pending.filter(({ targetAt }) => targetAt <= dueBefore);
@@ -120,7 +120,7 @@ export class Scoreboard {
         const rules = BASELINES.flatMap((name) => [...shadows[name][number]!.subarray(index * 3, index * 3 + 3)]);
         return [[key, group, [slot.p50, slot.p90, slot.p95, ...rules].map((figure) => roundTo(figure, 4))]];
       });
-      this.#state.pending.push({ targetAt: originAt + (step - 1) * settings.slotMs, step, champions: { heavy: championOf(forecast, 'heavy', step), usual: championOf(forecast, 'usual', step) }, rows });
+      this.#state.pending.push({ targetAt: originAt + (step - 1) * settings.slotMs, step, champions: Object.fromEntries(DEMAND_GROUPS.map((group) => [group, championOf(forecast, group, step)])) as Pending['champions'], rows });
     });
   }
 
@@ -247,10 +247,24 @@ export function stepsOf({ horizonSlots }: Pick<ForecastSettings, 'horizonSlots'>
   return [...new Set([Math.max(1, Math.ceil(horizonSlots / 4)), horizonSlots])];
 }
 
-/** Which model serves most demands of a group at a distance; faults in brackets are left out. */
+/** Boards of before kinds had states of their own knew the heaviest tenth and all others. */
+function withKinds(saved: ScoreboardState): ScoreboardState {
+  const kept = JSON.stringify(saved);
+  if (!kept.includes('"usual')) return saved;
+  const { watches, ...state } = saved as ScoreboardState & { watches: { usual?: DriftWatch } };
+  const { usual, ...others } = watches;
+  return {
+    ...state,
+    watches: { ...others, ...(usual && { middle: usual }) },
+    days: state.days.map((day) => ({ ...day, tallies: Object.fromEntries(Object.entries(day.tallies).map(([key, tally]) => [key.replace(/^usual /, 'middle '), tally])) })),
+    // forecasts that wait for their slot are a horizon's at most
+    pending: [],
+  };
+}
+
+/** Which model serves demands of a group at a distance; faults in brackets are left out. */
 function championOf({ model, serving }: Pick<Forecast, 'model' | 'serving'>, group: DemandGroup, step: number): string {
-  const kind = group === 'heavy' ? 'heavy' : 'middle';
-  const served = serving?.find((entry) => entry.group === kind && entry.fromStep <= step && step <= entry.toStep);
+  const served = serving?.find((entry) => entry.group === group && entry.fromStep <= step && step <= entry.toStep);
   return (served?.model ?? model).split(' (')[0]!;
 }
 

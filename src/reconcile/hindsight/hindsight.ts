@@ -1,13 +1,16 @@
 import { join } from 'node:path';
 import { messageOf } from '../../base/index.ts';
 import { Scoreboard, type BoardDay, type BoardRow, type ScoreboardState } from '../../forecast/index.ts';
-import type { Forecast, ForecastHealth, ForecastRegret, ForecastSettings, Observation } from '../../model/index.ts';
+import type { DemandGroup, Forecast, ForecastHealth, ForecastRegret, ForecastSettings, Observation } from '../../model/index.ts';
 import type { EngineDeps } from '../deps.ts';
 import type { Trainer } from '../training.ts';
 import type { Ledger, LedgerRound } from './ledger.ts';
 import type { LedgerEntry } from './ledger-entries.ts';
 import { regretLine } from './regret.ts';
 import { loadState, saveState } from './state-file.ts';
+
+/** After "demands". */
+const KIND_WORDS: Record<Exclude<DemandGroup, 'heavy'>, string> = { middle: 'of middle size', sparse: 'that are mostly silent', new: 'with less than a day of past' };
 
 /** How forecasts turned out, for people. */
 export interface ScoreboardView {
@@ -82,7 +85,8 @@ export function createHindsight(deps: Pick<EngineDeps, 'stateDir' | 'clock' | 'l
   function notes(): string[] {
     const line = regretLine(ledger.regret(deps.clock.now()));
     const drift = board.health(last).groups.flatMap(({ group, state, reason, best, demands }) => {
-      const which = group === 'heavy' ? `the heaviest ${demands === 1 ? 'demand' : `${demands} demands`}` : `${demands} demands of usual size`;
+      const count = demands === 1 ? 'demand' : `${demands} demands`;
+      const which = group === 'heavy' ? `the heaviest ${count}` : `the ${count} ${KIND_WORDS[group]}`;
       if (demands === 0 || state === 'ok') return [];
       return [state === 'failed' ? `The champion's forecasts of ${which} are not used: ${reason}. ${best} stands in until it wins again.` : `The champion drifts on ${which}: ${reason}. It is trained anew.`];
     });

@@ -53,6 +53,31 @@ describe('what rules of thumb say', () => {
 });
 
 describe('the scoreboard', () => {
+  it('keeps the kinds that models are chosen for apart, each with the champion that serves it', () => {
+    const board = new Scoreboard();
+    const full = (mbps: number): number[] => Array.from({ length: 16 }, () => mbps);
+    const demands = [series(full(100), 'heavy'), series(full(10), 'middle'), series(full(10).map((mbps, slot) => (slot % 4 === 0 ? mbps : 0)), 'sparse'), series([...Array.from({ length: 12 }, () => null), 5, 5, 5, 5], 'new')];
+    const serving = (group: 'heavy' | 'middle' | 'sparse' | 'new', model: string) => ({ group, pairs: 1, fromStep: 1, toStep: 4, model, wape: null, rival: null, why: '' });
+    const forecast = { ...saying(16, 9), serving: [serving('heavy', 'ensemble'), serving('middle', 'boosted'), serving('sparse', 'rules'), serving('new', 'ewma')] };
+    board.observe(observedAt(16, ...demands), SETTINGS);
+    board.expect({ ...forecast, demands: demands.map(({ to }) => ({ ...forecast.demands[0]!, to })) }, observedAt(16, ...demands), SETTINGS);
+    const later = demands.map((each) => ({ ...each, mbps: [...each.mbps.slice(2), 10, 10] }));
+    board.observe(observedAt(18, ...later), SETTINGS);
+    expect(board.rows(0).map(({ group, step, scores }) => [group, step, scores[0]!.model, scores[0]!.cells])).toEqual([['heavy', 1, 'ensemble', 1], ['middle', 1, 'boosted', 1], ['sparse', 1, 'rules', 1], ['new', 1, 'ewma', 1]]);
+    expect(board.health(observedAt(18, ...later)).groups.map(({ group, demands: count }) => [group, count])).toEqual([['heavy', 1], ['middle', 1], ['sparse', 1], ['new', 1]]);
+  });
+
+  it('takes up a board of before, which knew the heaviest tenth and all others', () => {
+    const before = new Scoreboard();
+    before.observe(observedAt(4, series([10, 10, 10, 10])), SETTINGS);
+    before.expect(saying(4, 8), observedAt(4, series([10, 10, 10, 10])), SETTINGS);
+    before.observe(observedAt(9, series([10, 10, 10, 10, 12, 10, 10, 16, 99])), SETTINGS);
+    const old = JSON.parse(JSON.stringify(before.state()).replaceAll('"new', '"usual')) as ScoreboardState;
+    const board = new Scoreboard(old);
+    expect(board.rows(0).map(({ group, scores }) => [group, scores.length])).toEqual(before.rows(0).map(({ scores }) => ['middle', scores.length]));
+    expect(board.state().watches).toEqual({ middle: before.state().watches.new });
+  });
+
   it('scores a forecast when its slot and one more have gone by, by distance, beside the rules of thumb', () => {
     const board = new Scoreboard();
     const past = [10, 10, 10, 10];
@@ -62,7 +87,7 @@ describe('the scoreboard', () => {
     expect(board.rows(0)).toEqual([]);
     board.observe(observedAt(9, series([...past, 12, 10, 10, 16, 99])), SETTINGS);
     const rows = board.rows(0);
-    expect(rows.map(({ group, step }) => `${group} ${step}`)).toEqual(['heavy 1', 'heavy 4']);
+    expect(rows.map(({ group, step }) => `${group} ${step}`)).toEqual(['new 1', 'new 4']);
     expect(rows[0]!.scores[0]).toMatchObject({ model: 'm', isChampion: true, cells: 1, wape: 0.3333, coverageP95: 0, bias: -0.3333, unmetP95: 0.25 });
     expect(rows[1]!.scores[0]).toMatchObject({ wape: 0.5, unmetP95: 0.4375 });
     expect(rows[1]!.scores.map(({ model }) => model).sort()).toEqual(['ewma', 'm', 'persistence', 'seasonal-naive']);

@@ -46,7 +46,7 @@ describe('hindsight', () => {
   it('puts a rule of thumb in the place of one that loses, says so, asks for training once a day, and knows it after a restart', async () => {
     const hindsight = open();
     await live(hindsight, 20, 24, 30);
-    expect(hindsight.health()).toMatchObject({ confidence: 0, groups: [{ group: 'heavy', state: 'failed' }, { group: 'usual' }] });
+    expect(hindsight.health()).toMatchObject({ confidence: 0, groups: [{ group: 'heavy', state: 'failed' }, { group: 'middle' }, { group: 'sparse' }, { group: 'new' }] });
     const used = hindsight.standIn(saying(44, 30), observation(44), SETTINGS);
     expect(used.demands[0]!.slots.every(({ p50, p95 }) => p50 > 9 && p50 < 13 && p95 >= p50 && p95 < 20)).toBe(true);
     expect(used.demands[0]!.slots.map(({ startAt }) => startAt)).toEqual([44_000, 45_000]);
