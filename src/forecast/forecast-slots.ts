@@ -1,6 +1,7 @@
 import { messageOf, roundTo } from '../base/index.ts';
 import type { ForecastSettings, ForecastSlot, Observation, PairGroup, ServingModel } from '../model/index.ts';
 import { interpolateSteps } from './anchors.ts';
+import { asIfCalm } from './calm-ways.ts';
 import type { Champion } from './contest.ts';
 import { matrixOf, phaseOf } from './demand-series.ts';
 import type { JoinedDemands } from './join-observation.ts';
@@ -28,15 +29,18 @@ export interface SlotForecasts {
 /**
  * Forecasts every joined pair from the last slot on. Pairs with a day of past are served by the champion of their kind at
  * each anchor, or by the next best when that one fails; what lies between the anchors is interpolated in log1p(y/mean),
- * along the day's shape. Other pairs get their smoothed level.
+ * along the day's shape. Other pairs get their smoothed level. Where a way loses packets, a forecast is at least what it
+ * would be if it did not.
  */
 export async function forecastSlots(state: TrainedState | null, joined: JoinedDemands, settings: ForecastSettings, observation: Pick<Observation, 'lastSlotEndAt'>): Promise<SlotForecasts> {
   const { matrix, ratios, knownPairs } = joined;
   const { horizonSlots, slotsPerDay } = settings;
   const isServed = matrix.values.map((values, pair) => state !== null && state.champions.length > 0 && pair < knownPairs && state.groups[pair] !== 'new' && hasDayOfPast(values, slotsPerDay));
+  const calm = asIfCalm(matrix);
   const served = state && isServed.includes(true) ? await new Served(state, headOf(matrix, knownPairs)).run() : null;
+  if (served && calm) served.raise(await new Served(state!, headOf(calm.matrix, knownPairs)).run(), calm.strained);
   const late = [...isServed.keys()].filter((pair) => !isServed[pair]);
-  const newcomers = forecastNewcomers(subsetOf(matrix, late), horizonSlots);
+  const newcomers = forecastNewcomers(subsetOf(calm?.matrix ?? matrix, late), horizonSlots);
   const placeOf = new Map(late.map((pair, place) => [pair, place]));
   const slots = matrix.pairs.map((_, pair) => {
     const place = placeOf.get(pair);
@@ -108,6 +112,16 @@ class Served {
       this.at[index] = quantiles;
     }
     return this;
+  }
+
+  /** Takes what another says of some pairs where that is more. */
+  raise(other: Served, pairs: readonly number[]): void {
+    for (const [index, quantiles] of this.at.entries()) {
+      for (const [quantile, levels] of quantiles.entries()) {
+        const others = other.at[index]![quantile]!;
+        for (const pair of pairs) if (pair < levels.length) levels[pair] = Math.max(levels[pair]!, others[pair]!);
+      }
+    }
   }
 
   /** Who gives a pair's median at most of the anchors. */

@@ -23,8 +23,13 @@ export function pathInputs({ latencyMs, lossRatio }: WayFigures, slotsPerDay: nu
   const hour = hourSlots(slotsPerDay);
   const logs = latencyMs.map((latency) => (latency > 0 && latency < Infinity ? Math.log(latency) : Number.NaN));
   const latency = aboveMean(logs, slotsPerDay, hour);
-  const loss = lossRatio.map((ratio) => (ratio >= 0 && ratio <= 1 ? Math.log1p(ratio / LOSS_UNIT) : Number.NaN));
+  const loss = lossRatio.map((ratio) => (ratio >= 0 && ratio <= 1 ? lossInput(ratio) : Number.NaN));
   return { 'path:latency': latency, 'path:latency:rise': aboveMean(logs, hour, 1), 'path:loss': loss, 'path:loss:rise': aboveMean(loss, hour, 1) };
+}
+
+/** `path:loss` of a ratio 0…1. */
+export function lossInput(ratio: number): number {
+  return Math.log1p(ratio / LOSS_UNIT);
 }
 
 /** Each value less the mean of those known in the `window` slots before it; NaN where there are fewer than `least`. */
