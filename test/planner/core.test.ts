@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { createRng } from '../../src/base/index.ts';
 import { planInstance, readInstance, type Instance } from '../../src/planner/index.ts';
 import { brokenLimits } from '../support/instance-checker.ts';
 import { makeInstance } from '../support/instances.ts';
@@ -48,6 +49,17 @@ describe('planInstance', () => {
   it.each([1, 2, 3, 4])('is proven within a thousandth of the best without tunnel limits (seed %i)', (seed) => {
     const { certificate } = planInstance(makeInstance({ sites: 16, relays: 3, seed, slots: 10_000, meanMbps: 4 }), { sweeps: 24 });
     expect(certificate.provenGapPct).toBeLessThan(0.1);
+  });
+
+  it.each([10, 11])('proves the next plan too, when demand has become quite another (seed %i)', (seed) => {
+    const instance = makeInstance({ sites: 7, relays: 2, seed, slots: 100, meanMbps: 25 });
+    const rng = createRng('next');
+    const demands = instance.demands.map((demand) => {
+      const factor = Math.exp(0.3 * rng.gaussian());
+      return { ...demand, p50: factor * demand.p50, p95: factor * demand.p95 };
+    });
+    const { plan } = planInstance(instance, { sweeps: 60 });
+    expect(planInstance({ ...instance, demands }, { sweeps: 24, previousPlan: plan }).certificate.provenGapPct).toBeLessThan(1);
   });
 
   it('keeps the tunnels of its own plan when nothing has changed, and when demand trembles', () => {

@@ -61,6 +61,10 @@ const IMPROVING_SHARE = 0.5;
 /** At least so many rounds, as long as they are so cheap (demands × rounds): each changes one tunnel a site at most. */
 const LEAST_ROUNDS = 12;
 const CHEAP_ROUNDS = 40_000;
+/** A gap for which no better proof is looked for. */
+const PROVEN = 0.001;
+/** Sweeps of that proof at most, as long as they are so cheap. */
+const MOST_PROVING = 60;
 /** What a new tunnel must bring, as a share of all worth: cold, and where it would be a change. */
 const LEAST_GAIN_COLD = 1e-6;
 const LEAST_GAIN_WARM = 1e-4;
@@ -106,10 +110,11 @@ export function replan(standing: Standing, sweeps: number): Planned {
   return finish({ tables, paths, flows, linkPrices }, tunnels, proof, sweeps, plan);
 }
 
+type Proof = ReturnType<typeof provingPrices>;
 type Work = Pick<Standing, 'tables' | 'paths' | 'flows' | 'linkPrices'>;
 
 /** From flows over open tunnels to the plan: local search over tunnels, exact fit, backups. */
-function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, proof: { prices: Float64Array; bound: number }, sweeps: number, previousPlan: InstancePlan | undefined): Planned {
+function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, firstProof: Proof, sweeps: number, previousPlan: InstancePlan | undefined): Planned {
   const leastGain = worthOf(tables, tables.p95Mbps) * (previousPlan === undefined ? LEAST_GAIN_COLD : LEAST_GAIN_WARM);
   const reached = search(tables, paths, flows, linkPrices, tunnels, Math.max(Math.ceil(IMPROVING_SHARE * sweeps), Math.min(LEAST_ROUNDS, Math.floor(CHEAP_ROUNDS / Math.max(1, tables.demands)))), backupWorth(tables, previousPlan), leastGain);
   const order = byImportance(tables);
@@ -123,6 +128,7 @@ function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, pr
   if (priced > 0) settle(tables, paths, flows, linkPrices, PROTECTING_SWEEPS);
   trim(tables, paths, flows, order);
   fill(tables, paths, flows, linkPrices, order);
+  const proof = betterProof(tables, paths, flows, firstProof, Math.max(Math.ceil(PROVING_SHARE * sweeps), Math.min(MOST_PROVING, Math.floor(CHEAP_ROUNDS / Math.max(1, tables.demands)))));
   if (flows.fairness > 0) balance(tables, paths, flows, linkPrices, order, proof.bound, sweeps);
   if (flows.fairness > 0) share(tables, paths, flows, linkPrices, order);
   fill(tables, paths, flows, linkPrices, order);
@@ -134,6 +140,13 @@ function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, pr
   const worth = plan.flows.reduce((sum, { demand, mbps }) => sum + tables.weight[tables.classOf[demand]!]! * mbps, 0);
   const certificate = { worth, bound: proof.bound, provenGapPct: proof.bound > 0 ? Math.max(0, 100 * (1 - worth / proof.bound)) : 0 };
   return { plan, certificate, standing: { tables, paths, flows, linkPrices, tunnels: open, backups, order, plan } };
+}
+
+/** Where much is missing to the bound, the prices may be wrong: they are swept once more, from what flows have become. */
+function betterProof(tables: Tables, paths: Paths, flows: Flows, proof: Proof, sweeps: number): Proof {
+  if (worthOf(tables, flows.served) >= (1 - PROVEN) * proof.bound) return proof;
+  const again = provingPrices(tables, paths, flows, sweeps);
+  return again.bound < proof.bound ? again : proof;
 }
 
 /** By link: what the backups of the plan before over it are worth. */
