@@ -14,14 +14,16 @@ export function anchorSteps(horizonSlots: number): number[] {
  * @param shape  `shape[step − 1]`; zeros for plain straight lines
  */
 export function interpolateSteps(anchors: readonly number[], at: ArrayLike<number>, shape: ArrayLike<number>, horizonSlots: number): Float64Array {
-  const above = anchors.map((steps, index) => at[index]! - (shape[Math.min(steps, shape.length) - 1] ?? 0));
+  const above = Float64Array.from(anchors, (steps, index) => at[index]! - (shape[Math.min(steps, shape.length) - 1] ?? 0));
   const values = new Float64Array(horizonSlots);
   let next = 0;
   for (let step = 1; step <= horizonSlots; step++) {
     while (next < anchors.length - 1 && anchors[next]! < step) next += 1;
-    const [left, right] = [anchors[Math.max(0, next - 1)]!, anchors[next]!];
+    const before = next > 0 ? next - 1 : 0;
+    const left = anchors[before]!;
+    const right = anchors[next]!;
     const share = right > left ? Math.min(1, Math.max(0, (step - left) / (right - left))) : 1;
-    values[step - 1] = (shape[step - 1] ?? 0) + above[Math.max(0, next - 1)]! * (1 - share) + above[next]! * share;
+    values[step - 1] = (shape[step - 1] ?? 0) + above[before]! * (1 - share) + above[next]! * share;
   }
   return values;
 }

@@ -46,10 +46,12 @@ export async function forecastSlots(state: TrainedState | null, joined: JoinedDe
     const place = placeOf.get(pair);
     const levels = served && place === undefined ? curvesOf(served, state!.anchors, matrix, pair, horizonSlots) : newcomers.curves(place!);
     const isOver = isHabitOver(matrix.values[pair]!, slotsPerDay, horizonSlots);
-    return Array.from({ length: horizonSlots }, (_slot, step): ForecastSlot => {
-      const mbps = (quantile: Float64Array): number => (isOver ? 0 : roundTo(Math.max(0, quantile[step]! * ratios[pair]!), 4));
-      return { startAt: observation.lastSlotEndAt + step * settings.slotMs, p50: mbps(levels[0]), p90: mbps(levels[1]), p95: mbps(levels[2]) };
-    });
+    const ratio = ratios[pair]!;
+    const mbps = (value: number): number => (isOver ? 0 : roundTo(Math.max(0, value * ratio), 4));
+    const [p50, p90, p95] = levels;
+    const coming: ForecastSlot[] = [];
+    for (let step = 0; step < horizonSlots; step++) coming.push({ startAt: observation.lastSlotEndAt + step * settings.slotMs, p50: mbps(p50[step]!), p90: mbps(p90[step]!), p95: mbps(p95[step]!) });
+    return coming;
   });
   const models = matrix.pairs.map((_, pair) => (served && !placeOf.has(pair) ? served.modelOf(pair) : newcomers.model));
   return { slots, models, faults: served?.faults ?? [], newcomers: late.length };
@@ -216,8 +218,10 @@ function curvesOf(served: Served, anchors: readonly number[], matrix: DemandMatr
   const scale = Math.max(1e-6, knownMean(matrix.values[pair]!) || 0);
   const shape = dayShape(matrix, pair, scale, horizonSlots);
   const curve = (quantile: 0 | 1 | 2): Float64Array => {
-    const z = anchors.map((_, index) => Math.log1p(served.at[index]![quantile]![pair]! / scale));
-    return interpolateSteps(anchors, z, shape, horizonSlots).map((value) => scale * Math.expm1(Math.max(0, value)));
+    const z = Float64Array.from(anchors, (_, index) => Math.log1p(served.at[index]![quantile]![pair]! / scale));
+    const steps = interpolateSteps(anchors, z, shape, horizonSlots);
+    for (let step = 0; step < horizonSlots; step++) steps[step] = scale * Math.expm1(Math.max(0, steps[step]!));
+    return steps;
   };
   return [curve(0), curve(1), curve(2)];
 }

@@ -1,4 +1,5 @@
 import { laterMatrix, shortGapOf, type DemandMatrix } from './demand-matrix.ts';
+import { setLevels } from './level-of.ts';
 import { nodeSeries, type NodeSeries } from './node-series.ts';
 
 /** What every model's inputs begin with: all pairs without gaps in z = log1p(y/c), and what their nodes carry. */
@@ -26,11 +27,7 @@ export function levelledPast(matrix: DemandMatrix, scales: Float32Array): Levell
   const { length } = matrix;
   const block = new Float32Array(matrix.pairs.length * length);
   const z = matrix.pairs.map((_, pair) => block.subarray(pair * length, (pair + 1) * length));
-  const nodes = nodeSeries(matrix, (filled, pair) => {
-    const levels = z[pair]!;
-    const scale = scales[pair]!;
-    for (let slot = 0; slot < length; slot++) levels[slot] = Math.log1p(filled[slot]! / scale);
-  });
+  const nodes = nodeSeries(matrix, (filled, pair) => setLevels(filled, scales[pair]!, z[pair]!));
   const past = { scales, z, nodes };
   levelled.set(matrix, past);
   return past;

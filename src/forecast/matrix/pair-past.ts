@@ -1,5 +1,6 @@
 import { HoltWintersRun } from './baselines.ts';
 import { fillGaps } from './demand-matrix.ts';
+import { setLevels } from './level-of.ts';
 
 const HOLT_WINTERS = { level: 0.4, trend: 0.01, season: 0.1, damping: 0.9 };
 
@@ -31,7 +32,7 @@ export class PairPast {
   load(values: Float32Array, scale: number, levels: Float32Array | null = null): this {
     const { z, known, sums, squares, unknownFor, length } = this;
     if (levels) z.set(levels.subarray(0, length));
-    else setLevels(values, scale, this.slotsPerDay, z);
+    else setLevels(fillGaps(values, this.slotsPerDay, z), scale, z);
     // One by one: taken out of a list they would be numbers on the heap in every turn of the loop.
     let sum = 0;
     let square = 0;
@@ -87,12 +88,6 @@ export class PairPast {
     const mean = (this.sums[until]! - this.sums[first]!) / count;
     return Math.sqrt(Math.max(0, (this.squares[until]! - this.squares[first]!) / count - mean * mean));
   }
-}
-
-/** z = log1p(y/c) without gaps. */
-function setLevels(values: Float32Array, scale: number, slotsPerDay: number, z: Float32Array): void {
-  fillGaps(values, slotsPerDay, z);
-  for (let slot = 0; slot < z.length; slot++) z[slot] = Math.log1p(z[slot]! / scale);
 }
 
 /** Exponentially weighted means of a pair's known z, and of the size of its changes from slot to slot; 0 before the first. */

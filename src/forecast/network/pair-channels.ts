@@ -1,4 +1,5 @@
 import { fillGaps } from '../matrix/demand-matrix.ts';
+import { setLevels } from '../matrix/level-of.ts';
 
 const FAST = 0.4;
 const SEASON = { level: 0.4, season: 0.3, trend: 0.02, damping: 0.9 };
@@ -46,10 +47,17 @@ export class PairChannels {
    */
   load(values: Float32Array, scale: number, levels: Float32Array | null = null): void {
     if (levels) this.z.set(levels.subarray(0, this.z.length));
-    else this.setLevels(values, scale);
+    else setLevels(fillGaps(values, this.day, this.z), scale, this.z);
     this.walk(values);
-    const hour = hourOf(this.day);
-    this.horizons.forEach((steps, horizon) => usualChange(this.known, steps, this.changeFast[horizon]!, 2 / (3 * hour), this.changeSlow[horizon]!, 1 / (2 * this.day)));
+    const rates = { fast: 2 / (3 * hourOf(this.day)), slow: 1 / (2 * this.day) };
+    for (let horizon = 0; horizon < this.horizons.length; horizon += 2) {
+      const other = Math.min(horizon + 1, this.horizons.length - 1);
+      usualChanges(this.known, rates, this.usualChange(horizon), this.usualChange(other));
+    }
+  }
+
+  private usualChange(horizon: number): UsualChange {
+    return { steps: this.horizons[horizon]!, fast: this.changeFast[horizon]!, slow: this.changeSlow[horizon]! };
   }
 
   at(slot: number): number {
@@ -97,12 +105,6 @@ export class PairChannels {
     const fade = (damping * (1 - damping ** steps)) / (1 - damping);
     const seen = slot + steps - Math.ceil(steps / this.day) * this.day;
     return this.level[slot]! + fade * this.trend[slot]! + (seen >= 0 ? this.season[seen]! : 0);
-  }
-
-  private setLevels(values: Float32Array, scale: number): void {
-    const { z } = this;
-    fillGaps(values, this.day, z);
-    for (let slot = 0; slot < z.length; slot++) z[slot] = Math.log1p(z[slot]! / scale);
   }
 
   /** Everything that goes from slot to slot, in one pass. */
@@ -154,19 +156,41 @@ export function hourOf(slotsPerDay: number): number {
   return Math.max(2, Math.round(slotsPerDay / 24));
 }
 
-/** Two EWMAs of |z(t) − z(t − steps)| that begin as plain means, so that a short past is not only its first change. */
-function usualChange(known: Float32Array, steps: number, fast: Float32Array, fastWeight: number, slow: Float32Array, slowWeight: number): void {
-  let quick = CHANGE_UNKNOWN;
-  let steady = CHANGE_UNKNOWN;
-  let early = 1;
+/** Of one horizon, at each slot. */
+interface UsualChange {
+  steps: number;
+  fast: Float32Array;
+  slow: Float32Array;
+}
+
+/**
+ * Two EWMAs of |z(t) − z(t − steps)| that begin as plain means, so that a short past is not only its first change. Of two
+ * horizons at a time: a mean waits for what it was a slot before, and meanwhile the other horizon's move. They may be the same.
+ */
+function usualChanges(known: Float32Array, rates: { fast: number; slow: number }, one: UsualChange, two: UsualChange): void {
+  const { fast: fastRate, slow: slowRate } = rates;
+  const { steps, fast, slow } = one;
+  const { steps: otherSteps, fast: otherFast, slow: otherSlow } = two;
+  // One by one: in a list they would be numbers on the heap in every turn of the loop.
+  let [quick, steady, early] = [CHANGE_UNKNOWN, CHANGE_UNKNOWN, 1];
+  let [otherQuick, otherSteady, otherEarly] = [CHANGE_UNKNOWN, CHANGE_UNKNOWN, 1];
   for (let slot = 0; slot < known.length; slot++) {
-    const change = slot >= steps ? Math.abs(known[slot]! - known[slot - steps]!) : Number.NaN;
+    const value = known[slot]!;
+    const change = slot >= steps ? Math.abs(value - known[slot - steps]!) : Number.NaN;
     if (!Number.isNaN(change)) {
-      if (early > slowWeight) early /= 1 + early; // 1/2, 1/3, …: what was taken for the unknown counts once
-      quick += (change - quick) * (early > fastWeight ? early : fastWeight);
-      steady += (change - steady) * (early > slowWeight ? early : slowWeight);
+      if (early > slowRate) early /= 1 + early; // 1/2, 1/3, …: what was taken for the unknown counts once
+      quick += (change - quick) * (early > fastRate ? early : fastRate);
+      steady += (change - steady) * (early > slowRate ? early : slowRate);
     }
     fast[slot] = quick > CHANGE_LEAST ? quick : CHANGE_LEAST;
     slow[slot] = steady > CHANGE_LEAST ? steady : CHANGE_LEAST;
+    const otherChange = slot >= otherSteps ? Math.abs(value - known[slot - otherSteps]!) : Number.NaN;
+    if (!Number.isNaN(otherChange)) {
+      if (otherEarly > slowRate) otherEarly /= 1 + otherEarly;
+      otherQuick += (otherChange - otherQuick) * (otherEarly > fastRate ? otherEarly : fastRate);
+      otherSteady += (otherChange - otherSteady) * (otherEarly > slowRate ? otherEarly : slowRate);
+    }
+    otherFast[slot] = otherQuick > CHANGE_LEAST ? otherQuick : CHANGE_LEAST;
+    otherSlow[slot] = otherSteady > CHANGE_LEAST ? otherSteady : CHANGE_LEAST;
   }
 }

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fillGaps, laterMatrix, type DemandMatrix } from '../../../src/forecast/matrix/demand-matrix.ts';
+import { setLevels } from '../../../src/forecast/matrix/level-of.ts';
 import { levelledPast, levelledPastFrom } from '../../../src/forecast/matrix/levelled-past.ts';
 import { dailyMatrix } from './matrices.ts';
 
@@ -12,6 +13,26 @@ function withGaps(gaps: readonly (readonly [number, number, number])[]): DemandM
   for (const [pair, from, slots] of gaps) matrix.values[pair]!.fill(Number.NaN, from, from + slots);
   return matrix;
 }
+
+describe('levels', () => {
+  it('are log1p(y/c), as near as four bytes can tell, of silence and of a million times the usual', () => {
+    const ratio = fc.oneof(fc.double({ min: 0, max: 40, noNaN: true }), fc.double({ min: 0, max: 1e-3, noNaN: true }), fc.double({ min: 0, max: 1e6, noNaN: true }), fc.constant(0));
+    fc.assert(
+      fc.property(fc.array(ratio, { minLength: 1 }), fc.double({ min: 1e-3, max: 1e3, noNaN: true }), (ratios, scale) => {
+        const demands = Float32Array.from(ratios, (each) => each * scale);
+        const z = new Float32Array(demands.length);
+        setLevels(demands, scale, z);
+        z.forEach((level, slot) => {
+          const exact = Math.log1p(demands[slot]! / scale);
+          expect(Math.abs(level - exact)).toBeLessThanOrEqual(6e-8 * exact + 1e-45);
+        });
+      }),
+    );
+    const unknown = Float32Array.of(Number.NaN);
+    setLevels(unknown, 1, unknown);
+    expect(unknown[0]).toBeNaN();
+  });
+});
 
 describe('what all models begin with', () => {
   it('is log1p(y/c) without gaps, and found once for a matrix and its scales', () => {
