@@ -6,7 +6,9 @@ import type { Taken } from './shadow.ts';
 import { unitsFor, type World } from './world.ts';
 
 /** What is aimed at is less than the budget by this: what the last day takes beyond it cannot be made up for. */
-const RESERVE = 0.004;
+const RESERVE = 0.006;
+/** What was taken too much, or not used, is made up for within so many days: what a tight day costs grows faster than what it saves. */
+const MAKE_UP_DAYS = 3;
 /** Until so many days have been run, what the mesh takes beyond its pairs alone is believed to be what it is for the rule. */
 const BELIEF_DAYS = 2;
 /** How soon the past is forgotten: half of it in so many days. */
@@ -16,7 +18,7 @@ const DAY_SHARE_LEAST = 0.85;
 const DAY_SHARE_MOST = 1.1;
 /** Of all hours and of all changes, in losses of the rule. */
 const HOUR_PRICES = Array.from({ length: 20 }, (_, step) => 10 ** (-1 + 0.15 * step));
-const CHANGE_PRICES = Array.from({ length: 10 }, (_, step) => 10 ** (-3 + 0.5 * step));
+const CHANGE_PRICES = Array.from({ length: 17 }, (_, step) => 10 ** (-2.4 + 0.15 * step));
 
 /**
  * Chooses each pair's settings anew every night, as an engine does that trains at night: by what all settings would have led to
@@ -87,7 +89,7 @@ export class NightlyChoice {
       const perDay = usual[at]! / days;
       if (!(perDay > 0)) return usual[at]!;
       const beyond = (real: number, alone: number): number => (real + BELIEF_DAYS * perDay) / (alone + BELIEF_DAYS * perDay);
-      const left = (1 - RESERVE) * (budget + perDay * beyond(budget, this.ruleAlone[at]!)) - taken;
+      const left = ((1 - RESERVE) * budget - taken) / MAKE_UP_DAYS + (1 - RESERVE) * perDay * beyond(budget, this.ruleAlone[at]!);
       const share = left / (perDay * beyond(taken, this.ownAlone[at]!));
       return Math.min(DAY_SHARE_MOST, Math.max(DAY_SHARE_LEAST, share)) * usual[at]!;
     };

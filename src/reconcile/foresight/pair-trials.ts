@@ -10,6 +10,8 @@ const OPEN_S = [null, -0.3, 0, 0.2, 0.4, 0.7, 1, 1.5];
 const OPEN_FILLS = [0.8, 0.9, 0.95];
 const KEEP_FILLS = [0.7, 0.85, 0.95];
 const HOLD_HOURS = [0.25, 1, 3, 6, 12, 24];
+/** What Int16Array holds: half the memory of all settings. */
+const UNITS_MAX = 32_767;
 const LOOKS = [false, true];
 
 const OPENS = OPEN_S.flatMap((openS) => OPEN_FILLS.map((openFill) => ({ openS, openFill })));
@@ -18,13 +20,13 @@ const KEEPS = LOOKS.flatMap((looksAhead) => HOLD_HOURS.flatMap((hours) => KEEP_F
 /** All settings that a pair may have. */
 export const PAIR_SETTINGS: readonly PairSettings[] = OPENS.flatMap((open) => KEEPS.map((keep) => ({ ...open, ...keep })));
 
-/** One pair under all settings at once, and under the rule that sets the budget, along a span; alone, without uplinks and approvals. */
+/** One pair under all settings at once, and under the rule that sets the budget, along a span; alone, without uplinks, and with approvals that take their median. */
 export class PairTrials {
   readonly demand: Float32Array;
   readonly signals: PairSignals;
   private readonly world: World;
-  private readonly wanted: Int32Array[];
-  private readonly kept: Int32Array[];
+  private readonly wanted: Int16Array[];
+  private readonly kept: Int16Array[];
   private readonly rule: ReturnType<typeof unitsOfRule>;
 
   constructor(world: World, span: ReplaySpan, model: ReplayModel, pair: number, rule: ReactiveSettings) {
@@ -32,7 +34,7 @@ export class PairTrials {
     this.signals = new PairSignals(world, span, model, pair);
     this.demand = sumOf(world.pairs[pair]!, span.firstOrigin + span.origins + 1).subarray(span.firstOrigin);
     const seen = Float64Array.from({ length: span.origins }, (_, index) => this.demand[index]! || 0);
-    const inUnits = (mbps: Float64Array): Int32Array => Int32Array.from(mbps, (each) => unitsFor(each, world.unitMbps));
+    const inUnits = (mbps: Float64Array): Int16Array => Int16Array.from(mbps, (each) => Math.min(UNITS_MAX, unitsFor(each, world.unitMbps)));
     const full = (fill: number): number => WORLD.fullAt / fill;
     this.wanted = OPENS.map(({ openS, openFill }) => {
       const provision = openS === null ? null : this.signals.provision(openS);
@@ -77,20 +79,29 @@ function unitsOfRule(world: World, seen: Float64Array, { openAbove, closeBelow, 
   return { wanted: inUnits(seen, openAbove), kept: inUnits(held, closeBelow) };
 }
 
-/** `wanted[i]` and `kept[i]` are said after slot i and hold in slot i + 1. */
-export function follow(world: World, demand: Float32Array, wanted: Int32Array, kept: Int32Array, from: number, until: number, units: number, tally: Float64Array, at: number): number {
+/** `wanted[i]` and `kept[i]` are said after slot i and hold in slot i + 1; a rise beyond what one decision may open waits for a person, as it does for the pair that rises most. */
+export function follow(world: World, demand: Float32Array, wanted: ArrayLike<number>, kept: ArrayLike<number>, from: number, until: number, units: number, tally: Float64Array, at: number): number {
   const slotSeconds = world.slotMs / 1000;
   const reported = Math.min(WORLD.reportedAfterMs / 1000, slotSeconds / 2);
   const lateSeconds = Math.min(slotSeconds, reported + WORLD.setUpMs / 1000);
   const unit = world.unitMbps;
   const full = WORLD.fullAt * unit * (1 + 1e-12);
-  let [unservedMbit, slaSeconds, tunnelSeconds, changes] = [0, 0, 0, 0];
+  const { perDecision, perHour } = world.autoApply;
+  const closeMost = Math.max(1, Math.min(perDecision, Math.round((perHour * world.slotMs) / 3_600_000)));
+  const approvalSlots = Math.ceil(WORLD.approvalMedianMs / world.slotMs);
+  let [unservedMbit, slaSeconds, tunnelSeconds, changes, waited] = [0, 0, 0, 0, 0];
   for (let index = from; index < until; index++) {
     const least = wanted[index]!;
     const most = kept[index]!;
     const stay = units < most ? units : most;
     // nobody knows what a pair wants: its tunnels are left alone
-    const next = Number.isNaN(demand[index]!) ? units : least > stay ? least : stay;
+    let next = Number.isNaN(demand[index]!) ? units : least > stay ? least : stay;
+    // what one decision may not open waits for a person
+    if (next - units > perDecision && waited < approvalSlots) {
+      waited += 1;
+      next = units + perDecision;
+    } else waited = 0;
+    if (units - next > closeMost) next = units - closeMost;
     const late = next > units ? lateSeconds : reported;
     changes += next > units ? next - units : units - next;
     tunnelSeconds += late * units + (slotSeconds - late) * next;

@@ -12,21 +12,15 @@ export interface Outlook {
   keepMbps: Float64Array;
 }
 
-/** Of the changes that an hour has without a person, what is left for openings; where its decisions cannot use them up, nothing need be. */
-const HELD_BACK = 0.6;
-const HOUR_MS = 3_600_000;
-
 /**
  * Plans on what is expected: the planner says what each link should carry, tunnels are opened for it, and closed when nothing
  * that is expected needs them. Pairs whose load is unknown are left alone, unless it knows everything anyway.
  */
 export function createPlanned(world: World, name: string, outlookAt: (slot: number) => Outlook, placement: Placement, isAllKnowing = false): Policy {
   const shareForward = new Float64Array(world.pairs.length).fill(0.5);
-  const { perDecision, perHour } = world.autoApply;
-  const heldBack = perDecision * Math.ceil(HOUR_MS / world.slotMs) > perHour ? HELD_BACK * perHour : 0;
   return {
     name,
-    decide({ slot, seenMbps, standing, changesLeft }: Moment, wanted: Int32Array, shareSecond: Float64Array): void {
+    decide({ slot, seenMbps, standing }: Moment, wanted: Int32Array, shareSecond: Float64Array): void {
       const outlook = outlookAt(slot);
       followDirections(shareForward, seenMbps);
       const plannedMbps = placement.place(outlook, shareForward);
@@ -41,22 +35,8 @@ export function createPlanned(world: World, name: string, outlookAt: (slot: numb
         const target = Math.max(unitsFor(outlook.openMbps[pair]!, world.unitMbps), Math.min(units, unitsFor(outlook.keepMbps[pair]!, world.unitMbps)));
         settle(wanted, pair, target, second, first, WORLD.fullAt * world.unitMbps);
       }
-      if (!isAllKnowing) closeAtMost(wanted, standing, changesLeft - heldBack, (7 * slot) % Math.max(1, wanted.length));
     },
   };
-}
-
-/** Lets go of closings beyond so many: they can wait, and a rise that nobody foresaw needs the changes that are left. */
-function closeAtMost(wanted: Int32Array, standing: Int32Array, most: number, first: number): void {
-  let left = Math.max(0, most);
-  for (let step = 0; step < wanted.length; step++) {
-    const link = (first + step) % wanted.length;
-    const closing = standing[link]! - wanted[link]!;
-    if (closing <= 0) continue;
-    const allowed = Math.min(left, closing);
-    wanted[link] = standing[link]! - allowed;
-    left -= allowed;
-  }
 }
 
 /** Share of a pair's demand that goes from a to b, smoothed. */

@@ -169,6 +169,14 @@ describe('one pair alone', () => {
     expect(tally[TALLY.slaMinutes]).toBeCloseTo(figures.slaMinutes);
   });
 
+  it('opens what one decision may, and the rest when a person has had the time to approve it', () => {
+    const world = { ...stepWorld(), autoApply: { perDecision: 2, perHour: 10 } };
+    const demand = new Float32Array(10).fill(300);
+    const units = new Int32Array(10).fill(20);
+    const after = (slots: number): number => follow(world, demand, units, units, 0, slots, 1, new Float64Array(TALLY.width), 0);
+    expect([1, 2, 3, 4, 5, 6].map(after)).toEqual([3, 5, 7, 9, 20, 20]); // 20 minutes in slots of five
+  });
+
   it('keeps its tunnels while nobody knows what it wants', () => {
     const demand = Float32Array.from([30, Number.NaN, Number.NaN, 10, 10]);
     const units = Int32Array.from([2, 1, 1, 1, 1]);
