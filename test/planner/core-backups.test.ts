@@ -62,6 +62,20 @@ describe('backups', () => {
     expect(result.backups).toHaveLength(demands.length);
   });
 
+  it.each([
+    [5, 2],
+    [6, 2],
+    [6, 3],
+  ])('decide which tunnels few slots go to: %i sites with %i slots meet at the relay over both uplinks', (sites, slots) => {
+    const ends = Array.from({ length: sites - 1 }, (_, index) => index + 1);
+    const demands = ends.flatMap((src) => ends.filter((dst) => dst !== src).map((dst): [number, number, number] => [src, dst, 2]));
+    const instance = twoUplinks(sites, demands, ({ gateways }) => gateways.slice(1).forEach((gateway) => void (gateway.maxTunnels = slots)));
+    const { plan: result, certificate } = planInstance(instance, { sweeps: 12 });
+    expect(brokenLimits(instance, result)).toEqual([]);
+    expect(certificate.provenGapPct).toBeLessThan(0.1);
+    expect(result.backups).toHaveLength(demands.length);
+  });
+
   it('make another way the largest where only that one can be backed up', () => {
     // over the fibre of 0 nothing else can be reached without sharing the duct of site 1
     const instance = twoUplinks(3, [[1, 2, 40]], ({ uplinks, links }) => {

@@ -1,6 +1,7 @@
 import { makeSearch, openForMost, type BackupSearch, type Way } from './backup-search.ts';
 import { roomOf, send, type Flows } from './flows.ts';
 import { addPath, eachWay, type Paths } from './paths.ts';
+import { BACKUP_WORTH, canBeProtected } from './protection.ts';
 import { byImportance } from './repair.ts';
 import { emptyReserve, holdReserve, risksOf, roomInReserve } from './reserve.ts';
 import type { Tables } from './tables.ts';
@@ -15,8 +16,7 @@ export interface Backups {
 
 /** Of the ways that could become a demand's largest, so many of the cheapest are tried. */
 const TRIED = 6;
-/** What a demand's backup is worth, as much as so many Mbit/s of the least important class; and at most for each Mbit/s of it. */
-export const BACKUP_WORTH = 2.5;
+/** What a backup is worth at most for each Mbit/s of its demand. */
 const DEAREST = 4;
 /** Flows closer than this are equally large, Mbit/s. */
 const NOTHING = 1e-6;
@@ -75,11 +75,6 @@ export function protect(tables: Tables, paths: Paths, flows: Flows, tunnels: Tun
   left = left.filter((demand) => !changeLargest(tables, paths, flows, tunnels, demand, (path) => settleAtLeast(demand, risksOf(tables, paths.first[path]!, paths.second[path]!))));
   const priced = left.filter((demand) => priceUnprotected(tables, paths, flows, search, demand)).length;
   return { backups, priced };
-}
-
-/** Whether each end has two uplinks that have no risk in common; without, no two ways can be disjoint. */
-function canBeProtected(tables: Tables, demand: number): boolean {
-  return tables.isSevered[tables.source[demand]!] === 0 && tables.isSevered[tables.target[demand]!] === 0;
 }
 
 /** By site: with how many others it has demands among these. */

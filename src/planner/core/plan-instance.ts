@@ -1,4 +1,4 @@
-import { BACKUP_WORTH, protect, type Backups } from './backups.ts';
+import { protect, type Backups } from './backups.ts';
 import { worthOf } from './certificate.ts';
 import { emptyFlows, type Flows } from './flows.ts';
 import type { Instance } from './instance.ts';
@@ -6,12 +6,13 @@ import { buildPaths, type Paths } from './paths.ts';
 import { backupsOf, held, idleOf, isAmong, readPlan, resume, tunnelsOf, type InstancePlan } from './plan-file.ts';
 import { balance, MEDIANS_FIRST } from './balance.ts';
 import { provingPrices, relax } from './relax.ts';
+import { BACKUP_WORTH } from './protection.ts';
 import { byImportance, fill, trim } from './repair.ts';
-import { concentrateWhereNeeded, search, settle } from './search.ts';
+import { search, searchFromNothing, settle, type SearchOptions } from './search.ts';
 import { share } from './share.ts';
 import type { LinkPrices } from './sweep.ts';
 import { buildTables, type Tables } from './tables.ts';
-import { closeExcess, closeIdle, linksInUse, openLinks, openOnly, priceLinks, type Tunnels } from './tunnels.ts';
+import { closeExcess, closeIdle, openLinks, openOnly, priceLinks, type Tunnels } from './tunnels.ts';
 
 /** How good the plan is, proven by its own prices: no plan whatever, tunnel limits or none, is worth more than `bound`. */
 export interface Certificate {
@@ -86,15 +87,16 @@ export function planInstance(instance: Instance, options: PlanOptions): Planned 
   const flows = emptyFlows(tables, paths, prices === undefined ? KAPPA_COLD : KAPPA_WARM, MEDIANS_FIRST, prices?.length === tables.resources ? prices : undefined);
   if (options.isShared === false) flows.fairness = 0;
   const linkPrices = new Float64Array(tables.links);
+  const work = { tables, paths, flows, linkPrices };
   if (previousPlan !== undefined) resume(tables, paths, flows, previousPlan);
   else relax(tables, paths, flows, linkPrices, sweeps);
   const proof = provingPrices(tables, paths, flows, Math.ceil(PROVING_SHARE * sweeps));
-  if (previousPlan === undefined) concentrateWhereNeeded(tables, paths, flows, linkPrices);
-  const kept = previousPlan === undefined ? linksInUse(tables, paths, flows) : isAmong(previousPlan.tunnels);
-  const tunnels = openOnly(tables, paths, flows, linkPrices, kept);
+  const searchOptions = searchOptionsOf(tables, sweeps, previousPlan);
+  if (previousPlan === undefined) return finish(work, searchFromNothing(tables, paths, flows, linkPrices, proof.bound, searchOptions), proof, sweeps, undefined);
+  const tunnels = openOnly(tables, paths, flows, linkPrices, isAmong(previousPlan.tunnels));
   closeExcess(tables, paths, flows, linkPrices, tunnels);
-  if (previousPlan !== undefined) relax(tables, paths, flows, linkPrices, sweeps);
-  return finish({ tables, paths, flows, linkPrices }, tunnels, proof, sweeps, previousPlan);
+  relax(tables, paths, flows, linkPrices, sweeps);
+  return finish(work, search(tables, paths, flows, linkPrices, tunnels, searchOptions).tunnels, proof, sweeps, previousPlan);
 }
 
 /**
@@ -107,21 +109,28 @@ export function replan(standing: Standing, sweeps: number): Planned {
   const proof = provingPrices(tables, paths, flows, Math.ceil(PROVING_SHARE * sweeps));
   const tunnels = openOnly(tables, paths, flows, linkPrices, (link) => standing.tunnels.isOpen[link] === 1);
   relax(tables, paths, flows, linkPrices, sweeps);
-  return finish({ tables, paths, flows, linkPrices }, tunnels, proof, sweeps, plan);
+  const { tunnels: reached } = search(tables, paths, flows, linkPrices, tunnels, searchOptionsOf(tables, sweeps, plan));
+  return finish({ tables, paths, flows, linkPrices }, reached, proof, sweeps, plan);
 }
 
 type Proof = ReturnType<typeof provingPrices>;
 type Work = Pick<Standing, 'tables' | 'paths' | 'flows' | 'linkPrices'>;
 
-/** From flows over open tunnels to the plan: local search over tunnels, exact fit, backups. */
-function finish({ tables, paths, flows, linkPrices }: Work, tunnels: Tunnels, firstProof: Proof, sweeps: number, previousPlan: InstancePlan | undefined): Planned {
-  const leastGain = worthOf(tables, tables.p95Mbps) * (previousPlan === undefined ? LEAST_GAIN_COLD : LEAST_GAIN_WARM);
-  const reached = search(tables, paths, flows, linkPrices, tunnels, Math.max(Math.ceil(IMPROVING_SHARE * sweeps), Math.min(LEAST_ROUNDS, Math.floor(CHEAP_ROUNDS / Math.max(1, tables.demands)))), backupWorth(tables, previousPlan), leastGain);
+function searchOptionsOf(tables: Tables, sweeps: number, previousPlan: InstancePlan | undefined): SearchOptions {
+  return {
+    rounds: Math.max(Math.ceil(IMPROVING_SHARE * sweeps), Math.min(LEAST_ROUNDS, Math.floor(CHEAP_ROUNDS / Math.max(1, tables.demands)))),
+    beside: backupWorth(tables, previousPlan),
+    leastGain: worthOf(tables, tables.p95Mbps) * (previousPlan === undefined ? LEAST_GAIN_COLD : LEAST_GAIN_WARM),
+  };
+}
+
+/** From flows over tunnels that keep to their limits to the plan: exact fit, backups. */
+function finish({ tables, paths, flows, linkPrices }: Work, reached: Tunnels, firstProof: Proof, sweeps: number, previousPlan: InstancePlan | undefined): Planned {
   const order = byImportance(tables);
   const kept = held(reached, previousPlan);
   trim(tables, paths, flows, order);
   fill(tables, paths, flows, linkPrices, order);
-  const first = tunnelsOf(tables, paths, flows, kept);
+  const first = tunnelsOf(tables, paths, flows, openLinks(reached));
   const { backups: before, priced } = protect(tables, paths, flows, first, previousPlan && backupsOf(tables, previousPlan));
   // from here on traffic stays on these tunnels, so that slots keep to their limits whatever moves
   priceLinks(tables, linkPrices, first);

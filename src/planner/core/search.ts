@@ -2,12 +2,48 @@ import { worthOf } from './certificate.ts';
 import type { Flows } from './flows.ts';
 import type { Paths } from './paths.ts';
 import { addWays, KAPPA_END } from './relax.ts';
+import { BACKUP_WORTH, protectionOver, type Protection } from './protection.ts';
 import { settlePrices, sweep, type LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
-import { concentrate, improve, linksInUse, openOnly, type Tunnels } from './tunnels.ts';
+import { closeExcess, concentrate, improve, linksInUse, noTunnels, openOnly, type Tunnels } from './tunnels.ts';
 
-/** Concentrates flows on few links where they use more than a site has slots. */
-export function concentrateWhereNeeded(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): void {
+/** What a try counts of a site's demand as carried over an unused link to a relay, one after the other until one is good enough. */
+const RELAYED = [0.1, 1, 0.3] as const;
+/** A try this close to the bound is good enough, as a share of it. */
+const ENOUGH = 1e-3;
+
+/** How long a search goes on, and what it counts. */
+export interface SearchOptions {
+  rounds: number;
+  /** By link, what closing it loses beside what it carries and protects, in worth. */
+  beside: Float64Array;
+  /** What opening a tunnel must bring at least, in worth. */
+  leastGain: number;
+}
+
+/**
+ * Tunnels from nothing: those that flows without limits use, where sites have slots for them. Else flows are concentrated on few links, the rest
+ * of the excess is closed, and local search goes on from there; while that stays short of what could be, again with relays in favour.
+ * @param bound worth that no plan exceeds
+ */
+export function searchFromNothing(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, bound: number, options: SearchOptions): Tunnels {
+  if (!isOverSlots(tables, paths, flows)) return search(tables, paths, flows, linkPrices, openOnly(tables, paths, flows, linkPrices, linksInUse(tables, paths, flows)), options).tunnels;
+  const start = takeDown(flows, noTunnels(tables), 0);
+  let best = start;
+  for (const relayed of RELAYED) {
+    restore(flows, start);
+    linkPrices.fill(0);
+    concentrate(tables, paths, flows, linkPrices, relayed);
+    const tunnels = openOnly(tables, paths, flows, linkPrices, linksInUse(tables, paths, flows));
+    closeExcess(tables, paths, flows, linkPrices, tunnels);
+    const reached = search(tables, paths, flows, linkPrices, tunnels, options);
+    if (best === start || reached.worth > best.worth) best = takeDown(flows, reached.tunnels, reached.worth);
+    if (fittingWorth(tables, flows) >= (1 - ENOUGH) * bound) break;
+  }
+  return goBack(tables, paths, flows, linkPrices, best);
+}
+
+function isOverSlots(tables: Tables, paths: Paths, flows: Flows): boolean {
   const used = new Int32Array(tables.sites);
   const isUsed = linksInUse(tables, paths, flows);
   for (let link = 0; link < tables.links; link++) {
@@ -15,32 +51,58 @@ export function concentrateWhereNeeded(tables: Tables, paths: Paths, flows: Flow
     used[tables.hopFrom[2 * link]!]!++;
     used[tables.hopTo[2 * link]!]!++;
   }
-  if (used.some((count, site) => count > tables.slots[site]!)) concentrate(tables, paths, flows, linkPrices);
+  return used.some((count, site) => count > tables.slots[site]!);
 }
 
 /**
- * Local search over tunnels that goes back to the best it has seen, and returns it.
- * @param beside    by link, what closing it loses beside its flow, in worth
- * @param leastGain what opening a tunnel must bring at least, in worth
+ * Local search over tunnels that goes back to the best it has seen, and returns it with its worth: that of what is carried, and of backups.
  */
-export function search(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, rounds: number, beside: Float64Array, leastGain: number): Tunnels {
+export function search(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, { rounds, beside, leastGain }: SearchOptions): { tunnels: Tunnels; worth: number } {
   flows.kappa = KAPPA_END;
-  let best = tunnels.isOpen.slice();
-  let most = fittingWorth(tables, flows);
   // ways over closed links too, or nobody would think of opening them
   addWays(tables, paths, flows, new Float64Array(tables.links));
+  const protectionNow = protectionOver(tables, flows, tunnels);
+  let protection = protectionNow();
+  let best = takeDown(flows, tunnels, worthWith(tables, flows, protection));
   for (let round = 0; round < rounds; round++) {
     addWays(tables, paths, flows, linkPrices);
-    if (improve(tables, paths, flows, linkPrices, tunnels, beside, leastGain) === 0) break;
+    if (improve(tables, paths, flows, linkPrices, tunnels, protection, beside, leastGain) === 0) break;
     settle(tables, paths, flows, linkPrices, 2);
-    const worth = fittingWorth(tables, flows);
-    if (worth <= most) continue;
-    most = worth;
-    best = tunnels.isOpen.slice();
+    protection = protectionNow();
+    const worth = worthWith(tables, flows, protection);
+    if (worth > best.worth) best = takeDown(flows, tunnels, worth);
   }
-  const reached = openOnly(tables, paths, flows, linkPrices, (link) => best[link] === 1);
+  const reached = goBack(tables, paths, flows, linkPrices, best);
   settle(tables, paths, flows, linkPrices, 4);
-  return reached;
+  return { tunnels: reached, worth: best.worth };
+}
+
+function worthWith(tables: Tables, flows: Flows, { protects }: Protection): number {
+  return fittingWorth(tables, flows) + BACKUP_WORTH * protects;
+}
+
+/** A state of the search: its tunnels, flows and prices. */
+interface Seen extends Pick<Flows, 'flow' | 'served' | 'load' | 'price' | 'multiplier'> {
+  worth: number;
+  isOpen: Uint8Array;
+}
+
+function takeDown({ flow, served, load, price, multiplier }: Flows, { isOpen }: Tunnels, worth: number): Seen {
+  return { worth, isOpen: isOpen.slice(), flow: flow.slice(), served: served.slice(), load: load.slice(), price: price.slice(), multiplier: multiplier.slice() };
+}
+
+function restore(flows: Flows, { flow, served, load, price, multiplier }: Seen): void {
+  flows.flow.set(flow);
+  flows.served.set(served);
+  flows.load.set(load);
+  flows.price.set(price);
+  flows.multiplier.set(multiplier);
+}
+
+function goBack(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, best: Seen): Tunnels {
+  const tunnels = openOnly(tables, paths, flows, linkPrices, (link) => best.isOpen[link] === 1);
+  restore(flows, best);
+  return tunnels;
 }
 
 /** Sweeps with prices that settle. */

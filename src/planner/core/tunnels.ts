@@ -1,5 +1,6 @@
 import { send, type Flows } from './flows.ts';
 import type { Paths } from './paths.ts';
+import { BACKUP_WORTH, type Protection } from './protection.ts';
 import { CLOSED, settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
 import { worthOfLast } from './worth.ts';
@@ -16,7 +17,7 @@ export interface Tunnels {
 /** How often a site's slot price follows its excess, and how fast. */
 const PRICE_SWEEPS = 12;
 const PRICE_GAIN = 2;
-/** An unused link is priced as if it carried this share of what its pair of sites wants. */
+/** An unused link is priced as if it carried this share of what is wanted over it. */
 const OPENING_SHARE = 0.3;
 /** Mbit/s; less is no use of a tunnel. */
 const IDLE = 1e-6;
@@ -30,9 +31,10 @@ const SWAP_MARGIN = 1.2;
  * Concentrates flows on few links: a slot of a site has a price that rises while more links are used than it has slots, and
  * a link costs its two slots' prices divided by what it carries, so that little-used links are left (reweighted ℓ1 minimisation:
  * Candès, Wakin, Boyd 2008).
+ * @param relayed what an unused link to a relay counts as carrying, as a share of all that its other site wants
  */
-export function concentrate(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): void {
-  const wanted = pairDemand(tables);
+export function concentrate(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, relayed: number): void {
+  const wanted = wantedOver(tables, relayed);
   const slotPrice = new Float64Array(tables.sites);
   for (let round = 0; round < PRICE_SWEEPS; round++) {
     const carried = linkFlows(tables, paths, flows);
@@ -77,14 +79,15 @@ export function closeExcess(tables: Tables, paths: Paths, flows: Flows, linkPric
 /**
  * One round of local search: opens the links that would bring most, where slots are free, or in the slots of links whose
  * closing costs less; at most one change a site, so that no two of them count the same gain.
- * @param beside    by link, what closing it loses beside its flow, in worth
- * @param leastGain what an opening must bring at least, in worth
+ * @param protection what a change would bring or cost in backups
+ * @param beside     by link, what closing it loses beside its flow and what it protects, in worth
+ * @param leastGain  what an opening must bring at least, in worth
  * @returns how many links were opened
  */
-export function improve(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, beside: Float64Array, leastGain: number): number {
-  const gains = openingGains(tables, paths, flows, linkPrices);
+export function improve(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, protection: Protection, beside: Float64Array, leastGain: number): number {
+  const gains = openingGains(tables, paths, flows, linkPrices, protection);
   const losses = closingLosses(tables, paths, flows, linkPrices);
-  for (let link = 0; link < tables.links; link++) losses[link]! += beside[link]!;
+  for (let link = 0; link < tables.links; link++) losses[link]! += Math.max(beside[link]!, BACKUP_WORTH * protection.needed[link]!);
   const cheapest = cheapestLinks(tables, tunnels, losses);
   const touched = new Uint8Array(tables.sites);
   let opened = 0;
@@ -221,8 +224,8 @@ export function closingLosses(tables: Tables, paths: Paths, flows: Flows, linkPr
 }
 
 /** What is won when a link opens, or two that meet at a relay: by what is not served yet, and by what has dearer ways. */
-function openingGains(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): { links: number[]; gain: number }[] {
-  const alone = new Float64Array(tables.links);
+function openingGains(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, protection: Protection): { links: number[]; gain: number }[] {
+  const alone = protection.helps.map((demands) => BACKUP_WORTH * demands);
   const together = new Map<number, number>();
   for (let demand = 0; demand < tables.demands; demand++) {
     const from = paths.start[demand]!;
@@ -290,15 +293,28 @@ function cheapestLinks(tables: Tables, tunnels: Tunnels, losses: Float64Array): 
   return cheapest;
 }
 
-/** What each link's two sites want from each other, both directions and all classes, Mbit/s. */
-function pairDemand(tables: Tables): Float64Array {
+/**
+ * What each link's two sites want from each other, both directions and all classes, Mbit/s; and for links to a relay that share of all that the
+ * other site wants, which could meet there.
+ */
+function wantedOver(tables: Tables, relayed: number): Float64Array {
   const byPair = new Map<number, number>();
+  const bySite = new Float64Array(tables.sites);
   const key = (one: number, other: number): number => Math.min(one, other) * tables.sites + Math.max(one, other);
   for (let demand = 0; demand < tables.demands; demand++) {
-    const pair = key(tables.source[demand]!, tables.target[demand]!);
-    byPair.set(pair, (byPair.get(pair) ?? 0) + tables.p95Mbps[demand]!);
+    const mbps = tables.p95Mbps[demand]!;
+    const [source, target] = [tables.source[demand]!, tables.target[demand]!];
+    const pair = key(source, target);
+    byPair.set(pair, (byPair.get(pair) ?? 0) + mbps);
+    bySite[source]! += mbps;
+    bySite[target]! += mbps;
   }
-  return Float64Array.from({ length: tables.links }, (_, link) => byPair.get(key(tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!)) ?? 0);
+  const isRelay = new Uint8Array(tables.sites);
+  for (const hub of tables.hubs) isRelay[hub] = 1;
+  return Float64Array.from({ length: tables.links }, (_, link) => {
+    const [one, other] = [tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!];
+    return (byPair.get(key(one, other)) ?? 0) + relayed * Math.max(isRelay[other]! * bySite[one]!, isRelay[one]! * bySite[other]!);
+  });
 }
 
 /** Mean worth of what one slot carries. */

@@ -1,0 +1,125 @@
+import type { Flows } from './flows.ts';
+import { eachWay } from './paths.ts';
+import { risksOf } from './reserve.ts';
+import type { Tables } from './tables.ts';
+import type { Tunnels } from './tunnels.ts';
+
+/** What a demand's backup is worth, as much as so many Mbit/s of the least important class. */
+export const BACKUP_WORTH = 2.5;
+
+/** What open tunnels protect, and what opening or closing one would change of that; in demands. */
+export interface Protection {
+  /** Demands that have two open ways without a risk in common. */
+  protects: number;
+  /** By link: demands that would lose their second way with it. */
+  needed: Float64Array;
+  /** By link: demands that would gain one by it, `WITH_ANOTHER` for each that would need a second new tunnel too. */
+  helps: Float64Array;
+}
+
+/** What a new tunnel counts for a demand that needs a second one too: those that many share, to a relay, are found so. */
+const WITH_ANOTHER = 0.4;
+/** So many of the open ways of a demand are asked what new tunnel would back them up, direct ones first. */
+const TRIED = 2;
+/** Where more demands want a backup than this, none are looked at: too dear beside all else; those get backups in slots that are left. */
+const MOST_WANTING = 10_000;
+/** Mbit/s; less is nothing. */
+const NOTHING = 1e-6;
+
+interface OpenWay {
+  links: readonly number[];
+  risks: readonly number[];
+}
+
+/** Whether each end has two uplinks that have no risk in common; without, no two ways can be disjoint. */
+export function canBeProtected(tables: Tables, demand: number): boolean {
+  return tables.isSevered[tables.source[demand]!] === 0 && tables.isSevered[tables.target[demand]!] === 0;
+}
+
+/**
+ * Looks, whenever it is called, at each demand that is served and wants a backup: two disjoint ways over what is open then, whichever of them
+ * carries more. Demands that could not have two if all links were open are found once.
+ */
+export function protectionOver(tables: Tables, flows: Flows, { isOpen }: Tunnels): () => Protection {
+  const stamps = makeStamps(tables);
+  const wanting = Int32Array.from({ length: tables.demands }, (_, demand) => demand).filter((demand) => tables.wantsBackup[tables.classOf[demand]!] === 1 && canBeProtected(tables, demand));
+  const looked = wanting.length > MOST_WANTING ? wanting.subarray(0, 0) : wanting;
+  const canBe = new Int8Array(tables.demands).fill(-1);
+  return () => {
+    const protection: Protection = { protects: 0, needed: new Float64Array(tables.links), helps: new Float64Array(tables.links) };
+    for (const demand of looked) {
+      if (canBe[demand] === 0 || flows.served[demand]! <= NOTHING) continue;
+      const ways = waysOver(tables, demand, (hop) => isOpen[hop >> 1] === 1);
+      const needed = neededBy(ways, stamps);
+      if (needed !== null) {
+        protection.protects++;
+        for (const link of needed) protection.needed[link]!++;
+        continue;
+      }
+      if (canBe[demand] === -1) canBe[demand] = neededBy(waysOver(tables, demand, () => true), stamps) === null ? 0 : 1;
+      if (canBe[demand] === 1) countOpeners(tables, isOpen, demand, ways, stamps, protection);
+    }
+    return protection;
+  };
+}
+
+/** The links that every pair of disjoint ways needs; null when there is no such pair. */
+function neededBy(ways: readonly OpenWay[], stamps: Stamps): readonly number[] | null {
+  let needed: readonly number[] | null = null;
+  for (let one = 0; one < ways.length; one++) {
+    stamps.put(ways[one]!.risks);
+    for (let other = one + 1; other < ways.length; other++) {
+      if (stamps.meets(ways[other]!.risks)) continue;
+      const links: readonly number[] = [...ways[one]!.links, ...ways[other]!.links];
+      needed = needed === null ? links : needed.filter((link) => links.includes(link));
+      if (needed.length === 0) return needed;
+    }
+  }
+  return needed;
+}
+
+function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: readonly OpenWay[], stamps: Stamps, { helps }: Protection): void {
+  const alone = new Set<number>();
+  const another = new Set<number>();
+  for (const way of open.slice(0, TRIED)) {
+    stamps.put(way.risks);
+    const isApart = (hop: number): boolean => !stamps.meetsUplink(tables.hopUp[hop]!) && !stamps.meetsUplink(tables.hopDown[hop]! - tables.uplinks);
+    eachWay(tables, demand, isApart, (first, second) => {
+      if (second < 0) alone.add(first >> 1);
+      else if (isOpen[first >> 1] === 1) alone.add(second >> 1);
+      else if (isOpen[second >> 1] === 1) alone.add(first >> 1);
+      else another.add(first >> 1).add(second >> 1);
+    });
+  }
+  for (const link of alone) helps[link]!++;
+  for (const link of another) if (!alone.has(link)) helps[link]! += WITH_ANOTHER;
+}
+
+function waysOver(tables: Tables, demand: number, isAllowed: (hop: number) => boolean): OpenWay[] {
+  const ways: OpenWay[] = [];
+  eachWay(tables, demand, isAllowed, (first, second) => void ways.push({ links: second < 0 ? [first >> 1] : [first >> 1, second >> 1], risks: risksOf(tables, first, second) }));
+  return ways;
+}
+
+/** Marks risks, and tells whether others are among them. */
+interface Stamps {
+  put: (risks: readonly number[]) => void;
+  meets: (risks: readonly number[]) => boolean;
+  meetsUplink: (uplink: number) => boolean;
+}
+
+function makeStamps(tables: Tables): Stamps {
+  const stamp = new Int32Array(tables.risks);
+  let round = 0;
+  return {
+    put: (risks) => {
+      round++;
+      for (const risk of risks) stamp[risk] = round;
+    },
+    meets: (risks) => risks.some((risk) => stamp[risk] === round),
+    meetsUplink: (uplink) => {
+      for (let at = tables.riskStart[uplink]!; at < tables.riskStart[uplink + 1]!; at++) if (stamp[tables.risk[at]!] === round) return true;
+      return false;
+    },
+  };
+}
