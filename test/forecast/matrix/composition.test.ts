@@ -67,6 +67,20 @@ describe('the online correction', () => {
     expect(held).toBeLessThan(0.965);
   });
 
+  it('steers the heaviest tenth apart: where only they are too narrow, only theirs grows', () => {
+    // 40 pairs: the band of the heaviest four is right for others, not for them.
+    const many = dailyMatrix({ pairs: 40, days: 30, shape: 0 });
+    const draw = createRng('kinds');
+    const levels = Float32Array.from({ length: 40 }, (_, pair) => (pair < 4 ? 1000 : 100));
+    many.values.forEach((series, pair) => series.forEach((_, slot) => (series[slot] = levels[pair]! * Math.exp((pair < 4 ? 0.6 : 0.2) * draw.gaussian()))));
+    const given: MatrixForecasts = { p50: new Float32Array(origins.length * 40), p90: new Float32Array(origins.length * 40), p95: new Float32Array(origins.length * 40), logScale: levels };
+    for (let at = 0; at < given.p50.length; at++) [given.p50[at], given.p90[at], given.p95[at]] = [levels[at % 40]!, 1.3 * levels[at % 40]!, 1.39 * levels[at % 40]!];
+    const state = noCorrection(40);
+    correctOnline(given, many, origins, 1, state);
+    expect(Math.min(...state.p95.subarray(0, 4))).toBeGreaterThan(0.5);
+    expect(Math.max(...state.p95.subarray(4).map(Math.abs))).toBeLessThan(0.2);
+  });
+
   it('rests on nothing after the origin', () => {
     const changed = { ...matrix, values: matrix.values.map((series) => series.map((value, slot) => (slot > 1000 ? 50 * value : value))) };
     const before = correctOnline(wrong(), matrix, origins, 4, noCorrection(20));
