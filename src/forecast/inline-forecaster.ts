@@ -4,9 +4,9 @@ import { makeCandidates } from './candidates.ts';
 import { alignCovariates, covariateNames, type CovariateSeries } from './covariates.ts';
 import { prioritiseDemands } from './demand-priority.ts';
 import { makeMatrix } from './demand-series.ts';
-import { forecastSlots, newcomersServing } from './forecast-slots.ts';
+import { forecastSlots, newcomersServing, type SlotForecasts } from './forecast-slots.ts';
 import { MODEL_NAMES, type Forecaster, type ForecasterOptions, type ModelName, type TrainingProgress, type TrainingResult, type TrainingTask } from './forecaster.ts';
-import { joinObservation, pairsOf } from './join-observation.ts';
+import { isSamePast, joinObservation, pairsOf, type JoinedDemands } from './join-observation.ts';
 import { packModels, servingOf, unpackModels, type ModelFileHeader } from './model-file.ts';
 import { NetworkModel } from './network/network-model.ts';
 import { trainModels, type TrainedState } from './train-models.ts';
@@ -32,10 +32,20 @@ interface Active {
   version: number | null;
 }
 
+/** What was asked last, and the answer. */
+interface Answered {
+  active: Active | null;
+  joined: JoinedDemands;
+  horizonSlots: number;
+  lastSlotEndAt: number;
+  forecasts: SlotForecasts;
+}
+
 class InlineForecaster implements Forecaster {
   readonly #names: ModelName[];
   readonly #options: ForecasterOptions;
   #active: Active | null = null;
+  #last: Answered | null = null;
 
   constructor(names: ModelName[], options: ForecasterOptions) {
     this.#names = names;
@@ -63,7 +73,7 @@ class InlineForecaster implements Forecaster {
     const active = this.#active !== null && isSameTime(this.#active.state.settings, settings) ? this.#active : null;
     const joined = joinObservation(active?.state.history ?? null, observation, settings);
     if (active) joined.matrix.covariates = alignCovariates(active.state.covariates, covariates, joined.matrix, settings.horizonSlots);
-    const { slots, models, faults, newcomers } = await forecastSlots(active?.state ?? null, joined, settings, observation);
+    const { slots, models, faults, newcomers } = await this.#forecastSlots(active, joined, settings, observation.lastSlotEndAt);
     for (const fault of faults) this.#notice(`${fault}; the next best model forecasts instead`);
     const pairs = pairsOf(joined, observation);
     const demands = observation.demands.map(({ from, to, classId }, index) => ({ from, to, classId, slots: slots[pairs[index]!]! }));
@@ -76,6 +86,16 @@ class InlineForecaster implements Forecaster {
       ...(active && { version: { version: active.version, digest: active.digest }, serving: [...servingOf(active.state), ...newcomersServing(newcomers, settings.horizonSlots)] }),
       demands: prioritiseDemands(demands, classPriorities),
     };
+  }
+
+  /** A cycle is shorter than a slot: mostly the same is asked again, and the answer is then what it was. */
+  async #forecastSlots(active: Active | null, joined: JoinedDemands, settings: ForecastSettings, lastSlotEndAt: number): Promise<SlotForecasts> {
+    const last = this.#last;
+    if (last && last.active === active && last.horizonSlots === settings.horizonSlots && last.lastSlotEndAt === lastSlotEndAt && isSamePast(last.joined, joined)) return last.forecasts;
+    const forecasts = await forecastSlots(active?.state ?? null, joined, settings, { lastSlotEndAt });
+    // What failed is tried again.
+    this.#last = forecasts.faults.length > 0 ? null : { active, joined, horizonSlots: settings.horizonSlots, lastSlotEndAt, forecasts };
+    return forecasts;
   }
 
   dump(): Promise<Uint8Array | null> {
@@ -110,6 +130,7 @@ class InlineForecaster implements Forecaster {
   async #replace(active: Active | null): Promise<void> {
     const before = this.#active;
     this.#active = active;
+    this.#last = null;
     if (before) await close(before.state);
   }
 

@@ -1,6 +1,6 @@
 import type { DemandSeries, ForecastSettings, Observation } from '../model/index.ts';
 import { alignEnd, demandName, isDemand, isWeekendSlot, makeMatrix, matrixOf, phaseOf } from './demand-series.ts';
-import type { DemandMatrix } from './matrix/demand-matrix.ts';
+import type { Covariate, DemandMatrix } from './matrix/demand-matrix.ts';
 
 /** Days of the past that a forecast looks at: every day of the week, and time for what is smoothed to settle. */
 export const DAYS_MAX = 10;
@@ -52,6 +52,35 @@ export function joinObservation(history: DemandMatrix | null, observation: Obser
     return series;
   });
   return { matrix: matrixOf(pairs, startAt, slotMs, slotsPerDay, length, values), ratios, knownPairs: history?.pairs.length ?? 0 };
+}
+
+/** Whether nothing has come, changed or gone between two: every number of them is compared. */
+export function isSamePast(left: JoinedDemands, right: JoinedDemands): boolean {
+  const [one, other] = [left.matrix, right.matrix];
+  const covariates = (of: DemandMatrix): readonly Covariate[] => of.covariates ?? [];
+  return (
+    one.startAt === other.startAt &&
+    one.stepMs === other.stepMs &&
+    one.slotsPerDay === other.slotsPerDay &&
+    left.knownPairs === right.knownPairs &&
+    one.pairs.length === other.pairs.length &&
+    one.pairs.every((name, pair) => name === other.pairs[pair]) &&
+    isSameSeries(left.ratios, right.ratios) &&
+    one.values.every((series, pair) => isSameSeries(series, other.values[pair]!)) &&
+    covariates(one).length === covariates(other).length &&
+    covariates(one).every((each, index) => isSameCovariate(each, covariates(other)[index]!))
+  );
+}
+
+function isSameCovariate(left: Covariate, right: Covariate): boolean {
+  return left.name === right.name && left.isKnownAhead === right.isKnownAhead && String(left.pairs) === String(right.pairs) && isSameSeries(left.values, right.values);
+}
+
+/** Bit by bit, as far as numbers tell: what is unknown in both is the same. */
+function isSameSeries(left: ArrayLike<number>, right: ArrayLike<number>): boolean {
+  if (left.length !== right.length) return false;
+  for (let at = 0; at < left.length; at++) if (!Object.is(left[at], right[at])) return false;
+  return true;
 }
 
 /** Position of each demand of the observation among the joined pairs. */

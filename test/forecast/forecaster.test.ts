@@ -60,6 +60,30 @@ describe('a forecaster', () => {
     expect(notices).toEqual(['seasonal-naive gave numbers that are none; the next best model forecasts instead']);
   });
 
+  it('gives the answer it gave when nothing has changed, and another one after a slot, a correction or a training', async () => {
+    const forecaster = await createInlineForecaster(BASELINES);
+    await train(forecaster, history(10, { weekendFactor: 1 }));
+    const run = vi.spyOn(SeasonalNaive.prototype, 'run');
+    const seen = tail(history(10, { weekendFactor: 1 }), 8);
+    const ask = async (observed: DemandSeries[], at = MIDNIGHT): Promise<{ demands: DemandForecast[]; asked: boolean }> => {
+      run.mockClear();
+      const { demands } = await forecaster.forecast(observationOf(observed, at), SETTINGS);
+      return { demands, asked: run.mock.calls.length > 0 };
+    };
+    const first = await ask(seen);
+    expect(first.asked).toBe(true);
+    expect(await ask(structuredClone(seen))).toEqual({ ...first, asked: false });
+    const corrected = seen.map((series, pair) => (pair === 1 ? { ...series, mbps: series.mbps.map((value, slot) => (slot === 3 ? 9 * (value ?? 0) : value)) } : series));
+    expect((await ask(corrected)).asked, 'a late report').toBe(true);
+    expect(await ask(seen), 'and back').toEqual(first);
+    expect((await ask(seen.map((series) => ({ ...series, mbps: [...series.mbps.slice(1), null] })), MIDNIGHT + SLOT_MS)).asked, 'a slot without reports').toBe(true);
+    await ask(seen);
+    const kept = (await forecaster.dump())!;
+    await forecaster.restore(kept, 3);
+    expect(await ask(seen), 'taken up again').toEqual(first);
+    run.mockRestore();
+  });
+
   it('leaves out a model that cannot learn, and says so', async () => {
     const notices: string[] = [];
     const forecaster = await createInlineForecaster({ boosted: { learningRate: Number.NaN, rounds: 2 }, onNotice: (text) => notices.push(text) });

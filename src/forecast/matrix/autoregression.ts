@@ -1,5 +1,6 @@
 import type { PointDump, PointForecaster } from './baselines.ts';
 import { fillGaps, knownMean, type DemandMatrix } from './demand-matrix.ts';
+import { setLevels } from './level-of.ts';
 
 const LAGS = 12;
 /** Lags, the same slot a day before the forecast, the mean of the last day, all less the newest value; 1. */
@@ -40,10 +41,10 @@ export class Autoregression implements PointForecaster {
     });
   }
 
-  run(matrix: DemandMatrix, pair: number, steps: number, out: Float32Array): void {
+  run(matrix: DemandMatrix, pair: number, steps: number, out: Float32Array, from = 0): void {
     const inputs = new Inputs(matrix.values[pair]!, matrix.slotsPerDay, steps, this.scales[pair]!);
     const weights = this.weights[pair]!;
-    for (let slot = 0; slot < matrix.length; slot++) {
+    for (let slot = from; slot < matrix.length; slot++) {
       const row = inputs.at(slot);
       let sum = 0;
       for (let input = 0; input < WIDTH; input++) sum += weights[input]! * row[input]!;
@@ -73,7 +74,8 @@ class Inputs {
   private readonly back: number;
 
   constructor(values: Float32Array, slotsPerDay: number, steps: number, scale: number) {
-    this.filled = fillGaps(values, slotsPerDay).map((value) => Math.log1p(value / scale));
+    this.filled = fillGaps(values, slotsPerDay);
+    setLevels(this.filled, scale, this.filled);
     this.sums = new Float64Array(values.length + 1);
     for (let slot = 0; slot < values.length; slot++) this.sums[slot + 1] = this.sums[slot]! + this.filled[slot]!;
     this.slotsPerDay = slotsPerDay;

@@ -6,8 +6,11 @@ export interface PointForecaster {
   readonly name: string;
   /** Chooses what is common to all pairs; looks at the whole of `matrix`, which ends before the forecasts. */
   fit(matrix: DemandMatrix, steps: number): void;
-  /** `out[slot]`: the forecast of slot + steps from what is known up to `slot`, itself included. */
-  run(matrix: DemandMatrix, pair: number, steps: number, out: Float32Array): void;
+  /**
+   * `out[slot]`: the forecast of slot + steps from what is known up to `slot`, itself included.
+   * @param from  the first slot that is asked for; what lies before it in `out` may be anything
+   */
+  run(matrix: DemandMatrix, pair: number, steps: number, out: Float32Array, from?: number): void;
   /** What `fit` chose, when it chooses anything. */
   dump?(): PointDump;
   restore?(dump: PointDump): void;

@@ -24,7 +24,7 @@ export class PointModel implements MatrixModel {
     const forecasts = emptyMatrixForecasts(origins.length * pairs);
     const out = new Float32Array(matrix.length);
     for (let pair = 0; pair < pairs; pair++) {
-      point.run(matrix, pair, steps, out);
+      point.run(matrix, pair, steps, out, origins[0]);
       for (let index = 0; index < origins.length; index++) forecasts.p50[index * pairs + pair] = out[origins[index]!]!;
     }
     forecasts.p90.set(forecasts.p50);
