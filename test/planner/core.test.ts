@@ -136,6 +136,41 @@ describe('planInstance', () => {
     const { plan, certificate } = planInstance(triangle(change), { sweeps: 6 });
     expect([plan.tunnels, plan.flows, certificate.worth]).toEqual([[], [], 0]);
   });
+
+  it.each<[string, (instance: Instance) => void]>([
+    ['no gateway', (instance) => void (instance.gateways = [])],
+    ['a latency of 0 ms wanted', ({ classes }) => classes.forEach((cls) => void (cls.maxRttMs = 0))],
+    ['a security that no site has', ({ classes }) => classes.forEach((cls) => void (cls.minSecurity = 1e9))],
+    ['no site at all', (instance) => void Object.assign(instance, { sites: [], gateways: [], uplinks: [], links: [], demands: [] })],
+  ])('says that no plan is better than none, with %s', (_, change) => {
+    const { plan, certificate } = planInstance(triangle(change), { sweeps: 6 });
+    expect([plan.flows, certificate.provenGapPct]).toEqual([[], 0]);
+  });
+
+  it.each([5, 1e9])('sends what there is no cheaper way for, at %f USD per GB', (usdPerGb) => {
+    const instance = triangle(({ uplinks }) => uplinks.forEach((uplink) => void (uplink.usdPerGb = usdPerGb)));
+    expect(servedOf(instance, planInstance(instance, { sweeps: 24 }).plan.flows)).toEqual([30, 70]);
+  });
+
+  it.each<[string, number, number, number]>([
+    ['capacities beyond all measure', Number.MAX_VALUE, 90, 120],
+    ['demand beyond all measure', 100, Number.MAX_VALUE, 100],
+    ['a median above what is wanted at most', 100, 10, 40],
+  ])('serves what fits with %s, and says how much more is possible', (_, mbps, bulkMbps, most) => {
+    const instance = triangle(({ uplinks, demands }) => {
+      for (const uplink of uplinks) uplink.upMbps = uplink.downMbps = mbps;
+      demands[1]!.p95 = bulkMbps;
+    });
+    const { plan, certificate } = planInstance(instance, { sweeps: 24 });
+    expect(servedOf(instance, plan.flows).reduce((sum, served) => sum + served, 0)).toBeCloseTo(most, 3);
+    expect(Number.isFinite(certificate.bound)).toBe(true);
+    expect(certificate.provenGapPct).toBeLessThan(1);
+  });
+
+  it('does not find more where a link is listed twice', () => {
+    const instance = triangle(({ links }) => void links.push([...links[0]!]));
+    expect(servedOf(instance, planInstance(instance, { sweeps: 24 }).plan.flows)).toEqual([30, 70]);
+  });
 });
 
 describe('readInstance', () => {

@@ -40,6 +40,9 @@ export interface Quote {
 const MONEY_WEIGHT = 0.45;
 const LATENCY_WEIGHT = 0.002;
 
+/** Of a Mbit/s of the least important class, what a way costs at most: however dear, it is better than none. */
+const MOST_COST = 0.95;
+
 /** All admissible direct ways of each demand, and the best over each of its nearest relays. */
 export function buildPaths(tables: Tables): Paths {
   const { demands, hubs, legStart } = tables;
@@ -216,7 +219,7 @@ function overRelay(tables: Tables, demand: number, hub: number, quoted: Quote, c
 function costOf(tables: Tables, demand: number, first: number, second: number): number {
   const usdPerGb = tables.hopUsdPerGb[first]! + (second < 0 ? 0 : tables.hopUsdPerGb[second]!);
   const rttMs = tables.hopRttMs[first]! + (second < 0 ? 0 : tables.hopRttMs[second]! + tables.relayMs);
-  return MONEY_WEIGHT * usdPerGb + (LATENCY_WEIGHT * rttMs) / Math.max(1, tables.maxRttMs[tables.classOf[demand]!]!);
+  return Math.min(MOST_COST, MONEY_WEIGHT * usdPerGb + (LATENCY_WEIGHT * rttMs) / Math.max(1, tables.maxRttMs[tables.classOf[demand]!]!));
 }
 
 function directAllowed(tables: Tables, demand: number, hop: number): boolean {

@@ -69,6 +69,8 @@ const MOST_PROVING = 60;
 /** What a new tunnel must bring, as a share of all worth: cold, and where it would be a change. */
 const LEAST_GAIN_COLD = 1e-6;
 const LEAST_GAIN_WARM = 1e-4;
+/** A bound below this is one of nothing, in worth. */
+const NOTHING = 1e-6;
 /** Sweeps after ways that nothing can back up have become dearer. */
 const PROTECTING_SWEEPS = 4;
 
@@ -147,7 +149,9 @@ function finish({ tables, paths, flows, linkPrices }: Work, reached: Tunnels, fi
   priceLinks(tables, linkPrices, open);
   const plan = readPlan(tables, paths, flows, proof.prices, open, backups, idleOf(tables, open, previousPlan));
   const worth = plan.flows.reduce((sum, { demand, mbps }) => sum + tables.weight[tables.classOf[demand]!]! * mbps, 0);
-  const certificate = { worth, bound: proof.bound, provenGapPct: proof.bound > 0 ? Math.max(0, 100 * (1 - worth / proof.bound)) : 0 };
+  // no prices are needed to say that nobody is served more than all it wants; they say less where a capacity is beyond all measure
+  const bound = Math.min(proof.bound, worthOf(tables, tables.p95Mbps));
+  const certificate = { worth, bound, provenGapPct: bound > NOTHING ? Math.max(0, 100 * (1 - worth / bound)) : 0 };
   return { plan, certificate, standing: { tables, paths, flows, linkPrices, tunnels: open, backups, order, plan } };
 }
 
