@@ -5,10 +5,10 @@ import type { ReactiveSettings } from './reactive.ts';
 import type { Taken } from './shadow.ts';
 import { unitsFor, type World } from './world.ts';
 
-/** What is aimed at is less than the budget by this: what the last day takes beyond it cannot be made up for. */
-const RESERVE = 0.006;
+/** What is aimed at is less than the budget by this, and by what the worst day yet took beyond its plan: the last day's cannot be made up for. */
+const RESERVE = 0.003;
 /** What was taken too much, or not used, is made up for within so many days: what a tight day costs grows faster than what it saves. */
-const MAKE_UP_DAYS = 3;
+const MAKE_UP_DAYS = 4;
 /** Until so many days have been run, what the mesh takes beyond its pairs alone is believed to be what it is for the rule. */
 const BELIEF_DAYS = 2;
 /** How soon the past is forgotten: half of it in so many days. */
@@ -17,8 +17,8 @@ const HALF_LIFE_DAYS = 30;
 const DAY_SHARE_LEAST = 0.85;
 const DAY_SHARE_MOST = 1.1;
 /** Of all hours and of all changes, in losses of the rule. */
-const HOUR_PRICES = Array.from({ length: 20 }, (_, step) => 10 ** (-1 + 0.15 * step));
-const CHANGE_PRICES = Array.from({ length: 17 }, (_, step) => 10 ** (-2.4 + 0.15 * step));
+const HOUR_PRICES = Array.from({ length: 32 }, (_, step) => 10 ** (-0.7 + 0.07 * step));
+const CHANGE_PRICES = Array.from({ length: 12 }, (_, step) => 10 ** (-2.2 + 0.2 * step));
 
 /**
  * Chooses each pair's settings anew every night, as an engine does that trains at night: by what all settings would have led to
@@ -35,6 +35,8 @@ export class NightlyChoice {
   private readonly ownAlone = new Float64Array(TALLY.width);
   private readonly ruleAlone = new Float64Array(TALLY.width);
   private chosen: number[] = [];
+  /** By tally, when the day began: what was taken until then, what the rule had, their planned ratio for the day, and the most that a day took beyond it, forgotten as the past is. */
+  private readonly plans: { taken: number; budget: number; ratio: number; worst: number }[] = [];
   private from = 0;
   private until = 0;
 
@@ -89,9 +91,13 @@ export class NightlyChoice {
       const perDay = usual[at]! / days;
       if (!(perDay > 0)) return usual[at]!;
       const beyond = (real: number, alone: number): number => (real + BELIEF_DAYS * perDay) / (alone + BELIEF_DAYS * perDay);
-      const left = ((1 - RESERVE) * budget - taken) / MAKE_UP_DAYS + (1 - RESERVE) * perDay * beyond(budget, this.ruleAlone[at]!);
-      const share = left / (perDay * beyond(taken, this.ownAlone[at]!));
-      return Math.min(DAY_SHARE_MOST, Math.max(DAY_SHARE_LEAST, share)) * usual[at]!;
+      const ruleDay = perDay * beyond(budget, this.ruleAlone[at]!);
+      const plan = (this.plans[at] ??= { taken: 0, budget: 0, ratio: 1, worst: 0 });
+      plan.worst = Math.max(0.5 ** (1 / HALF_LIFE_DAYS) * plan.worst, taken - plan.taken - plan.ratio * (budget - plan.budget));
+      const left = ((1 - RESERVE) * budget - plan.worst - taken) / MAKE_UP_DAYS + (1 - RESERVE) * ruleDay;
+      const share = Math.min(DAY_SHARE_MOST, Math.max(DAY_SHARE_LEAST, left / (perDay * beyond(taken, this.ownAlone[at]!))));
+      Object.assign(plan, { taken, budget, ratio: (share * perDay * beyond(taken, this.ownAlone[at]!)) / ruleDay });
+      return share * usual[at]!;
     };
     return cheapestWithin(this.books, usual, most(TALLY.hours, own.hours, rule.hours), most(TALLY.changes, own.changes, rule.changes));
   }
