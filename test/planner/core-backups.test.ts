@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { planInstance, type Instance } from '../../src/planner/index.ts';
+import { createRng } from '../../src/base/index.ts';
+import { makeMesh, planInstance, type Instance } from '../../src/planner/index.ts';
 import { brokenLimits } from '../support/instance-checker.ts';
 import { makeInstance } from '../support/instances.ts';
 import { twoUplinks } from '../support/meshes.ts';
@@ -87,6 +88,24 @@ describe('backups', () => {
     const result = plan(instance);
     expect(brokenLimits(instance, result)).toEqual([]);
     expect(result.backups).toHaveLength(1);
+  });
+});
+
+describe('the next plan', () => {
+  it.each(['7', '11', '35', '38'])('opens no tunnel for a backup when demand trembles and another way becomes the largest (mesh %s)', (seed) => {
+    const instance = makeMesh(10, seed);
+    const rng = createRng('noise');
+    let current = plan(instance, 60);
+    for (let cycle = 1; cycle <= 3; cycle++) {
+      const demands = instance.demands.map((demand) => {
+        const factor = Math.exp(0.1 * rng.gaussian());
+        return { ...demand, p50: factor * demand.p50, p95: factor * demand.p95 };
+      });
+      const next = planInstance({ ...instance, demands }, { sweeps: 24, previousPlan: current }).plan;
+      expect(next.tunnels).toEqual(current.tunnels);
+      expect(next.backups.length).toBeGreaterThanOrEqual(0.99 * current.backups.length);
+      current = next;
+    }
   });
 });
 

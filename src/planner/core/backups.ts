@@ -1,5 +1,5 @@
 import { makeSearch, openForMost, type BackupSearch, type Way } from './backup-search.ts';
-import { roomOf, send, type Flows } from './flows.ts';
+import { asPlanned, roomOf, send, type Flows } from './flows.ts';
 import { addPath, eachWay, type Paths } from './paths.ts';
 import { BACKUP_WORTH, canBeProtected } from './protection.ts';
 import { byImportance } from './repair.ts';
@@ -20,11 +20,13 @@ const TRIED = 6;
 const DEAREST = 4;
 /** Flows closer than this are equally large, Mbit/s. */
 const NOTHING = 1e-6;
+/** A way is made the largest by more than this, Mbit/s: plans are rounded, and equals may not come of it. */
+const LARGER = 1e-5;
 
 /**
  * Gives each demand of a class that wants one a second way that shares no uplink and no risk group with its largest flow. In this
- * order: what backed up before; ways over open tunnels; new tunnels in free slots, those first that help most demands;
- * making another of its ways the largest. Among ways over open tunnels: the most room in the shared reserve, then the shortest.
+ * order: what backed up before; ways over open tunnels; where something backed up before, making another of its ways the largest;
+ * new tunnels in free slots, those first that help most demands; making another of its ways the largest. Among ways over open tunnels: the most room in the shared reserve, then the shortest.
  * Opens links in `tunnels`; moves flows only where everything still fits.
  */
 export function protect(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, before: Backups | undefined): { backups: Backups; priced: number } {
@@ -69,10 +71,12 @@ export function protect(tables: Tables, paths: Paths, flows: Flows, tunnels: Tun
   let left: Int32Array = wanting;
   if (before !== undefined) left = left.filter((demand) => !stays(demand));
   left = left.filter((demand) => !settle(demand, risksOfLargest(demand), 0));
+  // where flows trembled, another way became the largest: it is brought back rather than a tunnel opened for it
+  if (before !== undefined) left = left.filter((demand) => !changeLargest(tables, paths, flows, tunnels, demand, false, (path) => settle(demand, risksOf(tables, paths.first[path]!, paths.second[path]!), 0)));
   left = openForMost(tables, tunnels, search, left, risksOfLargest, (demand) => settle(demand, risksOfLargest(demand), 0));
   const settleAtLeast = (demand: number, risks: readonly number[]): boolean => [0, 1, 2].some((newTunnels) => settle(demand, risks, newTunnels));
   left = left.filter((demand) => !settleAtLeast(demand, risksOfLargest(demand)));
-  left = left.filter((demand) => !changeLargest(tables, paths, flows, tunnels, demand, (path) => settleAtLeast(demand, risksOf(tables, paths.first[path]!, paths.second[path]!))));
+  left = left.filter((demand) => !changeLargest(tables, paths, flows, tunnels, demand, true, (path) => settleAtLeast(demand, risksOf(tables, paths.first[path]!, paths.second[path]!))));
   const priced = left.filter((demand) => priceUnprotected(tables, paths, flows, search, demand)).length;
   return { backups, priced };
 }
@@ -108,22 +112,28 @@ function priceUnprotected(tables: Tables, paths: Paths, flows: Flows, search: Ba
   return true;
 }
 
-/** Makes another way of a demand its largest, the cheapest for which there is room and `isProtected` finds a backup. */
-function changeLargest(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, demand: number, isProtected: (path: number) => boolean): boolean {
+/** Makes another way of a demand its largest, the cheapest for which there is room and `isProtected` finds a backup; over new tunnels only where it may. */
+function changeLargest(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, demand: number, mayOpen: boolean, isProtected: (path: number) => boolean): boolean {
   const main = largest(paths, flows, demand);
   eachWay(tables, demand, (hop) => tunnels.isOpen[hop >> 1] === 1, (first, second) => void addPath(tables, paths, demand, first, second));
   const others = Array.from({ length: paths.count[demand]! }, (_, index) => paths.start[demand]! + index).filter((path) => path !== main);
-  for (const path of others.sort((one, other) => paths.cost[one]! - paths.cost[other]! || one - other).slice(0, TRIED)) {
+  const tried = others.filter((path) => mayOpen || isOpenWay(tunnels, paths, path));
+  for (const path of tried.sort((one, other) => paths.cost[one]! - paths.cost[other]! || one - other).slice(0, TRIED)) {
     const all = flows.flow[main]!;
     send(tables, paths, flows, demand, main, -all);
     const room = Math.max(0, Math.min(all, roomOf(tables, paths, flows, demand, path) * (1 - 1e-9)));
-    const moves = flows.flow[path]! + room > all - room + NOTHING && openFor(tables, tunnels, paths.first[path]!, paths.second[path]!, () => isProtected(path));
+    const rest = others.reduce((most, other) => (other === path ? most : Math.max(most, flows.flow[other]!)), all - room);
+    const moves = flows.flow[path]! + room > rest + LARGER && openFor(tables, tunnels, paths.first[path]!, paths.second[path]!, () => isProtected(path));
     send(tables, paths, flows, demand, main, moves ? all - room : all);
     if (!moves) continue;
     send(tables, paths, flows, demand, path, room);
     return true;
   }
   return false;
+}
+
+function isOpenWay(tunnels: Tunnels, paths: Paths, path: number): boolean {
+  return tunnels.isOpen[paths.first[path]! >> 1] === 1 && (paths.second[path]! < 0 || tunnels.isOpen[paths.second[path]! >> 1] === 1);
 }
 
 /** Opens what a way needs where slots are free, and closes it again unless `isWanted` says yes. */
@@ -144,9 +154,9 @@ function openFor(tables: Tables, tunnels: Tunnels, first: number, second: number
   return isWanted() || undo();
 }
 
-/** The way that carries most of a demand, the first of equals. */
+/** The way that carries most of a demand, the first of those that are equal once a plan has rounded them. */
 export function largest(paths: Paths, flows: Flows, demand: number): number {
   let best = paths.start[demand]!;
-  for (let path = best + 1; path < paths.start[demand]! + paths.count[demand]!; path++) if (flows.flow[path]! > flows.flow[best]!) best = path;
+  for (let path = best + 1; path < paths.start[demand]! + paths.count[demand]!; path++) if (asPlanned(flows.flow[path]!) > asPlanned(flows.flow[best]!)) best = path;
   return best;
 }

@@ -1,4 +1,4 @@
-import { roomOf, send, reprice, type Flows } from './flows.ts';
+import { asPlanned, roomOf, send, reprice, type Flows } from './flows.ts';
 import { addPath, type Paths } from './paths.ts';
 import { linksOf, type InstancePlan } from './plan-file.ts';
 import type { Standing } from './plan-instance.ts';
@@ -114,7 +114,7 @@ function flowsOf(paths: Paths, flows: Flows, demands: readonly number[]): Instan
   const now: InstancePlan['flows'] = [];
   for (const demand of demands) {
     for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
-      if (flows.flow[path]! >= NOTHING) now.push({ demand, links: linksOf(paths.first[path]!, paths.second[path]!), mbps: Math.floor(flows.flow[path]! * 1e6) / 1e6 });
+      if (flows.flow[path]! >= NOTHING) now.push({ demand, links: linksOf(paths.first[path]!, paths.second[path]!), mbps: asPlanned(flows.flow[path]!) });
     }
   }
   return now;

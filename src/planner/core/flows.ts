@@ -80,6 +80,11 @@ export function reprice(tables: Tables, flows: Flows, resource: number): void {
   flows.price[resource] = flows.multiplier[resource]! * (steep < STEEPEST ? Math.exp(steep) : Math.exp(STEEPEST) * (1 + steep - STEEPEST));
 }
 
+/** As a plan gives it: Mbit/s in whole millionths, rounded down so that no limit is broken. */
+export function asPlanned(mbps: number): number {
+  return Math.floor(mbps * 1e6) / 1e6;
+}
+
 /** What is left for a way on everything it uses, Mbit/s; negative when something is over its limit. */
 export function roomOf(tables: Tables, paths: Paths, flows: Flows, demand: number, path: number): number {
   const { cryptoBase } = tables;

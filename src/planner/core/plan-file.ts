@@ -1,5 +1,5 @@
 import { noBackups, type Backups } from './backups.ts';
-import { roomOf, send, type Flows } from './flows.ts';
+import { asPlanned, roomOf, send, type Flows } from './flows.ts';
 import { addPath, wayAlong, type Found, type Paths } from './paths.ts';
 import type { Tables } from './tables.ts';
 import { linksInUse, noTunnels, openIdle, setIdle, type Tunnels } from './tunnels.ts';
@@ -19,7 +19,7 @@ export interface InstancePlan {
 
 /** Plans that a tunnel stays without use, as long as its slots are free. */
 const HOLD_PLANS = 10;
-/** Mbit/s; a flow below this is left out of the plan, and others are given in whole multiples of it. */
+/** Mbit/s; a flow below this is left out of the plan. */
 const DUST = 1e-6;
 
 /** Sends what the previous plan sent, as far as it is still wanted and allowed. */
@@ -81,9 +81,9 @@ export function readPlan(tables: Tables, paths: Paths, flows: Flows, prices: Flo
   const plan: InstancePlan = { tunnels: [], flows: [], backups: [], idle, prices: Array.from(prices.subarray(0, tables.resources), (price) => Number(price.toPrecision(9))) };
   for (let demand = 0; demand < tables.demands; demand++) {
     for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
-      if (flows.flow[path]! >= DUST) plan.flows.push({ demand, links: linksOf(paths.first[path]!, paths.second[path]!), mbps: Math.floor(flows.flow[path]! * 1e6) / 1e6 });
+      if (flows.flow[path]! >= DUST) plan.flows.push({ demand, links: linksOf(paths.first[path]!, paths.second[path]!), mbps: asPlanned(flows.flow[path]!) });
     }
-    if (backups.first[demand]! >= 0) plan.backups.push({ demand, links: linksOf(backups.first[demand]!, backups.second[demand]!), mbps: Math.floor(backups.mbps[demand]! * 1e6) / 1e6 });
+    if (backups.first[demand]! >= 0) plan.backups.push({ demand, links: linksOf(backups.first[demand]!, backups.second[demand]!), mbps: asPlanned(backups.mbps[demand]!) });
   }
   for (let link = 0; link < tables.links; link++) if (tunnels.isOpen[link] === 1) plan.tunnels.push(link);
   return plan;
