@@ -6,7 +6,7 @@ import type { Taken } from './shadow.ts';
 import { unitsFor, type World } from './world.ts';
 
 /** What is aimed at is less than the budget by this, and by what the worst day yet took beyond its plan: the last day's cannot be made up for. */
-const RESERVE = 0.003;
+const RESERVE = 0.005;
 /** What was taken too much, or not used, is made up for within so many days: what a tight day costs grows faster than what it saves. */
 const MAKE_UP_DAYS = 4;
 /** Until so many days have been run, what the mesh takes beyond its pairs alone is believed to be what it is for the rule. */
