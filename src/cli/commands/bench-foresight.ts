@@ -83,7 +83,7 @@ function renderForesight(result: ForesightResult): string {
   );
   const range = (each: Range | null): string | null => each && `${[each.min, each.median, each.max].map((value) => (100 * value).toFixed(0)).join(' / ')} %`;
   const spread = Object.entries(ruleSpread).flatMap(([name, { all, withinBudget }]) =>
-    ([['of all settings', all], ['of those within the budget', withinBudget]] as const).map(([which, each]) => [`${name} against ${each.settings} ${which}`, range(each.unserved), range(each.slaMinutes), range(each.tunnelHours), range(each.tunnelChanges)]),
+    ([['settings', all], ['settings within the budget', withinBudget]] as const).map(([which, each]) => [`${name} against ${each.settings} ${which}`, range(each.unserved), range(each.slaMinutes), range(each.tunnelHours), range(each.tunnelChanges)]),
   );
   const missing = [
     ...(unmatched.traffic.length > 0 ? [`not in the topology, left out: ${unmatched.traffic.join(', ')}`] : []),
@@ -112,8 +112,8 @@ function renderWorstDay({ startAt, demandMbps, unservedMbps }: WorstDay): string
   const day = startAt > 0 ? new Date(startAt).toISOString().slice(0, 10) : 'the day';
   return [
     `not served on ${day}, the worst; a bar is ${(1440 / WIDTH).toFixed(0)} minutes, the highest ${most.toFixed(1)} Mbit/s`,
-    `  ${'wanted'.padEnd(10)}${chart(wanted, Math.max(...wanted, 1e-9))}`,
-    ...lines.map(([name, values]) => `  ${name.padEnd(10)}${chart(values, most)}`),
+    `  ${'wanted'.padEnd(16)}${chart(wanted, Math.max(...wanted, 1e-9))}`,
+    ...lines.map(([name, values]) => `  ${name.padEnd(16)}${chart(values, most)}`),
   ].join('\n');
 }
 
