@@ -12,7 +12,7 @@ const { makeInputs, NOW } = (await import(new URL('../../tools/made-mesh.mjs', i
 /** Made-up meshes with few tunnel slots: what is missing at least when demands are placed one after the other, and at most with guidance, % of the bound. */
 const CONTENDED = [
   { sites: 5, seed: 3, slots: 4, unguidedPct: 4, guidedPct: 1 },
-  { sites: 7, seed: 3, slots: 4, unguidedPct: 2, guidedPct: 1 },
+  { sites: 7, seed: 2, slots: 4, unguidedPct: 2, guidedPct: 1 },
   { sites: 7, seed: 5, slots: 4, unguidedPct: 14, guidedPct: 4 },
 ] as const;
 
