@@ -84,14 +84,23 @@ describe('samples that cannot be true', () => {
     expect(engine.store.doubts(AT + SLOT_MS)).toEqual([]);
   });
 
-  it('are refused with their frame when they are no numbers at all, and change nothing', async () => {
+  it('are left out when they are no numbers at all, and the batch that they came in is not wanted again', async () => {
     const engine = startIngest();
     await engine.hello();
-    for (const value of ['NaN', 'null', '"7"', '{}', '1e999']) {
-      const frame = JSON.stringify(batch(1, [good])).replace('7500000', value);
-      expect([value, await engine.feed(frame)]).toEqual([value, 'refused']);
+    for (const [index, value] of ['null', '"7"', '{}', '1e999'].entries()) {
+      const frame = JSON.stringify(batch(index + 1, [good])).replace('7500000', value);
+      expect([value, await engine.feed(frame)]).toEqual([value, 'taken']);
     }
     expect((await engine.observe()).demands[0]!.mbps).toEqual([null]);
+    expect(engine.acks).toEqual([1, 2, 3, 4]);
+  });
+
+  it('are refused with their frame when that is no JSON', async () => {
+    const engine = startIngest();
+    await engine.hello();
+    expect(await engine.feed(JSON.stringify(batch(1, [good])).replace('7500000', 'NaN'))).toBe('refused');
+    expect((await engine.observe()).demands[0]!.mbps).toEqual([null]);
+    expect(engine.acks).toEqual([]);
   });
 
   it('leave a path unknown when every round trip is 0: no packet can do that', async () => {
