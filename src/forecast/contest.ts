@@ -50,6 +50,8 @@ const GAIN_MIN = 0.01;
 const ERRORS_MIN = 1.5;
 /** A back-test shorter than so many distances has seen one evening or one morning: pairs must agree as well, not only times. */
 const LOOKS_MIN = 10;
+/** From so many distances on a tie between what learned and `rules` goes to what learned: what serves has learned from more than what was judged. */
+const LOOKS_MANY = 300;
 /** With fewer cells than this a kind of pairs follows the contest of all pairs. */
 const CELLS_MIN = 100;
 /** The median of all rules of thumb, which leads while nothing is clearly better. */
@@ -64,8 +66,8 @@ export const PAIR_GROUPS = [...JUDGED_GROUPS, 'new'] as const satisfies PairGrou
 /**
  * Chooses for each kind of pairs and distance who gives the median and who the upper quantiles; `foremesh bench forecast`
  * and the engine's training both take its answer. In this order: `rules` stay unless one rule of thumb is clearly better;
- * what learned must be better than `rules` and by 1 % than the best single rule, in a back-test of less than ten distances
- * clearly better than both; and of what learned the ensemble stays unless a part of it is better by more than the standard
+ * what learned must be better than `rules` (in a back-test of 300 distances: not worse by more than the standard error of the difference)
+ * and by 1 % better than the best single rule, in a back-test of less than ten distances clearly better than both; and of what learned the ensemble stays unless a part of it is better by more than the standard
  * error of the difference. Clearly: by 1 % and by one and a half standard errors, over equal parts of the time and, in such a short
  * back-test, over pairs too. A kind with few cells takes what is best for all pairs. Does not depend on the order of the
  * evidence.
@@ -158,9 +160,14 @@ function rank(contestants: readonly Contestant[], measure: Measure): Contestant[
   const best = ordered.find(({ isBaseline }) => !isBaseline);
   const mean = ordered.find(({ model }) => model === MEAN);
   const learned = best && mean && mean[measure].total - best[measure].total <= standardError(mean[measure].byBlock, best[measure].byBlock) ? mean : best;
-  const isLed = learned && (!rule || !single || (learned.looks < LOOKS_MIN ? [rule, single].every((each) => isClearlyBetter(learned, each, measure)) : learned[measure].total < rule[measure].total && gains(learned, single, measure)));
+  const isLed = learned && (!rule || !single || (learned.looks < LOOKS_MIN ? [rule, single].every((each) => isClearlyBetter(learned, each, measure)) : isAhead(learned, rule, measure) && gains(learned, single, measure)));
   const leader = isLed ? learned : rule;
   return leader ? [leader, ...ordered.filter((each) => each !== leader)] : [];
+}
+
+function isAhead(learned: Contestant, rule: Contestant, measure: Measure): boolean {
+  const behind = learned[measure].total - rule[measure].total;
+  return behind < 0 || (learned.looks >= LOOKS_MANY && behind <= standardError(learned[measure].byBlock, rule[measure].byBlock));
 }
 
 function isClearlyBetter(one: Contestant, other: Contestant, measure: Measure): boolean {

@@ -33,6 +33,8 @@ describe('the contest', () => {
     ['what learned and is better by 1 %', 'boosted', [evidence('boosted', 98), evidence('ewma', 100), evidence('rules', 99)]],
     ['a rule of thumb that is not beaten by 1 %', 'ewma', [evidence('boosted', 99.5), evidence('ewma', 100)]],
     ['the median of the rules where what learned is better than each of them, not than that', 'rules', [evidence('boosted', 95), evidence('ewma', 100), evidence('rules', 94)]],
+    ['the ensemble on a tie with that, after a long back-test', 'ensemble', [evidence('ensemble', [10, 10, 12, 9.6, 9, 10, 10, 10], { looks: 300 }), evidence('rules', [10, 10, 11, 10, 10, 10, 9.5, 10], { looks: 300 }), evidence('ewma', 120)]],
+    ['the median of the rules on a tie with it, after a shorter one', 'rules', [evidence('ensemble', [10, 10, 12, 9.6, 9, 10, 10, 10]), evidence('rules', [10, 10, 11, 10, 10, 10, 9.5, 10]), evidence('ewma', 120)]],
     ['the ensemble, though a part of it is a little better', 'ensemble', [evidence('boosted', [10, 10, 12, 9.6, 9, 10, 10, 10]), evidence('ensemble', [10, 10, 11, 10, 10, 10, 10, 10]), evidence('ewma', 120)]],
     ['a part of the ensemble that is better at all times', 'boosted', [evidence('boosted', 80), evidence('ensemble', 81), evidence('ewma', 120)]],
     ['the rules in a short back-test, where what learned is better at one time', 'rules', [evidence('boosted', [10, 10, 10, 10], { looks: 4 }), evidence('rules', [10, 10, 10, 30], { looks: 4 }), evidence('ewma', [10, 10, 10, 31], { looks: 4 })]],
