@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 const BAD_INPUTS: readonly (readonly [input: string, becomes: string, file: string, title: string])[] = [
   // samples of an agent
   ['−1 or 10^20 bytes', 'left out and counted', 'telemetry/bad-input.test.ts', "['10^20 bytes in a minute'"],
-  ['NaN in place of a figure', 'its frame is refused', 'telemetry/bad-input.test.ts', 'are refused with their frame when they are no numbers at all'],
+  ['NaN in place of a figure', 'left out, the rest of its batch counts', 'agent/report/refused-samples.test.ts', 'is stored without them, and not sent again'],
+  ['a frame that is no JSON', 'refused, nothing changes', 'telemetry/bad-input.test.ts', 'are refused with their frame when that is no JSON'],
   ['a counter that began again', 'all of it counts as new', 'agent/report/reporter.test.ts', 'takes all of a counter for new when it began again'],
   ['a time a year ahead', 'left out and counted', 'telemetry/bad-input.test.ts', "['a clock a year ahead'"],
   ['another node’s name', 'left out: the certificate says who speaks', 'channel/hub.test.ts', 'drops samples in another node’s name and keeps the rest'],

@@ -1,5 +1,6 @@
 import type { DemandMatrix } from './demand-matrix.ts';
 import type { MatrixForecasts } from './matrix-model.ts';
+import { heaviestTenth } from './pair-calibration.ts';
 
 /** How fast the corrections follow, per horizon of time that went by: neighbouring residuals closer than that say the same. */
 const MEDIAN_RATE = 0.003;
@@ -104,10 +105,8 @@ export function correctOnline(forecasts: MatrixForecasts, matrix: DemandMatrix, 
   }
 }
 
-/** The heaviest tenth of the pairs, and the others, by their scales. */
 function kindsOf(scales: Float32Array): ('heavy' | 'others')[] {
-  const ranked = [...scales.keys()].sort((left, right) => scales[right]! - scales[left]! || left - right);
-  const heavy = new Set(ranked.slice(0, Math.round(scales.length / 10)));
+  const heavy = heaviestTenth(scales);
   return Array.from(scales, (_, pair) => (heavy.has(pair) ? 'heavy' : 'others'));
 }
 

@@ -33,8 +33,7 @@ export function calibratePairs(actual: Float32Array, forecasts: MatrixForecasts,
   const pairs = means.length;
   const units = forecasts.logScale ?? Float32Array.from(means, (mean) => (mean > 0 ? mean : 1));
   const { shrink, band } = forecasts.logScale ? LEARNED : PLAIN;
-  const ranked = [...means.keys()].sort((left, right) => (means[right] || 0) - (means[left] || 0) || left - right);
-  const isHeavy = new Set(ranked.slice(0, Math.round(pairs / 10)));
+  const isHeavy = heaviestTenth(means);
   const shiftsFor = (upper: Float32Array, quantile: number): Float64Array => {
     const own = Array.from({ length: pairs }, (_, pair) => residualsOf(pair, actual, upper, units, forecasts.logScale !== null));
     const pooled = [false, true].map((heavy) => {
@@ -50,6 +49,12 @@ export function calibratePairs(actual: Float32Array, forecasts: MatrixForecasts,
     });
   };
   return { p90: shiftsFor(forecasts.p90, 0.9), p95: shiftsFor(forecasts.p95, 0.95), units };
+}
+
+/** A kind of their own in calibration. @param sizes  by pair, 0 or NaN where unknown */
+export function heaviestTenth(sizes: Float32Array | Float64Array): ReadonlySet<number> {
+  const ranked = [...sizes.keys()].sort((left, right) => (sizes[right] || 0) - (sizes[left] || 0) || left - right);
+  return new Set(ranked.slice(0, Math.round(sizes.length / 10)));
 }
 
 /** Moves the upper quantiles in place; afterwards 0 ≤ p50 ≤ p90 ≤ p95. */

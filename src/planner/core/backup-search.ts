@@ -1,4 +1,5 @@
 import { eachWay } from './paths.ts';
+import { makeRiskMarks } from './reserve.ts';
 import type { Tables } from './tables.ts';
 import { hasFreeSlot, openIdle, type Tunnels } from './tunnels.ts';
 
@@ -28,17 +29,11 @@ const ROUNDS = 6;
  * @param isShort whether a site has too few free slots for a tunnel to each partner, so that sharing one to a relay counts
  */
 export function makeSearch(tables: Tables, tunnels: Tunnels, isShort: (site: number) => boolean): BackupSearch {
-  const stamp = new Int32Array(tables.risks);
-  let round = 0;
-  const sharesRisk = (uplink: number): boolean => {
-    for (let at = tables.riskStart[uplink]!; at < tables.riskStart[uplink + 1]!; at++) if (stamp[tables.risk[at]!] === round) return true;
-    return false;
-  };
+  const marks = makeRiskMarks(tables);
   const isFree = (hop: number): boolean => hasFreeSlot(tables, tunnels, tables.hopFrom[hop]!, 1) && hasFreeSlot(tables, tunnels, tables.hopTo[hop]!, 1);
   const each = (demand: number, risks: readonly number[], newTunnels: number, visit: (first: number, second: number) => void): void => {
-    round++;
-    for (const risk of risks) stamp[risk] = round;
-    const isAllowed = (hop: number): boolean => (tunnels.isOpen[hop >> 1] === 1 || (newTunnels > 0 && isFree(hop))) && !sharesRisk(tables.hopUp[hop]!) && !sharesRisk(tables.hopDown[hop]! - tables.uplinks);
+    marks.put(risks);
+    const isAllowed = (hop: number): boolean => (tunnels.isOpen[hop >> 1] === 1 || (newTunnels > 0 && isFree(hop))) && !marks.meetsUplink(tables.hopUp[hop]!) && !marks.meetsUplink(tables.hopDown[hop]! - tables.uplinks);
     eachWay(tables, demand, isAllowed, (first, second) => {
       const opened = 1 - tunnels.isOpen[first >> 1]! + (second < 0 ? 0 : 1 - tunnels.isOpen[second >> 1]!);
       if (opened === newTunnels && (opened < 2 || hasFreeSlot(tables, tunnels, tables.hopTo[first]!, 2))) visit(first, second);

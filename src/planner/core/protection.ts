@@ -1,6 +1,6 @@
 import type { Flows } from './flows.ts';
 import { eachWay } from './paths.ts';
-import { risksOf } from './reserve.ts';
+import { makeRiskMarks, risksOf, type RiskMarks } from './reserve.ts';
 import type { Tables } from './tables.ts';
 import type { Tunnels } from './tunnels.ts';
 
@@ -41,7 +41,7 @@ export function canBeProtected(tables: Tables, demand: number): boolean {
  * carries more. Demands that could not have two if all links were open are found once.
  */
 export function protectionOver(tables: Tables, flows: Flows, { isOpen }: Tunnels): () => Protection {
-  const stamps = makeStamps(tables);
+  const marks = makeRiskMarks(tables);
   const wanting = Int32Array.from({ length: tables.demands }, (_, demand) => demand).filter((demand) => tables.wantsBackup[tables.classOf[demand]!] === 1 && canBeProtected(tables, demand));
   const looked = wanting.length > MOST_WANTING ? wanting.subarray(0, 0) : wanting;
   const canBe = new Int8Array(tables.demands).fill(-1);
@@ -50,26 +50,26 @@ export function protectionOver(tables: Tables, flows: Flows, { isOpen }: Tunnels
     for (const demand of looked) {
       if (canBe[demand] === 0 || flows.served[demand]! <= NOTHING) continue;
       const ways = waysOver(tables, demand, (hop) => isOpen[hop >> 1] === 1);
-      const needed = neededBy(ways, stamps);
+      const needed = neededBy(ways, marks);
       if (needed !== null) {
         protection.protects++;
         for (const link of needed) protection.needed[link]!++;
         continue;
       }
-      if (canBe[demand] === -1) canBe[demand] = neededBy(waysOver(tables, demand, () => true), stamps) === null ? 0 : 1;
-      if (canBe[demand] === 1) countOpeners(tables, isOpen, demand, ways, stamps, protection);
+      if (canBe[demand] === -1) canBe[demand] = neededBy(waysOver(tables, demand, () => true), marks) === null ? 0 : 1;
+      if (canBe[demand] === 1) countOpeners(tables, isOpen, demand, ways, marks, protection);
     }
     return protection;
   };
 }
 
 /** The links that every pair of disjoint ways needs; null when there is no such pair. */
-function neededBy(ways: readonly OpenWay[], stamps: Stamps): readonly number[] | null {
+function neededBy(ways: readonly OpenWay[], marks: RiskMarks): readonly number[] | null {
   let needed: readonly number[] | null = null;
   for (let one = 0; one < ways.length; one++) {
-    stamps.put(ways[one]!.risks);
+    marks.put(ways[one]!.risks);
     for (let other = one + 1; other < ways.length; other++) {
-      if (stamps.meets(ways[other]!.risks)) continue;
+      if (marks.meets(ways[other]!.risks)) continue;
       const links: readonly number[] = [...ways[one]!.links, ...ways[other]!.links];
       needed = needed === null ? links : needed.filter((link) => links.includes(link));
       if (needed.length === 0) return needed;
@@ -78,12 +78,12 @@ function neededBy(ways: readonly OpenWay[], stamps: Stamps): readonly number[] |
   return needed;
 }
 
-function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: readonly OpenWay[], stamps: Stamps, { helps }: Protection): void {
+function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: readonly OpenWay[], marks: RiskMarks, { helps }: Protection): void {
   const alone = new Set<number>();
   const another = new Set<number>();
   for (const way of open.slice(0, TRIED)) {
-    stamps.put(way.risks);
-    const isApart = (hop: number): boolean => !stamps.meetsUplink(tables.hopUp[hop]!) && !stamps.meetsUplink(tables.hopDown[hop]! - tables.uplinks);
+    marks.put(way.risks);
+    const isApart = (hop: number): boolean => !marks.meetsUplink(tables.hopUp[hop]!) && !marks.meetsUplink(tables.hopDown[hop]! - tables.uplinks);
     eachWay(tables, demand, isApart, (first, second) => {
       if (second < 0) alone.add(first >> 1);
       else if (isOpen[first >> 1] === 1) alone.add(second >> 1);
@@ -99,27 +99,4 @@ function waysOver(tables: Tables, demand: number, isAllowed: (hop: number) => bo
   const ways: OpenWay[] = [];
   eachWay(tables, demand, isAllowed, (first, second) => void ways.push({ links: second < 0 ? [first >> 1] : [first >> 1, second >> 1], risks: risksOf(tables, first, second) }));
   return ways;
-}
-
-/** Marks risks, and tells whether others are among them. */
-interface Stamps {
-  put: (risks: readonly number[]) => void;
-  meets: (risks: readonly number[]) => boolean;
-  meetsUplink: (uplink: number) => boolean;
-}
-
-function makeStamps(tables: Tables): Stamps {
-  const stamp = new Int32Array(tables.risks);
-  let round = 0;
-  return {
-    put: (risks) => {
-      round++;
-      for (const risk of risks) stamp[risk] = round;
-    },
-    meets: (risks) => risks.some((risk) => stamp[risk] === round),
-    meetsUplink: (uplink) => {
-      for (let at = tables.riskStart[uplink]!; at < tables.riskStart[uplink + 1]!; at++) if (stamp[tables.risk[at]!] === round) return true;
-      return false;
-    },
-  };
 }

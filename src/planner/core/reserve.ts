@@ -95,3 +95,27 @@ function eachResource(tables: Tables, first: number, second: number, visit: (res
   if (tables.hopCap[second] !== tables.resources) visit(tables.hopCap[second]!, 1);
   visit(tables.cryptoBase + tables.hopTo[first]!, 2);
 }
+
+/** Some risks, and whether others are among them. */
+export interface RiskMarks {
+  /** In place of those before. */
+  put: (risks: readonly number[]) => void;
+  meets: (risks: readonly number[]) => boolean;
+  meetsUplink: (uplink: number) => boolean;
+}
+
+export function makeRiskMarks(tables: Tables): RiskMarks {
+  const stamp = new Int32Array(tables.risks);
+  let round = 0;
+  return {
+    put: (risks) => {
+      round++;
+      for (const risk of risks) stamp[risk] = round;
+    },
+    meets: (risks) => risks.some((risk) => stamp[risk] === round),
+    meetsUplink: (uplink) => {
+      for (let at = tables.riskStart[uplink]!; at < tables.riskStart[uplink + 1]!; at++) if (stamp[tables.risk[at]!] === round) return true;
+      return false;
+    },
+  };
+}

@@ -211,7 +211,11 @@ describe(`two gateways with the real adapters and ${DRIVER}`, () => {
   it('are told within a second when somebody takes rules, routes, neighbours or settings, and put them back without a loss', async () => {
     const { a } = pair;
     let news = 0;
-    const stop = a.dataplane.onChange(() => news++);
+    let losses = 0;
+    const stop = a.dataplane.onChange((isLoss) => {
+      news++;
+      if (isLoss) losses++;
+    });
     await sleep(systemClock, 500); // the watchers start
     const overlay = connectionOf('b', 1).localOverlay;
     for (const [says, ...command] of [
@@ -224,9 +228,10 @@ describe(`two gateways with the real adapters and ${DRIVER}`, () => {
       ['rp_filter = 0', 'sysctl', '-qw', 'net.ipv4.conf.lan.rp_filter=1'],
     ] as const) {
       await sleep(systemClock, 300); // what the last repair set off
-      news = 0;
+      news = losses = 0;
       await inside(a.namespace, ...command);
       await until(() => Promise.resolve(news > 0), 1000);
+      expect([says, losses]).toEqual([says, says === 'nft ruleset replaced' ? 1 : 0]);
       expect((await a.dataplane.apply(wantedOf('a'))).join('\n')).toContain(says);
       expect(await a.dataplane.apply(wantedOf('a'))).toEqual([]);
       expect(await ping(a, '10.92.0.10')).toMatchObject({ received: 3 });
