@@ -33,7 +33,7 @@ export function makeSearch(tables: Tables, tunnels: Tunnels, isShort: (site: num
   const isFree = (hop: number): boolean => hasFreeSlot(tables, tunnels, tables.hopFrom[hop]!, 1) && hasFreeSlot(tables, tunnels, tables.hopTo[hop]!, 1);
   const each = (demand: number, risks: readonly number[], newTunnels: number, visit: (first: number, second: number) => void): void => {
     marks.put(risks);
-    const isAllowed = (hop: number): boolean => (tunnels.isOpen[hop >> 1] === 1 || (newTunnels > 0 && isFree(hop))) && !marks.meetsUplink(tables.hopUp[hop]!) && !marks.meetsUplink(tables.hopDown[hop]! - tables.uplinks);
+    const isAllowed = (hop: number): boolean => (tunnels.isOpen[hop >> 1] === 1 || (newTunnels > 0 && isFree(hop))) && !marks.meetsHop(hop);
     eachWay(tables, demand, isAllowed, (first, second) => {
       const opened = 1 - tunnels.isOpen[first >> 1]! + (second < 0 ? 0 : 1 - tunnels.isOpen[second >> 1]!);
       if (opened === newTunnels && (opened < 2 || hasFreeSlot(tables, tunnels, tables.hopTo[first]!, 2))) visit(first, second);

@@ -1,6 +1,6 @@
 import { asPlanned, roomOf, send, reprice, type Flows } from './flows.ts';
-import { addPath, type Paths } from './paths.ts';
-import { linksOf, type InstancePlan } from './plan-file.ts';
+import { addPath, linksOf, type Paths } from './paths.ts';
+import type { InstancePlan } from './plan-file.ts';
 import type { Standing } from './plan-instance.ts';
 import { fillDemand, trim } from './repair.ts';
 import { CLOSED, wayPrice, type LinkPrices } from './sweep.ts';

@@ -287,3 +287,8 @@ function nearestRelays(tables: Tables): (demand: number) => readonly number[] {
     return near;
   };
 }
+
+/** The links of a way from its hops. */
+export function linksOf(first: number, second: number): number[] {
+  return second < 0 ? [first >> 1] : [first >> 1, second >> 1];
+}

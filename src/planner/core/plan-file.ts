@@ -1,6 +1,6 @@
 import { noBackups, type Backups } from './backups.ts';
 import { asPlanned, roomOf, send, type Flows } from './flows.ts';
-import { addPath, wayAlong, type Found, type Paths } from './paths.ts';
+import { addPath, linksOf, wayAlong, type Found, type Paths } from './paths.ts';
 import type { Tables } from './tables.ts';
 import { linksInUse, noTunnels, openIdle, setIdle, type Tunnels } from './tunnels.ts';
 
@@ -87,11 +87,6 @@ export function readPlan(tables: Tables, paths: Paths, flows: Flows, prices: Flo
   }
   for (let link = 0; link < tables.links; link++) if (tunnels.isOpen[link] === 1) plan.tunnels.push(link);
   return plan;
-}
-
-/** The links of a way from its hops. */
-export function linksOf(first: number, second: number): number[] {
-  return second < 0 ? [first >> 1] : [first >> 1, second >> 1];
 }
 
 /** Whether a link is one of these. */

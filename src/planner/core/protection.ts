@@ -1,6 +1,7 @@
 import type { Flows } from './flows.ts';
-import { eachWay } from './paths.ts';
-import { makeRiskMarks, risksOf, type RiskMarks } from './reserve.ts';
+import type { Way } from './backup-search.ts';
+import { eachWay, linksOf } from './paths.ts';
+import { makeRiskMarks, type RiskMarks } from './reserve.ts';
 import type { Tables } from './tables.ts';
 import type { Tunnels } from './tunnels.ts';
 
@@ -25,11 +26,6 @@ const TRIED = 2;
 const MOST_WANTING = 10_000;
 /** Mbit/s; less is nothing. */
 const NOTHING = 1e-6;
-
-interface OpenWay {
-  links: readonly number[];
-  risks: readonly number[];
-}
 
 /** Whether each end has two uplinks that have no risk in common; without, no two ways can be disjoint. */
 export function canBeProtected(tables: Tables, demand: number): boolean {
@@ -64,13 +60,14 @@ export function protectionOver(tables: Tables, flows: Flows, { isOpen }: Tunnels
 }
 
 /** The links that every pair of disjoint ways needs; null when there is no such pair. */
-function neededBy(ways: readonly OpenWay[], marks: RiskMarks): readonly number[] | null {
+function neededBy(ways: readonly Way[], marks: RiskMarks): readonly number[] | null {
   let needed: readonly number[] | null = null;
   for (let one = 0; one < ways.length; one++) {
-    marks.put(ways[one]!.risks);
+    marks.putWay(ways[one]!.first, ways[one]!.second);
     for (let other = one + 1; other < ways.length; other++) {
-      if (marks.meets(ways[other]!.risks)) continue;
-      const links: readonly number[] = [...ways[one]!.links, ...ways[other]!.links];
+      const { first, second } = ways[other]!;
+      if (marks.meetsHop(first) || (second >= 0 && marks.meetsHop(second))) continue;
+      const links: readonly number[] = [...linksOf(ways[one]!.first, ways[one]!.second), ...linksOf(first, second)];
       needed = needed === null ? links : needed.filter((link) => links.includes(link));
       if (needed.length === 0) return needed;
     }
@@ -78,13 +75,12 @@ function neededBy(ways: readonly OpenWay[], marks: RiskMarks): readonly number[]
   return needed;
 }
 
-function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: readonly OpenWay[], marks: RiskMarks, { helps }: Protection): void {
+function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: readonly Way[], marks: RiskMarks, { helps }: Protection): void {
   const alone = new Set<number>();
   const another = new Set<number>();
   for (const way of open.slice(0, TRIED)) {
-    marks.put(way.risks);
-    const isApart = (hop: number): boolean => !marks.meetsUplink(tables.hopUp[hop]!) && !marks.meetsUplink(tables.hopDown[hop]! - tables.uplinks);
-    eachWay(tables, demand, isApart, (first, second) => {
+    marks.putWay(way.first, way.second);
+    eachWay(tables, demand, (hop) => !marks.meetsHop(hop), (first, second) => {
       if (second < 0) alone.add(first >> 1);
       else if (isOpen[first >> 1] === 1) alone.add(second >> 1);
       else if (isOpen[second >> 1] === 1) alone.add(first >> 1);
@@ -95,8 +91,8 @@ function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: 
   for (const link of another) if (!alone.has(link)) helps[link]! += WITH_ANOTHER;
 }
 
-function waysOver(tables: Tables, demand: number, isAllowed: (hop: number) => boolean): OpenWay[] {
-  const ways: OpenWay[] = [];
-  eachWay(tables, demand, isAllowed, (first, second) => void ways.push({ links: second < 0 ? [first >> 1] : [first >> 1, second >> 1], risks: risksOf(tables, first, second) }));
+function waysOver(tables: Tables, demand: number, isAllowed: (hop: number) => boolean): Way[] {
+  const ways: Way[] = [];
+  eachWay(tables, demand, isAllowed, (first, second) => void ways.push({ first, second }));
   return ways;
 }

@@ -100,22 +100,36 @@ function eachResource(tables: Tables, first: number, second: number, visit: (res
 export interface RiskMarks {
   /** In place of those before. */
   put: (risks: readonly number[]) => void;
-  meets: (risks: readonly number[]) => boolean;
-  meetsUplink: (uplink: number) => boolean;
+  /** Those of a way, in place of those before; `second` -1 for a direct one. */
+  putWay: (first: number, second: number) => void;
+  meetsHop: (hop: number) => boolean;
 }
 
 export function makeRiskMarks(tables: Tables): RiskMarks {
+  const { hopUp, hopDown, uplinks, risk, riskStart } = tables;
   const stamp = new Int32Array(tables.risks);
   let round = 0;
+  const putUplink = (uplink: number): void => {
+    for (let at = riskStart[uplink]!; at < riskStart[uplink + 1]!; at++) stamp[risk[at]!] = round;
+  };
+  const putHop = (hop: number): void => {
+    putUplink(hopUp[hop]!);
+    putUplink(hopDown[hop]! - uplinks);
+  };
+  const meetsUplink = (uplink: number): boolean => {
+    for (let at = riskStart[uplink]!; at < riskStart[uplink + 1]!; at++) if (stamp[risk[at]!] === round) return true;
+    return false;
+  };
   return {
     put: (risks) => {
       round++;
-      for (const risk of risks) stamp[risk] = round;
+      for (const each of risks) stamp[each] = round;
     },
-    meets: (risks) => risks.some((risk) => stamp[risk] === round),
-    meetsUplink: (uplink) => {
-      for (let at = tables.riskStart[uplink]!; at < tables.riskStart[uplink + 1]!; at++) if (stamp[tables.risk[at]!] === round) return true;
-      return false;
+    putWay: (first, second) => {
+      round++;
+      putHop(first);
+      if (second >= 0) putHop(second);
     },
+    meetsHop: (hop) => meetsUplink(hopUp[hop]!) || meetsUplink(hopDown[hop]! - uplinks),
   };
 }
