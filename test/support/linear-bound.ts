@@ -11,13 +11,46 @@ const solver = loadHighs();
  * @param medianWorth how many times as much a Mbit/s is worth up to a demand's median
  */
 export async function linearBound(instance: Instance, medianWorth: number): Promise<number> {
+  const { rows, use } = makeRows(instance);
+  const ranks = [...new Set(instance.classes.map(({ priority }) => priority))].sort((one, other) => other - one);
+  const objective: string[] = [];
+  for (const [index, { cls, p50, p95 }] of instance.demands.entries()) {
+    if (!rows.has(`flow${index}`)) continue;
+    const worth = 10 ** ranks.indexOf(instance.classes[cls]!.priority);
+    // flow = median part + rest
+    use(`flow${index}`, 0, `- m${index} - r${index}`);
+    objective.push(`+ ${worth * medianWorth} m${index} + ${worth} r${index}`);
+    use(`median${index}`, Math.min(p50, p95), `+ m${index}`);
+    use(`all${index}`, p95, `+ m${index} + r${index}`);
+  }
+  return objective.length === 0 ? 0 : solve('Maximize', objective, [...rows].map(([name, { limit, terms }]) => `${name}: ${terms.join(' ')} ${name.startsWith('flow') ? '=' : '<='} ${limit}`));
+}
+
+/**
+ * The least that it can cost to serve each demand as much, without tunnel limits, in USD per GB × Mbit/s.
+ * @param served Mbit/s by demand
+ */
+export async function leastMoney(instance: Instance, served: readonly number[]): Promise<number> {
+  const { rows, money } = makeRows(instance);
+  const constraints = [...rows].map(([name, { limit, terms }]) => `${name}: ${terms.join(' ')} ${name.startsWith('flow') ? `>= ${served[Number(name.slice(4))]! * (1 - 1e-5)}` : `<= ${limit}`}`);
+  return money.length === 0 ? 0 : solve('Minimize', money, constraints);
+}
+
+interface Rows {
+  /** By name: flow and a demand's number (all that it sends), up, down and cap (of uplinks and links), crypto. */
+  rows: Map<string, { limit: number; terms: string[] }>;
+  use: (row: string, limit: number, term: string) => void;
+  /** What each way costs. */
+  money: string[];
+}
+
+function makeRows(instance: Instance): Rows {
   const { classes, demands, gateways, links, sites, uplinks } = instance;
   const active = (site: number): Instance['gateways'] => gateways.filter((gateway) => gateway.site === site && gateway.role === 'active');
   const security = sites.map((_, site) => Math.max(0, ...active(site).map((gateway) => gateway.security)));
-  const ranks = [...new Set(classes.map(({ priority }) => priority))].sort((one, other) => other - one);
-  const objective: string[] = [];
-  const rows = new Map<string, { limit: number; terms: string[] }>();
-  const use = (row: string, limit: number, term: string): void => {
+  const money: string[] = [];
+  const rows: Rows['rows'] = new Map();
+  const use: Rows['use'] = (row, limit, term) => {
     const entry = rows.get(row) ?? { limit, terms: [] };
     entry.terms.push(term);
     rows.set(row, entry);
@@ -30,7 +63,6 @@ export async function linearBound(instance: Instance, medianWorth: number): Prom
   let variables = 0;
   for (const [index, demand] of demands.entries()) {
     const cls = classes[demand.cls]!;
-    const worth = 10 ** ranks.indexOf(cls.priority);
     const relays = sites.flatMap(({ relay }, site) => (relay && site !== demand.src && site !== demand.dst ? [site] : []));
     const ways = [...hopsBetween(demand.src, demand.dst).map((hop) => [hop]), ...relays.flatMap((relay) => hopsBetween(demand.src, relay).flatMap((first) => hopsBetween(relay, demand.dst).map((second) => [first, second])))];
     for (const way of ways) {
@@ -42,6 +74,7 @@ export async function linearBound(instance: Instance, medianWorth: number): Prom
       if (way.some(({ up, down }) => [up, down].some((uplink) => demand.avoid?.includes(uplinks[uplink]!.provider)))) continue;
       const name = `x${variables++}`;
       use(`flow${index}`, 0, `+ ${name}`);
+      money.push(`+ ${way.reduce((sum, { up }) => sum + uplinks[up]!.usdPerGb, 0)} ${name}`);
       for (const { up, down, link } of way) {
         use(`up${up}`, uplinks[up]!.upMbps, `+ ${name}`);
         use(`down${down}`, uplinks[down]!.downMbps, `+ ${name}`);
@@ -49,16 +82,12 @@ export async function linearBound(instance: Instance, medianWorth: number): Prom
       }
       for (const [place, site] of through.entries()) use(`crypto${site}`, active(site).reduce((sum, { cryptoMbps }) => sum + cryptoMbps, 0), `+ ${place > 0 && place < through.length - 1 ? 2 : 1} ${name}`);
     }
-    if (!rows.has(`flow${index}`)) continue;
-    // flow = median part + rest
-    use(`flow${index}`, 0, `- m${index} - r${index}`);
-    objective.push(`+ ${worth * medianWorth} m${index} + ${worth} r${index}`);
-    use(`median${index}`, Math.min(demand.p50, demand.p95), `+ m${index}`);
-    use(`all${index}`, demand.p95, `+ m${index} + r${index}`);
   }
-  if (variables === 0) return 0;
-  const constraints = [...rows].map(([name, { limit, terms }]) => `${name}: ${terms.join(' ')} ${name.startsWith('flow') ? '=' : '<='} ${limit}`);
-  const { ObjectiveValue, Status } = (await solver).solve(`Maximize\n obj: ${objective.join('\n ')}\nSubject To\n ${constraints.join('\n ')}\nEnd\n`);
+  return { rows, use, money };
+}
+
+async function solve(sense: 'Maximize' | 'Minimize', objective: readonly string[], constraints: readonly string[]): Promise<number> {
+  const { ObjectiveValue, Status } = (await solver).solve(`${sense}\n obj: ${objective.join('\n ')}\nSubject To\n ${constraints.join('\n ')}\nEnd\n`);
   if (Status !== 'Optimal') throw new Error(`the solver says ${Status}`);
   return ObjectiveValue;
 }

@@ -216,7 +216,8 @@ function overRelay(tables: Tables, demand: number, hub: number, quoted: Quote, c
   }
 }
 
-function costOf(tables: Tables, demand: number, first: number, second: number): number {
+/** What one Mbit/s over a way costs in money and latency, in units of the least important class's worth. */
+export function costOf(tables: Tables, demand: number, first: number, second: number): number {
   const usdPerGb = tables.hopUsdPerGb[first]! + (second < 0 ? 0 : tables.hopUsdPerGb[second]!);
   const rttMs = tables.hopRttMs[first]! + (second < 0 ? 0 : tables.hopRttMs[second]! + tables.relayMs);
   return Math.min(MOST_COST, MONEY_WEIGHT * usdPerGb + (LATENCY_WEIGHT * rttMs) / Math.max(1, tables.maxRttMs[tables.classOf[demand]!]!));

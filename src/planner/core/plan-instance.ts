@@ -5,6 +5,7 @@ import type { Instance } from './instance.ts';
 import { buildPaths, type Paths } from './paths.ts';
 import { backupsOf, held, idleOf, isAmong, readPlan, resume, tunnelsOf, type InstancePlan } from './plan-file.ts';
 import { balance, MEDIANS_FIRST } from './balance.ts';
+import { spendLess } from './money.ts';
 import { provingPrices, relax } from './relax.ts';
 import { BACKUP_WORTH } from './protection.ts';
 import { byImportance, fill, trim } from './repair.ts';
@@ -77,7 +78,7 @@ const PROTECTING_SWEEPS = 4;
 /**
  * Plans an instance: which tunnels there are and what goes where, so that the most worth is served, the most important
  * class first and medians before the rest; among equals for the least money and latency. No limit is ever broken. Decides in this order:
- * capacities without tunnel limits (`relax`), the bound that proves it, tunnels (`tunnels.ts`), what fits exactly (`repair.ts`), backups.
+ * capacities without tunnel limits (`relax`), the bound that proves it, tunnels (`tunnels.ts`), what fits exactly (`repair.ts`), money (`money.ts`), backups.
  * Deterministic: equal instance and options give an equal plan.
  * @see docs/planning.md
  */
@@ -143,6 +144,7 @@ function finish({ tables, paths, flows, linkPrices }: Work, reached: Tunnels, fi
   if (flows.fairness > 0) balance(tables, paths, flows, linkPrices, order, proof.bound, sweeps);
   if (flows.fairness > 0) share(tables, paths, flows, linkPrices, order);
   fill(tables, paths, flows, linkPrices, order);
+  spendLess(tables, paths, flows, linkPrices, first, order);
   const open = tunnelsOf(tables, paths, flows, openLinks(first));
   const { backups } = protect(tables, paths, flows, open, before);
   closeIdle(tables, open, isAmong(kept));

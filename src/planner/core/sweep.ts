@@ -18,12 +18,13 @@ export const CLOSED = 1e12;
  * Visits every demand once and lets it move: to its cheapest way from its dearest, more of it where one more Mbit/s is worth
  * its price, less where not. A move's size is a Newton step on the two ways' prices, never further than what fills a resource
  * (or 1/κ of it, when it is full).
+ * @param isServedFixed true: nobody takes more or less, all only change ways
  * @returns Mbit/s moved in all
  */
-export function sweep(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): number {
+export function sweep(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, isServedFixed = false): number {
   let moved = 0;
   for (let demand = 0; demand < tables.demands; demand++) {
-    if (paths.count[demand]! > 0) moved += visit(tables, paths, flows, linkPrices, demand);
+    if (paths.count[demand]! > 0) moved += visit(tables, paths, flows, linkPrices, demand, isServedFixed);
   }
   return moved;
 }
@@ -37,7 +38,7 @@ export function settlePrices(tables: Tables, flows: Flows, share = 0.5): void {
   }
 }
 
-function visit(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, demand: number): number {
+function visit(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, demand: number, isServedFixed: boolean): number {
   const from = paths.start[demand]!;
   const end = from + paths.count[demand]!;
   const p50 = tables.p50Mbps[demand]!;
@@ -66,11 +67,11 @@ function visit(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrice
     const served = flows.served[demand]!;
     const worthMore = worthOfMore(tables, flows, demand, served);
     let step = 0;
-    if (worthMore - least - ends > TIE) {
+    if (!isServedFixed && worthMore - least - ends > TIE) {
       step = Math.min((worthMore - least - ends) / (bendOf(tables, paths, flows, best) + endBend(tables, flows, source, target) + worthBend(tables, flows, demand, served)), reach(tables, paths, flows, best, source, target));
       step = Math.min(step, served < p50 - NOTHING ? p50 - served : p95 - served);
       if (step > NOTHING) send(tables, paths, flows, demand, best, step);
-    } else if (worst >= 0) {
+    } else if (!isServedFixed && worst >= 0) {
       const tooDear = most + ends - worthOfLast(tables, flows, demand, served);
       if (tooDear > TIE) step = Math.min(tooDear / (bendOf(tables, paths, flows, worst) + endBend(tables, flows, source, target) + worthBend(tables, flows, demand, served)), flows.flow[worst]!);
       if (served > p50 + NOTHING) step = Math.min(step, served - p50);
