@@ -31,14 +31,14 @@ export function worthOf(tables: Tables, served: Float64Array): number {
 function boundAt(tables: Tables, prices: Float64Array, scale: number): number {
   const price = prices.map((value) => value * scale);
   price[tables.resources] = 0;
-  const quoted = quote(tables, price, new Float64Array(tables.links));
+  const quoted = quote(tables, price, new Float64Array(tables.links), 0);
   const found: Found = { price: 0, first: -1, second: -1 };
   let bound = 0;
   for (let resource = 0; resource < tables.resources; resource++) bound += price[resource]! * tables.capacity[resource]!;
   for (let demand = 0; demand < tables.demands; demand++) {
     const worth = tables.weight[tables.classOf[demand]!]! - price[tables.cryptoBase + tables.source[demand]!]! - price[tables.cryptoBase + tables.target[demand]!]!;
     if (worth <= 0) continue;
-    cheapestWay(tables, demand, quoted, 0, worth, found);
+    cheapestWay(tables, demand, quoted, worth, found);
     if (found.price < worth) bound += tables.p95Mbps[demand]! * (worth - found.price);
   }
   return bound;

@@ -73,7 +73,7 @@ function servedBy(tables: Tables, flows: InstancePlan['flows']): Float64Array {
 }
 
 function reachable(tables: Tables): Uint8Array {
-  const free = quote(tables, new Float64Array(tables.resources + 1), new Float64Array(tables.links));
+  const free = quote(tables, new Float64Array(tables.resources + 1), new Float64Array(tables.links), 0);
   const found: Found = { price: 0, first: -1, second: -1 };
-  return Uint8Array.from({ length: tables.demands }, (_, demand) => (cheapestWay(tables, demand, free, 0, 1, found).first >= 0 ? 1 : 0));
+  return Uint8Array.from({ length: tables.demands }, (_, demand) => (cheapestWay(tables, demand, free, 1, found).first >= 0 ? 1 : 0));
 }

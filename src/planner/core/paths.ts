@@ -29,9 +29,14 @@ export interface Found {
 export interface Quote {
   /** By resource, dummy included; 0 for the dummy. */
   price: Float64Array;
+  /** 1: money and latency count too; 0: they are left out (for a bound on throughput alone). */
+  costShare: number;
+  /** By hop: `hopPrice`, and the least that it adds to the price of a way: with its link and its money. */
+  hops: Float64Array;
+  floors: Float64Array;
   /** By link, on top. */
   linkPrices: Float64Array;
-  /** By [hub × sites + site], as legs to and from relays are. */
+  /** The least floor by [site × hubs + hub], as legs to and from relays are. */
   toHub: Float64Array;
   fromHub: Float64Array;
 }
@@ -54,14 +59,14 @@ export function buildPaths(tables: Tables): Paths {
   }
   const size = start[demands]!;
   const paths: Paths = { start, count: new Int32Array(demands), first: new Int32Array(size), second: new Int32Array(size), cost: new Float64Array(size) };
-  const free = quote(tables, new Float64Array(tables.resources + 1), new Float64Array(tables.links));
+  const free = quote(tables, new Float64Array(tables.resources + 1), new Float64Array(tables.links), 1);
   const found: Found = { price: 0, first: -1, second: -1 };
   for (let demand = 0; demand < demands; demand++) {
     addDirect(tables, paths, demand);
     const near = nearest(demand);
     for (let rank = 0, relays = 0; rank < near.length && relays < RELAYS; rank++) {
       found.price = Number.MAX_VALUE;
-      overRelay(tables, demand, near[rank]!, free, 1, found);
+      overRelay(tables, demand, near[rank]!, free, found);
       if (found.price === Number.MAX_VALUE) continue;
       addPath(tables, paths, demand, found.first, found.second);
       relays++;
@@ -75,7 +80,7 @@ export function addPath(tables: Tables, paths: Paths, demand: number, first: num
   const from = paths.start[demand]!;
   const end = from + paths.count[demand]!;
   for (let path = from; path < end; path++) if (paths.first[path] === first && paths.second[path] === second) return false;
-  if (end === paths.start[demand + 1]) return false;
+  if (isFull(paths, demand)) return false;
   paths.first[end] = first;
   paths.second[end] = second;
   paths.cost[end] = costOf(tables, demand, first, second);
@@ -83,14 +88,18 @@ export function addPath(tables: Tables, paths: Paths, demand: number, first: num
   return true;
 }
 
+/** Whether a demand has no room for one way more. */
+export function isFull(paths: Paths, demand: number): boolean {
+  return paths.start[demand]! + paths.count[demand]! >= paths.start[demand + 1]!;
+}
+
 /**
  * The admissible way with the least price over all links and all relays, not only those in the table; `limit` is the price
  * above which nobody is interested (a relay that cannot stay below it is not looked into).
- * @param costShare  1 counts money and latency too, 0 leaves them out (for a bound on throughput alone)
  * @returns `into`, with the price without the resources at both ends' crypto; MAX_VALUE when there is no way below the limit
  */
-export function cheapestWay(tables: Tables, demand: number, quoted: Quote, costShare: number, limit: number, into: Found): Found {
-  const { price, linkPrices } = quoted;
+export function cheapestWay(tables: Tables, demand: number, quoted: Quote, limit: number, into: Found): Found {
+  const { costShare, hops, linkPrices } = quoted;
   into.price = limit;
   into.first = -1;
   into.second = -1;
@@ -98,32 +107,33 @@ export function cheapestWay(tables: Tables, demand: number, quoted: Quote, costS
   if (leg >= 0 && endsAllowed(tables, demand)) {
     for (let at = tables.legStart[leg]!; at < tables.legStart[leg + 1]!; at++) {
       const hop = tables.legHops[at]!;
-      const total = hopPrice(tables, hop, price) + linkPrices[hop >> 1]! + costShare * costOf(tables, demand, hop, -1);
+      const total = hops[hop]! + linkPrices[hop >> 1]! + costShare * costOf(tables, demand, hop, -1);
       if (total < into.price && directAllowed(tables, demand, hop)) {
         into.price = total;
         into.first = hop;
       }
     }
   }
-  if (endsAllowed(tables, demand)) for (let hub = 0; hub < tables.hubs.length; hub++) overRelay(tables, demand, hub, quoted, costShare, into);
+  if (endsAllowed(tables, demand)) for (let hub = 0; hub < tables.hubs.length; hub++) overRelay(tables, demand, hub, quoted, into);
   if (into.first < 0) into.price = Number.MAX_VALUE;
   return into;
 }
 
 /** Takes down prices, which must not change while the quote is used. */
-export function quote(tables: Tables, price: Float64Array, linkPrices: Float64Array): Quote {
+export function quote(tables: Tables, price: Float64Array, linkPrices: Float64Array, costShare: number): Quote {
+  const hops = new Float64Array(2 * tables.links);
+  const floors = new Float64Array(2 * tables.links);
+  for (let hop = 0; hop < hops.length; hop++) {
+    hops[hop] = hopPrice(tables, hop, price);
+    // a way costs `MOST_COST` at most, so of each of its two hops no more than half of that is certain
+    floors[hop] = hops[hop]! + linkPrices[hop >> 1]! + costShare * Math.min(MOST_COST / 2, MONEY_WEIGHT * tables.hopUsdPerGb[hop]!);
+  }
   const cheapest = (leg: number): number => {
     let least = Number.MAX_VALUE;
-    if (leg >= 0) {
-      for (let at = tables.legStart[leg]!; at < tables.legStart[leg + 1]!; at++) {
-        const hop = tables.legHops[at]!;
-        const total = hopPrice(tables, hop, price) + linkPrices[hop >> 1]!;
-        if (total < least) least = total;
-      }
-    }
+    if (leg >= 0) for (let at = tables.legStart[leg]!; at < tables.legStart[leg + 1]!; at++) least = Math.min(least, floors[tables.legHops[at]!]!);
     return least;
   };
-  return { price, linkPrices, toHub: Float64Array.from(tables.legToHub, cheapest), fromHub: Float64Array.from(tables.legFromHub, cheapest) };
+  return { price, linkPrices, costShare, hops, floors, toHub: Float64Array.from(tables.legToHub, cheapest), fromHub: Float64Array.from(tables.legFromHub, cheapest) };
 }
 
 /**
@@ -147,7 +157,7 @@ export function wayAlong(tables: Tables, demand: number, links: readonly number[
  * @param isAllowed by hop, on top of what the demand allows
  */
 export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number) => boolean, visit: (first: number, second: number) => void): void {
-  const { sites, hubs, legStart, legHops } = tables;
+  const { hubs, legStart, legHops } = tables;
   if (!endsAllowed(tables, demand)) return;
   const allowed: number[] = [];
   const leg = tables.demandLeg[demand]!;
@@ -158,8 +168,8 @@ export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number)
     }
   }
   for (let hub = 0; hub < hubs.length; hub++) {
-    const toHub = tables.legToHub[hub * sites + tables.source[demand]!]!;
-    const fromHub = tables.legFromHub[hub * sites + tables.target[demand]!]!;
+    const toHub = tables.legToHub[tables.source[demand]! * hubs.length + hub]!;
+    const fromHub = tables.legFromHub[tables.target[demand]! * hubs.length + hub]!;
     if (toHub < 0 || fromHub < 0 || !siteAllowed(tables, demand, hubs[hub]!)) continue;
     allowed.length = 0;
     for (let behind = legStart[fromHub]!; behind < legStart[fromHub + 1]!; behind++) if (isAllowed(legHops[behind]!)) allowed.push(legHops[behind]!);
@@ -187,12 +197,12 @@ function addDirect(tables: Tables, paths: Paths, demand: number): void {
 }
 
 /** Improves `into` by the best pair of hops that meet at this relay. */
-function overRelay(tables: Tables, demand: number, hub: number, quoted: Quote, costShare: number, into: Found): void {
-  const { sites, hubs, legStart, legHops, cryptoBase } = tables;
-  const { price, linkPrices } = quoted;
+function overRelay(tables: Tables, demand: number, hub: number, quoted: Quote, into: Found): void {
+  const { hubs, legStart, legHops, cryptoBase } = tables;
+  const { price, linkPrices, costShare, hops, floors } = quoted;
   const relay = hubs[hub]!;
-  const source = hub * sites + tables.source[demand]!;
-  const target = hub * sites + tables.target[demand]!;
+  const source = tables.source[demand]! * hubs.length + hub;
+  const target = tables.target[demand]! * hubs.length + hub;
   const toHub = tables.legToHub[source]!;
   const fromHub = tables.legFromHub[target]!;
   if (toHub < 0 || fromHub < 0) return;
@@ -201,12 +211,13 @@ function overRelay(tables: Tables, demand: number, hub: number, quoted: Quote, c
   if (atRelay + quoted.toHub[source]! + behindRelay >= into.price || !siteAllowed(tables, demand, relay) || !endsAllowed(tables, demand)) return;
   for (let at = legStart[toHub]!; at < legStart[toHub + 1]!; at++) {
     const first = legHops[at]!;
-    const before = atRelay + hopPrice(tables, first, price) + linkPrices[first >> 1]!;
-    if (before + behindRelay >= into.price) continue;
+    const floor = atRelay + floors[first]!;
+    if (floor + behindRelay >= into.price) continue;
+    const before = atRelay + hops[first]! + linkPrices[first >> 1]!;
     for (let behind = legStart[fromHub]!; behind < legStart[fromHub + 1]!; behind++) {
       const second = legHops[behind]!;
-      const bare = before + hopPrice(tables, second, price) + linkPrices[second >> 1]!;
-      if (bare >= into.price) continue;
+      if (floor + floors[second]! >= into.price) continue;
+      const bare = before + hops[second]! + linkPrices[second >> 1]!;
       const total = bare + costShare * costOf(tables, demand, first, second);
       if (total >= into.price || !relayedAllowed(tables, demand, first, second)) continue;
       into.price = total;
@@ -276,7 +287,7 @@ function nearestRelays(tables: Tables): (demand: number) => readonly number[] {
     if (before !== undefined) return before;
     const near: number[] = [];
     for (let hub = 0; hub < hubs.length; hub++) {
-      rttMs[hub] = to[hub * sites + source]! + from[hub * sites + target]!;
+      rttMs[hub] = to[source * hubs.length + hub]! + from[target * hubs.length + hub]!;
       if (rttMs[hub]! >= Number.MAX_VALUE) continue;
       let place = near.length;
       while (place > 0 && rttMs[near[place - 1]!]! > rttMs[hub]!) place--;

@@ -1,6 +1,6 @@
 import { boundOf, roughBoundOf } from './certificate.ts';
 import type { Flows } from './flows.ts';
-import { addPath, cheapestWay, quote, type Found, type Paths } from './paths.ts';
+import { addPath, cheapestWay, isFull, quote, type Found, type Paths } from './paths.ts';
 import { settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
 import { worthOfLast } from './worth.ts';
@@ -27,13 +27,14 @@ export function relax(tables: Tables, paths: Paths, flows: Flows, linkPrices: Li
 /** Adds to each demand the best way over all links and relays, where it is cheaper than all that it has (column generation). */
 export function addWays(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices): void {
   const found: Found = { price: 0, first: -1, second: -1 };
-  const quoted = quote(tables, flows.price, linkPrices);
+  const quoted = quote(tables, flows.price, linkPrices, 1);
   for (let demand = 0; demand < tables.demands; demand++) {
+    if (isFull(paths, demand)) continue;
     const ends = flows.price[tables.cryptoBase + tables.source[demand]!]! + flows.price[tables.cryptoBase + tables.target[demand]!]!;
     let least = worthOfLast(tables, flows, demand, flows.served[demand]!) - ends;
     for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) least = Math.min(least, wayPrice(tables, paths, flows, linkPrices, path));
     if (least < CHEAP) continue;
-    cheapestWay(tables, demand, quoted, 1, least - WORTH_ADDING, found);
+    cheapestWay(tables, demand, quoted, least - WORTH_ADDING, found);
     if (found.first >= 0) addPath(tables, paths, demand, found.first, found.second);
   }
 }

@@ -35,7 +35,7 @@ export interface Tables {
   legHops: Int32Array;
   /** Leg of each demand, -1 for none. */
   demandLeg: Int32Array;
-  /** Sites that relay; legs [hub × sites + site] to and from each. */
+  /** Sites that relay; legs [site × hubs + hub] to and from each, so that one look over all relays of a site reads one row. */
   hubs: Int32Array;
   legToHub: Int32Array;
   legFromHub: Int32Array;
@@ -101,8 +101,8 @@ export function buildTables(instance: Instance): Tables {
     legHops: legs.hops,
     demandLeg: Int32Array.from(demands, ({ src, dst }) => legBetween(src, dst)),
     hubs,
-    legToHub: Int32Array.from({ length: hubs.length * sites.length }, (_, index) => legBetween(index % sites.length, hubs[Math.floor(index / sites.length)]!)),
-    legFromHub: Int32Array.from({ length: hubs.length * sites.length }, (_, index) => legBetween(hubs[Math.floor(index / sites.length)]!, index % sites.length)),
+    legToHub: Int32Array.from({ length: hubs.length * sites.length }, (_, index) => legBetween(Math.floor(index / hubs.length), hubs[index % hubs.length]!)),
+    legFromHub: Int32Array.from({ length: hubs.length * sites.length }, (_, index) => legBetween(hubs[index % hubs.length]!, Math.floor(index / hubs.length))),
     slots,
     security,
     region: Int32Array.from(sites, ({ region }) => names(`region ${region}`)),
