@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { planInstance, repairAfterFailure, replan, type Instance, type InstancePlan } from '../../src/planner/index.ts';
+import { planInstance, regain, repairAfterFailure, replan, type Instance, type InstancePlan } from '../../src/planner/index.ts';
 import { brokenLimits } from '../support/instance-checker.ts';
 import { makeInstance } from '../support/instances.ts';
 import { servedOf, triangle, twoUplinks } from '../support/meshes.ts';
@@ -60,6 +60,49 @@ describe('repairAfterFailure', () => {
         if (slots >= 6) expect(again.certificate.worth).toBeGreaterThan(0.95 * planInstance(failed, { sweeps: 16 }).certificate.worth);
       }),
       { numRuns: 40, seed: 3 },
+    );
+  });
+});
+
+describe('regain', () => {
+  it('leaves all as the repair has it where the plan before proves that to be enough', () => {
+    const { plan, standing } = planInstance(twoUplinks(3, [[0, 1, 40], [1, 2, 40]]), { sweeps: 12 });
+    const repair = repairAfterFailure(standing, [0]);
+    const first = regain(standing, repair);
+    expect(first.certificate.provenGapPct).toBeLessThan(0.1);
+    expect({ tunnels: first.plan.tunnels, flows: first.plan.flows }).toEqual({ tunnels: plan.tunnels.filter((link) => link !== 0), flows: [...repair.flows, ...plan.flows.filter(({ demand }) => demand !== 0)] });
+  });
+
+  it('opens two tunnels that meet at a relay, when a demand has no other way', () => {
+    const instance = triangle(({ uplinks, links, demands }) => {
+      uplinks.push({ ...uplinks[0]!, provider: 'isp9' });
+      links[0]![0] = 3;
+      demands.pop();
+    });
+    const { standing } = planInstance(instance, { sweeps: 12 });
+    expect(regain(standing, repairAfterFailure(standing, [3])).plan).toMatchObject({ tunnels: [1, 2], flows: [{ links: [1, 2], mbps: 30 }] });
+  });
+
+  it('breaks no limit, gives the same plan again, and proves a bound that no plan from nothing exceeds; planning goes on from it', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1e6 }), fc.integer({ min: 2, max: 12 }), fc.nat(), (seed, slots, pick) => {
+        const instance = makeInstance({ sites: 7, relays: 2, seed, slots, meanMbps: 10 });
+        const dead = pick % instance.uplinks.length;
+        const failed = without(instance, dead);
+        const { standing } = planInstance(instance, { sweeps: 12 });
+        const other = structuredClone(standing);
+        const repair = repairAfterFailure(standing, [dead]);
+        const first = regain(standing, repair);
+        expect(brokenLimits(failed, first.plan)).toEqual([]);
+        expect(regain(other, repairAfterFailure(other, [dead])).plan).toEqual(first.plan);
+        const fromNothing = planInstance(failed, { sweeps: 16 }).certificate.worth;
+        expect(first.certificate.bound).toBeGreaterThan(fromNothing * (1 - 1e-9));
+        if (slots >= 6) expect(first.certificate.worth).toBeGreaterThan(0.95 * fromNothing);
+        const again = replan(first.standing, 8);
+        expect(brokenLimits(failed, again.plan)).toEqual([]);
+        expect(again.certificate.bound).toBeGreaterThan(fromNothing * (1 - 1e-9));
+      }),
+      { numRuns: 40, seed: 5 },
     );
   });
 });

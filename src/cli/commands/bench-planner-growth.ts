@@ -12,6 +12,8 @@ export interface SizeFigures {
   warmSeconds: number;
   /** The median of the uplinks that died, one at a time. */
   repairMs: number;
+  /** From the failure until the first plan stands, and planning again in full from there. */
+  backSeconds: number;
   replanSeconds: number;
   provenGapPct: number;
   /** The most that the process has held so far. */
@@ -20,7 +22,7 @@ export interface SizeFigures {
 
 /** Beside the figures how much each has grown for every doubling of the sites since the row before; null in the first row. */
 export interface Growth extends SizeFigures {
-  perDoubling: Record<'demands' | 'links' | 'seconds' | 'warmSeconds' | 'repairMs' | 'replanSeconds' | 'peakMemoryMb', number> | null;
+  perDoubling: Record<'demands' | 'links' | 'seconds' | 'warmSeconds' | 'repairMs' | 'backSeconds' | 'replanSeconds' | 'peakMemoryMb', number> | null;
 }
 
 /** Plans made-up meshes of these sizes, the smallest first, and says how the cost grows. */
@@ -42,8 +44,8 @@ export function growthOf(sizes: readonly number[], seed: string, measure: (insta
 export function growthTable(rows: readonly Growth[]): string {
   const cell = (row: Growth, key: keyof NonNullable<Growth['perDoubling']>): string => `${row[key]}${row.perDoubling === null ? '' : ` (×${row.perDoubling[key].toFixed(1)})`}`;
   const table = renderTable(
-    ['sites', 'demands', 'links', 'cold s', 'warm s', 'repair ms', 'replan s', 'MB', 'gap %'],
-    rows.map((row) => [row.sites, cell(row, 'demands'), cell(row, 'links'), cell(row, 'seconds'), cell(row, 'warmSeconds'), cell(row, 'repairMs'), cell(row, 'replanSeconds'), cell(row, 'peakMemoryMb'), row.provenGapPct.toFixed(4)]),
+    ['sites', 'demands', 'links', 'cold s', 'warm s', 'repair ms', 'back s', 'replan s', 'MB', 'gap %'],
+    rows.map((row) => [row.sites, cell(row, 'demands'), cell(row, 'links'), cell(row, 'seconds'), cell(row, 'warmSeconds'), cell(row, 'repairMs'), cell(row, 'backSeconds'), cell(row, 'replanSeconds'), cell(row, 'peakMemoryMb'), row.provenGapPct.toFixed(4)]),
   );
   return `${table}\n\nIn brackets: times as much for each doubling of the sites.`;
 }
@@ -59,5 +61,5 @@ function perDoubling(before: SizeFigures, now: SizeFigures): Growth['perDoubling
   const doublings = Math.log2(now.sites / before.sites);
   // the clock's last digit, so that nothing is divided by zero
   const growth = (key: keyof SizeFigures): number => Math.round(100 * (Math.max(1e-3, now[key]) / Math.max(1e-3, before[key])) ** (1 / doublings)) / 100;
-  return { demands: growth('demands'), links: growth('links'), seconds: growth('seconds'), warmSeconds: growth('warmSeconds'), repairMs: growth('repairMs'), replanSeconds: growth('replanSeconds'), peakMemoryMb: growth('peakMemoryMb') };
+  return { demands: growth('demands'), links: growth('links'), seconds: growth('seconds'), warmSeconds: growth('warmSeconds'), repairMs: growth('repairMs'), backSeconds: growth('backSeconds'), replanSeconds: growth('replanSeconds'), peakMemoryMb: growth('peakMemoryMb') };
 }

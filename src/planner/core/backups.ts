@@ -30,8 +30,45 @@ const LARGER = 1e-5;
  * Opens links in `tunnels`; moves flows only where everything still fits.
  */
 export function protect(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, before: Backups | undefined): { backups: Backups; priced: number } {
+  const { backups, wanting, search, risksOfLargest, settle, stays } = startBackups(tables, paths, flows, tunnels, byImportance(tables));
+  let left: Int32Array = wanting;
+  if (before !== undefined) left = left.filter((demand) => !stays(demand, before));
+  left = left.filter((demand) => !settle(demand, risksOfLargest(demand), 0));
+  // where flows trembled, another way became the largest: it is brought back rather than a tunnel opened for it
+  if (before !== undefined) left = left.filter((demand) => !changeLargest(tables, paths, flows, tunnels, demand, false, (path) => settle(demand, risksOf(tables, paths.first[path]!, paths.second[path]!), 0)));
+  left = openForMost(tables, tunnels, search, left, risksOfLargest, (demand) => settle(demand, risksOfLargest(demand), 0));
+  const settleAtLeast = (demand: number, risks: readonly number[]): boolean => [0, 1, 2].some((newTunnels) => settle(demand, risks, newTunnels));
+  left = left.filter((demand) => !settleAtLeast(demand, risksOfLargest(demand)));
+  left = left.filter((demand) => !changeLargest(tables, paths, flows, tunnels, demand, true, (path) => settleAtLeast(demand, risksOf(tables, paths.first[path]!, paths.second[path]!))));
+  const priced = left.filter((demand) => priceUnprotected(tables, paths, flows, search, demand)).length;
+  return { backups, priced };
+}
+
+/**
+ * Backups over open tunnels alone, without moving a flow: what backed up before, and others from open ways.
+ * @param rising demands by importance
+ */
+export function keepBackups(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, rising: Int32Array, before: Backups): Backups {
+  const { backups, wanting, risksOfLargest, settle, stays } = startBackups(tables, paths, flows, tunnels, rising);
+  for (const demand of wanting.filter((each) => !stays(each, before))) settle(demand, risksOfLargest(demand), 0);
+  return backups;
+}
+
+/** No backups yet, the demands that want one, and what gives one of them a backup and holds the reserve for it. */
+interface Start {
+  backups: Backups;
+  wanting: Int32Array;
+  search: BackupSearch;
+  risksOfLargest: (demand: number) => number[];
+  /** Takes the best way that shares none of the risks and needs exactly so many new tunnels; false when there is none. */
+  settle: (demand: number, risks: readonly number[], newTunnels: number) => boolean;
+  /** Takes the backup of before, where it is open and still shares nothing with the largest flow. */
+  stays: (demand: number, before: Backups) => boolean;
+}
+
+function startBackups(tables: Tables, paths: Paths, flows: Flows, tunnels: Tunnels, order: Int32Array): Start {
   const backups = noBackups(tables);
-  const wanting = byImportance(tables).filter((demand) => tables.wantsBackup[tables.classOf[demand]!] === 1 && flows.served[demand]! > NOTHING && canBeProtected(tables, demand));
+  const wanting = order.filter((demand) => tables.wantsBackup[tables.classOf[demand]!] === 1 && flows.served[demand]! > NOTHING && canBeProtected(tables, demand));
   const partners = partnersOf(tables, wanting);
   const search = makeSearch(tables, tunnels, (site) => tables.slots[site]! - tunnels.used[site]! + tunnels.idle[site]! < partners[site]!);
   const reserve = emptyReserve(tables, paths, flows);
@@ -59,26 +96,15 @@ export function protect(tables: Tables, paths: Paths, flows: Flows, tunnels: Tun
     if (best !== null) take(demand, risks, best);
     return best !== null;
   };
-  const stays = (demand: number): boolean => {
-    const way = { first: before!.first[demand]!, second: before!.second[demand]! };
+  const stays = (demand: number, before: Backups): boolean => {
+    const way = { first: before.first[demand]!, second: before.second[demand]! };
     if (way.first < 0 || tunnels.isOpen[way.first >> 1] === 0 || (way.second >= 0 && tunnels.isOpen[way.second >> 1] === 0)) return false;
     const risks = risksOfLargest(demand);
     if (risksOf(tables, way.first, way.second).some((risk) => risks.includes(risk))) return false;
     take(demand, risks, way);
     return true;
   };
-
-  let left: Int32Array = wanting;
-  if (before !== undefined) left = left.filter((demand) => !stays(demand));
-  left = left.filter((demand) => !settle(demand, risksOfLargest(demand), 0));
-  // where flows trembled, another way became the largest: it is brought back rather than a tunnel opened for it
-  if (before !== undefined) left = left.filter((demand) => !changeLargest(tables, paths, flows, tunnels, demand, false, (path) => settle(demand, risksOf(tables, paths.first[path]!, paths.second[path]!), 0)));
-  left = openForMost(tables, tunnels, search, left, risksOfLargest, (demand) => settle(demand, risksOfLargest(demand), 0));
-  const settleAtLeast = (demand: number, risks: readonly number[]): boolean => [0, 1, 2].some((newTunnels) => settle(demand, risks, newTunnels));
-  left = left.filter((demand) => !settleAtLeast(demand, risksOfLargest(demand)));
-  left = left.filter((demand) => !changeLargest(tables, paths, flows, tunnels, demand, true, (path) => settleAtLeast(demand, risksOf(tables, paths.first[path]!, paths.second[path]!))));
-  const priced = left.filter((demand) => priceUnprotected(tables, paths, flows, search, demand)).length;
-  return { backups, priced };
+  return { backups, wanting, search, risksOfLargest, settle, stays };
 }
 
 /** By site: with how many others it has demands among these. */

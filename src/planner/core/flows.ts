@@ -4,7 +4,7 @@ import type { Tables } from './tables.ts';
 /** No multiplier falls lower: one at zero could never rise again. In units of the least important class's worth. */
 export const LEAST_PRICE = 1e-4;
 /** What a resource without capacity costs; less than a closed link, more than anything is worth. */
-const NO_CAPACITY = 1e9;
+export const NO_CAPACITY = 1e9;
 /** Beyond this overload (times κ) the price grows linearly, so that no start overflows. */
 const STEEPEST = 6;
 

@@ -5,6 +5,7 @@
 // docs/planning.md tells the same in words, with the measured tables.
 export { readInstance } from './instance.ts';
 export type { Instance } from './instance.ts';
+export type { Certificate } from './certificate.ts';
 export { explainPlan } from './explain.ts';
 export type { Bar, Explanation, Limit, Refusal, TunnelReason } from './explain.ts';
 export { repairAfterFailure } from './failure.ts';
@@ -13,7 +14,8 @@ export { makeMesh } from './made-mesh.ts';
 export { flowsWorth, measureFlows } from './measure.ts';
 export type { Measure } from './measure.ts';
 export { planInstance, replan } from './plan-instance.ts';
-export type { Certificate, Planned, PlanOptions, Standing } from './plan-instance.ts';
+export type { Planned, PlanOptions, Standing } from './plan-instance.ts';
 export type { InstancePlan } from './plan-file.ts';
+export { regain } from './regain.ts';
 export { orderSteps } from './steps.ts';
 export type { Change, Step } from './steps.ts';

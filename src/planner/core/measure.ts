@@ -1,9 +1,8 @@
-import { boundOf, worthOf } from './certificate.ts';
+import { boundOf, worthOf, type Certificate } from './certificate.ts';
 import { emptyFlows, type Flows } from './flows.ts';
 import type { Instance } from './instance.ts';
 import { buildPaths, cheapestWay, quote, wayAlong, type Found } from './paths.ts';
 import type { InstancePlan } from './plan-file.ts';
-import type { Certificate } from './plan-instance.ts';
 import { provingPrices, relax } from './relax.ts';
 import { buildTables, type Tables } from './tables.ts';
 

@@ -1,5 +1,5 @@
 import { protect, type Backups } from './backups.ts';
-import { worthOf } from './certificate.ts';
+import { certificateOf, proofLeft, worthOf, type Certificate } from './certificate.ts';
 import { emptyFlows, type Flows } from './flows.ts';
 import type { Instance } from './instance.ts';
 import { buildPaths, type Paths } from './paths.ts';
@@ -14,15 +14,6 @@ import { share } from './share.ts';
 import type { LinkPrices } from './sweep.ts';
 import { buildTables, type Tables } from './tables.ts';
 import { closeExcess, closeIdle, openLinks, openOnly, priceLinks, type Tunnels } from './tunnels.ts';
-
-/** How good the plan is, proven by its own prices: no plan whatever, tunnel limits or none, is worth more than `bound`. */
-export interface Certificate {
-  /** Σ Mbit/s × the worth of its class (1 for the least important, ten times as much for each priority above). */
-  worth: number;
-  bound: number;
-  /** 100 × (1 − worth/bound). */
-  provenGapPct: number;
-}
 
 export interface PlanOptions {
   /** Where to start and what to stay close to: its tunnels are kept unless a change pays. */
@@ -70,8 +61,6 @@ const MOST_PROVING = 60;
 /** What a new tunnel must bring, as a share of all worth: cold, and where it would be a change. */
 const LEAST_GAIN_COLD = 1e-6;
 const LEAST_GAIN_WARM = 1e-4;
-/** A bound below this is one of nothing, in worth. */
-const NOTHING = 1e-6;
 /** Sweeps after ways that nothing can back up have become dearer. */
 const PROTECTING_SWEEPS = 4;
 
@@ -109,7 +98,7 @@ export function planInstance(instance: Instance, options: PlanOptions): Planned 
 export function replan(standing: Standing, sweeps: number): Planned {
   const { tables, paths, flows, linkPrices, plan } = standing;
   flows.kappa = KAPPA_WARM;
-  const proof = provingPrices(tables, paths, flows, Math.ceil(PROVING_SHARE * sweeps));
+  const proof = proofLeft(tables, plan.prices);
   const tunnels = openOnly(tables, paths, flows, linkPrices, (link) => standing.tunnels.isOpen[link] === 1);
   relax(tables, paths, flows, linkPrices, sweeps);
   const { tunnels: reached } = search(tables, paths, flows, linkPrices, tunnels, searchOptionsOf(tables, sweeps, plan));
@@ -150,11 +139,7 @@ function finish({ tables, paths, flows, linkPrices }: Work, reached: Tunnels, fi
   closeIdle(tables, open, isAmong(kept));
   priceLinks(tables, linkPrices, open);
   const plan = readPlan(tables, paths, flows, proof.prices, open, backups, idleOf(tables, open, previousPlan));
-  const worth = plan.flows.reduce((sum, { demand, mbps }) => sum + tables.weight[tables.classOf[demand]!]! * mbps, 0);
-  // no prices are needed to say that nobody is served more than all it wants; they say less where a capacity is beyond all measure
-  const bound = Math.min(proof.bound, worthOf(tables, tables.p95Mbps));
-  const certificate = { worth, bound, provenGapPct: bound > NOTHING ? Math.max(0, 100 * (1 - worth / bound)) : 0 };
-  return { plan, certificate, standing: { tables, paths, flows, linkPrices, tunnels: open, backups, order, plan } };
+  return { plan, certificate: certificateOf(tables, plan, proof.bound), standing: { tables, paths, flows, linkPrices, tunnels: open, backups, order, plan } };
 }
 
 /** Where much is missing to the bound, the prices may be wrong: they are swept once more, from what flows have become. */

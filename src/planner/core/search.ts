@@ -87,11 +87,12 @@ interface Seen extends Pick<Flows, 'flow' | 'served' | 'load' | 'price' | 'multi
   isOpen: Uint8Array;
 }
 
-function takeDown({ flow, served, load, price, multiplier }: Flows, { isOpen }: Tunnels, worth: number): Seen {
+/** Takes down a state to go back to, with its worth. */
+export function takeDown({ flow, served, load, price, multiplier }: Flows, { isOpen }: Tunnels, worth: number): Seen {
   return { worth, isOpen: isOpen.slice(), flow: flow.slice(), served: served.slice(), load: load.slice(), price: price.slice(), multiplier: multiplier.slice() };
 }
 
-function restore(flows: Flows, { flow, served, load, price, multiplier }: Seen): void {
+export function restore(flows: Flows, { flow, served, load, price, multiplier }: Seen): void {
   flows.flow.set(flow);
   flows.served.set(served);
   flows.load.set(load);
@@ -99,7 +100,8 @@ function restore(flows: Flows, { flow, served, load, price, multiplier }: Seen):
   flows.multiplier.set(multiplier);
 }
 
-function goBack(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, best: Seen): Tunnels {
+/** Goes back to a state: its tunnels, flows and prices. */
+export function goBack(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, best: Seen): Tunnels {
   const tunnels = openOnly(tables, paths, flows, linkPrices, (link) => best.isOpen[link] === 1);
   restore(flows, best);
   return tunnels;

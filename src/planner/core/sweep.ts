@@ -38,7 +38,8 @@ export function settlePrices(tables: Tables, flows: Flows, share = 0.5): void {
   }
 }
 
-function visit(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, demand: number, isServedFixed: boolean): number {
+/** Lets one demand move, a few times; with `isServedFixed` only from way to way. */
+export function visit(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, demand: number, isServedFixed: boolean): number {
   const from = paths.start[demand]!;
   const end = from + paths.count[demand]!;
   const p50 = tables.p50Mbps[demand]!;
