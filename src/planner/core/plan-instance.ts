@@ -61,6 +61,9 @@ const MOST_PROVING = 60;
 /** What a new tunnel must bring, as a share of all worth: cold, and where it would be a change. */
 const LEAST_GAIN_COLD = 1e-6;
 const LEAST_GAIN_WARM = 1e-4;
+/** On top for each tunnel in use that closes for it: a share of what that carries, but no more than this share of all worth, for which nobody is to be left out. */
+const MOVING_SHARE = 0.05;
+const MOST_MOVING = 1e-3;
 /** Sweeps after ways that nothing can back up have become dearer. */
 const PROTECTING_SWEEPS = 4;
 
@@ -83,7 +86,7 @@ export function planInstance(instance: Instance, options: PlanOptions): Planned 
   if (previousPlan !== undefined) resume(tables, paths, flows, previousPlan);
   else relax(tables, paths, flows, linkPrices, sweeps);
   const proof = provingPrices(tables, paths, flows, Math.ceil(PROVING_SHARE * sweeps));
-  const searchOptions = searchOptionsOf(tables, sweeps, previousPlan);
+  const searchOptions = searchOptionsOf(tables, sweeps, previousPlan, MOVING_SHARE);
   if (previousPlan === undefined) return finish(work, searchFromNothing(tables, paths, flows, linkPrices, proof.bound, searchOptions), proof, sweeps, undefined);
   const tunnels = openOnly(tables, paths, flows, linkPrices, isAmong(previousPlan.tunnels));
   closeExcess(tables, paths, flows, linkPrices, tunnels);
@@ -101,18 +104,21 @@ export function replan(standing: Standing, sweeps: number): Planned {
   const proof = proofLeft(tables, plan.prices);
   const tunnels = openOnly(tables, paths, flows, linkPrices, (link) => standing.tunnels.isOpen[link] === 1);
   relax(tables, paths, flows, linkPrices, sweeps);
-  const { tunnels: reached } = search(tables, paths, flows, linkPrices, tunnels, searchOptionsOf(tables, sweeps, plan));
+  const { tunnels: reached } = search(tables, paths, flows, linkPrices, tunnels, searchOptionsOf(tables, sweeps, plan, 0));
   return finish({ tables, paths, flows, linkPrices }, reached, proof, sweeps, plan);
 }
 
 type Proof = ReturnType<typeof provingPrices>;
 type Work = Pick<Standing, 'tables' | 'paths' | 'flows' | 'linkPrices'>;
 
-function searchOptionsOf(tables: Tables, sweeps: number, previousPlan: InstancePlan | undefined): SearchOptions {
+function searchOptionsOf(tables: Tables, sweeps: number, previousPlan: InstancePlan | undefined, movingShare: number): SearchOptions {
+  const all = worthOf(tables, tables.p95Mbps);
   return {
     rounds: Math.max(Math.ceil(IMPROVING_SHARE * sweeps), Math.min(LEAST_ROUNDS, Math.floor(CHEAP_ROUNDS / Math.max(1, tables.demands)))),
     beside: backupWorth(tables, previousPlan),
-    leastGain: worthOf(tables, tables.p95Mbps) * (previousPlan === undefined ? LEAST_GAIN_COLD : LEAST_GAIN_WARM),
+    leastGain: all * (previousPlan === undefined ? LEAST_GAIN_COLD : LEAST_GAIN_WARM),
+    movingShare: previousPlan === undefined ? 0 : movingShare,
+    mostMoving: all * MOST_MOVING,
   };
 }
 

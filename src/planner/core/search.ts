@@ -5,7 +5,7 @@ import { addWays, KAPPA_END } from './relax.ts';
 import { BACKUP_WORTH, protectionOver, type Protection } from './protection.ts';
 import { settlePrices, sweep, type LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
-import { closeExcess, concentrate, improve, linksInUse, noTunnels, openOnly, type Tunnels } from './tunnels.ts';
+import { closeExcess, concentrate, improve, linksInUse, noTunnels, openOnly, type ImproveOptions, type Tunnels } from './tunnels.ts';
 
 /** What a try counts of a site's demand as carried over an unused link to a relay, one after the other until one is good enough. */
 const RELAYED = [0.1, 1, 0.3] as const;
@@ -13,12 +13,8 @@ const RELAYED = [0.1, 1, 0.3] as const;
 const ENOUGH = 1e-3;
 
 /** How long a search goes on, and what it counts. */
-export interface SearchOptions {
+export interface SearchOptions extends ImproveOptions {
   rounds: number;
-  /** By link, what closing it loses beside what it carries and protects, in worth. */
-  beside: Float64Array;
-  /** What opening a tunnel must bring at least, in worth. */
-  leastGain: number;
 }
 
 /**
@@ -57,16 +53,16 @@ function isOverSlots(tables: Tables, paths: Paths, flows: Flows): boolean {
 /**
  * Local search over tunnels that goes back to the best it has seen, and returns it with its worth: that of what is carried, and of backups.
  */
-export function search(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, { rounds, beside, leastGain }: SearchOptions): { tunnels: Tunnels; worth: number } {
+export function search(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, options: SearchOptions): { tunnels: Tunnels; worth: number } {
   flows.kappa = KAPPA_END;
   // ways over closed links too, or nobody would think of opening them
   addWays(tables, paths, flows, new Float64Array(tables.links));
   const protectionNow = protectionOver(tables, flows, tunnels);
   let protection = protectionNow();
   let best = takeDown(flows, tunnels, worthWith(tables, flows, protection));
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < options.rounds; round++) {
     addWays(tables, paths, flows, linkPrices);
-    if (improve(tables, paths, flows, linkPrices, tunnels, protection, beside, leastGain) === 0) break;
+    if (improve(tables, paths, flows, linkPrices, tunnels, protection, options) === 0) break;
     settle(tables, paths, flows, linkPrices, 2);
     protection = protectionNow();
     const worth = worthWith(tables, flows, protection);

@@ -1,5 +1,5 @@
 import { send, type Flows } from './flows.ts';
-import type { Paths } from './paths.ts';
+import { linksOf, type Paths } from './paths.ts';
 import { BACKUP_WORTH, type Protection } from './protection.ts';
 import { CLOSED, settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
@@ -76,18 +76,27 @@ export function closeExcess(tables: Tables, paths: Paths, flows: Flows, linkPric
   }
 }
 
+export interface ImproveOptions {
+  /** By link, what closing it loses beside its flow and what it protects, in worth. */
+  beside: Float64Array;
+  /** What an opening must bring at least, in worth. */
+  leastGain: number;
+  /** What it must bring on top for each tunnel in use that closes for it: this share of what that carries (or one does in the mean), at most so much, in worth. */
+  movingShare: number;
+  mostMoving: number;
+}
+
 /**
  * One round of local search: opens the links that would bring most, where slots are free, or in the slots of links whose
  * closing costs less; at most one change a site, so that no two of them count the same gain.
  * @param protection what a change would bring or cost in backups
- * @param beside     by link, what closing it loses beside its flow and what it protects, in worth
- * @param leastGain  what an opening must bring at least, in worth
  * @returns how many links were opened
  */
-export function improve(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, protection: Protection, beside: Float64Array, leastGain: number): number {
+export function improve(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, protection: Protection, { beside, leastGain, movingShare, mostMoving }: ImproveOptions): number {
   const gains = openingGains(tables, paths, flows, linkPrices, protection);
   const losses = closingLosses(tables, paths, flows, linkPrices);
   for (let link = 0; link < tables.links; link++) losses[link]! += Math.max(beside[link]!, BACKUP_WORTH * protection.needed[link]!);
+  const moving = movingCosts(tables, paths, flows, losses, movingShare, mostMoving);
   const cheapest = cheapestLinks(tables, tunnels, losses);
   const touched = new Uint8Array(tables.sites);
   let opened = 0;
@@ -98,7 +107,7 @@ export function improve(tables: Tables, paths: Paths, flows: Flows, linkPrices: 
     const full = [...new Set(ends)].filter((site) => lacking(site) > 0);
     const victims = full.map((site) => (lacking(site) === 1 ? cheapest[site]! : -1));
     if (victims.some((victim) => victim < 0 || tunnels.isOpen[victim] === 0)) continue;
-    if (victims.reduce((sum, victim) => sum + losses[victim]!, 0) * SWAP_MARGIN + leastGain >= gain) continue;
+    if (victims.reduce((sum, victim) => sum + SWAP_MARGIN * losses[victim]! + moving[victim]!, leastGain) >= gain) continue;
     for (const victim of new Set(victims)) {
       setOpen(tables, tunnels, linkPrices, victim, false);
       touched[tables.hopFrom[2 * victim]!] = 1;
@@ -201,6 +210,26 @@ export function setOpen(tables: Tables, tunnels: Tunnels, linkPrices: LinkPrices
   tunnels.isOpen[link] = isOpen ? 1 : 0;
   linkPrices[link] = isOpen ? 0 : CLOSED;
   countEnds(tables, tunnels.used, link, isOpen ? 1 : -1);
+}
+
+/** By link: what it costs to move what it carries. Who carries little may be what others' backups lead over, and counts as the mean; what is of no use costs nothing. */
+function movingCosts(tables: Tables, paths: Paths, flows: Flows, losses: Float64Array, share: number, most: number): Float64Array {
+  const worth = new Float64Array(tables.links);
+  if (share === 0) return worth;
+  let used = 0;
+  let sum = 0;
+  for (let demand = 0; demand < tables.demands; demand++) {
+    const weight = tables.weight[tables.classOf[demand]!]!;
+    for (let path = paths.start[demand]!; path < paths.start[demand]! + paths.count[demand]!; path++) {
+      if (flows.flow[path]! <= IDLE) continue;
+      for (const link of linksOf(paths.first[path]!, paths.second[path]!)) {
+        if (worth[link] === 0) used++;
+        worth[link]! += weight * flows.flow[path]!;
+        sum += weight * flows.flow[path]!;
+      }
+    }
+  }
+  return worth.map((carried, link) => (carried > 0 || losses[link]! > 0 ? Math.min(most, share * Math.max(carried, sum / Math.max(1, used))) : 0));
 }
 
 /** What is lost when a link closes: each Mbit/s on it moves to the best open way beside it, or is not served. */
