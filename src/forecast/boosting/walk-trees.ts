@@ -1,4 +1,5 @@
-import { assembleModule, f64, i32, loop, pagesFor, u8x16, v128, wasmFunction, type Code, type WasmFunction } from '../wasm/assembler.ts';
+import { f64, i32, loop, u8x16, v128, wasmFunction, type Code, type WasmFunction } from '../wasm/assembler.ts';
+import { growingKernel } from '../wasm/growing-kernel.ts';
 import type { BinnedRows } from './binning.ts';
 import type { Tree } from './tree.ts';
 
@@ -95,24 +96,11 @@ export function walkTrees({ nodes, counts, leaves }: FlatTrees, { columns, rows 
   }
 }
 
-interface Kernel {
-  memory: WebAssembly.Memory;
+interface KernelFunctions {
   walkTree: (nodes: number, nodesEnd: number, bins: number, rows: number, leaves: number, sums: number) => void;
 }
 
-let kernel: Kernel | null = null;
-
-/** The thread's only one, with at least so much memory. */
-function kernelFor(bytes: number): Kernel {
-  if (!kernel) {
-    const memory = new WebAssembly.Memory({ initial: pagesFor(bytes) });
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(assembleModule([walkTreeFunction()], 1)), { env: { memory } });
-    kernel = { memory, walkTree: instance.exports['walkTree'] as Kernel['walkTree'] };
-  }
-  const missing = pagesFor(bytes - kernel.memory.buffer.byteLength);
-  if (missing > 0) kernel.memory.grow(missing);
-  return kernel;
-}
+const kernelFor = growingKernel<KernelFunctions>(() => [walkTreeFunction()]);
 
 /** Bytes of two vectors in turn, from their lower or upper halves; of `size` bytes each. */
 function interleaved(size: 1 | 2, half: 'low' | 'high'): number[] {

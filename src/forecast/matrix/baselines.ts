@@ -1,5 +1,6 @@
 import { canonicalJson } from '../../base/index.ts';
 import { fillGaps, type DemandMatrix } from './demand-matrix.ts';
+import type { NewestPast } from './newest-past.ts';
 
 /** A point forecast made pair by pair in one pass over time. */
 export interface PointForecaster {
@@ -154,11 +155,24 @@ export class HoltWintersRun {
     this.seasons = new Float64Array(length);
   }
 
+  /** In place of `load`, when only the last slot will be asked. */
+  takeNewest({ horizons, level, trend, season }: NewestPast, pair: number): void {
+    const { levels, trends, seasons, slotsPerDay } = this;
+    const last = levels.length - 1;
+    levels[last] = level[pair]!;
+    trends[last] = trend[pair]!;
+    horizons.forEach((steps, horizon) => {
+      const seen = seasonSlot(last, steps, slotsPerDay);
+      if (seen >= 0) seasons[seen] = season[pair * horizons.length + horizon]!;
+    });
+  }
+
   load(values: Float32Array): void {
     const { slotsPerDay, weights, levels, trends, seasons } = this;
     let level = Number.NaN;
     let trend = 0;
     let dayMean = Number.NaN;
+    const [ofFirstDay, beginning, later] = seasonRates(slotsPerDay, weights);
     for (let slot = 0; slot < values.length; slot++) {
       const value = values[slot]!;
       let season = slot < slotsPerDay ? 0 : seasons[slot - slotsPerDay]!;
@@ -169,7 +183,7 @@ export class HoltWintersRun {
         trend = weights.trend * (level - before) + (1 - weights.trend) * weights.damping * trend;
         // The season is measured from a slow mean: measured from the level, a fast level would eat it up.
         dayMean += (value - dayMean) / slotsPerDay;
-        const rate = slot < slotsPerDay ? 1 : slot < 4 * slotsPerDay ? Math.max(weights.season, 0.3) : weights.season;
+        const { rate } = slot < ofFirstDay.until ? ofFirstDay : slot < beginning.until ? beginning : later;
         season += rate * (value - dayMean - season);
       } else {
         trend *= weights.damping;
@@ -184,10 +198,29 @@ export class HoltWintersRun {
   ahead(slot: number, steps: number): number {
     const { slotsPerDay } = this;
     if (this.fade.steps !== steps) this.fade = { steps, of: fadeOf(this.weights.damping, steps) };
-    const season = slot < slotsPerDay ? 0 : this.seasons[slot + steps - Math.ceil(steps / slotsPerDay) * slotsPerDay]!;
+    const season = slot < slotsPerDay ? 0 : this.seasons[seasonSlot(slot, steps, slotsPerDay)]!;
     const level = this.levels[slot]!;
     return Number.isNaN(level) ? 0 : Math.max(0, level + this.fade.of * this.trends[slot]! + season);
   }
+}
+
+/** The last slot of a target's time of day that is over; below 0 before there is one. */
+export function seasonSlot(slot: number, steps: number, slotsPerDay: number): number {
+  return slot + steps - Math.ceil(steps / slotsPerDay) * slotsPerDay;
+}
+
+/** How fast a season follows: the slots before `until` at this rate, fast while it has seen few days. */
+export function seasonRates(slotsPerDay: number, { season }: HoltWintersWeights): [SeasonRate, SeasonRate, SeasonRate] {
+  return [
+    { until: slotsPerDay, rate: 1 },
+    { until: 4 * slotsPerDay, rate: Math.max(season, 0.3) },
+    { until: Number.POSITIVE_INFINITY, rate: season },
+  ];
+}
+
+interface SeasonRate {
+  until: number;
+  rate: number;
 }
 
 /** Of how many slots' trend is left, so many steps ahead. */

@@ -83,6 +83,7 @@ export class BoostedModel implements MatrixModel {
     const origins = slots.map((slot) => slot - begin);
     const past = new MatrixPast(matrix, this.scales, horizons, begin === 0 ? levelledPast(whole, this.scales) : null);
     const asked = horizons.map((steps) => new AskedHorizon(past, steps, this.horizons.get(steps)!, origins));
+    if (origins.length === 1) past.onlyNewest();
     // What a pair has in common at all horizons is found once, and a tree is walked by many rows before the next one.
     for (const pair of past.order()) for (const horizon of asked) horizon.add(pair);
     return new Map(asked.map((horizon, index) => [horizons[index]!, horizon.finish()]));

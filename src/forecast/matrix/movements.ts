@@ -1,4 +1,5 @@
-import { assembleModule, f64, f64x2, i32, loop, pagesFor, v128, wasmFunction, when, type Code, type Variable, type WasmFunction } from '../wasm/assembler.ts';
+import { f64, f64x2, i32, loop, v128, wasmFunction, when, type Code, type Variable, type WasmFunction } from '../wasm/assembler.ts';
+import { growingKernel } from '../wasm/growing-kernel.ts';
 import { hourSlots, type PairPast } from './pair-past.ts';
 
 /** How many numbers there are for an origin: six of sizes and rises, then two of squares. */
@@ -30,8 +31,7 @@ export function movementsOf(past: Pick<PairPast, 'known'>, horizons: readonly nu
 function movementsOfTwo(known: Float32Array, first: number, second: number, slotsPerDay: number, origins: Int32Array): [Float32Array, Float32Array] {
   const before = Math.max(first, second);
   const { memory, walkMovements } = kernelFor(SLOTS_AT + 4 * (before + known.length));
-  const hour = hourSlots(slotsPerDay);
-  const [perHour, perSix, perDay, perWeek] = [1 / hour, 1 / (6 * hour), 1 / slotsPerDay, 1 / (7 * slotsPerDay)];
+  const { perHour, perSix, perDay, perWeek } = movementRates(slotsPerDay);
   new Float64Array(memory.buffer, RATES_AT, 6).set([perHour, perDay, perWeek, perSix, perDay, perWeek]);
   const slots = new Float32Array(memory.buffer, SLOTS_AT, before + known.length);
   slots.fill(Number.NaN, 0, before);
@@ -47,6 +47,11 @@ function movementsOfTwo(known: Float32Array, first: number, second: number, slot
     for (const { begin: from, means, found } of [one, other]) if (from <= origin) found.set(means, MOVEMENTS * index);
   }
   return [one.found, other.found];
+}
+
+export function movementRates(slotsPerDay: number): { perHour: number; perSix: number; perDay: number; perWeek: number } {
+  const hour = hourSlots(slotsPerDay);
+  return { perHour: 1 / hour, perSix: 1 / (6 * hour), perDay: 1 / slotsPerDay, perWeek: 1 / (7 * slotsPerDay) };
 }
 
 interface Walked {
@@ -71,24 +76,11 @@ function startMeans({ begin: slot, means }: Walked, known: Float32Array, steps: 
   means.set([size, size, size, rise, rise, rise, square, square]);
 }
 
-interface Kernel {
-  memory: WebAssembly.Memory;
+interface KernelFunctions {
   walkMovements: (from: number, until: number, firstBack: number, secondBack: number) => void;
 }
 
-let kernel: Kernel | null = null;
-
-/** The thread's only one, with at least so much memory. */
-function kernelFor(bytes: number): Kernel {
-  if (!kernel) {
-    const memory = new WebAssembly.Memory({ initial: pagesFor(bytes) });
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(assembleModule([walkMovementsFunction()], 1)), { env: { memory } });
-    kernel = { memory, walkMovements: instance.exports['walkMovements'] as Kernel['walkMovements'] };
-  }
-  const missing = pagesFor(bytes - kernel.memory.buffer.byteLength);
-  if (missing > 0) kernel.memory.grow(missing);
-  return kernel;
-}
+const kernelFor = growingKernel<KernelFunctions>(() => [walkMovementsFunction()]);
 
 /** mean += rate · (value − mean), for the known changes of the slots [from, until) by two distances. */
 const walkMovementsFunction = (): WasmFunction => wasmFunction('walkMovements', ['from', 'until', 'firstBack', 'secondBack'], (p, make) => {

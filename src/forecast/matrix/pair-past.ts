@@ -1,15 +1,26 @@
 import { HoltWintersRun } from './baselines.ts';
 import { fillGaps } from './demand-matrix.ts';
 import { setLevels } from './level-of.ts';
+import type { NewestPast } from './newest-past.ts';
 
-const HOLT_WINTERS = { level: 0.4, trend: 0.01, season: 0.1, damping: 0.9 };
+export const HOLT_WINTERS = { level: 0.4, trend: 0.01, season: 0.1, damping: 0.9 };
+
+export const FAST_RATE = 0.4;
+
+/** Of the smoothed level of about an hour, and of the sizes of jumps over an hour and a day. */
+export function jumpRates(slotsPerDay: number): { slow: number; hour: number; day: number } {
+  const hour = hourSlots(slotsPerDay);
+  return { slow: 2 / (hour + 1), hour: 1 / hour, day: 1 / slotsPerDay };
+}
 
 /** One pair's past in z = log1p(y/c), gaps filled from the past. Its memory serves one pair after another. */
 export class PairPast {
-  readonly z: Float32Array;
+  z: Float32Array;
   readonly length: number;
   /** z where it is known, else NaN. */
-  readonly known: Float32Array;
+  known: Float32Array;
+  private readonly ownZ: Float32Array;
+  private readonly ownKnown: Float32Array;
   private readonly slotsPerDay: number;
   private readonly sums: Float64Array;
   private readonly squares: Float64Array;
@@ -20,8 +31,8 @@ export class PairPast {
   constructor(length: number, slotsPerDay: number) {
     this.length = length;
     this.slotsPerDay = slotsPerDay;
-    this.z = new Float32Array(length);
-    this.known = new Float32Array(length);
+    this.z = this.ownZ = new Float32Array(length);
+    this.known = this.ownKnown = new Float32Array(length);
     this.sums = new Float64Array(length + 1);
     this.squares = new Float64Array(length + 1);
     this.unknownFor = new Uint16Array(length);
@@ -30,7 +41,9 @@ export class PairPast {
 
   /** @param levels  its z, when it is known already */
   load(values: Float32Array, scale: number, levels: Float32Array | null = null): this {
-    const { z, known, sums, squares, unknownFor, length } = this;
+    const { sums, squares, unknownFor, length } = this;
+    [this.z, this.known] = [this.ownZ, this.ownKnown];
+    const { z, known } = this;
     if (levels) z.set(levels.subarray(0, length));
     else setLevels(fillGaps(values, this.slotsPerDay, z), scale, z);
     // One by one: taken out of a list they would be numbers on the heap in every turn of the loop.
@@ -49,6 +62,32 @@ export class PairPast {
       squares[slot + 1] = square;
     }
     this.isSmoothed = false;
+    return this;
+  }
+
+  /**
+   * Takes up another pair of which only the last slot will be asked: what is smoothed is good there alone.
+   * @param levels  its z, without gaps; not copied
+   */
+  loadNewest(values: Float32Array, levels: Float32Array, newest: NewestPast, pair: number): this {
+    const { sums, squares, unknownFor, length } = this;
+    this.z = levels.length === length ? levels : levels.subarray(0, length);
+    const { z } = this;
+    this.known = newest.hasGaps[pair] === 1 ? z.map((value, slot) => (Number.isNaN(values[slot]!) ? Number.NaN : value)) : z;
+    let sum = 0;
+    let square = 0;
+    for (let slot = 0; slot < length; slot++) {
+      const value = z[slot]!;
+      sum += value;
+      square += value * value;
+      sums[slot + 1] = sum;
+      squares[slot + 1] = square;
+    }
+    let unknown = 0;
+    while (unknown < Math.min(60_000, length) && Number.isNaN(values[length - 1 - unknown]!)) unknown += 1;
+    unknownFor[length - 1] = unknown;
+    this.smoothing.takeNewest(newest, pair);
+    this.isSmoothed = true;
     return this;
   }
 
@@ -105,10 +144,18 @@ class SmoothedPast {
     this.season = new HoltWintersRun(length, slotsPerDay, HOLT_WINTERS);
   }
 
+  takeNewest(newest: NewestPast, pair: number): void {
+    const last = this.fast.length - 1;
+    this.fast[last] = newest.fast[pair]!;
+    this.slow[last] = newest.slow[pair]!;
+    this.jumpHour[last] = newest.jumpHour[pair]!;
+    this.jumpDay[last] = newest.jumpDay[pair]!;
+    this.season.takeNewest(newest, pair);
+  }
+
   load(known: Float32Array): void {
     const { fast, slow, jumpHour, jumpDay, slotsPerDay } = this;
-    const hour = hourSlots(slotsPerDay);
-    const [slowRate, hourRate, dayRate] = [2 / (hour + 1), 1 / hour, 1 / slotsPerDay];
+    const { slow: slowRate, hour: hourRate, day: dayRate } = jumpRates(slotsPerDay);
     let isStarted = false;
     let hasJumped = false;
     let level = 0;
@@ -119,7 +166,7 @@ class SmoothedPast {
     for (let slot = 0; slot < known.length; slot++) {
       const value = known[slot]!;
       if (!Number.isNaN(value)) {
-        level = isStarted ? level + 0.4 * (value - level) : value;
+        level = isStarted ? level + FAST_RATE * (value - level) : value;
         mean = isStarted ? mean + slowRate * (value - mean) : value;
         isStarted = true;
         const size = Math.abs(Math.fround(value - before));

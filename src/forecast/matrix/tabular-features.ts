@@ -3,6 +3,7 @@ import { covariateInputs, type CovariateInput, type DemandMatrix } from './deman
 import type { LevelledPast } from './levelled-past.ts';
 import { nodeSeries, reverseOf, type NodeSeries } from './node-series.ts';
 import { MOVEMENT_MEANS, MOVEMENTS, movementsOf } from './movements.ts';
+import { movementsAt, newestPast, type NewestPast } from './newest-past.ts';
 import { extremes, greatestRises, hourSlots, PairPast } from './pair-past.ts';
 
 /** Lags in slots whose distance from the newest value is an input. */
@@ -19,6 +20,7 @@ export class MatrixPast {
   readonly reverse: Int32Array;
   private readonly horizons: readonly number[];
   private readonly levelled: LevelledPast | null;
+  private newest: NewestPast | null = null;
   private readonly loaded: [{ pair: number; past: PairPast }, { pair: number; past: PairPast }];
   private moved: { pair: number; origins: Int32Array | null; byHorizon: Map<number, Float32Array> } = { pair: -1, origins: null, byHorizon: new Map() };
 
@@ -39,12 +41,20 @@ export class MatrixPast {
     this.loaded = [empty(), empty()];
   }
 
+  /** From now on nothing but the last slot will be asked, which is much faster; not where levels are not known. */
+  onlyNewest(): void {
+    if (this.levelled === null) return;
+    this.newest = newestPast(this.matrix, this.levelled.z, this.horizons);
+    for (const place of this.loaded) place.pair = -1;
+  }
+
   /** Good until two others were asked for. @param besides  one that must stay good */
   pastOf(pair: number, besides = -1): PairPast {
     const [one, other] = this.loaded;
     const place = one.pair === pair || (other.pair !== pair && one.pair !== besides) ? one : other;
     if (place.pair !== pair) {
-      place.past.load(this.matrix.values[pair]!, this.scales[pair]!, this.levelled?.z[pair]);
+      if (this.newest) place.past.loadNewest(this.matrix.values[pair]!, this.levelled!.z[pair]!, this.newest, pair);
+      else place.past.load(this.matrix.values[pair]!, this.scales[pair]!, this.levelled?.z[pair]);
       place.pair = pair;
     }
     return place.past;
@@ -52,6 +62,7 @@ export class MatrixPast {
 
   /** `movementsOf` a pair over one horizon; found for all of them at once. */
   movements(pair: number, steps: number, origins: Int32Array): Float32Array {
+    if (this.newest) return movementsAt(this.newest, pair, steps);
     if (this.moved.pair !== pair || this.moved.origins !== origins || !this.moved.byHorizon.has(steps)) {
       const horizons = this.horizons.includes(steps) ? this.horizons : [steps];
       this.moved = { pair, origins, byHorizon: movementsOf(this.pastOf(pair), horizons, this.matrix.slotsPerDay, origins) };

@@ -1,6 +1,7 @@
 import { covariateInputs, type CovariateInput, type DemandMatrix } from '../matrix/demand-matrix.ts';
 import type { LevelledPast } from '../matrix/levelled-past.ts';
 import { nodeSeries, type NodeSeries } from '../matrix/node-series.ts';
+import { newestChannels, type NewestChannels } from './newest-channels.ts';
 import { hourOf, PairChannels } from './pair-channels.ts';
 
 /** Rows of inputs, row after row; NaN where there is no past. */
@@ -45,6 +46,7 @@ export class NetworkInputs {
   private readonly covariates: CovariateInput[];
   private readonly hour: number;
   private readonly past: PairChannels;
+  private newest: NewestChannels | null = null;
   /** Slots that a step of the daily window holds. */
   private readonly stride: number;
 
@@ -89,7 +91,8 @@ export class NetworkInputs {
    */
   fill(pair: number, origins: Int32Array, rows: InputRows, at: number): number {
     const { matrix, horizons, hour, past } = this;
-    past.load(matrix.values[pair]!, this.scales[pair]!, this.levelled?.z[pair]);
+    if (this.isOfNewest(origins)) past.loadNewest(matrix.values[pair]!, this.levelled!.z[pair]!, this.newest!, pair);
+    else past.load(matrix.values[pair]!, this.scales[pair]!, this.levelled?.z[pair]);
     const back = this.reverse[pair]!;
     const opposite = back >= 0 ? (at: number): number => (at >= 0 ? Math.log(1 + matrix.values[back]![at]! / this.scales[back]!) : Number.NaN) : null;
     const sums = [this.nodes.out[this.nodes.source[pair]!]!, this.nodes.in[this.nodes.target[pair]!]!, this.nodes.total];
@@ -124,6 +127,13 @@ export class NetworkInputs {
       width = place - (row * this.count || 0);
     }
     return width;
+  }
+
+  /** Whether nothing but the last slot is asked; what is smoothed is then found for all pairs when it is first needed. */
+  private isOfNewest(origins: Int32Array): boolean {
+    if (this.levelled === null || origins.length !== 1 || origins[0] !== this.matrix.length - 1) return false;
+    this.newest ??= newestChannels(this.matrix, this.levelled.z, this.horizons);
+    return true;
   }
 
   /** What is the same for all horizons. */

@@ -1,11 +1,13 @@
+import { seasonSlot } from '../matrix/baselines.ts';
 import { fillGaps } from '../matrix/demand-matrix.ts';
 import { setLevels } from '../matrix/level-of.ts';
+import type { NewestChannels } from './newest-channels.ts';
 
-const FAST = 0.4;
-const SEASON = { level: 0.4, season: 0.3, trend: 0.02, damping: 0.9 };
+export const FAST = 0.4;
+export const SEASON = { level: 0.4, season: 0.3, trend: 0.02, damping: 0.9 };
 /** Spread of a pair that has never changed, or has no past. */
-const CHANGE_LEAST = 0.02;
-const CHANGE_UNKNOWN = 0.2;
+export const CHANGE_LEAST = 0.02;
+export const CHANGE_UNKNOWN = 0.2;
 
 /** One pair's past as series in z = log1p(y/c), each value known at its own slot. Holds one pair at a time. */
 export class PairChannels {
@@ -41,6 +43,34 @@ export class PairChannels {
     this.changeSlow = horizons.map(floats);
   }
 
+  /** Takes up another pair of which only the last slot will be asked: what is smoothed is good there alone. */
+  loadNewest(values: Float32Array, levels: Float32Array, newest: NewestChannels, pair: number): void {
+    const { z, sums, squares, unknownFor, horizons } = this;
+    const last = z.length - 1;
+    z.set(levels.subarray(0, z.length));
+    let sum = 0;
+    let square = 0;
+    let missing = 0;
+    for (let slot = 0; slot < z.length; slot++) {
+      const value = z[slot]!;
+      sums[slot + 1] = sum += value;
+      squares[slot + 1] = square += value * value;
+      missing = Number.isNaN(values[slot]!) ? Math.min(60_000, missing + 1) : 0;
+      unknownFor[slot] = missing;
+    }
+    this.fast[last] = newest.fast[pair]!;
+    this.slow[last] = newest.slow[pair]!;
+    this.level[last] = newest.level[pair]!;
+    this.trend[last] = newest.trend[pair]!;
+    horizons.forEach((steps, horizon) => {
+      const cell = pair * horizons.length + horizon;
+      const seen = seasonSlot(last, steps, this.day);
+      if (seen >= 0) this.season[seen] = newest.season[cell]!;
+      this.changeFast[horizon]![last] = newest.changeFast[cell]!;
+      this.changeSlow[horizon]![last] = newest.changeSlow[cell]!;
+    });
+  }
+
   /**
    * Takes up another pair.
    * @param levels  its z, when it is known already
@@ -49,7 +79,7 @@ export class PairChannels {
     if (levels) this.z.set(levels.subarray(0, this.z.length));
     else setLevels(fillGaps(values, this.day, this.z), scale, this.z);
     this.walk(values);
-    const rates = { fast: 2 / (3 * hourOf(this.day)), slow: 1 / (2 * this.day) };
+    const rates = changeRates(this.day);
     for (let horizon = 0; horizon < this.horizons.length; horizon += 2) {
       const other = Math.min(horizon + 1, this.horizons.length - 1);
       usualChanges(this.known, rates, this.usualChange(horizon), this.usualChange(other));
@@ -103,14 +133,14 @@ export class PairChannels {
   seasonal(slot: number, steps: number): number {
     const { damping } = SEASON;
     const fade = (damping * (1 - damping ** steps)) / (1 - damping);
-    const seen = slot + steps - Math.ceil(steps / this.day) * this.day;
+    const seen = seasonSlot(slot, steps, this.day);
     return this.level[slot]! + fade * this.trend[slot]! + (seen >= 0 ? this.season[seen]! : 0);
   }
 
   /** Everything that goes from slot to slot, in one pass. */
   private walk(values: Float32Array): void {
     const { z, known, unknownFor, sums, squares, fast, slow, level, trend, season, day } = this;
-    const slowWeight = 2 / (hourOf(day) + 1);
+    const slowWeight = slowWeightOf(day);
     const dayWeight = 1 / day;
     // One by one: taken out of a list they would be numbers on the heap in every turn of the loop.
     let quick = Number.NaN;
@@ -156,6 +186,33 @@ export function hourOf(slotsPerDay: number): number {
   return Math.max(2, Math.round(slotsPerDay / 24));
 }
 
+/** Weight of the newest value in an average of about an hour. */
+export function slowWeightOf(slotsPerDay: number): number {
+  return 2 / (hourOf(slotsPerDay) + 1);
+}
+
+export interface ChangeRates {
+  fast: number;
+  slow: number;
+  /** How much the k-th known change counts in the fast and in the slow mean: `[2 · k]`, `[2 · k + 1]`. */
+  beginning(count: number): Float64Array;
+}
+
+export function changeRates(slotsPerDay: number): ChangeRates {
+  const [fast, slow] = [2 / (3 * hourOf(slotsPerDay)), 1 / (2 * slotsPerDay)];
+  const beginning = (count: number): Float64Array => {
+    const rates = new Float64Array(2 * count);
+    let early = 1;
+    for (let change = 0; change < count; change++) {
+      if (early > slow) early /= 1 + early;
+      rates[2 * change] = Math.max(early, fast);
+      rates[2 * change + 1] = Math.max(early, slow);
+    }
+    return rates;
+  };
+  return { fast, slow, beginning };
+}
+
 /** Of one horizon, at each slot. */
 interface UsualChange {
   steps: number;
@@ -167,7 +224,7 @@ interface UsualChange {
  * Two EWMAs of |z(t) − z(t − steps)| that begin as plain means, so that a short past is not only its first change. Of two
  * horizons at a time: a mean waits for what it was a slot before, and meanwhile the other horizon's move. They may be the same.
  */
-function usualChanges(known: Float32Array, rates: { fast: number; slow: number }, one: UsualChange, two: UsualChange): void {
+function usualChanges(known: Float32Array, rates: Pick<ChangeRates, 'fast' | 'slow'>, one: UsualChange, two: UsualChange): void {
   const { fast: fastRate, slow: slowRate } = rates;
   const { steps, fast, slow } = one;
   const { steps: otherSteps, fast: otherFast, slow: otherSlow } = two;

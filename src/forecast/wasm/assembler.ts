@@ -105,9 +105,27 @@ export const f64 = {
   equal: (left: Code, right: Code): Code => [...left, ...right, 0x61],
 };
 
-/** Two float64 at a time. */
+/** Two float64 at a time; comparisons give all ones or zeros. */
 export const f64x2 = {
   splat: (value: Code): Code => [...value, 0xfd, 0x14],
+  constant: (value: number): Code => {
+    const bytes = [...new Uint8Array(Float64Array.of(value, value).buffer)];
+    return [0xfd, 0x0c, ...bytes];
+  },
+  /** The float64 at the address, twice. */
+  loadSplat: (address: Code, offset = 0): Code => [...address, 0xfd, 0x0a, 0x03, ...unsigned(offset)],
+  /** Two neighbouring float32 in memory are two float64 in the arithmetic, as in JavaScript. */
+  loadFloats: (address: Code, offset = 0): Code => f64x2.promoted(f32x4.loadTwo(address, offset)),
+  storeFloats: (address: Code, value: Code, offset = 0): Code => [...address, ...f64x2.demoted(value), 0xfd, 0x5b, 0x03, ...unsigned(offset), 0x00],
+  /** Of the first two of four float32. */
+  promoted: (value: Code): Code => [...value, 0xfd, 0x5f],
+  demoted: (value: Code): Code => [...value, 0xfd, 0x5e],
+  equal: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x47],
+  greater: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x4a],
+  absolute: (value: Code): Code => [...value, 0xfd, 0xec, 0x01],
+  divide: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf3, 0x01],
+  /** As of four float32. */
+  greaterOf: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf7, 0x01],
   replaceSecond: (both: Code, second: Code): Code => [...both, ...second, 0xfd, 0x22, 0x01],
   add: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf0, 0x01],
   subtract: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf1, 0x01],
@@ -122,12 +140,18 @@ export const f32x4 = {
     const bytes = [...new Uint8Array(Float32Array.of(value, value, value, value).buffer)];
     return [0xfd, 0x0c, ...bytes];
   },
+  /** The two floats at the address, then zeros. */
+  loadTwo: (address: Code, offset = 0): Code => [...address, 0xfd, 0x5d, 0x03, ...unsigned(offset)],
+  equal: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x41],
+  absolute: (value: Code): Code => [...value, 0xfd, 0xe0, 0x01],
   add: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe4, 0x01],
   subtract: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe5, 0x01],
   multiply: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe6, 0x01],
   divide: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe7, 0x01],
   least: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe8, 0x01],
   most: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe9, 0x01],
+  /** The greater; the left one where either is no number. In one instruction, where `most` takes several. */
+  greaterOf: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xeb, 0x01],
 };
 
 /** Sixteen bytes at a time; comparisons give all ones or zeros. */
@@ -144,6 +168,8 @@ export const v128 = {
   store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0xfd, 0x0b, 0x02, ...unsigned(offset)],
   ones: [0xfd, 0x0c, ...Array.from({ length: 16 }, () => 0xff)] as Code,
   and: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x4e],
+  /** Bit by bit: yes where the mask is 1, no where it is 0. */
+  select: (mask: Code, yes: Code, no: Code): Code => [...yes, ...no, ...mask, 0xfd, 0x52],
   /** left without the bits of right. */
   without: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x4f],
   /** One of the four i32 in it. */
