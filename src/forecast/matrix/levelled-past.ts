@@ -1,11 +1,13 @@
-import { laterMatrix, shortGapOf, type DemandMatrix } from './demand-matrix.ts';
-import { setLevels } from './level-of.ts';
-import { nodeSeries, type NodeSeries } from './node-series.ts';
+import { fillGaps, laterMatrix, shortGapOf, type DemandMatrix } from './demand-matrix.ts';
+import { LevelRows } from './level-kernel.ts';
+import { logarithmic, nodesOf, type NodeSeries } from './node-series.ts';
 
 /** What every model's inputs begin with: all pairs without gaps in z = log1p(y/c), and what their nodes carry. */
 export interface LevelledPast {
   scales: Float32Array;
   z: readonly Float32Array[];
+  /** 1 where something of a pair is not known. */
+  hasGaps: Uint8Array;
   nodes: NodeSeries;
 }
 
@@ -24,13 +26,32 @@ export function levelledPast(matrix: DemandMatrix, scales: Float32Array): Levell
   if (matrix.length * matrix.pairs.length > CELLS_MAX) return null;
   const before = levelled.get(matrix);
   if (before && isSame(before.scales, scales)) return before;
-  const { length } = matrix;
-  const block = new Float32Array(matrix.pairs.length * length);
-  const z = matrix.pairs.map((_, pair) => block.subarray(pair * length, (pair + 1) * length));
-  const nodes = nodeSeries(matrix, (filled, pair) => setLevels(filled, scales[pair]!, z[pair]!));
-  const past = { scales, z, nodes };
-  levelled.set(matrix, past);
+  const past = makeLevelled(matrix, scales);
+  if (past) levelled.set(matrix, past);
   return past;
+}
+
+function makeLevelled(matrix: DemandMatrix, scales: Float32Array): LevelledPast | null {
+  const { length, slotsPerDay } = matrix;
+  const pairs = matrix.pairs.length;
+  const { source, target, nodes } = nodesOf(matrix);
+  const rows = LevelRows.of(length, 2 * nodes + 1);
+  if (rows === null) return null;
+  const hasGaps = new Uint8Array(pairs);
+  const block = new Float32Array(pairs * length);
+  const z = matrix.pairs.map((_, pair) => block.subarray(pair * length, (pair + 1) * length));
+  matrix.values.forEach((values, pair) => {
+    rows.demand.set(values);
+    if (!rows.isKnown()) {
+      hasGaps[pair] = 1;
+      fillGaps(values, slotsPerDay, rows.demand);
+    }
+    rows.setLevels(scales[pair]!);
+    z[pair]!.set(rows.level);
+    rows.addTo(source[pair]!, nodes + target[pair]!, 2 * nodes);
+  });
+  const sums = rows.sums.map((sum) => sum.slice());
+  return { scales, z, hasGaps, nodes: logarithmic({ source, target, out: sums.slice(0, nodes), in: sums.slice(nodes, 2 * nodes), total: sums[2 * nodes]! }) };
 }
 
 /**
@@ -43,7 +64,7 @@ export function levelledPastFrom(matrix: DemandMatrix, scales: Float32Array, fro
   if (!startsWithoutGaps(laterMatrix(matrix, from))) return null;
   const later = (series: Float32Array): Float32Array => series.subarray(from);
   const { source, target, out, in: into, total } = past.nodes;
-  return { scales, z: past.z.map(later), nodes: { source, target, out: out.map(later), in: into.map(later), total: later(total) } };
+  return { scales, z: past.z.map(later), hasGaps: past.hasGaps, nodes: { source, target, out: out.map(later), in: into.map(later), total: later(total) } };
 }
 
 /** Whether each pair is known in the first slot, and has only short gaps on the first day: those hold the last value, longer ones look a day back. */

@@ -4,13 +4,12 @@ import { seasonRates, seasonSlot, type HoltWintersWeights } from './baselines.ts
 import type { DemandMatrix } from './demand-matrix.ts';
 import { MOVEMENTS, movementRates } from './movements.ts';
 import { FAST_RATE, HOLT_WINTERS, jumpRates } from './pair-past.ts';
+import type { LevelledPast } from './levelled-past.ts';
 import { besidesFunction, placeTwoPairs, roundedUp, SLOT_BYTES, TwoPairs, type BesidesKernel } from './two-pairs.ts';
 
 /** What `PairPast` smooths, and `movementsOf`, as it is at the last slot: `[pair]`, or `[pair · horizons + horizon]`. */
 export interface NewestPast {
   horizons: readonly number[];
-  /** 1 where something is not known. */
-  hasGaps: Uint8Array;
   fast: Float32Array;
   slow: Float32Array;
   jumpHour: Float32Array;
@@ -37,14 +36,12 @@ const SEASON_BYTES = 16;
 /**
  * The smoothed values of all pairs at the last slot, to the last bit those that `PairPast` and `movementsOf` find for every slot:
  * a forecast asks for no others, and two pairs take one pair's time.
- * @param levels  z of each pair, without gaps
  */
-export function newestPast(matrix: DemandMatrix, levels: readonly Float32Array[], horizons: readonly number[]): NewestPast {
+export function newestPast(matrix: DemandMatrix, { z, hasGaps }: Pick<LevelledPast, 'z' | 'hasGaps'>, horizons: readonly number[]): NewestPast {
   const pairs = matrix.pairs.length;
   const floats = (each = 1): Float32Array => new Float32Array(pairs * each);
   const found: NewestPast = {
     horizons,
-    hasGaps: new Uint8Array(pairs),
     fast: floats(),
     slow: floats(),
     jumpHour: floats(),
@@ -57,7 +54,7 @@ export function newestPast(matrix: DemandMatrix, levels: readonly Float32Array[]
   const walk = new Walk(matrix.length, matrix.slotsPerDay, horizons);
   for (let pair = 0; pair < pairs; pair += 2) {
     const two: [number, number] = [pair, Math.min(pair + 1, pairs - 1)];
-    two.forEach((each, lane) => walk.load(lane as 0 | 1, matrix.values[each]!, levels[each]!));
+    two.forEach((each, lane) => walk.load(lane as 0 | 1, matrix.values[each]!, z[each]!, hasGaps[each] === 1));
     walk.run(found, two);
   }
   return found;
@@ -99,8 +96,8 @@ class Walk {
     Object.entries({ slowRate: slow, hourRate: hour, dayRate: ofDay, day }).forEach(([name, value]) => this.set(name as State, [value, value]));
   }
 
-  load(lane: 0 | 1, values: Float32Array, levels: Float32Array): void {
-    this.two.load(lane, values, levels);
+  load(lane: 0 | 1, values: Float32Array, levels: Float32Array, hasGaps: boolean): void {
+    this.two.load(lane, values, levels.length === this.length ? levels : levels.subarray(0, this.length), hasGaps);
   }
 
   run(found: NewestPast, pairs: readonly [number, number]): void {
@@ -137,7 +134,6 @@ class Walk {
   private readSmoothed(lane: number, found: NewestPast, pair: number): void {
     const { length, day, horizons, seasons, two } = this;
     const state = (name: State): number => this.state[2 * STATES.indexOf(name) + lane]!;
-    found.hasGaps[pair] = two.hasGaps[lane] ? 1 : 0;
     for (const name of ['fast', 'slow', 'jumpHour', 'jumpDay', 'trend'] as const) found[name][pair] = state(name);
     found.level[pair] = two.firstKnown[lane]! < 0 ? Number.NaN : state('level');
     horizons.forEach((steps, horizon) => {

@@ -10,18 +10,13 @@ export interface NodeSeries {
   total: Float32Array;
 }
 
-/** @param onFilled  sees each pair's demand without gaps; good until the next one's */
-export function nodeSeries(matrix: DemandMatrix, onFilled: (filled: Float32Array, pair: number) => void = () => undefined): NodeSeries {
-  const numbers = new Map<string, number>();
-  const numberOf = (name: string): number => numbers.get(name) ?? numbers.set(name, numbers.size).size - 1;
-  const source = Int32Array.from(matrix.pairs, (pair) => numberOf(endsOf(pair).from));
-  const target = Int32Array.from(matrix.pairs, (pair) => numberOf(endsOf(pair).to));
-  const sums = (): Float32Array[] => Array.from({ length: numbers.size }, () => new Float32Array(matrix.length));
+export function nodeSeries(matrix: DemandMatrix): NodeSeries {
+  const { source, target, nodes } = nodesOf(matrix);
+  const sums = (): Float32Array[] => Array.from({ length: nodes }, () => new Float32Array(matrix.length));
   const [out, into, total] = [sums(), sums(), new Float32Array(matrix.length)];
   const filled = new Float32Array(matrix.length);
   matrix.values.forEach((values, pair) => {
     fillGaps(values, matrix.slotsPerDay, filled);
-    onFilled(filled, pair);
     const outOf = out[source[pair]!]!;
     const toward = into[target[pair]!]!;
     for (let slot = 0; slot < filled.length; slot++) {
@@ -30,9 +25,24 @@ export function nodeSeries(matrix: DemandMatrix, onFilled: (filled: Float32Array
       total[slot]! += filled[slot]!;
     }
   });
-  const smallest = 1e-3;
-  for (const series of [...out, ...into, total]) for (let slot = 0; slot < series.length; slot++) series[slot] = Math.log(series[slot]! + smallest);
-  return { source, target, out, in: into, total };
+  return logarithmic({ source, target, out, in: into, total });
+}
+
+/** Numbers of the nodes of each pair, and how many there are. */
+export function nodesOf({ pairs }: Pick<DemandMatrix, 'pairs'>): Pick<NodeSeries, 'source' | 'target'> & { nodes: number } {
+  const numbers = new Map<string, number>();
+  const numberOf = (name: string): number => numbers.get(name) ?? numbers.set(name, numbers.size).size - 1;
+  const source = Int32Array.from(pairs, (pair) => numberOf(endsOf(pair).from));
+  const target = Int32Array.from(pairs, (pair) => numberOf(endsOf(pair).to));
+  return { source, target, nodes: numbers.size };
+}
+
+const SMALLEST = 1e-3;
+
+/** In place of the sums. */
+export function logarithmic(sums: NodeSeries): NodeSeries {
+  for (const series of [...sums.out, ...sums.in, sums.total]) for (let slot = 0; slot < series.length; slot++) series[slot] = Math.log(series[slot]! + SMALLEST);
+  return sums;
 }
 
 /** The parts of a pair's name: `from>to`, or `from>to#class` where the classes of a pair are series of their own. */

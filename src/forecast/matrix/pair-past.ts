@@ -1,6 +1,7 @@
 import { HoltWintersRun } from './baselines.ts';
 import { fillGaps } from './demand-matrix.ts';
 import { setLevels } from './level-of.ts';
+import type { LevelledPast } from './levelled-past.ts';
 import type { NewestPast } from './newest-past.ts';
 
 export const HOLT_WINTERS = { level: 0.4, trend: 0.01, season: 0.1, damping: 0.9 };
@@ -67,13 +68,13 @@ export class PairPast {
 
   /**
    * Takes up another pair of which only the last slot will be asked: what is smoothed is good there alone.
-   * @param levels  its z, without gaps; not copied
+   * @param levelled  its z is not copied
    */
-  loadNewest(values: Float32Array, levels: Float32Array, newest: NewestPast, pair: number): this {
+  loadNewest(values: Float32Array, { z: levels, hasGaps }: Pick<LevelledPast, 'z' | 'hasGaps'>, newest: NewestPast, pair: number): this {
     const { sums, squares, unknownFor, length } = this;
-    this.z = levels.length === length ? levels : levels.subarray(0, length);
+    this.z = levels[pair]!.length === length ? levels[pair]! : levels[pair]!.subarray(0, length);
     const { z } = this;
-    this.known = newest.hasGaps[pair] === 1 ? z.map((value, slot) => (Number.isNaN(values[slot]!) ? Number.NaN : value)) : z;
+    this.known = hasGaps[pair] === 1 ? z.map((value, slot) => (Number.isNaN(values[slot]!) ? Number.NaN : value)) : z;
     let sum = 0;
     let square = 0;
     for (let slot = 0; slot < length; slot++) {

@@ -44,7 +44,7 @@ export class MatrixPast {
   /** From now on nothing but the last slot will be asked, which is much faster; not where levels are not known. */
   onlyNewest(): void {
     if (this.levelled === null) return;
-    this.newest = newestPast(this.matrix, this.levelled.z, this.horizons);
+    this.newest = newestPast(this.matrix, this.levelled, this.horizons);
     for (const place of this.loaded) place.pair = -1;
   }
 
@@ -53,7 +53,7 @@ export class MatrixPast {
     const [one, other] = this.loaded;
     const place = one.pair === pair || (other.pair !== pair && one.pair !== besides) ? one : other;
     if (place.pair !== pair) {
-      if (this.newest) place.past.loadNewest(this.matrix.values[pair]!, this.levelled!.z[pair]!, this.newest, pair);
+      if (this.newest) place.past.loadNewest(this.matrix.values[pair]!, this.levelled!, this.newest, pair);
       else place.past.load(this.matrix.values[pair]!, this.scales[pair]!, this.levelled?.z[pair]);
       place.pair = pair;
     }

@@ -32,21 +32,24 @@ export class TwoPairs {
   }
 
   /** @param levels  z of the pair, without gaps */
-  load(lane: 0 | 1, values: Float32Array, levels: Float32Array): void {
+  load(lane: 0 | 1, values: Float32Array, levels: Float32Array, hasGaps: boolean): void {
     const series = this.series[lane];
-    let unknown = 0;
+    this.hasGaps[lane] = hasGaps;
+    this.firstKnown[lane] = 0;
+    if (!hasGaps) {
+      series.set(levels);
+      return;
+    }
     let first = -1;
     for (let slot = 0; slot < series.length; slot++) {
       if (Number.isNaN(values[slot]!)) {
         series[slot] = Number.NaN;
-        unknown += 1;
       } else {
         series[slot] = levels[slot]!;
         if (first < 0) first = slot;
       }
     }
     this.firstKnown[lane] = first;
-    this.hasGaps[lane] = unknown > 0;
   }
 
   /** After both were loaded. */

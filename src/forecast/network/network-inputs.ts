@@ -132,7 +132,7 @@ export class NetworkInputs {
   /** Whether nothing but the last slot is asked; what is smoothed is then found for all pairs when it is first needed. */
   private isOfNewest(origins: Int32Array): boolean {
     if (this.levelled === null || origins.length !== 1 || origins[0] !== this.matrix.length - 1) return false;
-    this.newest ??= newestChannels(this.matrix, this.levelled.z, this.horizons);
+    this.newest ??= newestChannels(this.matrix, this.levelled, this.horizons);
     return true;
   }
 

@@ -1,5 +1,6 @@
 import { seasonSlot } from '../matrix/baselines.ts';
 import type { DemandMatrix } from '../matrix/demand-matrix.ts';
+import type { LevelledPast } from '../matrix/levelled-past.ts';
 import { besidesFunction, placeTwoPairs, roundedUp, SLOT_BYTES, TwoPairs, type BesidesKernel } from '../matrix/two-pairs.ts';
 import { f64x2, i32, loop, v128, wasmFunction, type Code, type Variable, type WasmFunction } from '../wasm/assembler.ts';
 import { growingKernel } from '../wasm/growing-kernel.ts';
@@ -30,9 +31,8 @@ const SERIES_AT = RATES_AT + 32;
 /**
  * The smoothed values of all pairs at the last slot, to the last bit those that `PairChannels` finds for every slot: a forecast
  * asks for no others, and two pairs take one pair's time.
- * @param levels  z of each pair, without gaps
  */
-export function newestChannels(matrix: DemandMatrix, levels: readonly Float32Array[], horizons: readonly number[]): NewestChannels {
+export function newestChannels(matrix: DemandMatrix, { z, hasGaps }: Pick<LevelledPast, 'z' | 'hasGaps'>, horizons: readonly number[]): NewestChannels {
   const { length, slotsPerDay: day } = matrix;
   const pairs = matrix.pairs.length;
   const floats = (each = 1): Float32Array => new Float32Array(pairs * each);
@@ -40,10 +40,10 @@ export function newestChannels(matrix: DemandMatrix, levels: readonly Float32Arr
   const walk = new Walk(length, day, horizons);
   for (let pair = 0; pair < pairs; pair += 2) {
     const other = Math.min(pair + 1, pairs - 1);
-    walk.load(0, matrix.values[pair]!, levels[pair]!);
-    walk.load(1, matrix.values[other]!, levels[other]!);
+    walk.load(0, matrix.values[pair]!, z[pair]!, hasGaps[pair] === 1);
+    walk.load(1, matrix.values[other]!, z[other]!, hasGaps[other] === 1);
     walk.run();
-    for (const [lane, at] of [pair, other].entries()) walk.read(lane, levels[at]![length - 1]!, found, at);
+    for (const [lane, at] of [pair, other].entries()) walk.read(lane, z[at]![length - 1]!, found, at);
   }
   return found;
 }
@@ -79,8 +79,8 @@ class Walk {
     this.changes = { fast: new Float64Array(2 * horizons.length), slow: new Float64Array(2 * horizons.length) };
   }
 
-  load(lane: 0 | 1, values: Float32Array, levels: Float32Array): void {
-    this.two.load(lane, values, levels);
+  load(lane: 0 | 1, values: Float32Array, levels: Float32Array, hasGaps: boolean): void {
+    this.two.load(lane, values, levels.length === this.length ? levels : levels.subarray(0, this.length), hasGaps);
   }
 
   run(): void {

@@ -87,6 +87,7 @@ export const i32 = {
   shiftLeft: (value: Code, bits: number): Code => [...value, ...i32.constant(bits), 0x74],
   lessThan: (left: Code, right: Code): Code => [...left, ...right, 0x48],
   load: (address: Code, offset = 0): Code => [...address, 0x28, 0x02, ...unsigned(offset)],
+  store: (address: Code, value: Code): Code => [...address, ...value, 0x36, 0x02, 0x00],
   trailingZeros: (value: Code): Code => [...value, 0x68],
 };
 
@@ -114,17 +115,22 @@ export const f64x2 = {
   },
   /** The float64 at the address, twice. */
   loadSplat: (address: Code, offset = 0): Code => [...address, 0xfd, 0x0a, 0x03, ...unsigned(offset)],
+  /** The float64 at each address. */
+  loadTwo: (first: Code, second: Code, offset = 0): Code => [...second, ...first, 0xfd, 0x5d, 0x03, ...unsigned(offset), 0xfd, 0x57, 0x03, ...unsigned(offset), 0x01],
   /** Two neighbouring float32 in memory are two float64 in the arithmetic, as in JavaScript. */
   loadFloats: (address: Code, offset = 0): Code => f64x2.promoted(f32x4.loadTwo(address, offset)),
   storeFloats: (address: Code, value: Code, offset = 0): Code => [...address, ...f64x2.demoted(value), 0xfd, 0x5b, 0x03, ...unsigned(offset), 0x00],
   /** Of the first two of four float32. */
   promoted: (value: Code): Code => [...value, 0xfd, 0x5f],
   demoted: (value: Code): Code => [...value, 0xfd, 0x5e],
+  /** As two i32, toward 0; no number is 0. */
+  truncated: (value: Code): Code => [...value, 0xfd, 0xfc, 0x01],
   equal: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x47],
   greater: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x4a],
   absolute: (value: Code): Code => [...value, 0xfd, 0xec, 0x01],
   divide: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf3, 0x01],
   /** As of four float32. */
+  leastOf: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf6, 0x01],
   greaterOf: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf7, 0x01],
   replaceSecond: (both: Code, second: Code): Code => [...both, ...second, 0xfd, 0x22, 0x01],
   add: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xf0, 0x01],
@@ -142,7 +148,7 @@ export const f32x4 = {
   },
   /** The two floats at the address, then zeros. */
   loadTwo: (address: Code, offset = 0): Code => [...address, 0xfd, 0x5d, 0x03, ...unsigned(offset)],
-  equal: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x41],
+  unequal: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x42],
   absolute: (value: Code): Code => [...value, 0xfd, 0xe0, 0x01],
   add: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe4, 0x01],
   subtract: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0xe5, 0x01],
@@ -168,6 +174,9 @@ export const v128 = {
   store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0xfd, 0x0b, 0x02, ...unsigned(offset)],
   ones: [0xfd, 0x0c, ...Array.from({ length: 16 }, () => 0xff)] as Code,
   and: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x4e],
+  or: (left: Code, right: Code): Code => [...left, ...right, 0xfd, 0x50],
+  /** An i32: 1 when any bit is. */
+  anyTrue: (value: Code): Code => [...value, 0xfd, 0x53],
   /** Bit by bit: yes where the mask is 1, no where it is 0. */
   select: (mask: Code, yes: Code, no: Code): Code => [...yes, ...no, ...mask, 0xfd, 0x52],
   /** left without the bits of right. */

@@ -73,7 +73,7 @@ describe('what only the last slot is asked for', () => {
 
   it('is smoothed for many pairs after a longer past, whose memory is used again', () => {
     const horizons = [2, 7];
-    const last = (matrix: DemandMatrix): unknown => newestChannels(matrix, levelledPast(matrix, scalesOf(matrix))!.z, horizons);
+    const last = (matrix: DemandMatrix): unknown => newestChannels(matrix, levelledPast(matrix, scalesOf(matrix))!, horizons);
     const short = cutMatrix({ ...whole, values: whole.values.map((series, pair) => series.map((value, slot) => (slot % 50 === pair ? Number.NaN : value))) }, 300);
     const alone = last(short);
     last(whole);
