@@ -12,10 +12,10 @@ export function anchorSteps(horizonSlots: number): number[] {
  * to the shape stays.
  * @param at     `at[index]` belongs to `anchors[index]`
  * @param shape  `shape[step − 1]`; zeros for plain straight lines
+ * @param values  where they go, `values[step − 1]`
  */
-export function interpolateSteps(anchors: readonly number[], at: ArrayLike<number>, shape: ArrayLike<number>, horizonSlots: number): Float64Array {
-  const above = Float64Array.from(anchors, (steps, index) => at[index]! - (shape[Math.min(steps, shape.length) - 1] ?? 0));
-  const values = new Float64Array(horizonSlots);
+export function interpolateSteps(anchors: readonly number[], at: ArrayLike<number>, shape: ArrayLike<number>, horizonSlots: number, values: Float64Array = new Float64Array(horizonSlots)): Float64Array {
+  const above = (index: number): number => at[index]! - (shape[Math.min(anchors[index]!, shape.length) - 1] ?? 0);
   let next = 0;
   for (let step = 1; step <= horizonSlots; step++) {
     while (next < anchors.length - 1 && anchors[next]! < step) next += 1;
@@ -23,7 +23,7 @@ export function interpolateSteps(anchors: readonly number[], at: ArrayLike<numbe
     const left = anchors[before]!;
     const right = anchors[next]!;
     const share = right > left ? Math.min(1, Math.max(0, (step - left) / (right - left))) : 1;
-    values[step - 1] = (shape[step - 1] ?? 0) + above[before]! * (1 - share) + above[next]! * share;
+    values[step - 1] = (shape[step - 1] ?? 0) + above(before) * (1 - share) + above(next) * share;
   }
   return values;
 }

@@ -6,6 +6,7 @@ import type { Champion } from './contest.ts';
 import { matrixOf, phaseOf } from './demand-series.ts';
 import type { JoinedDemands } from './join-observation.ts';
 import { knownMean, type DemandMatrix } from './matrix/demand-matrix.ts';
+import { levelOf } from './matrix/level-of.ts';
 import { CombinedModel } from './matrix/combined-model.ts';
 import { cellsOf, type MatrixForecasts, type MatrixModel } from './matrix/matrix-model.ts';
 import { copyCorrection, correctOnline, type OnlineCorrection } from './matrix/online-calibration.ts';
@@ -42,9 +43,10 @@ export async function forecastSlots(state: TrainedState | null, joined: JoinedDe
   const late = [...isServed.keys()].filter((pair) => !isServed[pair]);
   const newcomers = forecastNewcomers(subsetOf(calm?.matrix ?? matrix, late), horizonSlots);
   const placeOf = new Map(late.map((pair, place) => [pair, place]));
+  const curves = served && new Curves(served, state!.anchors, matrix, horizonSlots);
   const slots = matrix.pairs.map((_, pair) => {
     const place = placeOf.get(pair);
-    const levels = served && place === undefined ? curvesOf(served, state!.anchors, matrix, pair, horizonSlots) : newcomers.curves(place!);
+    const levels = curves && place === undefined ? curves.of(pair) : newcomers.curves(place!);
     const isOver = isHabitOver(matrix.values[pair]!, slotsPerDay, horizonSlots);
     const ratio = ratios[pair]!;
     const mbps = (value: number): number => (isOver ? 0 : roundTo(Math.max(0, value * ratio), 4));
@@ -213,57 +215,85 @@ function isReplayed(model: MatrixModel): boolean {
   return model instanceof CombinedModel ? model.members.every(isReplayed) : model.forecastHorizons !== undefined;
 }
 
-/** The three quantiles of one pair at every step. */
-function curvesOf(served: Served, anchors: readonly number[], matrix: DemandMatrix, pair: number, horizonSlots: number): [Float64Array, Float64Array, Float64Array] {
-  const scale = Math.max(1e-6, knownMean(matrix.values[pair]!) || 0);
-  const shape = dayShape(matrix, pair, scale, horizonSlots);
-  const curve = (quantile: 0 | 1 | 2): Float64Array => {
-    const z = Float64Array.from(anchors, (_, index) => Math.log1p(served.at[index]![quantile]![pair]! / scale));
-    const steps = interpolateSteps(anchors, z, shape, horizonSlots);
-    for (let step = 0; step < horizonSlots; step++) steps[step] = scale * Math.expm1(Math.max(0, steps[step]!));
-    return steps;
-  };
-  return [curve(0), curve(1), curve(2)];
-}
-
 /** Days whose mean is the day's shape, and slots on both sides that smooth it. */
 const SHAPE_DAYS = 7;
 const SHAPE_NEAR = 1;
 
-/** Mean of log1p(y/scale) over the last days at the time of each coming slot and its neighbours. */
-function dayShape(matrix: DemandMatrix, pair: number, scale: number, horizonSlots: number): Float64Array {
-  const { slotsPerDay, length } = matrix;
-  const sums = new Float64Array(slotsPerDay);
-  const counts = new Float64Array(slotsPerDay).fill(-1); // not asked for
-  const values = matrix.values[pair]!;
-  const begin = Math.max(0, length - SHAPE_DAYS * slotsPerDay);
-  for (let coming = length - SHAPE_NEAR; coming < length + horizonSlots + SHAPE_NEAR; coming++) {
-    const phase = phaseOf(matrix, coming);
-    if (counts[phase]! >= 0) continue;
-    let sum = 0;
-    let count = 0;
-    for (let slot = begin + ((coming - begin) % slotsPerDay); slot < length; slot += slotsPerDay) {
-      if (Number.isNaN(values[slot]!)) continue;
-      sum += Math.log1p(values[slot]! / scale);
-      count += 1;
-    }
-    sums[phase] = sum;
-    counts[phase] = count;
+/** Three quantiles at every step, pair by pair in the same memory. */
+class Curves {
+  private readonly served: Served;
+  private readonly anchors: readonly number[];
+  private readonly matrix: DemandMatrix;
+  private readonly horizonSlots: number;
+  private readonly curves: [Float64Array, Float64Array, Float64Array];
+  private readonly shape: Float64Array;
+  private readonly atAnchors: Float64Array;
+  /** Of each time of day that is asked for, sum and number of the levels that are known; the slots of the last days, and the place that each is of. */
+  private readonly times: { sums: Float64Array; counts: Float64Array; slots: Int32Array; places: Int32Array };
+  /** Place of each step's time of day and its neighbours'. */
+  private readonly placeOf: Int32Array;
+
+  constructor(served: Served, anchors: readonly number[], matrix: DemandMatrix, horizonSlots: number) {
+    [this.served, this.anchors, this.matrix, this.horizonSlots] = [served, anchors, matrix, horizonSlots];
+    const steps = (): Float64Array => new Float64Array(horizonSlots);
+    [this.curves, this.shape, this.atAnchors] = [[steps(), steps(), steps()], steps(), new Float64Array(anchors.length)];
+    const { slotsPerDay, length } = matrix;
+    const begin = Math.max(0, length - SHAPE_DAYS * slotsPerDay);
+    const places = new Map<number, number>();
+    const slots: { slot: number; place: number }[] = [];
+    this.placeOf = Int32Array.from({ length: horizonSlots + 2 * SHAPE_NEAR }, (_, index) => {
+      const coming = length - SHAPE_NEAR + index;
+      const phase = phaseOf(matrix, coming);
+      const known = places.get(phase);
+      if (known !== undefined) return known;
+      const place = places.size;
+      places.set(phase, place);
+      for (let slot = begin + ((coming - begin) % slotsPerDay); slot < length; slot += slotsPerDay) slots.push({ slot, place });
+      return place;
+    });
+    this.times = { sums: new Float64Array(places.size), counts: new Float64Array(places.size), slots: Int32Array.from(slots, ({ slot }) => slot), places: Int32Array.from(slots, ({ place }) => place) };
   }
-  const shape = new Float64Array(horizonSlots);
-  for (let step = 1; step <= horizonSlots; step++) {
-    let sum = 0;
-    let count = 0;
-    for (let near = -SHAPE_NEAR; near <= SHAPE_NEAR; near++) {
-      const phase = phaseOf(matrix, length - 1 + step + near);
-      sum += sums[phase]!;
-      count += counts[phase]!;
-    }
-    // A time of day that was never seen has no shape to follow: a straight line then.
-    if (count === 0) return new Float64Array(horizonSlots);
-    shape[step - 1] = sum / count;
+
+  /** Good until the next one's. */
+  of(pair: number): readonly [Float64Array, Float64Array, Float64Array] {
+    const { served, anchors, matrix, horizonSlots, shape, atAnchors, curves } = this;
+    const scale = Math.max(1e-6, knownMean(matrix.values[pair]!) || 0);
+    this.setShape(matrix.values[pair]!, scale);
+    curves.forEach((curve, quantile) => {
+      for (let index = 0; index < anchors.length; index++) atAnchors[index] = levelOf(served.at[index]![quantile]![pair]! / scale);
+      interpolateSteps(anchors, atAnchors, shape, horizonSlots, curve);
+      for (let step = 0; step < horizonSlots; step++) curve[step] = scale * Math.expm1(Math.max(0, curve[step]!));
+    });
+    return curves;
   }
-  return shape;
+
+  /** Mean of log1p(y/scale) over the last days at the time of each coming slot and its neighbours. */
+  private setShape(values: Float32Array, scale: number): void {
+    const { shape, placeOf, times: { sums, counts, slots, places } } = this;
+    sums.fill(0);
+    counts.fill(0);
+    for (let index = 0; index < slots.length; index++) {
+      const value = values[slots[index]!]!;
+      if (Number.isNaN(value)) continue;
+      sums[places[index]!]! += levelOf(value / scale);
+      counts[places[index]!]! += 1;
+    }
+    for (let step = 0; step < shape.length; step++) {
+      let sum = 0;
+      let count = 0;
+      for (let near = 0; near <= 2 * SHAPE_NEAR; near++) {
+        const place = placeOf[step + 1 + near - SHAPE_NEAR]!;
+        sum += sums[place]!;
+        count += counts[place]!;
+      }
+      // A time of day that was never seen has no shape to follow: a straight line then.
+      if (count === 0) {
+        shape.fill(0);
+        return;
+      }
+      shape[step] = sum / count;
+    }
+  }
 }
 
 /** The first pairs of a matrix. */

@@ -38,17 +38,15 @@ export function joinObservation(history: DemandMatrix | null, observation: Obser
   const calendar = calendarOf({ startAt: (endSlot - observedSlots) * slotMs, stepMs: slotMs, slotsPerDay, length: observedSlots });
   const recent = new Float32Array(observedSlots);
   // One block: so many small ones are much work for the memory's keeper.
-  const block = new Float32Array(pairs.length * length).fill(Number.NaN);
+  const block = new Float32Array(pairs.length * length);
   const values = pairs.map((name, pair) => {
     const series = block.subarray(pair * length, (pair + 1) * length);
     const past = history?.values[pair];
     const demand = seen.get(name);
     if (demand) alignEnd(demand.mbps, recent);
-    if (history && habits && past) {
-      if (demand) ratios[pair] = levelRatio(habits[pair]!, slotsPerDay, recent, calendar);
-      copyInto(series, past, (history.startAt - startAt) / slotMs, 1);
-    }
-    if (demand) copyInto(series, recent, length - observedSlots, 1 / ratios[pair]!);
+    if (demand && habits && past) ratios[pair] = levelRatio(habits[pair]!, slotsPerDay, recent, calendar);
+    copyPast(series, past ?? null, history && past ? (history.startAt - startAt) / slotMs : 0);
+    if (demand) copyKnown(series, recent, length - observedSlots, 1 / ratios[pair]!);
     return series;
   });
   return { matrix: matrixOf(pairs, startAt, slotMs, slotsPerDay, length, values), ratios, knownPairs: history?.pairs.length ?? 0 };
@@ -179,7 +177,17 @@ function dailyProfiles(series: Float32Array, slotsPerDay: number, { length, kind
   return [profile(0), profile(1)];
 }
 
-function copyInto(target: Float32Array, source: Float32Array, offset: number, factor: number): void {
+/** What lies before and after the source is unknown. */
+function copyPast(target: Float32Array, source: Float32Array | null, offset: number): void {
+  const from = source ? Math.min(target.length, Math.max(0, offset)) : target.length;
+  const until = source ? Math.max(from, Math.min(target.length, offset + source.length)) : target.length;
+  target.fill(Number.NaN, 0, from);
+  if (source && until > from) target.set(source.subarray(from - offset, until - offset), from);
+  target.fill(Number.NaN, until);
+}
+
+/** What is unknown leaves the target as it is. */
+function copyKnown(target: Float32Array, source: Float32Array, offset: number, factor: number): void {
   for (let index = Math.max(0, -offset); index < source.length && index + offset < target.length; index++) {
     const value = source[index]!;
     if (!Number.isNaN(value)) target[index + offset] = value * factor;

@@ -17,15 +17,14 @@ export const levelCells = { middles, levels, slopes };
  * @param scale    c > 0
  */
 export function setLevels(demands: Float32Array, scale: number, z: Float32Array): void {
-  for (let slot = 0; slot < demands.length; slot++) {
-    const ratio = demands[slot]! / scale;
-    if (!(ratio < RATIO_MAX)) {
-      z[slot] = Math.log1p(ratio);
-      continue;
-    }
-    const cell = (ratio * CELLS) | 0;
-    const beyond = (ratio - middles[cell]!) * slopes[cell]!;
-    const square = beyond * beyond;
-    z[slot] = levels[cell]! + (beyond + square * (-1 / 2 + beyond * (1 / 3) + square * (-1 / 4 + beyond * (1 / 5) + square * (-1 / 6 + beyond * (1 / 7)))));
-  }
+  for (let slot = 0; slot < demands.length; slot++) z[slot] = levelOf(demands[slot]! / scale);
+}
+
+/** log1p of one ratio ≥ 0; NaN where it is no number. */
+export function levelOf(ratio: number): number {
+  if (!(ratio < RATIO_MAX)) return Math.log1p(ratio);
+  const cell = (ratio * CELLS) | 0;
+  const beyond = (ratio - middles[cell]!) * slopes[cell]!;
+  const square = beyond * beyond;
+  return levels[cell]! + (beyond + square * (-1 / 2 + beyond * (1 / 3) + square * (-1 / 4 + beyond * (1 / 5) + square * (-1 / 6 + beyond * (1 / 7)))));
 }
