@@ -1,4 +1,5 @@
 import { runEwma } from './baselines.ts';
+import { CommonFeatures, OF_DAY, OF_JUMPS, OF_LEVEL, OF_PAIR, OF_SUM } from './common-features.ts';
 import { covariateInputs, type CovariateInput, type DemandMatrix } from './demand-matrix.ts';
 import type { LevelledPast } from './levelled-past.ts';
 import { nodeSeries, reverseOf, type NodeSeries } from './node-series.ts';
@@ -6,8 +7,6 @@ import { MOVEMENT_MEANS, MOVEMENTS, movementsOf } from './movements.ts';
 import { movementsAt, newestPast, type NewestPast } from './newest-past.ts';
 import { extremes, greatestRises, hourSlots, PairPast } from './pair-past.ts';
 
-/** Lags in slots whose distance from the newest value is an input. */
-const LAGS = [1, 2, 3, 4, 5, 6, 8, 12];
 /** Days whose daily shape is averaged. */
 const DAYS = 7;
 
@@ -16,6 +15,7 @@ export class MatrixPast {
   readonly matrix: DemandMatrix;
   readonly scales: Float32Array;
   readonly nodes: NodeSeries;
+  readonly common: CommonFeatures;
   /** The other direction of each pair, −1 where there is none. */
   readonly reverse: Int32Array;
   private readonly horizons: readonly number[];
@@ -39,6 +39,7 @@ export class MatrixPast {
     this.reverse = Int32Array.from(matrix.pairs, (name) => index.get(reverseOf(name)) ?? -1);
     const empty = (): { pair: number; past: PairPast } => ({ pair: -1, past: new PairPast(matrix.length, matrix.slotsPerDay) });
     this.loaded = [empty(), empty()];
+    this.common = new CommonFeatures(this);
   }
 
   /** From now on nothing but the last slot will be asked, which is much faster; not where levels are not known. */
@@ -114,22 +115,19 @@ export class TabularFeatures {
     const daysBack = Math.ceil((steps + hour + 1) / day);
     const dayBack = daysBack * day;
     const weekBack = Math.ceil((steps + hour + 1) / week) * week;
-    const { nodes, reverse, scales } = this.past;
+    const { nodes, common } = this.past;
     const past = this.past.pastOf(pair);
-    const back = reverse[pair]! >= 0 ? this.past.pastOf(reverse[pair]!, pair) : null;
-    const { fast, slow, jumpHour, jumpDay, season } = past.smoothed();
+    const { season } = past.smoothed();
     const { z } = past;
     const movements = this.past.movements(pair, steps, origins);
     const asked = origins.length;
     const mostHour = extremes(z, hour, 1, 3 * asked);
-    const mostLong = extremes(z, 6 * hour, 1, asked);
-    const leastHour = extremes(z, hour, -1, asked);
     const mostRises = greatestRises(past, steps, Math.max(0, (origins[0] ?? 0) - day), [6 * hour, day], asked);
-    const mostDay = extremes(z, day, 1, asked);
-    const leastLong = extremes(z, 6 * hour, -1, asked);
     const mostNear = extremes(z, 2 * near + 1, 1, DAYS * asked);
     const groups = [nodes.out[nodes.source[pair]!]!, nodes.in[nodes.target[pair]!]!, nodes.total];
     const volatilities = this.volatility(pair);
+    const inputs = common.of(pair, origins);
+    let known = 0;
 
     for (let index = 0; index < origins.length; index++) {
       const slot = origins[index]!;
@@ -141,27 +139,18 @@ export class TabularFeatures {
         values[row] = value;
         column += 1;
       };
+      const takeCommon = (count: number): void => {
+        for (const end = known + count; known < end; known++) put(inputs[known]!);
+      };
       const level = z[slot]!;
       const target = slot + steps;
-      put(level);
-      put(past.slotsUnknown(slot));
-      for (const lag of LAGS) put(past.at(slot - lag) - level);
-      for (const window of [3, hour, 3 * hour, 6 * hour, day]) put(past.mean(slot - window + 1, slot + 1) - level);
-      put(past.mean(slot - week + 1, slot + 1) - level);
-      for (const window of [3, hour, 6 * hour, day]) put(past.spread(slot - window + 1, slot + 1));
-      put(mostHour(slot) - level);
-      put(mostLong(slot) - level);
-      put(leastHour(slot) - level);
-      put(fast[slot]! - level);
-      put(slow[slot]! - level);
+      takeCommon(OF_LEVEL);
       put(Math.fround(season.ahead(slot, steps)) - level);
       for (let which = 0; which < MOVEMENT_MEANS; which++) put(movements[MOVEMENTS * index + which]!);
-      put(jumpHour[slot]!);
-      put(jumpDay[slot]!);
+      takeCommon(OF_JUMPS);
       for (let which = MOVEMENT_MEANS; which < MOVEMENTS; which++) put(Math.sqrt(movements[MOVEMENTS * index + which]!));
       for (const mostRise of mostRises) put(mostRise(slot));
-      put(mostDay(slot) - level);
-      put(leastLong(slot) - level);
+      takeCommon(OF_DAY);
       let levels = 0;
       let changes = 0;
       let days = 0;
@@ -202,18 +191,13 @@ export class TabularFeatures {
         put(mostHour(target - back + (hour >> 1)) - level);
       }
       for (const sum of groups) {
-        const now = sum[slot]!;
-        put(now - (sum[slot - 1] ?? now));
-        put(now - (sum[slot - 3] ?? now));
-        put(now - (sum[slot - hour] ?? now));
+        takeCommon(OF_SUM - 1);
         put((sum[target - dayBack] ?? Number.NaN) - (sum[slot - dayBack] ?? Number.NaN));
         put((sum[target - weekBack] ?? Number.NaN) - (sum[slot - weekBack] ?? Number.NaN));
-        put(now - (sum[slot - day] ?? Number.NaN));
+        takeCommon(1);
       }
       for (const volatility of volatilities) put(volatility[slot]!);
-      put(back ? back.z[slot]! - back.mean(slot - hour + 1, slot + 1) : Number.NaN);
-      put(past.mean(slot - day + 1, slot + 1));
-      put(Math.log(scales[pair]!));
+      takeCommon(OF_PAIR);
       const clock = matrix.startAt / matrix.stepMs + target;
       put(((clock % day) + day) % day / day);
       put(Math.floor(clock / day) % 7);

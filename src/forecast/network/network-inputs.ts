@@ -91,7 +91,7 @@ export class NetworkInputs {
    */
   fill(pair: number, origins: Int32Array, rows: InputRows, at: number): number {
     const { matrix, horizons, hour, past } = this;
-    if (this.isOfNewest(origins)) past.loadNewest(matrix.values[pair]!, this.levelled!.z[pair]!, this.newest!, pair);
+    if (this.isOfNewest(origins)) past.loadNewest(matrix.values[pair]!, this.levelled!, this.newest!, pair);
     else past.load(matrix.values[pair]!, this.scales[pair]!, this.levelled?.z[pair]);
     const back = this.reverse[pair]!;
     const opposite = back >= 0 ? (at: number): number => (at >= 0 ? Math.log(1 + matrix.values[back]![at]! / this.scales[back]!) : Number.NaN) : null;

@@ -1,6 +1,7 @@
 import { seasonSlot } from '../matrix/baselines.ts';
 import { fillGaps } from '../matrix/demand-matrix.ts';
 import { setLevels } from '../matrix/level-of.ts';
+import type { LevelledPast } from '../matrix/levelled-past.ts';
 import type { NewestChannels } from './newest-channels.ts';
 
 export const FAST = 0.4;
@@ -12,7 +13,7 @@ export const CHANGE_UNKNOWN = 0.2;
 /** One pair's past as series in z = log1p(y/c), each value known at its own slot. Holds one pair at a time. */
 export class PairChannels {
   /** Gaps filled from the past. */
-  readonly z: Float32Array;
+  z: Float32Array;
   /** Slots since the newest known value. */
   readonly unknownFor: Uint16Array;
   /** Exponential averages with a weight of 0.4 and of about an hour. */
@@ -21,6 +22,9 @@ export class PairChannels {
   /** For each horizon the usual |z(t) − z(t − h)|, of the last hours and of the last days; > 0. */
   readonly changeFast: Float32Array[];
   readonly changeSlow: Float32Array[];
+  private readonly ownZ: Float32Array;
+  /** Whether `unknownFor` may be other than 0 anywhere. */
+  private hasUnknown = false;
   private readonly day: number;
   private readonly horizons: readonly number[];
   private readonly known: Float32Array;
@@ -38,26 +42,30 @@ export class PairChannels {
     this.unknownFor = new Uint16Array(length);
     this.sums = new Float64Array(length + 1);
     this.squares = new Float64Array(length + 1);
-    [this.z, this.known, this.fast, this.slow, this.level, this.trend, this.season] = [floats(), floats(), floats(), floats(), floats(), floats(), floats()];
+    [this.ownZ, this.known, this.fast, this.slow, this.level, this.trend, this.season] = [floats(), floats(), floats(), floats(), floats(), floats(), floats()];
+    this.z = this.ownZ;
     this.changeFast = horizons.map(floats);
     this.changeSlow = horizons.map(floats);
   }
 
-  /** Takes up another pair of which only the last slot will be asked: what is smoothed is good there alone. */
-  loadNewest(values: Float32Array, levels: Float32Array, newest: NewestChannels, pair: number): void {
-    const { z, sums, squares, unknownFor, horizons } = this;
-    const last = z.length - 1;
-    z.set(levels.subarray(0, z.length));
+  /**
+   * Takes up another pair of which only the last slot will be asked: what is smoothed is good there alone.
+   * @param levelled  its z is not copied
+   */
+  loadNewest(values: Float32Array, { z: levels, hasGaps }: Pick<LevelledPast, 'z' | 'hasGaps'>, newest: NewestChannels, pair: number): void {
+    const { sums, squares, horizons } = this;
+    const { length } = this.ownZ;
+    const last = length - 1;
+    const z = levels[pair]!.length === length ? levels[pair]! : levels[pair]!.subarray(0, length);
+    this.z = z;
     let sum = 0;
     let square = 0;
-    let missing = 0;
-    for (let slot = 0; slot < z.length; slot++) {
+    for (let slot = 0; slot < length; slot++) {
       const value = z[slot]!;
       sums[slot + 1] = sum += value;
       squares[slot + 1] = square += value * value;
-      missing = Number.isNaN(values[slot]!) ? Math.min(60_000, missing + 1) : 0;
-      unknownFor[slot] = missing;
     }
+    this.countUnknown(hasGaps[pair] === 1 ? values : null);
     this.fast[last] = newest.fast[pair]!;
     this.slow[last] = newest.slow[pair]!;
     this.level[last] = newest.level[pair]!;
@@ -76,6 +84,8 @@ export class PairChannels {
    * @param levels  its z, when it is known already
    */
   load(values: Float32Array, scale: number, levels: Float32Array | null = null): void {
+    this.z = this.ownZ;
+    this.hasUnknown = true;
     if (levels) this.z.set(levels.subarray(0, this.z.length));
     else setLevels(fillGaps(values, this.day, this.z), scale, this.z);
     this.walk(values);
@@ -84,6 +94,16 @@ export class PairChannels {
       const other = Math.min(horizon + 1, this.horizons.length - 1);
       usualChanges(this.known, rates, this.usualChange(horizon), this.usualChange(other));
     }
+  }
+
+  /** @param values  null: all is known */
+  private countUnknown(values: Float32Array | null): void {
+    const { unknownFor } = this;
+    let missing = 0;
+    if (values === null) {
+      if (this.hasUnknown) unknownFor.fill(0);
+    } else for (let slot = 0; slot < unknownFor.length; slot++) unknownFor[slot] = missing = Number.isNaN(values[slot]!) ? Math.min(60_000, missing + 1) : 0;
+    this.hasUnknown = values !== null;
   }
 
   private usualChange(horizon: number): UsualChange {

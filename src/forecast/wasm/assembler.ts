@@ -9,7 +9,7 @@ export interface WasmFunction {
   code: Code;
 }
 
-const TYPES = { i32: 0x7f, f64: 0x7c, v128: 0x7b } as const;
+const TYPES = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
 type ValueType = keyof typeof TYPES;
 const MAGIC_AND_VERSION = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 const PAGE_BYTES = 65_536;
@@ -59,12 +59,12 @@ export class Variable {
 export function wasmFunction<P extends string>(
   name: string,
   parameters: readonly P[],
-  body: (parameter: Record<P, Code>, make: { i32(): Variable; f64(): Variable; v128(): Variable }) => Code[],
+  body: (parameter: Record<P, Code>, make: { i32(): Variable; f32(): Variable; f64(): Variable; v128(): Variable }) => Code[],
 ): WasmFunction {
   const locals: ValueType[] = [];
   const make = (type: ValueType) => (): Variable => new Variable(parameters.length + locals.push(type) - 1);
   const named = Object.fromEntries(parameters.map((each, index) => [each, new Variable(index).get])) as Record<P, Code>;
-  const code = body(named, { i32: make('i32'), f64: make('f64'), v128: make('v128') }).flat();
+  const code = body(named, { i32: make('i32'), f32: make('f32'), f64: make('f64'), v128: make('v128') }).flat();
   return { name, parameters: parameters.length, locals, code };
 }
 
@@ -85,10 +85,19 @@ export const i32 = {
   subtract: (left: Code, right: Code): Code => [...left, ...right, 0x6b],
   multiply: (left: Code, right: Code): Code => [...left, ...right, 0x6c],
   shiftLeft: (value: Code, bits: number): Code => [...value, ...i32.constant(bits), 0x74],
+  shiftRight: (value: Code, bits: number): Code => [...value, ...i32.constant(bits), 0x75],
   lessThan: (left: Code, right: Code): Code => [...left, ...right, 0x48],
   load: (address: Code, offset = 0): Code => [...address, 0x28, 0x02, ...unsigned(offset)],
   store: (address: Code, value: Code): Code => [...address, ...value, 0x36, 0x02, 0x00],
+  storeByte: (address: Code, value: Code): Code => [...address, ...value, 0x3a, 0x00, 0x00],
   trailingZeros: (value: Code): Code => [...value, 0x68],
+};
+
+/** Compared, an i32 of 0 or 1. */
+export const f32 = {
+  load: (address: Code, offset = 0): Code => [...address, 0x2a, 0x02, ...unsigned(offset)],
+  equal: (left: Code, right: Code): Code => [...left, ...right, 0x5b],
+  less: (left: Code, right: Code): Code => [...left, ...right, 0x5d],
 };
 
 /** Numbers one at a time: a float32 in memory is a float64 in the arithmetic, as in JavaScript. */
