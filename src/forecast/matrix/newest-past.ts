@@ -2,7 +2,7 @@ import { f32x4, f64x2, i32, loop, v128, wasmFunction, type Code, type Variable, 
 import { growingKernel } from '../wasm/growing-kernel.ts';
 import { seasonRates, seasonSlot, type HoltWintersWeights } from './baselines.ts';
 import type { DemandMatrix } from './demand-matrix.ts';
-import { MOVEMENTS, movementRates } from './movements.ts';
+import { firstChange, firstSums, MOVEMENTS, movementRates } from './movements.ts';
 import { FAST_RATE, HOLT_WINTERS, jumpRates } from './pair-past.ts';
 import type { LevelledPast } from './levelled-past.ts';
 import { besidesFunction, placeTwoPairs, roundedUp, SLOT_BYTES, TwoPairs, type BesidesKernel } from './two-pairs.ts';
@@ -26,10 +26,9 @@ export interface NewestPast {
 const STATES = ['level', 'trend', 'dayMean', 'fast', 'slow', 'jumpHour', 'jumpDay', 'seasonRate', 'slowRate', 'hourRate', 'dayRate', 'day'] as const;
 type State = (typeof STATES)[number];
 const STATES_AT = 0;
-const MEANS_AT = STATES_AT + 16 * STATES.length;
-const RATES = 4;
-const RATES_AT = MEANS_AT + 16 * MOVEMENTS;
-const SERIES_AT = RATES_AT + 16 * RATES;
+const SUMS_AT = STATES_AT + 16 * STATES.length;
+const KEPT_AT = SUMS_AT + 16 * MOVEMENTS;
+const SERIES_AT = KEPT_AT + 16 * MOVEMENTS;
 /** Bytes of a slot's seasons: two float64. */
 const SEASON_BYTES = 16;
 
@@ -76,7 +75,8 @@ class Walk {
   /** Address of the seasons, two float64 a slot after a day of zeros. */
   private readonly seasonAt: number;
   private readonly state: Float64Array;
-  private readonly means: Float64Array;
+  private readonly sums: Float64Array;
+  private readonly rates: readonly number[];
   private readonly seasons: Float64Array;
 
   constructor(length: number, day: number, horizons: readonly number[]) {
@@ -87,11 +87,11 @@ class Walk {
     this.two = new TwoPairs(this.kernel, place);
     const { buffer } = this.kernel.memory;
     this.state = new Float64Array(buffer, STATES_AT, 2 * STATES.length);
-    this.means = new Float64Array(buffer, MEANS_AT, 2 * MOVEMENTS);
+    this.sums = new Float64Array(buffer, SUMS_AT, 2 * MOVEMENTS);
     this.seasons = new Float64Array(buffer, this.seasonAt, 2 * length);
     new Float64Array(buffer, this.seasonAt - SEASON_BYTES * day, 2 * day).fill(0);
-    const { perHour, perSix, perDay, perWeek } = movementRates(day);
-    new Float64Array(buffer, RATES_AT, 2 * RATES).set([perHour, perSix, perDay, perWeek].flatMap((rate) => [rate, rate]));
+    this.rates = movementRates(day);
+    new Float64Array(buffer, KEPT_AT, 2 * MOVEMENTS).set(this.rates.flatMap((rate) => [1 - rate, 1 - rate]));
     const { slow, hour, day: ofDay } = jumpRates(day);
     Object.entries({ slowRate: slow, hourRate: hour, dayRate: ofDay, day }).forEach(([name, value]) => this.set(name as State, [value, value]));
   }
@@ -108,7 +108,7 @@ class Walk {
       this.move(steps);
       pairs.forEach((pair, lane) => {
         const at = (pair * this.horizons.length + horizon) * MOVEMENTS;
-        for (let which = 0; which < MOVEMENTS; which++) found.movements[at + which] = this.means[2 * which + lane]!;
+        for (let which = 0; which < MOVEMENTS; which++) found.movements[at + which] = this.rates[which]! * this.sums[2 * which + lane]!;
       });
     });
   }
@@ -119,7 +119,10 @@ class Walk {
     for (const name of ['level', 'dayMean', 'fast', 'slow'] as const) this.set(name, starts);
     this.set('trend', [0, 0]);
     // A mean begins as its first value is; that it is then met again moves nothing.
-    const jumps = two.series.map((series) => Math.abs(changeAt(series, firstChange(series, 1), 1)));
+    const jumps = two.series.map((series) => {
+      const first = firstChange(series, 1);
+      return first < length ? Math.abs(Math.fround(series[first]! - series[first - 1]!)) : 0;
+    });
     this.set('jumpHour', jumps);
     this.set('jumpDay', jumps);
     let from = 0;
@@ -142,16 +145,12 @@ class Walk {
     });
   }
 
-  /** Leaves the means of one horizon. */
+  /** Leaves the sums of one horizon. */
   private move(steps: number): void {
-    const { length, two, kernel, means } = this;
+    const { length, two, kernel, sums, rates } = this;
     const firsts = two.series.map((series) => firstChange(series, steps));
     two.series.forEach((series, lane) => {
-      const change = changeAt(series, firsts[lane]!, steps);
-      const size = Math.abs(change);
-      const rise = Math.max(0, change);
-      const square = Math.fround(rise * rise);
-      [size, size, size, rise, rise, rise, square, square].forEach((value, which) => (means[2 * which + lane] = value));
+      firstSums(series, firsts[lane]!, steps, rates).forEach((sum, which) => (sums[2 * which + lane] = sum));
     });
     const from = Math.min(...firsts);
     const walk = two.hasGaps.includes(true) ? kernel.moveWithGaps : kernel.move;
@@ -161,18 +160,6 @@ class Walk {
   private set(name: State, values: readonly number[]): void {
     this.state.set(values, 2 * STATES.indexOf(name));
   }
-}
-
-/** The first slot whose change is known, or the end. */
-function firstChange(known: Float32Array, steps: number): number {
-  let slot = steps;
-  while (slot < known.length && Number.isNaN(known[slot]! - known[slot - steps]!)) slot += 1;
-  return slot;
-}
-
-/** 0 after the end. */
-function changeAt(known: Float32Array, slot: number, steps: number): number {
-  return slot < known.length ? Math.fround(known[slot]! - known[slot - steps]!) : 0;
 }
 
 interface KernelFunctions {
@@ -235,15 +222,12 @@ const smoothFunction = (weights: HoltWintersWeights): WasmFunction => wasmFuncti
 /** `movementsOf` over one horizon; with gaps only the changes that are known move a pair's means. */
 const moveFunction = (name: string, hasGaps: boolean): WasmFunction => wasmFunction(name, ['from', 'until', 'back'], (p, make) => {
   const [slot, change, isKnown] = [make.i32(), make.v128(), make.v128()];
-  const rates = Array.from({ length: RATES }, () => make.v128());
-  const [perHour, perSix, perDay, perWeek] = rates as [Variable, Variable, Variable, Variable];
-  const means = Array.from({ length: MOVEMENTS }, () => make.v128());
+  const sums = Array.from({ length: MOVEMENTS }, () => make.v128());
   const [size, rise, square] = [make.v128(), make.v128(), make.v128()];
-  const rateOf = [perHour, perDay, perWeek, perSix, perDay, perWeek, perDay, perWeek];
   const valueOf = [size, size, size, rise, rise, rise, square, square];
-  const follow = (mean: Variable, index: number): Code => {
-    const moved = add(mean.get, multiply(rateOf[index]!.get, subtract(valueOf[index]!.get, mean.get)));
-    return mean.set(hasGaps ? v128.select(isKnown.get, moved, mean.get) : moved);
+  const follow = (sum: Variable, which: number): Code => {
+    const moved = add(multiply(sum.get, v128.load(i32.constant(KEPT_AT + 16 * which))), valueOf[which]!.get);
+    return sum.set(hasGaps ? v128.select(isKnown.get, moved, sum.get) : moved);
   };
   const body = [
     change.set(f32x4.subtract(f32x4.loadTwo(slot.get), f32x4.loadTwo(i32.subtract(slot.get, p.back)))),
@@ -252,12 +236,11 @@ const moveFunction = (name: string, hasGaps: boolean): WasmFunction => wasmFunct
     rise.set(promoted(change.get)),
     square.set(promoted(f32x4.multiply(change.get, change.get))),
     ...(hasGaps ? [isKnown.set(equal(size.get, size.get))] : []),
-    ...means.map(follow),
+    ...sums.map(follow),
   ];
   return [
-    ...rates.map((rate, index) => rate.set(v128.load(i32.constant(RATES_AT + 16 * index)))),
-    ...means.map((mean, index) => mean.set(v128.load(i32.constant(MEANS_AT + 16 * index)))),
+    ...sums.map((sum, which) => sum.set(v128.load(i32.constant(SUMS_AT + 16 * which)))),
     loop(slot, p.from, p.until, i32.constant(SLOT_BYTES), body),
-    ...means.map((mean, index) => v128.store(i32.constant(MEANS_AT + 16 * index), mean.get)),
+    ...sums.map((sum, which) => v128.store(i32.constant(SUMS_AT + 16 * which), sum.get)),
   ];
 });
