@@ -150,7 +150,7 @@ describe('bench forecast', () => {
     let [wall, cpu] = [0, 0];
     const clocks = { now: () => (wall += 5), cpu: () => (cpu += 7) };
     const result = await benchForecast(dailyMatrix({ pairs: 4, days: 3 }), { ...options, ...clocks, model, stride: 9 });
-    expect(result).toMatchObject({ predictThousandMs: 5, predictThousandCpuMs: 7 });
+    expect(result).toMatchObject({ predictThousandMs: 5, predictThousandCpuMs: 7, predictThousandFirstMs: 5 });
   });
 
   it('finds the season where there is one, and no change where there is none', async () => {
