@@ -177,7 +177,11 @@ class Served {
 
   /** What a model says, before its calibration; asked once for whatever it can give at once. */
   private async forecast(model: MatrixModel, steps: number): Promise<MatrixForecasts> {
-    if (model instanceof CombinedModel) return model.combine(await Promise.all(model.members.map((member) => this.forecast(member, steps))), this.matrix.pairs.length);
+    if (model instanceof CombinedModel) {
+      // Networks come last and may forecast in another thread: they begin first.
+      const said = model.members.toReversed().map((member) => this.forecast(member, steps));
+      return model.combine(await Promise.all(said.toReversed()), this.matrix.pairs.length);
+    }
     if (!model.forecastHorizons) return model.forecast(this.matrix, this.origin, steps);
     if (!this.all.has(model)) this.all.set(model, model.forecastHorizons(this.matrix, this.origins));
     const forecasts = (await this.all.get(model)!).get(steps);

@@ -38,7 +38,8 @@ export function joinObservation(history: DemandMatrix | null, observation: Obser
   const calendar = calendarOf({ startAt: (endSlot - observedSlots) * slotMs, stepMs: slotMs, slotsPerDay, length: observedSlots });
   const recent = new Float32Array(observedSlots);
   // One block: so many small ones are much work for the memory's keeper.
-  const block = new Float32Array(pairs.length * length);
+  // Shared, so that a second thread can read it.
+  const block = new Float32Array(new SharedArrayBuffer(Float32Array.BYTES_PER_ELEMENT * pairs.length * length));
   const values = pairs.map((name, pair) => {
     const series = block.subarray(pair * length, (pair + 1) * length);
     const past = history?.values[pair];

@@ -61,10 +61,11 @@ function makeLevelled(matrix: DemandMatrix, scales: Float32Array): LevelledPast 
 export function levelledPastFrom(matrix: DemandMatrix, scales: Float32Array, from: number): LevelledPast | null {
   const past = levelledPast(matrix, scales);
   if (past === null || from === 0) return past;
-  if (!startsWithoutGaps(laterMatrix(matrix, from))) return null;
+  const part = laterMatrix(matrix, from);
+  if (!startsWithoutGaps(part)) return null;
   const later = (series: Float32Array): Float32Array => series.subarray(from);
   const { source, target, out, in: into, total } = past.nodes;
-  return { scales, z: past.z.map(later), hasGaps: past.hasGaps, nodes: { source, target, out: out.map(later), in: into.map(later), total: later(total) } };
+  return { scales, z: past.z.map(later), hasGaps: past.hasGaps.map((has, pair) => (has === 1 && part.values[pair]!.some(Number.isNaN) ? 1 : 0)), nodes: { source, target, out: out.map(later), in: into.map(later), total: later(total) } };
 }
 
 /** Whether each pair is known in the first slot, and has only short gaps on the first day: those hold the last value, longer ones look a day back. */

@@ -71,6 +71,7 @@ export async function timePrediction({ models, champions, matrix, groups, steps,
     if (faults.length > 0 || slots.length !== PAIRS) throw new Error(`a forecast of ${PAIRS} pairs failed: ${faults.join('; ')}`);
     times.push({ wallMs: now() - wallBefore, cpuMs: cpu() - cpuBefore });
   }
+  for (const { model } of state.models) await model.close?.();
   const measured = times.slice(CALLS.before);
   return { wallMs: median(measured.map(({ wallMs }) => wallMs)), cpuMs: median(measured.map(({ cpuMs }) => cpuMs)), firstMs: times[0]!.wallMs };
 }

@@ -4,11 +4,13 @@ import type { MatrixFitTask, MatrixForecasts, MatrixModel, MatrixModelDump } fro
 import { exportOnnx } from './export-onnx.ts';
 import { fitNetwork, sizesFor, type NetworkFitTask, type NetworkOptions } from './fit-network.ts';
 import { dumpNetwork, forecastNetwork, resizedNetwork, restoreNetwork, type FittedNetwork } from './fitted-network.ts';
+import { forecastInHelper, leaveHelper } from './network-helper.ts';
 import type { FitReply, FitRequest } from './network-worker.ts';
 
 /**
  * One recurrent network for all pairs, horizons and quantiles; what it learns of one pair it knows of all. It learns in a
- * thread of its own (from TypeScript sources, which Node 20 cannot load in a thread, in this one) and forecasts here.
+ * thread of its own (from TypeScript sources, which Node 20 cannot load in a thread, in this one); one origin of many pairs is
+ * forecast in another thread, too, so that trees can do the same here.
  */
 export class NetworkModel implements MatrixModel {
   readonly name: string;
@@ -37,8 +39,9 @@ export class NetworkModel implements MatrixModel {
 
   /** All horizons of the fit at once, for the price of one. */
   async forecastHorizons(matrix: DemandMatrix, origins: Int32Array): Promise<Map<number, MatrixForecasts>> {
-    const forecasts = forecastNetwork(this.trained(), matrix, origins);
-    return new Map(this.trained().horizons.map((steps, index) => [steps, forecasts[index]!]));
+    const fitted = this.trained();
+    const forecasts = (await forecastInHelper(this, fitted, matrix, origins)) ?? forecastNetwork(fitted, matrix, origins);
+    return new Map(fitted.horizons.map((steps, index) => [steps, forecasts[index]!]));
   }
 
   dump(): MatrixModelDump {
@@ -62,6 +65,7 @@ export class NetworkModel implements MatrixModel {
   }
 
   async close(): Promise<void> {
+    await leaveHelper(this);
     await this.worker?.terminate();
     this.worker = null;
     this.fitted = null;
