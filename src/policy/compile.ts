@@ -16,6 +16,8 @@ export interface CompiledPolicy {
 }
 
 const COMMAND_TIMEOUT_MS = 60_000;
+/** For a test that never ends, not for one that is slow: the longest shipped one takes a second, and half a minute on a machine that is busy with ten other things. */
+const TEST_LIMIT_MS = 120_000;
 const SAFE_PATH = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9_][A-Za-z0-9._/-]{0,200}$/;
 
 /**
@@ -42,24 +44,34 @@ export async function compilePolicy(files: readonly SourceFile[], opaProgram: st
 }
 
 /**
- * Runs the Rego tests (`opa test`) with the same reduced built-ins, five seconds a test.
+ * Runs the Rego tests (`opa test`) with the same reduced built-ins.
+ * @param testLimitMs  for each test, by the wall clock; all of them together have four times as long, and a minute
  * @returns a finding for each test that fails, errs or is skipped, and one when there is none at all; [] when all pass
  */
-export async function testPolicy(files: readonly SourceFile[], opaProgram: string): Promise<Finding[]> {
+export async function testPolicy(files: readonly SourceFile[], opaProgram: string, testLimitMs = TEST_LIMIT_MS): Promise<Finding[]> {
   const sources = regoOf(files);
   const refused = refusedPaths(sources);
   if (refused.length > 0) return refused;
   if (!sources.some(({ file }) => isTest(file))) return [{ ...finding('the policies have no tests', null), severity: 'warning', fix: 'add rule_test.rego beside each rule.rego' }];
   return await inTemporaryFolder(sources, opaProgram, async (folder) => {
-    const result = await opa(opaProgram, folder, ['test', '--format', 'json', '--timeout', '5s', ...LIMITS, 'src']);
+    const result = await opa(opaProgram, folder, ['test', '--format', 'json', '--timeout', `${testLimitMs}ms`, ...LIMITS, 'src'], COMMAND_TIMEOUT_MS + 4 * testLimitMs);
     const tests = parseJson(result.stdout.toString('utf8'));
     if (!Array.isArray(tests)) return findingsOf(result);
     const inOrder = sortedBy(tests as TestResult[], ({ location, name }) => `${location?.file ?? ''} ${String(location?.row ?? 0).padStart(8, '0')} ${name ?? ''}`);
     return inOrder.flatMap((test) => {
-      const outcome = test.fail ? 'fails' : test.error ? `could not run: ${test.error.message ?? 'unknown error'}` : test.skip ? 'is skipped' : null;
-      return outcome === null ? [] : [{ ...finding(`test ${test.name ?? '?'} ${outcome}`, test.location), fix: 'run opa test -v on the policies, then correct the rule or the test' }];
+      const outcome = outcomeOf(test, testLimitMs);
+      return outcome === null ? [] : [{ ...finding(`test ${test.name ?? '?'} ${outcome.what}`, test.location), fix: outcome.fix }];
     });
   });
+}
+
+/** Null for a test that passes. */
+function outcomeOf({ fail, error, skip }: TestResult, testLimitMs: number): { what: string; fix: string } | null {
+  const fix = 'run opa test -v on the policies, then correct the rule or the test';
+  if (fail) return { what: 'fails', fix };
+  if (error && /deadline exceeded/.test(error.message ?? '')) return { what: `did not end within ${testLimitMs / 1000} s`, fix: 'make the test smaller, or run it again on a machine that is less busy' };
+  if (error) return { what: `could not run: ${error.message ?? 'unknown error'}`, fix };
+  return skip ? { what: 'is skipped', fix } : null;
 }
 
 /** The Rego files below `dir/policies`, tests included; paths relative to `dir`. @throws FindingsError as `readSourceFolder` */
@@ -111,8 +123,8 @@ async function inTemporaryFolder<T>(sources: readonly SourceFile[], opaProgram: 
 }
 
 /** No environment: rules and their tests have nothing to read there. */
-function opa(program: string, cwd: string, args: readonly string[]): Promise<CommandResult> {
-  return runCommand(program, args, { cwd, env: { HOME: cwd }, timeoutMs: COMMAND_TIMEOUT_MS });
+function opa(program: string, cwd: string, args: readonly string[], timeoutMs = COMMAND_TIMEOUT_MS): Promise<CommandResult> {
+  return runCommand(program, args, { cwd, env: { HOME: cwd }, timeoutMs });
 }
 
 /** Some versions of OPA stop after the strict errors: what a plain check finds belongs to the same answer. */

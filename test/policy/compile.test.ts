@@ -104,6 +104,16 @@ describe('testing', () => {
     expect(finding).toMatchObject({ code: 'POLICY_INVALID', where: { file: 'policies/plan/rule_test.rego', line: 3 } });
   });
 
+  it('says of a test that does not end that it took too long, and lets the others count', async () => {
+    const endless = 'test_endless if count([1 | some i in numbers.range(1, 2000); some j in numbers.range(1, 2000); some k in numbers.range(1, 2000); i + j + k > 0]) == 0';
+    const findings = await testPolicy(tested(`${endless}\n\ntest_bad if 1 == 2\n`), opaProgram, 1500);
+    expect(findings.map((finding) => formatFinding(finding).split('   fix:')[0])).toEqual([
+      'policies/plan/rule_test.rego:3:1  POLICY_INVALID  test test_endless did not end within 1.5 s',
+      'policies/plan/rule_test.rego:5:1  POLICY_INVALID  test test_bad fails',
+    ]);
+    expect(findings[0]!.fix).toContain('less busy');
+  });
+
   it('warns of policies without tests', async () => {
     expect(await testPolicy(policySources(), opaProgram)).toEqual([expect.objectContaining({ severity: 'warning', what: 'the policies have no tests' })]);
   });
