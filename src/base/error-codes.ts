@@ -60,6 +60,7 @@ export const ERROR_CODES = {
   POLICY_INVALID: input,
   POLICY_TIMEOUT: { httpStatus: 500, exitCode: 1 },
   PROBE_FAILED: unavailable,
+  REPOSITORY_MISSING: { httpStatus: 404, exitCode: 2 },
   STATE_DAMAGED: environment,
   TELEMETRY_FAILED: environment,
   TOOL_MISSING: environment,

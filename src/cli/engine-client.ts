@@ -11,7 +11,7 @@ export async function connectEngine(options: EngineOptions): Promise<ApiClient> 
   const tokenFile = options.tokenFile ?? join(STATE_DIR, 'api-token');
   const token = process.env['FOREMESH_TOKEN'] ?? (await readFileIfExists(tokenFile))?.trim();
   if (!token) {
-    throw new ForemeshError('API_UNAUTHORIZED', { what: `no API token: ${tokenFile} is not there`, fix: 'pass --token-file, or set FOREMESH_TOKEN' });
+    throw new ForemeshError('API_UNAUTHORIZED', { what: `no API token: ${tokenFile} is not there`, fix: 'start the engine here (foremesh serve), or pass --token-file or set FOREMESH_TOKEN for one elsewhere' });
   }
   return createApiClient(options.url ? { url: options.url, token } : { socket: options.socket ?? join(STATE_DIR, 'api.sock'), token });
 }

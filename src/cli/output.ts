@@ -15,6 +15,12 @@ export function tell(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`${colors.dim(text)}\n`);
 }
 
+/** As `tell`, with the seconds since it was made before each line. */
+export function timedTelling(): (text: string) => void {
+  const startedAtMs = performance.now();
+  return (text) => tell(`${((performance.now() - startedAtMs) / 1000).toFixed(1)} s  ${text}`);
+}
+
 /** A table without borders, columns two spaces apart; our own colours only, so NO_COLOR holds. */
 export function renderTable(head: readonly string[], rows: readonly (readonly (string | number | null)[])[]): string {
   const table = new Table({

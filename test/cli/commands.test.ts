@@ -62,10 +62,20 @@ describe('the command line', () => {
     await writeFile(file, good);
   });
 
+  it('keeps its progress to itself where stderr is no terminal', async () => {
+    const file = join(dir, 'demands.csv');
+    await writeFile(file, ['timestamp,a>b,b>a', ...Array.from({ length: 40 }, (_, row) => `${row},${row % 9},${row % 4}`)].join('\n'));
+    const { exitCode, stdout, stderr } = await foremesh('bench', 'forecast', '--data', file, '--horizon', '15m', '--model', 'ewma', '-o', 'json');
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toMatchObject({ schema: 'foremesh/bench-forecast/v1', pairs: 2, rows: 40 });
+  });
+
   it('says in one line what is wrong with a command, and how to fix it', async () => {
     const status = await foremesh('status', '--token-file', join(dir, 'nothing'));
     expect(status.exitCode).toBe(1);
     expect(status.stderr).toMatch(/API_UNAUTHORIZED .*\n\s+fix: /);
     expect((await foremesh('nonsense')).exitCode).toBe(1);
+    const check = await foremesh('check', join(dir, 'nothing'));
+    expect(check).toMatchObject({ exitCode: 2, stdout: '', stderr: expect.stringMatching(/REPOSITORY_MISSING .*nothing is no folder\n\s+fix: /) as string });
   });
 });

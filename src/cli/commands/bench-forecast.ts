@@ -7,7 +7,7 @@ import { ForemeshError, messageOf } from '../../base/index.ts';
 import { benchForecast, BENCH_MODELS, createBenchReport, readTraffic, type DemandMatrix, type ForecastBenchResult } from '../../forecast/index.ts';
 import { count, duration, share } from '../arguments.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
-import { printResult, renderTable } from '../output.ts';
+import { printResult, renderTable, timedTelling } from '../output.ts';
 
 interface ForecastOptions extends CommonOptions {
   data: string;
@@ -35,8 +35,7 @@ export function addForecastBench(bench: Command): void {
     .option('--html <file>', 'also write a report with charts: one file, nothing else needed to read it')
     .addOption(outputOption())
     .action(async (options: ForecastOptions) => {
-      const startedAt = performance.now();
-      const progress = (text: string): void => void process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(1)} s  ${text}\n`);
+      const progress = timedTelling();
       const matrix = await readTrafficFile(options.data, options.step);
       progress(`${matrix.pairs.length} pairs, ${matrix.rowSlots.length} rows on ${matrix.length} steps of ${matrix.stepMs / 1000} s`);
       const report = options.html === undefined ? null : createBenchReport(basename(options.data), matrix);

@@ -5,7 +5,7 @@ import { ForemeshError, messageOf } from '../../base/index.ts';
 import { benchForesight, FORESIGHT_POLICIES, readTopology, type ForesightPolicy, type ForesightResult, type Range, type Topology, type WorstDay } from '../../reconcile/index.ts';
 import { duration, share } from '../arguments.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
-import { printResult, renderTable } from '../output.ts';
+import { printResult, renderTable, timedTelling } from '../output.ts';
 import { readTrafficFile } from './bench-forecast.ts';
 
 interface ForesightBenchOptions extends CommonOptions {
@@ -30,8 +30,7 @@ export function addForesightBench(bench: Command): void {
     .option('--seed <text>', 'of learning, and of how long people take to approve', 'bench')
     .addOption(outputOption())
     .action(async (options: ForesightBenchOptions) => {
-      const startedAt = performance.now();
-      const progress = (text: string): void => void process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(1)} s  ${text}\n`);
+      const progress = timedTelling();
       const topology = await readTopologyFile(options.topology);
       const matrix = await readTrafficFile(options.data, options.step);
       progress(`${matrix.pairs.length} directed pairs, ${matrix.rowSlots.length} rows on ${matrix.length} steps of ${matrix.stepMs / 1000} s`);

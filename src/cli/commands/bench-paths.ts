@@ -6,7 +6,7 @@ import { ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
 import { benchPaths, generatePaths, readPaths, type OnsetScore, type PathBenchResult, type PathBenchSet, type ProbabilityScore, type ScenarioScore, type Skills } from '../../forecast/index.ts';
 import { count, duration, share } from '../arguments.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
-import { printResult, renderTable } from '../output.ts';
+import { printResult, renderTable, timedTelling } from '../output.ts';
 
 interface PathsOptions extends CommonOptions {
   data: string | null;
@@ -44,7 +44,6 @@ export function addPathsBench(bench: Command): void {
     .option('--paths <n>', 'of each kind in each', count, 6)
     .addOption(outputOption())
     .action(async (options: PathsOptions) => {
-      const startedAt = performance.now();
       const result = await benchPaths(await setsOf(options), {
         classes: options.class.map((each) => (typeof each === 'string' ? classOption(each) : each)),
         testFrom: options.testFrom,
@@ -54,7 +53,7 @@ export function addPathsBench(bench: Command): void {
         warnAt: options.warnAt,
         now: () => performance.now(),
         peakMemoryMb: () => Math.round(process.resourceUsage().maxRSS / 1024),
-        onProgress: (text) => void process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(1)} s  ${text}\n`),
+        onProgress: timedTelling(),
       });
       printResult(options.output, { ...result }, () => renderPaths(result));
     });

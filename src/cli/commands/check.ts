@@ -1,6 +1,7 @@
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { systemClock } from '../../base/index.ts';
+import { ForemeshError, systemClock } from '../../base/index.ts';
 import { findOpa } from '../../policy/index.ts';
 import { checkRepository } from '../../reconcile/index.ts';
 import { findingsAsGithub, findingsAsJunit, findingsAsSarif, findingsAsText } from '../report-formats.ts';
@@ -15,6 +16,11 @@ export function addCheckCommand(program: Command): void {
     .description('check intent and policies: schema, references, Rego, its tests, and what the policy says of the intent')
     .addOption(outputOption(['text', 'json', 'sarif', 'junit', 'github']))
     .action(async (dir: string, options: CommonOptions) => {
+      const isThere = await stat(dir).then(
+        (entry) => entry.isDirectory(),
+        () => false,
+      );
+      if (!isThere) throw new ForemeshError('REPOSITORY_MISSING', { what: `${dir} is no folder`, fix: 'pass the folder that holds mesh-config/ and policies/, or make one: foremesh init DIR' });
       const { findings } = await checkRepository(resolve(dir), await findOpa(), systemClock.now());
       const renderers = { sarif: findingsAsSarif, junit: findingsAsJunit, github: findingsAsGithub };
       const render = renderers[options.output as keyof typeof renderers] ?? findingsAsText;

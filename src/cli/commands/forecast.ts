@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { EngineOptions } from '../options.ts';
 import { renderForecastExplanation, type OutsideExplanation } from '../forecast-explanation.ts';
-import { formatMbps } from '../../base/index.ts';
+import { ForemeshError, formatMbps } from '../../base/index.ts';
 import { ask } from '../engine-client.ts';
 import { printResult, renderTable } from '../output.ts';
 import { withEngine } from '../with-engine.ts';
@@ -28,7 +28,8 @@ export function addForecastCommand(program: Command): void {
     .option('--class <name>', 'only this traffic class of the pair')
     .option('--ascii', 'draw without Braille characters');
   withEngine<EngineOptions & { class?: string; ascii?: boolean }>(show, async (client, options, [pair]) => {
-    if (pair) {
+    if (pair !== undefined) {
+      if (!/^[^>]+>[^>]+$/.test(pair)) throw new ForemeshError('CLI_USAGE', { what: `${JSON.stringify(pair)} is no pair`, fix: "write it as 'berlin>paris', in quotes: the shell takes > for itself" });
       const answer = await ask<{ schema: string; pair: string; explanations: OutsideExplanation[] }>(client, 'GET', `/v1/forecasts/${encodeURIComponent(pair)}${options.class === undefined ? '' : `?class=${encodeURIComponent(options.class)}`}`);
       printResult(options.output, answer, () => answer.explanations.map((each) => renderForecastExplanation(each, options.ascii ?? false)).join('\n\n'));
       return;

@@ -22,8 +22,8 @@ export interface TrafficSource {
  * is the commonest distance of neighbouring rows; rows that are absent and cells that are empty are unknown, and so is
  * what is no number or below 0. Rows that are out of order or twice are left out. Columns of what else is known: see
  * `sortColumns`.
- * @throws ForemeshError FORECAST_DATA_INVALID when there are no pairs, fewer than three rows, no common step, or a column
- *         says something of a pair that the table does not have
+ * @throws ForemeshError FORECAST_DATA_INVALID when there are no pairs, one twice, fewer than three rows, no common step, or
+ *         a column says something of a pair that the table does not have
  */
 export async function readTraffic(source: TrafficSource): Promise<DemandMatrix> {
   let columns: TableColumns | null = null;
@@ -31,12 +31,16 @@ export async function readTraffic(source: TrafficSource): Promise<DemandMatrix> 
   const times: number[] = [];
   const rows: Float32Array[] = [];
   let isCount = false;
+  let misplaced = 0;
   for await (const line of linesOf(source.chunks)) {
     if (columns === null) {
       const names = line.split(',').slice(1).map((name) => name.trim());
       const sorted = sortColumns(names);
       if ('unknown' in sorted) throw invalid(source, `the column ${JSON.stringify(sorted.unknown.slice(0, 80))} is of a pair or node without a column of demand`, 'name it as the pairs are: latencyMs:from>to, lossRatio:from>to or hosts:role@from');
       if (sorted.pairs.length === 0) throw invalid(source, 'the first line names no pairs', 'begin with: timestamp,from>to,…');
+      const seen = new Set<string>();
+      const twice = sorted.pairs.find((pair) => seen.size === seen.add(pair).size);
+      if (twice !== undefined) throw invalid(source, `the pair ${JSON.stringify(twice.slice(0, 80))} has two columns`, 'keep one of them, or add them up');
       [columns, width] = [sorted, names.length];
       continue;
     }
@@ -45,11 +49,17 @@ export async function readTraffic(source: TrafficSource): Promise<DemandMatrix> 
     if (times.length === 0) isCount = /^\d{1,10}$/.test(stamp);
     const time = isCount ? Number(stamp) : Date.parse(stamp);
     if (stamp === '' || Number.isNaN(time)) throw invalid(source, `row ${rows.length + 1} begins with ${JSON.stringify(stamp.slice(0, 40))}`, 'begin every row with an instant such as 2026-01-31T00:05:00Z, or with a step number');
-    if (times.length > 0 && time <= times.at(-1)!) continue;
+    if (times.length > 0 && time <= times.at(-1)!) {
+      misplaced++;
+      continue;
+    }
     times.push(time);
     rows.push(rowOf(cells, width));
   }
-  if (columns === null || rows.length < 3) throw invalid(source, `${rows.length} rows are too few`, 'three rows are the least, a day is useful');
+  if (columns === null || rows.length < 3) {
+    const leftOut = misplaced > 0 ? `; ${misplaced} more are not later than the one before` : '';
+    throw invalid(source, `${rows.length} rows are too few${leftOut}`, misplaced > 0 ? 'sort the rows by time' : 'three rows are the least, a day is useful');
+  }
   return toMatrix(source, columns, times, rows, isCount);
 }
 

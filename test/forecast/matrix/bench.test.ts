@@ -46,6 +46,8 @@ describe('a table of demands', () => {
     ['timestamp,a>b,hosts:sales@b\n0,1,2\n', 'hosts:sales@b'],
     ['timestamp\n1\n', 'names no pairs'],
     ['timestamp,a>b\n0,1\n1,2\n', 'too few'],
+    ['timestamp,a>b\n3,1\n2,2\n1,2\n', '2 more are not later'],
+    ['timestamp,a>b,b>a,a>b\n0,1,1,1\n1,2,1,1\n2,2,1,1\n', 'the pair "a>b" has two columns'],
     ['timestamp,a>b\nyesterday,1\n', 'begins with'],
     ['timestamp,a>b\n0,1\n1,2\n2,2\n999999,2\n', 'only 4 are there'],
   ])('says what is wrong with %j', async (text, what) => {
