@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../src/base/index.ts';
-import { planInstance, readInstance, type Instance } from '../../src/planner/index.ts';
+import { parseInstance, planInstance, readInstance, type Instance } from '../../src/planner/index.ts';
 import { brokenLimits } from '../support/instance-checker.ts';
 import { makeInstance } from '../support/instances.ts';
 import { servedOf, triangle, twoUplinks } from '../support/meshes.ts';
@@ -185,10 +185,25 @@ describe('readInstance', () => {
     ['what JSON has for not a number', ({ demands }) => void (demands[0]!.p95 = null as unknown as number), /\/demands\/0\/p95 must be number/],
     ['a demand to itself', ({ demands }) => void (demands[1]!.dst = 0), /\/demands\/1 leads from a site to itself/],
     ['a link inside a site', ({ links }) => void (links[0]![1] = 0), /\/links\/0 joins two uplinks of one site/],
-    ['another format', (instance) => void ((instance as { format: string }).format = 'x/1'), /\/format must be equal to constant/],
+    ['another format', (instance) => void ((instance as { format: string }).format = 'x/1'), /\/format must be "te-instance\/1"  fix/],
   ])('refuses %s and says where', (_, change, message) => {
     const instance = triangle();
     change(instance);
     expect(() => readInstance(instance)).toThrow(message);
+  });
+});
+
+describe('parseInstance', () => {
+  it('reads what was written', () => {
+    expect(parseInstance(JSON.stringify(triangle()), 'a.json')).toEqual(triangle());
+  });
+
+  it.each(['NaN', 'Infinity', '-Infinity', '1e400'])('says where %s stands, which JSON does not have', (token) => {
+    const text = JSON.stringify({ name: 'has "NaN": NaN in a string', ...triangle() }).replace(/"p95":\d+/, `"p95":${token}`);
+    expect(() => parseInstance(text, 'a.json')).toThrow(/a\.json is no te-instance\/1: \/demands\/0\/p95 must be number  fix/);
+  });
+
+  it.each(['', '{"format":', 'NaN', '{"x": NaN, "format": "te-instance/1"'])('refuses %j, with the name of the file', (text) => {
+    expect(() => parseInstance(text, 'a.json')).toThrow(/^INSTANCE_INVALID\s+a\.json is no te-instance\/1/);
   });
 });

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { createRng, ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
-import { explainPlan, orderSteps, planInstance, readInstance, regain, repairAfterFailure, replan, type Certificate, type Change, type Instance, type InstancePlan, type Planned, type PlanOptions, type Standing } from '../../planner/index.ts';
+import { explainPlan, orderSteps, parseInstance, planInstance, regain, repairAfterFailure, replan, type Certificate, type Change, type Instance, type InstancePlan, type Planned, type PlanOptions, type Standing } from '../../planner/index.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
 import { growthOf, growthTable, sizes, type SizeFigures } from './bench-planner-growth.ts';
@@ -95,13 +95,7 @@ async function loadInstance(file: string): Promise<Instance> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new ForemeshError('CLI_USAGE', { what: `the instance cannot be read: ${messageOf(cause)}`, fix: 'pass --instance FILE.json', cause });
   });
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new ForemeshError('INSTANCE_INVALID', { what: `${file} is no JSON: ${messageOf(cause)}`, fix: 'correct the named place; docs/planning.md has the format', cause });
-  }
-  return readInstance(value);
+  return parseInstance(text, file);
 }
 
 function sweepsWithin(limitMs: number, demands: number): number {

@@ -1,5 +1,5 @@
 import { Ajv, type ErrorObject } from 'ajv';
-import { ForemeshError } from '../../base/index.ts';
+import { ForemeshError, messageOf } from '../../base/index.ts';
 
 /**
  * A planning problem as a file (format `te-instance/1`, docs/planning.md). Integers index the arrays. Units: Mbit/s, ms
@@ -40,13 +40,37 @@ const SCHEMA = object({
 const validate = new Ajv({ strict: true }).compile<Instance>(SCHEMA);
 
 /**
+ * Reads an instance from a file's text. NaN and Infinity, which some programs write and JSON does not have, are told
+ * with their place as any other value that is no number.
+ * @param file  for the words of a refusal
+ * @throws ForemeshError INSTANCE_INVALID with the file and the place of what is wrong, as a JSON pointer or as line and column
+ */
+export function parseInstance(text: string, file: string): Instance {
+  const parsed = parseJson(text);
+  if ('value' in parsed) return readInstance(parsed.value, file);
+  const withoutNaN = parseJson(text.replace(JSON_STRING_OR_NAN, (token) => (token.startsWith('"') ? token : 'null')));
+  if ('value' in withoutNaN) readInstance(withoutNaN.value, file);
+  throw invalid(`it is no JSON: ${parsed.fault}`, file);
+}
+
+const JSON_STRING_OR_NAN = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity|nan|inf)\b/g;
+
+function parseJson(text: string): { value: unknown } | { fault: string } {
+  try {
+    return { value: JSON.parse(text) };
+  } catch (cause) {
+    return { fault: messageOf(cause) }; // the caller says in which file
+  }
+}
+
+/**
  * Takes a parsed JSON file for an instance, once every number and every reference holds. Further keys are left alone.
  * @throws ForemeshError INSTANCE_INVALID with the place of the first thing that is wrong, as a JSON pointer
  */
-export function readInstance(value: unknown): Instance {
-  if (!validate(value)) throw invalid((validate.errors ?? []).map(describe).join('; '));
+export function readInstance(value: unknown, file = 'this'): Instance {
+  if (!validate(value)) throw invalid((validate.errors ?? []).map(describe).join('; '), file);
   const wrong = brokenReference(value);
-  if (wrong !== null) throw invalid(wrong);
+  if (wrong !== null) throw invalid(wrong, file);
   return value;
 }
 
@@ -73,13 +97,13 @@ function brokenReference({ classes, sites, gateways, uplinks, links, demands }: 
   return null;
 }
 
-function describe({ instancePath, message, params }: ErrorObject): string {
-  const missing = 'missingProperty' in params ? '' : ` ${JSON.stringify(params)}`;
-  return `${instancePath || 'the document'} ${message ?? 'is not valid'}${missing}`;
+function describe({ instancePath, keyword, message, params }: ErrorObject): string {
+  const wanted = keyword === 'const' ? `must be ${JSON.stringify(params['allowedValue'])}` : (message ?? 'is not valid');
+  return `${instancePath || 'the document'} ${wanted}`;
 }
 
-function invalid(what: string): ForemeshError {
-  return new ForemeshError('INSTANCE_INVALID', { what: `this is no te-instance/1: ${what}`, fix: 'correct the named place; docs/planning.md has the format' });
+function invalid(what: string, file: string): ForemeshError {
+  return new ForemeshError('INSTANCE_INVALID', { what: `${file} is no te-instance/1: ${what}`, fix: 'correct the named place; docs/planning.md has the format' });
 }
 
 function object(properties: Record<string, object>, optional: readonly string[] = []): object {
