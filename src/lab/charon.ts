@@ -3,6 +3,7 @@ import { access, copyFile, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { ForemeshError, sleep, systemClock } from '../base/index.ts';
+import { withPriority } from './run/index.ts';
 
 /** Where Debian and Ubuntu install the IKE daemon. */
 const CHARON_PROGRAM = '/usr/lib/ipsec/charon';
@@ -73,7 +74,7 @@ export async function startCharon(options: CharonOptions): Promise<Charon> {
   try {
     child = spawn(
       'setpriv',
-      [...(options.detached ? [] : ['--pdeathsig', 'KILL']), 'ip', 'netns', 'exec', namespace, 'unshare', '-m', 'sh', '-c', 'mount --bind "$1" /run && shift && exec "$@"', 'sh', join(dir, 'run'), 'nice', '-n', String(niceness), program],
+      [...(options.detached ? [] : ['--pdeathsig', 'KILL']), 'ip', 'netns', 'exec', namespace, 'unshare', '-m', 'sh', '-c', 'mount --bind "$1" /run && shift && exec "$@"', 'sh', join(dir, 'run'), ...withPriority(niceness), program],
       // a group of its own, so that Ctrl-C reaches whoever runs the lab and not the daemon first
       { stdio: ['ignore', output.fd, output.fd], detached: true, env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', STRONGSWAN_CONF: settingsFile } },
     );

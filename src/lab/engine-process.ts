@@ -61,7 +61,7 @@ export async function ensureEngine(network: LabNetwork, command: EngineCommand, 
   const running = await findProcess(network.id, 'engine');
   if (!running || !isAlive(running)) {
     const { program, args } = await command(join(network.folder, 'engine.json'));
-    await network.spawn('engine', network.layout.managementNamespace, program, args, 0);
+    await network.spawn('engine', network.layout.managementNamespace, program, args, -5);
   }
   await waitForApi(network, signal);
 }

@@ -93,7 +93,7 @@ function createNetwork(record: LabRecord, layout: LabLayout, clock: Clock): LabN
       const running = await findProcess(id, role);
       if (running && isAlive(running)) return socket(role);
       const first = (layout.hosts.indexOf(host) + 1) << 20;
-      await spawn(role, host.namespace, process.execPath, [await programFile(kind), socket(role), ...(kind === 'sender' ? [String(first)] : [])], 0);
+      await spawn(role, host.namespace, process.execPath, [await programFile(kind), socket(role), ...(kind === 'sender' ? [String(first)] : [])], -10);
       await controlReady(socket(role), clock);
       return socket(role);
     }

@@ -15,16 +15,19 @@ export async function openPersonClone(forgeDir: string, cloneDir: string): Promi
   return async (...args) => (await runCommandText('git', ['-C', cloneDir, ...args], { env: personEnvironment() })).trimEnd();
 }
 
-/** Reverts the tip of mesh/live as a person does, again when the engine pushed first. Gives the commit that was taken back. */
-export async function revertTip(git: PersonGit): Promise<string> {
+/** Reverts the tip of mesh/live as a person does, again when the engine pushed first. Gives the commit that was taken back, and the command in the end. */
+export async function revertTip(git: PersonGit): Promise<{ reverted: string; command: string }> {
   for (let attempt = 1; ; attempt++) {
     await git('fetch', '-q', 'origin');
     await git('switch', '-q', '-C', 'live', 'origin/mesh/live');
     const tip = await git('rev-parse', 'HEAD');
-    await git('revert', '--no-edit', 'HEAD');
+    // an approved proposal comes as a merge, whose first parent is what ran before
+    const isMerge = (await git('rev-list', '--parents', '-n', '1', 'HEAD')).split(' ').length > 2;
+    const revert = ['revert', '--no-edit', ...(isMerge ? ['-m', '1'] : []), 'HEAD'];
+    await git(...revert);
     try {
       await git('push', '-q', 'origin', 'live:mesh/live');
-      return tip;
+      return { reverted: tip, command: `git switch mesh/live && git ${revert.filter((word) => word !== '--no-edit').join(' ')} && git push` };
     } catch (cause) {
       if (attempt === 5) throw cause;
     } finally {

@@ -94,7 +94,7 @@ async function moveAndRevert(world: LabWorld): Promise<void> {
   const { overrideId } = await pinTo(world, path);
   await world.pass(1500);
   const git = await openPersonClone(world.forgeDir, join(world.network.folder, 'person'));
-  const reverted = await revertTip(git);
+  const { reverted } = await revertTip(git);
   const answer = await world.until(() => findRevertAnswer(git, reverted), APPLIED_LIMIT_MS);
   if (!answer) throw new ForemeshError('LAB_FAILED', { what: `the engine did not answer the revert of ${reverted.slice(0, 12)}`, fix: 'see the engine’s log' });
   await waitForGeneration(world, answer.generation);

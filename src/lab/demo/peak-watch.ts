@@ -19,6 +19,8 @@ export interface PeakWatch {
   episode(): PeakEpisode | null;
   /** Mbit/s of the pair now, as the receiver counts. */
   currentMbps(): number;
+  /** Forgets what was seen, for another rise. */
+  restart(): void;
   stop(): void;
 }
 
@@ -74,6 +76,10 @@ export function watchPeak(world: World, sender: Sender, candidatePaths: (path: P
   return {
     episode: () => episode,
     currentMbps: () => currentMbps,
+    restart() {
+      episode = null;
+      wasSingle = false;
+    },
     stop() {
       stopped = true;
       cancel();

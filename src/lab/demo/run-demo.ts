@@ -27,6 +27,8 @@ export interface DemoOptions {
   opa: string;
   seed: string;
   screen: Screen;
+  /** Called with the engine's state folder before it starts, e.g. to give it a past of its own. */
+  prepareEngine?: (stateDir: string) => Promise<void>;
   /** Lab only: everything stays up when the demo ends. */
   stay?: boolean;
   signal?: AbortSignal;
@@ -130,7 +132,10 @@ interface WorldParts {
 
 async function createWorld(options: DemoOptions, parts: WorldParts): Promise<World> {
   const { labId, repository, intent, now, phaseMs, senderSpecs } = parts;
-  const prepareEngine = (stateDir: string): Promise<void> => writeDemoHistory({ stateDir, senders: senderSpecs, now, phaseMs, seed: options.seed });
+  const prepareEngine = async (stateDir: string): Promise<void> => {
+    await writeDemoHistory({ stateDir, senders: senderSpecs, now, phaseMs, seed: options.seed });
+    await options.prepareEngine?.(stateDir);
+  };
   if (options.world === 'simulated') {
     return createSimWorld({ intent, forgeDir: repository.forgeDir, operatorKeyFile: repository.operatorKeyFile, opa: options.opa, seed: options.seed, startAt: now, prepare: prepareEngine });
   }

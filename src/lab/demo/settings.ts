@@ -25,7 +25,7 @@ hold: 5s
 forecast:
   slot: ${SLOT_MS / 1000}s
   slotsPerDay: ${SLOTS_PER_DAY}
-  horizonSlots: 12
+  horizonSlots: 16
   provision: p90
 probe:
   interval: 100ms

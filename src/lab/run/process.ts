@@ -25,13 +25,13 @@ export interface SpawnOptions {
 
 /**
  * Starts a program in a namespace, as leader of its own process group, with its output in `logs/<role>.log`, and
- * records it. `ip netns exec`, `nice` and `setpriv` all exec in place, so the pid is the program's own.
+ * records it. `ip netns exec`, `sh`, `nice` and `setpriv` all exec in place, so the pid is the program's own.
  * @throws ForemeshError LAB_FAILED when it cannot be started
  */
 export async function spawnInLab(options: SpawnOptions): Promise<ProcessMark> {
   const logFd = openSync(join(labFolder(options.labId), 'logs', `${options.role}.log`), 'a', 0o600);
   const tied = options.detached ? [] : ['setpriv', '--pdeathsig', 'KILL'];
-  const command = [...tied, 'ip', 'netns', 'exec', options.namespace, 'nice', '-n', String(options.niceness), options.program, ...options.args];
+  const command = [...tied, 'ip', 'netns', 'exec', options.namespace, ...withPriority(options.niceness), options.program, ...options.args];
   // what a killed process leaves in its temporary folder goes with the lab
   const env = { ...(options.env ?? process.env), TMPDIR: join(labFolder(options.labId), 'tmp') };
   let child: ChildProcess;
@@ -49,6 +49,16 @@ export async function spawnInLab(options: SpawnOptions): Promise<ProcessMark> {
   if (!mark) throw new ForemeshError('LAB_FAILED', { what: `${options.role} ended at once`, fix: `read logs/${options.role}.log in ${labFolder(options.labId)}` });
   await recordProcess(options.labId, { role: options.role, ...mark });
   return mark;
+}
+
+/**
+ * The beginning of a command line whose program runs at that niceness, also beside processes of other sessions: where the
+ * kernel groups processes by session (sched_autogroup), `nice` alone only sorts those of one, and a compiler in another
+ * terminal would get as much of the CPU as the relay, which is the wire.
+ * @param niceness  −20 … 19; a negative one needs root
+ */
+export function withPriority(niceness: number): string[] {
+  return ['sh', '-c', 'test ! -e /proc/self/autogroup || echo "$0" > /proc/self/autogroup; exec nice -n "$0" "$@"', String(niceness)];
 }
 
 /** The mark of a running process; null when there is none (a zombie counts as none). */

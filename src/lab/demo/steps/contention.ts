@@ -1,4 +1,5 @@
 import type { Plan } from '../../../model/index.ts';
+import { awaitChange } from '../approval.ts';
 import { await_, check, isApplied, note, pathInWords, planOf, tunnelsBetween, type Demo } from '../demo.ts';
 import { HIGH_PAIR, IDLE_PAIR, LATE_SENDER, LOW_PAIR } from '../settings.ts';
 
@@ -16,12 +17,12 @@ async function showIdle(demo: Demo): Promise<void> {
   await senders.get('archive')?.stop();
   const stoppedAt = world.clock.now();
   screen.say(`the archive run ${IDLE_PAIR.from} → ${IDLE_PAIR.to} ends; its tunnel may be idle for ${intent.mesh.idleTimeoutMs / 1000} s`);
-  const gone = await await_(demo, 'the idle tunnel is torn down', 75_000, async () => {
+  const gone = await awaitChange(demo, 'the idle tunnel is torn down', 180_000, async () => {
     const answer = await engine.plan();
     return tunnelsBetween(planOf(answer), IDLE_PAIR.from, IDLE_PAIR.to).length === 0 && (await isApplied(demo, answer.generation ?? 0)) ? answer : null;
   });
   if (!gone) return;
-  const unlisted = await await_(demo, 'charon no longer lists it', 10_000, async () => !(await world.listSas(idle[0]!.a.node)).some(({ tunnel }) => idle.some(({ id }) => id === tunnel)));
+  const unlisted = await await_(demo, 'charon no longer lists it', 45_000, async () => !(await world.listSas(idle[0]!.a.node)).some(({ tunnel }) => idle.some(({ id }) => id === tunnel)));
   const tookMs = world.clock.now() - stoppedAt;
   screen.evidence(idle.map((tunnel) => `- ${pathInWords(tunnel.path)}`).join('\n'));
   note(demo, 'idleSeconds', tookMs / 1000);
@@ -36,7 +37,7 @@ async function showGiveWay(demo: Demo): Promise<void> {
   screen.say(`${node?.id} may hold ${node?.tunnelsMax} tunnels and holds ${held.length}, one of them for bulk traffic to ${LOW_PAIR.to}; now a voice call starts ${HIGH_PAIR.from} → ${HIGH_PAIR.to}, directly or not at all`);
   const hotline = await world.startSender(LATE_SENDER);
   senders.set(LATE_SENDER.name, hotline);
-  const taken = await await_(demo, 'the low-priority tunnel gives way', 40_000, async () => {
+  const taken = await awaitChange(demo, 'the low-priority tunnel gives way', 120_000, async () => {
     const answer = await engine.plan();
     const plan = planOf(answer);
     return tunnelsBetween(plan, HIGH_PAIR.from, HIGH_PAIR.to).length > 0 && (await isApplied(demo, answer.generation ?? 0)) ? answer : null;
@@ -49,7 +50,7 @@ async function showGiveWay(demo: Demo): Promise<void> {
   screen.evidence([...lost.map((tunnel) => `- ${pathInWords(tunnel.path)}`), ...won.map((tunnel) => `+ ${pathInWords(tunnel.path)}`)].join('\n'));
   for (const line of taken.report?.removed ?? []) if (lost.some(({ id }) => id === line.tunnel)) screen.say(`why: ${line.reason}`);
   await hotline.reset();
-  const heard = await await_(demo, 'the call is heard', 10_000, async () => ((await hotline.report()).mbps > LATE_SENDER_MBPS * 0.8 ? hotline.report() : null));
+  const heard = await await_(demo, 'the call is heard', 30_000, async () => ((await hotline.report()).mbps > LATE_SENDER_MBPS * 0.8 ? hotline.report() : null));
   const atLimit = tunnelsAt(after, HIGH_PAIR.from).length;
   note(demo, 'hotlineMbps', heard?.mbps ?? 0);
   check(demo, heard !== null && atLimit <= (node?.tunnelsMax ?? 0) && isTheLesser, `the call is carried (${(heard?.mbps ?? 0).toFixed(2)} Mbit/s arrive), ${lost.map(({ path }) => pathInWords(path)).join(' and ')} gave way, ${atLimit} of ${node?.tunnelsMax} tunnels in use`);

@@ -1,3 +1,4 @@
+import { awaitChange } from '../approval.ts';
 import { await_, carries, carriersOf, check, isApplied, note, pathInWords, planOf, tunnelsBetween, type Demo } from '../demo.ts';
 import { CUT_PAIR } from '../settings.ts';
 
@@ -11,7 +12,7 @@ export async function showCut(demo: Demo): Promise<void> {
   const back = senders.get('calls-back');
   if (!sender || !back) return check(demo, false, 'nobody calls');
   // what is cut must carry the calls at that very moment, or nothing would be shown: traffic may just be moving
-  const used = await await_(demo, `calls ${CUT_PAIR.from} → ${CUT_PAIR.to} run over the path of the plan`, 20_000, async () => {
+  const used = await await_(demo, `calls ${CUT_PAIR.from} → ${CUT_PAIR.to} run over the path of the plan`, 60_000, async () => {
     const plan = planOf(await engine.plan());
     const tunnel = plan.tunnels.find(({ id }) => id === carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to, 'voice')[0]);
     if (!tunnel || !(await carries(demo, tunnel.path))) return null;
@@ -38,7 +39,7 @@ export async function showCut(demo: Demo): Promise<void> {
   );
   note(demo, 'outageMs', outageMs);
   check(demo, Math.max(there.lost, here.lost) > 0 && outageMs <= OUTAGE_MAX_MS && there.mbps > 0.1 && here.mbps > 0.1, `outage ${outageMs.toFixed(0)} ms, read from the receivers' packets; the gateways switched on their own`);
-  const replaced = await await_(demo, 'the engine replaces the tunnel', 30_000, async () => {
+  const replaced = await awaitChange(demo, 'the engine replaces the tunnel', 90_000, async () => {
     const answer = await engine.plan();
     const plan = planOf(answer);
     const standing = tunnelsBetween(plan, CUT_PAIR.from, CUT_PAIR.to).filter(({ id }) => id !== primary.id);

@@ -10,7 +10,7 @@ const ROWS = 8;
 /** 4: train, forecast, plan, verdict, signed commit, tunnels up; then every tunnel is used, and the underlay watched. */
 export async function showFirstPlan(demo: Demo): Promise<void> {
   const { screen, world, engine, intent } = demo;
-  const trained = await await_(demo, 'the models are trained', 90_000, async () => {
+  const trained = await await_(demo, 'the models are trained', 240_000, async () => {
     const { training } = await engine.status();
     screen.busy(training.text);
     return training.state === 'trained' ? training : null;
@@ -21,12 +21,12 @@ export async function showFirstPlan(demo: Demo): Promise<void> {
     screen.evidence(columns(['model', 'error (WAPE)', 'pinball', 'P95 covers'], best.map((score) => [score.model, `${(score.wape * 100).toFixed(1)} %`, score.pinball.toFixed(3), `${(score.coverageP95 * 100).toFixed(1)} %`])));
     check(demo, best.length >= 3 && best.some(({ model }) => model === 'network'), `${best[0]?.model} won the back-test over ${best.slice(1).map(({ model }) => model).join(', ')}`);
   }
-  const live = await await_(demo, 'first plan on mesh/live, applied by every node', 60_000, async () => ((await isApplied(demo, 1)) ? engine.plan() : null));
+  const live = await await_(demo, 'first plan on mesh/live, applied by every node', 180_000, async () => ((await isApplied(demo, 1)) ? engine.plan() : null));
   if (!live) return;
   const plan = planOf(live);
   await Promise.all([...demo.senders.values()].map((sender) => sender.reset())); // what was sent before there was a way is not lost
   const { forecasts } = await engine.forecasts();
-  screen.say('pairs by priority, with the bandwidth predicted for the next 12 slots:');
+  screen.say(`pairs by priority, with the bandwidth predicted for the next ${intent.mesh.forecast.horizonSlots} slots:`);
   screen.evidence(columns(['#', 'pair', 'class', 'P50', 'P90', 'P95'], forecasts.filter(({ p95PeakMbps }) => p95PeakMbps >= 0.05).slice(0, ROWS).map((entry) => [entry.rank, entry.pair, entry.classId, formatMbps(entry.p50PeakMbps), formatMbps(entry.p90PeakMbps), formatMbps(entry.p95PeakMbps)])));
   await showCommit(demo, live.commit ?? '');
   await showSas(demo, plan.tunnels);
@@ -81,6 +81,7 @@ async function showSas(demo: Demo, tunnels: readonly Tunnel[]): Promise<void> {
 }
 
 const LOAD_MBPS = 2;
+const TRIES = 3;
 
 async function useTunnels(demo: Demo, tunnels: readonly Tunnel[]): Promise<void> {
   const { world, screen } = demo;
@@ -89,9 +90,9 @@ async function useTunnels(demo: Demo, tunnels: readonly Tunnel[]): Promise<void>
   let used = 0;
   for (const tunnel of tunnels) {
     screen.busy(`iperf3 through ${tunnel.id}`);
-    const result = await world.throughput(tunnel.id, 700, LOAD_MBPS);
-    if (result.mbps > LOAD_MBPS / 2) used++;
-    rows.push([tunnel.id, pathInWords(tunnel.path), formatMbps(result.mbps)]);
+    const mbps = await loadTunnel(demo, tunnel);
+    if (mbps > LOAD_MBPS / 2) used++;
+    rows.push([tunnel.id, pathInWords(tunnel.path), formatMbps(mbps)]);
   }
   const after = await world.underlay();
   screen.command('iperf3 through each tunnel, one after the other');
@@ -112,12 +113,34 @@ async function useTunnels(demo: Demo, tunnels: readonly Tunnel[]): Promise<void>
   check(demo, esp > 0 && after.clearTextPackets === 0, `${esp} ESP packets on the underlay meanwhile, ${after.clearTextPackets} packets in clear text since the start`);
 }
 
+/** The first of three tries in which nothing was lost, or the last: a ping may meet a change of the plan, or a machine that is short of CPU. */
+async function pingPair({ world }: Demo, from: SiteId, to: SiteId): ReturnType<Demo['world']['ping']> {
+  for (let attempt = 1; ; attempt++) {
+    const ping = await world.ping(from, to, 3);
+    if (ping.received === ping.sent || attempt === TRIES) return ping;
+    await world.pass(1000);
+  }
+}
+
+/** What got through; a second and a third try count, since iperf3 is a program of this machine and has to wait for its CPU. */
+async function loadTunnel({ world }: Demo, tunnel: Tunnel): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { mbps } = await world.throughput(tunnel.id, 700, LOAD_MBPS);
+      if (mbps > LOAD_MBPS / 2 || attempt === TRIES) return mbps;
+    } catch (cause) {
+      if (attempt === TRIES) throw cause;
+    }
+    await world.pass(1000);
+  }
+}
+
 async function pingPairs(demo: Demo, pairs: readonly [SiteId, SiteId][]): Promise<void> {
-  const { world, screen } = demo;
+  const { screen } = demo;
   const rows: (string | number)[][] = [];
   let lost = 0;
   for (const [from, to] of pairs) {
-    const ping = await world.ping(from, to, 3);
+    const ping = await pingPair(demo, from, to);
     lost += ping.sent - ping.received;
     rows.push([`${from} → ${to}`, `${ping.received}/${ping.sent}`, ping.latencyMs === null ? '-' : `${ping.latencyMs.toFixed(1)} ms`]);
   }

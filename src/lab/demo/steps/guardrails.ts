@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { formatFinding } from '../../../base/index.ts';
 import { findOpa } from '../../../policy/index.ts';
 import { checkRepository } from '../../../reconcile/index.ts';
+import { awaitChange } from '../approval.ts';
 import { await_, carries, carriersOf, check, isApplied, note, pathInWords, planOf, tunnelsBetween, type Demo } from '../demo.ts';
 import { CUT_PAIR } from '../settings.ts';
 
@@ -33,7 +34,7 @@ async function showRefusal(demo: Demo): Promise<void> {
   await repository.git('push', '-q', 'origin', 'main');
   const merged = await repository.git('rev-parse', 'main');
   screen.say('somebody merges it all the same:');
-  const refused = await await_(demo, 'the engine refuses the intent', 20_000, async () => {
+  const refused = await await_(demo, 'the engine refuses the intent', 60_000, async () => {
     const status = await engine.status();
     return status.mainCommit === merged && status.findings.some(({ severity }) => severity === 'error') ? status : null;
   });
@@ -48,7 +49,7 @@ async function showRefusal(demo: Demo): Promise<void> {
 
 async function showOverride(demo: Demo): Promise<void> {
   const { screen, engine, world } = demo;
-  const other = await await_(demo, `a second tunnel ${CUT_PAIR.from} – ${CUT_PAIR.to}, to pin the pair to`, 20_000, async () => {
+  const other = await awaitChange(demo, `a second tunnel ${CUT_PAIR.from} – ${CUT_PAIR.to}, to pin the pair to`, 60_000, async () => {
     const plan = planOf(await engine.plan());
     const carriers = carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to, 'voice');
     const vetoes = await engine.vetoes();
@@ -65,12 +66,12 @@ async function showOverride(demo: Demo): Promise<void> {
     screen.command(`foremesh veto lift ${fingerprint}`);
     await engine.ask('DELETE', `/v1/vetoes/${encodeURIComponent(fingerprint)}`);
   }
-  const forMs = world.kind === 'lab' ? 15_000 : 60_000;
+  const forMs = world.kind === 'lab' ? 20_000 : 60_000;
   const pair = `${CUT_PAIR.from}>${CUT_PAIR.to}`;
   const until = world.clock.now() + forMs;
   screen.command(`foremesh override set pin ${pair} ${other.path} --for ${forMs / 1000}s --why "fibre is being spliced"`);
   await engine.ask('POST', '/v1/overrides', { what: { kind: 'pin-path', pair, path: other.path }, for: `${forMs / 1000}s`, why: 'fibre is being spliced', by: 'ada' });
-  const pinned = await await_(demo, 'the pin is applied', 20_000, async () => {
+  const pinned = await await_(demo, 'the pin is applied', forMs, async () => {
     const answer = await engine.plan();
     const plan = planOf(answer);
     return plan.overrides.length > 0 && carriersOf(plan, CUT_PAIR.from, CUT_PAIR.to, 'voice')[0] === other.id && (await isApplied(demo, answer.generation ?? 0)) ? answer : null;
@@ -79,7 +80,7 @@ async function showOverride(demo: Demo): Promise<void> {
   // a path that was down not long ago stands its hold-down first; gateways keep to the other one until then
   const isUsed = (await world.until(() => carries(demo, other.path), forMs - 5000)) === true;
   check(demo, isUsed, `the pair runs over ${pathInWords(other.path)}: its ESP packets are there`);
-  const expired = await await_(demo, 'the override expires', forMs + 30_000, async () => {
+  const expired = await await_(demo, 'the override expires', forMs + 90_000, async () => {
     const plan = planOf(await engine.plan());
     return plan.overrides.length === 0 && world.clock.now() >= until ? plan : null;
   });

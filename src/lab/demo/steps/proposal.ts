@@ -1,7 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { signReview } from '../../../forge/index.ts';
-import type { ProposalSummary } from '../../../reconcile/index.ts';
-import { OPERATOR } from '../../mesh-repository.ts';
+import { approve, openProposals, showQuestion } from '../approval.ts';
 import { await_, check, isApplied, note, pathInWords, planOf, type Demo } from '../demo.ts';
 
 const DRAINED = { site: 'aws-fra', uplink: 'eip-a' };
@@ -16,16 +14,14 @@ export async function showProposal(demo: Demo): Promise<void> {
   await repository.git('push', '-q', 'origin', 'main');
   screen.command(`git commit -am "aws-fra: empty ${DRAINED.uplink}, its zone is maintained tonight" && git push origin main`);
   screen.say(`${affected.length} tunnels end on that uplink and have to move: more than the policy lets pass without a person`);
-  const proposal = await await_(demo, 'a proposal', 30_000, async () => (await openProposals(demo)).find(({ scope }) => scope === 'intent') ?? null);
+  const proposal = await await_(demo, 'a proposal', 90_000, async () => (await openProposals(demo)).find(({ scope }) => scope === 'intent') ?? null);
   if (!proposal) return;
-  const shown = await engine.ask<{ body: string; verdict?: { reasons: { code: string; message: string }[] } | null }>('GET', `/v1/proposals/${proposal.id}`);
-  screen.command(`foremesh proposal show ${proposal.id}`);
-  screen.evidence([`#${proposal.id}  ${proposal.title}`, ...(shown.verdict?.reasons ?? []).map((reason) => `${reason.code}: ${reason.message}`), ...changeLines(shown.body)].join('\n'));
+  await showQuestion(demo, proposal);
   const stillOld = planOf(await engine.plan()).tunnels.filter(({ path }) => affected.some((tunnel) => tunnel.path === path)).length;
   check(demo, stillOld === affected.length, `not applied: all ${affected.length} tunnels still stand on mesh/live`);
   let approvedHead = await approve(demo, proposal);
   screen.command(`foremesh proposal approve ${proposal.id} --key ~/.ssh/id_ed25519`);
-  const moved = await await_(demo, 'the approved change, applied', 45_000, async () => {
+  const moved = await await_(demo, 'the approved change, applied', 120_000, async () => {
     const renewed = (await openProposals(demo)).find(({ scope, headSha }) => scope === 'intent' && headSha !== approvedHead);
     if (renewed) {
       // a small change went in between, so the question is another one now and wants an answer of its own
@@ -52,23 +48,4 @@ async function drainUplink(demo: Demo): Promise<void> {
   const line = text.split('\n').find((one) => one.includes(`name: ${DRAINED.uplink}`)) ?? '';
   const indent = ' '.repeat(line.indexOf('name:'));
   await demo.repository.replace(file, line, `${line}\n${indent}drain: true`);
-}
-
-export async function openProposals(demo: Demo): Promise<ProposalSummary[]> {
-  return (await demo.engine.ask<{ proposals: ProposalSummary[] }>('GET', '/v1/proposals')).proposals;
-}
-
-/** Gives the head that was approved. */
-async function approve(demo: Demo, proposal: ProposalSummary): Promise<string> {
-  // the head may move while a person reads, when the forecast does: what counts is the head that is signed
-  const current = (await openProposals(demo)).find(({ id }) => id === proposal.id) ?? proposal;
-  const review = await signReview(current.id, { by: OPERATOR, verdict: 'approve', sha: current.headSha, at: demo.world.clock.now() }, demo.repository.operatorKeyFile);
-  const answer = await demo.world.api.request('POST', `/v1/proposals/${current.id}/reviews`, review);
-  // refused when the head moved while it was signed: looked at again in the next round
-  return answer.status < 300 ? current.headSha : '';
-}
-
-/** The tunnels of the proposal's list of changes. */
-function changeLines(body: string): string[] {
-  return body.split('\n').filter((line) => /^[-+~] tunnel /.test(line));
 }

@@ -6,10 +6,10 @@ import { await_, check, isApplied, note, pathInWords, planOf, type Demo } from '
 export async function showRevert(demo: Demo): Promise<void> {
   const { screen, engine, repository, world, intent } = demo;
   const before = await engine.plan();
-  const reverted = await revertTip(repository.git);
-  screen.command('git switch mesh/live && git revert HEAD && git push');
+  const { reverted, command } = await revertTip(repository.git);
+  screen.command(command);
   screen.say(`taken back: ${await repository.git('log', '-1', '--format=%h %s', reverted)}`);
-  const after = await await_(demo, 'nodes roll back', 45_000, async () => {
+  const after = await await_(demo, 'nodes roll back', 120_000, async () => {
     const answered = await findRevertAnswer(repository.git, reverted);
     return answered && (await isApplied(demo, answered.generation)) ? { ...answered, plan: planOf(await engine.plan()) } : null;
   });

@@ -8,7 +8,7 @@ export async function startTraffic(demo: Demo): Promise<void> {
   const { screen, world, senders } = demo;
   for (const spec of demo.senderSpecs) senders.set(spec.name, await world.startSender(spec));
   const expected = demo.senderSpecs.map((spec) => ({ key: `${spec.from}>${spec.to} ${spec.classId}`, spec }));
-  const counted = await await_(demo, 'agents count what hosts want to send', 20_000, async () => {
+  const counted = await await_(demo, 'agents count what hosts want to send', 90_000, async () => {
     const demands = await observedDemands(demo);
     return expected.every(({ key }) => (demands.get(key) ?? 0) > 0.1) ? demands : null;
   });
