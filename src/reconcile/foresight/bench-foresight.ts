@@ -15,6 +15,8 @@ export const FORESIGHT_POLICIES = ['reactive', 'reactive-tuned', 'patient', 'ewm
 /** What can be compared, and what with. */
 const RULE_POLICIES = ['reactive', 'reactive-tuned', 'patient'] as const;
 const FORECAST_POLICIES = ['ewma', 'foremesh'] as const;
+/** Whose forecasts they plan on, pair by pair and night by night. */
+const PLANNED_ON: Record<(typeof FORECAST_POLICIES)[number], readonly ReplayModel[]> = { ewma: ['ewma'], foremesh: ['auto', 'ewma'] };
 export type ForesightPolicy = (typeof FORESIGHT_POLICIES)[number];
 
 export interface ForesightOptions extends Pick<ReplayOptions, 'boosted' | 'network' | 'seed' | 'onProgress'> {
@@ -87,7 +89,7 @@ export async function benchForesight(matrix: DemandMatrix, topology: Topology, o
   const back = trialOver(world, backFrom, learnedSlots, options.seed);
   const rules = { reactive: REACTIVE_TEXTBOOK, 'reactive-tuned': chooseReactive(world, backFrom, learnedSlots, false), patient: chooseReactive(world, backFrom, learnedSlots, true) };
 
-  const models: ReplayModel[] = [...(options.policies.includes('foremesh') ? (['auto'] as const) : []), ...(options.policies.includes('ewma') ? (['ewma'] as const) : [])];
+  const models = [...new Set(FORECAST_POLICIES.filter((name) => options.policies.includes(name)).flatMap((name) => PLANNED_ON[name]))];
   const forecasts = models.length > 0 ? await forecastReplay(pairSums(matrix, world), { ...options, learnedSlots, horizons: replayHorizons(world.slotMs), models }) : null;
   const learnSeconds = (options.now() - startedAt) / 1000;
 
@@ -149,7 +151,7 @@ export async function benchForesight(matrix: DemandMatrix, topology: Topology, o
       const settings = chooseOracle(world, back(createReactive(world, rules.reactive)), back);
       return { policy: oraclePolicy(world, settings, createPlannerPlacement(world)), settings };
     }
-    return { policy: forecastPolicy(world, forecasts!, name === 'ewma' ? 'ewma' : 'auto', rules.reactive, createPlannerPlacement(world), learnedSlots - 1, options.seed), settings: { chosenNightly: world.pairs.length } };
+    return { policy: forecastPolicy(world, forecasts!, PLANNED_ON[name], rules.reactive, createPlannerPlacement(world), learnedSlots - 1, options.seed), settings: { chosenNightly: world.pairs.length } };
   }
 }
 

@@ -1,56 +1,67 @@
 import type { ReplayForecasts, ReplayModel } from '../../forecast/index.ts';
 import type { PairSeries } from './pair-outlook.ts';
-import { PAIR_SETTINGS, PairTrials, TALLY } from './pair-trials.ts';
+import { PairTrials, SettingsGrid, TALLY } from './pair-trials.ts';
 import type { ReactiveSettings } from './reactive.ts';
 import type { Taken } from './shadow.ts';
 import { unitsFor, type World } from './world.ts';
 
-/** What is aimed at is less than the budget by this, and by what the worst day yet took beyond its plan: the last day's cannot be made up for. */
-const RESERVE = 0.005;
+/**
+ * What is aimed at is less than the budget by `reserve`, and by what the worst day yet took beyond its plan: the last day's cannot be made up for.
+ * Of a usual day's budget, `dayLeast` and `dayMost` are the least and the most of one day, when it makes up for days before. Changes
+ * differ more from day to day than hours, and losses hang less on them.
+ */
+const HOURS = { reserve: 0.005, dayLeast: 0.85, dayMost: 1.1 };
+const CHANGES = { reserve: 0.015, dayLeast: 0.6, dayMost: 1.1 };
 /** What was taken too much, or not used, is made up for within so many days: what a tight day costs grows faster than what it saves. */
 const MAKE_UP_DAYS = 4;
-/** Until so many days have been run, what the mesh takes beyond its pairs alone is believed to be what it is for the rule. */
+/** Until so many days have been run, it is believed that the mesh takes what its pairs alone took under the settings that were chosen. It takes more: alone nobody waits for others, and what is the cheapest of many on the past is not quite as cheap later. */
 const BELIEF_DAYS = 2;
 /** How soon the past is forgotten: half of it in so many days. */
 const HALF_LIFE_DAYS = 30;
-/** Of a usual day's budget, the least and the most of one day, when it makes up for days before. */
-const DAY_SHARE_LEAST = 0.85;
-const DAY_SHARE_MOST = 1.1;
 /** Of all hours and of all changes, in losses of the rule. */
 const HOUR_PRICES = Array.from({ length: 32 }, (_, step) => 10 ** (-0.7 + 0.07 * step));
 const CHANGE_PRICES = Array.from({ length: 12 }, (_, step) => 10 ** (-2.2 + 0.2 * step));
+
+/** Of what the rule leaves; less weighs no less. */
+const LEFT_LEAST = 0.05;
+/** Of all that the rule loses; less is no gain. */
+const LOSS_LEAST = 1e-9;
 
 /**
  * Chooses each pair's settings anew every night, as an engine does that trains at night: by what all settings would have led to
  * on the days before, least loss for one price of a tunnel-hour and one of a change (Lagrange: the pairs share nothing else). The
  * prices are such that hours and changes of the whole mesh, as it has really taken them, stay within what the rule would have
- * taken until then: what is over, and what is left, goes into the next day, and so does what the mesh takes beyond its pairs alone.
+ * taken until then: what is over, and what is left, goes into the next day, and so does what the mesh takes beyond what its settings took before.
  */
 export class NightlyChoice {
+  private readonly grid: SettingsGrid;
   private readonly present: PairTrials[];
   private readonly books: Books[];
   private readonly day: number;
   private readonly series: PairSeries[];
-  private readonly units: Int32Array;
-  private readonly ownAlone = new Float64Array(TALLY.width);
   private readonly ruleAlone = new Float64Array(TALLY.width);
+  /** What the settings chosen until now should have taken, by what they took before they were chosen, relative to the rule. */
+  private readonly promised = new Float64Array(TALLY.width);
+  /** Of what is not served, and of SLA minutes. */
+  private weights: readonly [number, number] = [1, 1];
+  private promise = new Float64Array(TALLY.width);
   private chosen: number[] = [];
   /** By tally, when the day began: what was taken until then, what the rule had, their planned ratio for the day, and the most that a day took beyond it, forgotten as the past is. */
   private readonly plans: { taken: number; budget: number; ratio: number; worst: number }[] = [];
   private from = 0;
   private until = 0;
 
-  constructor(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings) {
-    const past = world.pairs.map((_, pair) => new PairTrials(world, forecasts.backtest, model, pair, rule));
-    this.present = world.pairs.map((_, pair) => new PairTrials(world, forecasts.test, model, pair, rule));
+  constructor(world: World, forecasts: ReplayForecasts, models: readonly ReplayModel[], rule: ReactiveSettings) {
+    this.grid = new SettingsGrid(models);
+    const past = world.pairs.map((_, pair) => new PairTrials(world, forecasts.backtest, this.grid, pair, rule));
+    this.present = world.pairs.map((_, pair) => new PairTrials(world, forecasts.test, this.grid, pair, rule));
     this.day = Math.max(1, Math.round(86_400_000 / world.slotMs));
-    this.books = past.map(({ demand }) => new Books(unitsFor(demand[0]! || 0, world.unitMbps)));
+    this.books = past.map(({ demand }) => new Books(this.grid.size, unitsFor(demand[0]! || 0, world.unitMbps)));
     for (let from = 0; from < forecasts.backtest.origins; from += this.day) {
       const until = Math.min(forecasts.backtest.origins, from + this.day);
       past.forEach((trials, pair) => this.books[pair]!.add(trials, from, until, (until - from) / this.day));
     }
     this.series = this.present.map(({ signals }) => signals.empty());
-    this.units = Int32Array.from(this.present, ({ demand }) => unitsFor(demand[0]! || 0, world.unitMbps));
   }
 
   /**
@@ -65,7 +76,7 @@ export class NightlyChoice {
       this.from = index;
       this.until = Math.min(this.present[0]!.signals.origins, index + this.day);
       this.chosen = this.choose(own, rule);
-      this.present.forEach((trials, pair) => trials.signals.write(PAIR_SETTINGS[this.chosen[pair]!]!, this.from, this.until, this.series[pair]!));
+      this.present.forEach((trials, pair) => trials.signals.write(this.grid.settings(this.chosen[pair]!), this.from, this.until, this.series[pair]!));
     }
     return this.series;
   }
@@ -77,30 +88,45 @@ export class NightlyChoice {
     const kept = 0.5 ** ((until - from) / day / HALF_LIFE_DAYS);
     this.present.forEach((trials, pair) => {
       const books = this.books[pair]!;
-      this.units[pair] = trials.tryOne(this.chosen[pair]!, from, until, this.units[pair]!, this.ownAlone);
       const before = books.rule.slice();
       books.add(trials, from, until, (until - from) / day);
-      for (let at = 0; at < TALLY.width; at++) this.ruleAlone[at]! += books.rule[at]! - kept * before[at]!;
+      for (let at = 0; at < TALLY.width; at++) {
+        const rule = books.rule[at]! - kept * before[at]!;
+        this.ruleAlone[at]! += rule;
+        this.promised[at]! += this.promise[at]! * rule;
+      }
     });
   }
 
   private choose(own: Taken, rule: Taken): number[] {
     const usual = sumOfRules(this.books);
     const days = this.books[0]?.days ?? 1;
-    const most = (at: number, taken: number, budget: number): number => {
+    const most = (at: number, taken: number, budget: number, { reserve, dayLeast, dayMost }: typeof HOURS): number => {
       const perDay = usual[at]! / days;
       if (!(perDay > 0)) return usual[at]!;
-      const beyond = (real: number, alone: number): number => (real + BELIEF_DAYS * perDay) / (alone + BELIEF_DAYS * perDay);
+      const beyond = (real: number, expected: number): number => (real + BELIEF_DAYS * perDay) / (expected + BELIEF_DAYS * perDay);
       const ruleDay = perDay * beyond(budget, this.ruleAlone[at]!);
       const plan = (this.plans[at] ??= { taken: 0, budget: 0, ratio: 1, worst: 0 });
       plan.worst = Math.max(0.5 ** (1 / HALF_LIFE_DAYS) * plan.worst, taken - plan.taken - plan.ratio * (budget - plan.budget));
-      const left = ((1 - RESERVE) * budget - plan.worst - taken) / MAKE_UP_DAYS + (1 - RESERVE) * ruleDay;
-      const share = Math.min(DAY_SHARE_MOST, Math.max(DAY_SHARE_LEAST, left / (perDay * beyond(taken, this.ownAlone[at]!))));
-      Object.assign(plan, { taken, budget, ratio: (share * perDay * beyond(taken, this.ownAlone[at]!)) / ruleDay });
+      const left = ((1 - reserve) * budget - plan.worst - taken) / MAKE_UP_DAYS + (1 - reserve) * ruleDay;
+      const share = Math.min(dayMost, Math.max(dayLeast, left / (perDay * beyond(taken, this.promised[at]!))));
+      Object.assign(plan, { taken, budget, ratio: (share * perDay * beyond(taken, this.promised[at]!)) / ruleDay });
       return share * usual[at]!;
     };
-    return cheapestWithin(this.books, usual, most(TALLY.hours, own.hours, rule.hours), most(TALLY.changes, own.changes, rule.changes));
+    const chosen = cheapestWithin(this.books, this.weights, usual, most(TALLY.hours, own.hours, rule.hours, HOURS), most(TALLY.changes, own.changes, rule.changes, CHANGES));
+    this.promise = usual.map((rule, at) => this.books.reduce((sum, { tallies }, pair) => sum + tallies[TALLY.width * chosen[pair]! + at]!, 0) / Math.max(1e-9, rule));
+    this.weights = weightsOf(this.promise[TALLY.unservedMbit]!, this.promise[TALLY.slaMinutes]!);
+    return chosen;
   }
+}
+
+/**
+ * How much each of two losses weighs from what was left of each, relative to the rule's: the square, so that of both the one that
+ * has been removed less is removed next; as they weigh for the sum of their third powers. The mean weight is 1.
+ */
+export function weightsOf(unservedLeft: number, slaLeft: number): [number, number] {
+  const [unserved, sla] = [unservedLeft, slaLeft].map((left) => Math.max(LEFT_LEAST, left) ** 2) as [number, number];
+  return [(2 * unserved) / (unserved + sla), (2 * sla) / (unserved + sla)];
 }
 
 function sumOfRules(books: readonly Books[]): Float64Array {
@@ -109,14 +135,15 @@ function sumOfRules(books: readonly Books[]): Float64Array {
 
 /** What each setting of one pair, and the rule, came to on the days before, older ones weighing less. */
 class Books {
-  readonly tallies = new Float64Array(TALLY.width * PAIR_SETTINGS.length);
+  readonly tallies: Float64Array;
   readonly rule = new Float64Array(TALLY.width);
   days = 0;
   private readonly units: Int32Array;
   private ruleUnits: number;
 
-  constructor(units: number) {
-    this.units = new Int32Array(PAIR_SETTINGS.length).fill(units);
+  constructor(settings: number, units: number) {
+    this.tallies = new Float64Array(TALLY.width * settings);
+    this.units = new Int32Array(settings).fill(units);
     this.ruleUnits = units;
   }
 
@@ -130,11 +157,11 @@ class Books {
   }
 }
 
-/** By pair the number of a setting: least loss for one price of an hour and one of a change, of all pairs of prices the best that stays within both bounds. */
-function cheapestWithin(books: readonly Books[], usual: Float64Array, hoursMax: number, changesMax: number): number[] {
+/** By pair the number of a setting: least loss for one price of an hour and one of a change, of all pairs of prices the best that stays within both bounds; what it leaves of them is then spent pair by pair, which no price does: a pair's settings are steps. */
+export function cheapestWithin(books: readonly Pick<Books, 'tallies'>[], weights: readonly [number, number], usual: Float64Array, hoursMax: number, changesMax: number): number[] {
   const lossOf = (tallies: Float64Array, trial: number): number =>
-    tallies[TALLY.width * trial + TALLY.unservedMbit]! / Math.max(1e-9, usual[TALLY.unservedMbit]!) + tallies[TALLY.width * trial + TALLY.slaMinutes]! / Math.max(1e-9, usual[TALLY.slaMinutes]!);
-  const losses = books.map(({ tallies }) => Float64Array.from(PAIR_SETTINGS, (_, trial) => lossOf(tallies, trial)));
+    (weights[0] * tallies[TALLY.width * trial + TALLY.unservedMbit]!) / Math.max(1e-9, usual[TALLY.unservedMbit]!) + (weights[1] * tallies[TALLY.width * trial + TALLY.slaMinutes]!) / Math.max(1e-9, usual[TALLY.slaMinutes]!);
+  const losses = books.map(({ tallies }) => Float64Array.from({ length: tallies.length / TALLY.width }, (_, trial) => lossOf(tallies, trial)));
   let best: { chosen: number[]; excess: number; loss: number } | undefined;
   for (const hourPrice of HOUR_PRICES) {
     for (const changePrice of CHANGE_PRICES) {
@@ -150,7 +177,35 @@ function cheapestWithin(books: readonly Books[], usual: Float64Array, hoursMax: 
       if (best === undefined || excess < best.excess || (excess === best.excess && loss < best.loss)) best = { chosen, excess, loss };
     }
   }
-  return best?.chosen ?? [];
+  if (best === undefined) return [];
+  spendRest(best.chosen, books, losses, hoursMax, changesMax);
+  return best.chosen;
+}
+
+/** Changes settings where that loses less and stays within both bounds, most loss for its share of what is left first. */
+function spendRest(chosen: number[], books: readonly Pick<Books, 'tallies'>[], losses: readonly Float64Array[], hoursMax: number, changesMax: number): void {
+  const takenOf = (pair: number, trial: number, at: number): number => books[pair]!.tallies[TALLY.width * trial + at]!;
+  let hoursLeft = chosen.reduce((left, trial, pair) => left - takenOf(pair, trial, TALLY.hours), hoursMax);
+  let changesLeft = chosen.reduce((left, trial, pair) => left - takenOf(pair, trial, TALLY.changes), changesMax);
+  // each step loses less than before: no setting comes twice
+  for (;;) {
+    let best: { pair: number; trial: number; worth: number; hours: number; changes: number } | undefined;
+    for (const [pair, own] of chosen.entries()) {
+      for (let trial = 0; trial < losses[pair]!.length; trial++) {
+        const gain = losses[pair]![own]! - losses[pair]![trial]!;
+        if (gain <= LOSS_LEAST) continue;
+        const hours = takenOf(pair, trial, TALLY.hours) - takenOf(pair, own, TALLY.hours);
+        const changes = takenOf(pair, trial, TALLY.changes) - takenOf(pair, own, TALLY.changes);
+        if (hours > Math.max(0, hoursLeft) || changes > Math.max(0, changesLeft)) continue;
+        const worth = gain / (LOSS_LEAST + (hours > 0 ? hours / hoursLeft : 0) + (changes > 0 ? changes / changesLeft : 0));
+        if (best === undefined || worth > best.worth) best = { pair, trial, worth, hours, changes };
+      }
+    }
+    if (best === undefined) return;
+    chosen[best.pair] = best.trial;
+    hoursLeft -= best.hours;
+    changesLeft -= best.changes;
+  }
 }
 
 function cheapest(tallies: Float64Array, losses: Float64Array, hourPrice: number, changePrice: number): number {

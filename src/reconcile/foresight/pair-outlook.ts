@@ -4,16 +4,24 @@ import { sumOf, WORLD, type World } from './world.ts';
 
 /** How one pair's tunnels follow what is expected of it; chosen pair by pair on the past. */
 export interface PairSettings {
+  /** Whose forecasts. */
+  model: ReplayModel;
   /** Opens for P50 + s · (P95 − P50) of the slots soon, in the scale in which the model spreads its quantiles; null: for none. */
   openS: number | null;
-  /** …and for what was seen last, were tunnels to be this full. */
+  /** …and for what was seen last, were tunnels to be this full… */
   openFill: number;
+  /** …and for the most of so long, if it is longer than a slot: what waits for a person then outlives the burst that it was asked for, and is there for the next. */
+  askMs: number;
   /** Keeps what was seen needs, were they to be this full, for so long… */
   keepFill: number;
   holdMs: number;
   /** …unless neither the forecast nor the hours ahead of a day and a week ago need it. */
   looksAhead: boolean;
 }
+
+/** What a setting opens for, and what it keeps tunnels for: the halves of it, which do not depend on each other. */
+export type OpenSettings = Pick<PairSettings, 'model' | 'openS' | 'openFill' | 'askMs'>;
+export type KeepSettings = Pick<PairSettings, 'model' | 'keepFill' | 'holdMs' | 'looksAhead'>;
 
 /** What opens a tunnel looks at the slots until then, and at two at least: in the next one it comes late. */
 const OPEN_AHEAD_MS = 15 * 60_000;
@@ -36,87 +44,95 @@ export interface PairSeries {
   keep: Float64Array;
 }
 
-/** All that is known of one pair along a span, each slot's from nothing later: what settings are made of. */
+type Horizon = readonly [steps: number, forecasts: ReplaySpan['of']['auto'] extends Map<number, infer F> ? F : never];
+
+/** All that is known of one pair along a span, each slot's from nothing later: what settings are made of. Stretches are slots [from, until) of the span. */
 export class PairSignals {
   readonly origins: number;
   private readonly world: World;
   private readonly span: ReplaySpan;
   private readonly pair: number;
-  private readonly horizons: [number, ReplaySpan['of']['auto'] extends Map<number, infer F> ? F : never][];
-  private readonly seen: Float64Array;
-  private readonly ahead: Float64Array;
+  /** Ascending. */
+  private readonly horizons: Record<ReplayModel, Horizon[]>;
+  /** From the first slot of all until the last origin; unknown is 0. */
+  private readonly seen: Float32Array;
 
-  constructor(world: World, span: ReplaySpan, model: ReplayModel, pair: number) {
+  constructor(world: World, span: ReplaySpan, pair: number) {
     this.world = world;
     this.span = span;
     this.pair = pair;
     this.origins = span.origins;
-    this.horizons = [...span.of[model]].sort(([one], [other]) => one - other);
-    const sums = sumOf(world.pairs[pair]!, span.firstOrigin + span.origins);
-    this.seen = Float64Array.from({ length: span.origins }, (_, index) => sums[span.firstOrigin + index]! || 0);
-    this.ahead = this.mostLater(sums);
+    const ascending = (model: ReplayModel): Horizon[] => [...span.of[model]].sort(([one], [other]) => one - other);
+    this.horizons = { auto: ascending('auto'), ewma: ascending('ewma') };
+    this.seen = sumOf(world.pairs[pair]!, span.firstOrigin + span.origins).map((mbps) => mbps || 0);
   }
 
   empty(): PairSeries {
-    return { p50: this.median(), open: new Float64Array(this.origins), keep: new Float64Array(this.origins) };
+    return { p50: new Float64Array(this.origins), open: new Float64Array(this.origins), keep: new Float64Array(this.origins) };
   }
 
-  /** What settings say at the slots [from, until) of the span. */
+  /** What settings say in a stretch. */
   write(settings: PairSettings, from: number, until: number, into: PairSeries): void {
-    const scale = WORLD.fullAt / settings.openFill;
-    const opening = settings.openS === null ? null : this.provision(settings.openS);
-    const keep = this.keep(settings);
-    for (let index = from; index < until; index++) {
-      into.open[index] = Math.max(scale * this.seen[index]!, opening?.[index] ?? 0);
-      into.keep[index] = keep[index]!;
-    }
+    for (let index = from; index < until; index++) into.p50[index] = this.quantile(settings.model, 0, index, 0);
+    into.open.set(this.open(settings, from, until), from);
+    into.keep.set(this.keep(settings, from, until), from);
+  }
+
+  open({ model, openS, openFill, askMs }: OpenSettings, from: number, until: number, provision = openS === null ? null : this.provision(model, openS, from, until)): Float64Array {
+    const scale = WORLD.fullAt / openFill;
+    return this.mostSeen(askMs, from, until).map((mbps, at) => Math.max(scale * mbps, provision?.[at] ?? 0));
   }
 
   /** The most that is provided for in the slots soon. */
-  provision(s: number): Float64Array {
+  provision(model: ReplayModel, s: number, from: number, until: number): Float64Array {
+    const horizons = this.horizons[model];
     const opening = Math.max(OPEN_AHEAD_SLOTS, Math.round(OPEN_AHEAD_MS / this.world.slotMs));
-    const last = Math.max(0, this.horizons.findLastIndex(([steps]) => steps <= opening));
-    const next = this.horizons[last + 1];
-    const share = next === undefined ? 0 : (opening - this.horizons[last]![0]) / (next[0] - this.horizons[last]![0]);
-    const most = new Float64Array(this.origins);
-    for (let index = 0; index < this.origins; index++) {
-      for (let near = 0; near <= last; near++) most[index] = Math.max(most[index]!, this.quantile(near, index, s));
-      if (share > 0) most[index] = Math.max(most[index]!, (1 - share) * this.quantile(last, index, s) + share * this.quantile(last + 1, index, s));
-    }
-    return most;
+    const last = Math.max(0, horizons.findLastIndex(([steps]) => steps <= opening));
+    const next = horizons[last + 1];
+    const share = next === undefined ? 0 : (opening - horizons[last]![0]) / (next[0] - horizons[last]![0]);
+    return Float64Array.from({ length: until - from }, (_, at) => {
+      let most = 0;
+      for (let near = 0; near <= last; near++) most = Math.max(most, this.quantile(model, near, from + at, s));
+      return share > 0 ? Math.max(most, (1 - share) * this.quantile(model, last, from + at, s) + share * this.quantile(model, last + 1, from + at, s)) : most;
+    });
   }
 
-  private median(): Float64Array {
-    return Float64Array.from({ length: this.origins }, (_, index) => this.quantile(0, index, 0));
-  }
-
-  keep({ keepFill, holdMs, looksAhead }: Pick<PairSettings, 'keepFill' | 'holdMs' | 'looksAhead'>): Float64Array {
+  keep({ model, keepFill, holdMs, looksAhead }: KeepSettings, from: number, until: number): Float64Array {
     const scale = WORLD.fullAt / keepFill;
-    const held = slidingMost(this.seen, Math.max(1, Math.round(holdMs / this.world.slotMs)));
-    return held.map((mbps, index) => {
-      if (!looksAhead) return scale * mbps;
-      let later = this.ahead[index]! * (WORLD.fullAt / LOOK_FILL);
-      for (let near = 0; near < this.horizons.length; near++) later = Math.max(later, this.quantile(near, index, 1));
+    const held = this.mostSeen(holdMs, from, until);
+    if (!looksAhead) return held.map((mbps) => scale * mbps);
+    const ahead = this.mostLater(from, until);
+    return held.map((mbps, at) => {
+      let later = ahead[at]! * (WORLD.fullAt / LOOK_FILL);
+      for (let near = 0; near < this.horizons[model].length; near++) later = Math.max(later, this.quantile(model, near, from + at, 1));
       return Math.min(scale * mbps, later);
     });
   }
 
+  /** The most of so long until then, one slot at least. */
+  private mostSeen(durationMs: number, from: number, until: number): Float64Array {
+    const width = Math.max(1, Math.round(durationMs / this.world.slotMs));
+    const first = this.span.firstOrigin + from;
+    const before = Math.min(first, width - 1);
+    return slidingMost(Float64Array.from(this.seen.subarray(first - before, this.span.firstOrigin + until)), width).subarray(before);
+  }
+
   /** What came in the hours after this time a day ago, and a week ago. */
-  private mostLater(sums: Float32Array): Float64Array {
+  private mostLater(from: number, until: number): Float64Array {
     const ahead = Math.max(1, Math.round(LOOK_AHEAD_MS / this.world.slotMs));
     const day = Math.max(ahead, Math.round(DAY_MS / this.world.slotMs));
-    return Float64Array.from({ length: this.origins }, (_, index) => {
+    return Float64Array.from({ length: until - from }, (_, at) => {
       let most = 0;
       for (const days of [1, 7]) {
-        const from = this.span.firstOrigin + index + 1 - days * day;
-        for (let slot = Math.max(0, from); slot < from + ahead; slot++) most = Math.max(most, sums[slot]! || 0);
+        const start = this.span.firstOrigin + from + at + 1 - days * day;
+        for (let slot = Math.max(0, start); slot < start + ahead; slot++) most = Math.max(most, this.seen[slot]!);
       }
       return most;
     });
   }
 
-  private quantile(horizon: number, index: number, s: number): number {
-    const { p50, p95, logScale } = this.horizons[horizon]![1];
+  private quantile(model: ReplayModel, horizon: number, index: number, s: number): number {
+    const { p50, p95, logScale } = this.horizons[model][horizon]![1];
     const at = index * this.world.pairs.length + this.pair;
     const [median, upper, scale] = [p50[at]!, p95[at]!, logScale?.[this.pair] ?? 0];
     if (scale <= 0) return Math.max(0, median + s * (upper - median));

@@ -1,47 +1,69 @@
 import type { ReplayModel, ReplaySpan } from '../../forecast/index.ts';
-import { PairSignals, slidingMost, type PairSettings } from './pair-outlook.ts';
+import { PairSignals, slidingMost, type KeepSettings, type OpenSettings, type PairSettings } from './pair-outlook.ts';
 import type { ReactiveSettings } from './reactive.ts';
 import { sumOf, unitsFor, WORLD, type World } from './world.ts';
 
 /** What a pair's tunnels came to: four numbers a trial. */
 export const TALLY = { unservedMbit: 0, slaMinutes: 1, hours: 2, changes: 3, width: 4 } as const;
 
-const OPEN_S = [null, -0.3, 0, 0.2, 0.4, 0.7, 1, 1.5];
+const HOUR_MS = 3_600_000;
+const OPEN_S = [-0.3, 0, 0.2, 0.4, 0.7, 1, 1.5];
 const OPEN_FILLS = [0.8, 0.9, 0.95];
+/** What waits for a person is asked for so long after it was needed last; there with fewer of the others: who has such bursts is foreseen badly anyway. */
+const ASK_HOURS = [0.5, 1, 3];
+const ASK_S = [0.4, 1];
+const ASK_FILL = 0.9;
 const KEEP_FILLS = [0.7, 0.85, 0.95];
 const HOLD_HOURS = [0.25, 1, 3, 6, 12, 24];
-/** What Int16Array holds: half the memory of all settings. */
-const UNITS_MAX = 32_767;
-const LOOKS = [false, true];
 
-const OPENS = OPEN_S.flatMap((openS) => OPEN_FILLS.map((openFill) => ({ openS, openFill })));
-const KEEPS = LOOKS.flatMap((looksAhead) => HOLD_HOURS.flatMap((hours) => KEEP_FILLS.map((keepFill) => ({ keepFill, holdMs: hours * 3_600_000, looksAhead }))));
+/** All settings that a pair may have, as pairs of what opens and what keeps. */
+export class SettingsGrid {
+  readonly opens: readonly OpenSettings[];
+  readonly keeps: readonly KeepSettings[];
+  /** By setting. */
+  readonly openOf: readonly number[];
+  readonly keepOf: readonly number[];
 
-/** All settings that a pair may have. */
-export const PAIR_SETTINGS: readonly PairSettings[] = OPENS.flatMap((open) => KEEPS.map((keep) => ({ ...open, ...keep })));
+  /** @param models  whose forecasts a pair may be planned on; where none matters the first is named */
+  constructor(models: readonly ReplayModel[]) {
+    this.opens = [...opensWithout(models[0]!), ...models.flatMap(opensWith)];
+    this.keeps = models.flatMap((model, at) => (at === 0 ? [false, true] : [true]).flatMap((looksAhead) => HOLD_HOURS.flatMap((hours) => KEEP_FILLS.map((keepFill) => ({ model, keepFill, holdMs: hours * HOUR_MS, looksAhead })))));
+    const both = this.opens.flatMap((open, openAt) => this.keeps.flatMap((keep, keepAt) => (!keep.looksAhead || keep.model === open.model ? [[openAt, keepAt] as const] : [])));
+    this.openOf = both.map(([openAt]) => openAt);
+    this.keepOf = both.map(([, keepAt]) => keepAt);
+  }
+
+  get size(): number {
+    return this.openOf.length;
+  }
+
+  settings(at: number): PairSettings {
+    return { ...this.keeps[this.keepOf[at]!]!, ...this.opens[this.openOf[at]!]! };
+  }
+}
+
+function opensWithout(model: ReplayModel): OpenSettings[] {
+  return [...OPEN_FILLS.map((openFill) => ({ model, openS: null, openFill, askMs: 0 })), ...ASK_HOURS.map((hours) => ({ model, openS: null, openFill: ASK_FILL, askMs: hours * HOUR_MS }))];
+}
+
+function opensWith(model: ReplayModel): OpenSettings[] {
+  return [...OPEN_S.flatMap((openS) => OPEN_FILLS.map((openFill) => ({ model, openS, openFill, askMs: 0 }))), ...ASK_S.flatMap((openS) => ASK_HOURS.map((hours) => ({ model, openS, openFill: ASK_FILL, askMs: hours * HOUR_MS })))];
+}
 
 /** One pair under all settings at once, and under the rule that sets the budget, along a span; alone, without uplinks, and with approvals that take their median. */
 export class PairTrials {
   readonly demand: Float32Array;
   readonly signals: PairSignals;
   private readonly world: World;
-  private readonly wanted: Int16Array[];
-  private readonly kept: Int16Array[];
+  private readonly grid: SettingsGrid;
   private readonly rule: ReturnType<typeof unitsOfRule>;
 
-  constructor(world: World, span: ReplaySpan, model: ReplayModel, pair: number, rule: ReactiveSettings) {
+  constructor(world: World, span: ReplaySpan, grid: SettingsGrid, pair: number, rule: ReactiveSettings) {
     this.world = world;
-    this.signals = new PairSignals(world, span, model, pair);
+    this.grid = grid;
+    this.signals = new PairSignals(world, span, pair);
     this.demand = sumOf(world.pairs[pair]!, span.firstOrigin + span.origins + 1).subarray(span.firstOrigin);
-    const seen = Float64Array.from({ length: span.origins }, (_, index) => this.demand[index]! || 0);
-    const inUnits = (mbps: Float64Array): Int16Array => Int16Array.from(mbps, (each) => Math.min(UNITS_MAX, unitsFor(each, world.unitMbps)));
-    const full = (fill: number): number => WORLD.fullAt / fill;
-    this.wanted = OPENS.map(({ openS, openFill }) => {
-      const provision = openS === null ? null : this.signals.provision(openS);
-      return inUnits(seen.map((mbps, index) => Math.max(mbps * full(openFill), provision?.[index] ?? 0)));
-    });
-    this.kept = KEEPS.map((settings) => inUnits(this.signals.keep(settings)));
-    this.rule = unitsOfRule(world, seen, rule);
+    this.rule = unitsOfRule(world, Float64Array.from({ length: span.origins }, (_, index) => this.demand[index]! || 0), rule);
   }
 
   /**
@@ -50,20 +72,26 @@ export class PairTrials {
    * @param tallies  by [setting × TALLY.width]
    */
   tryAll(from: number, until: number, units: Int32Array, tallies: Float64Array): void {
-    let trial = 0;
-    for (const wanted of this.wanted) for (const kept of this.kept) {
-      units[trial] = follow(this.world, this.demand, wanted, kept, from, until, units[trial]!, tallies, TALLY.width * trial);
-      trial += 1;
-    }
-  }
-
-  /** The same for one setting. @returns tunnels at the end */
-  tryOne(setting: number, from: number, until: number, units: number, tally: Float64Array): number {
-    return follow(this.world, this.demand, this.wanted[Math.floor(setting / KEEPS.length)]!, this.kept[setting % KEEPS.length]!, from, until, units, tally, 0);
+    const { world, grid, signals, demand } = this;
+    const provisions = new Map<string, Float64Array>();
+    const wanted = grid.opens.map((open) => {
+      if (open.openS === null) return this.inUnits(signals.open(open, from, until));
+      const key = `${open.model} ${open.openS}`;
+      const provision = provisions.get(key) ?? signals.provision(open.model, open.openS, from, until);
+      provisions.set(key, provision);
+      return this.inUnits(signals.open(open, from, until, provision));
+    });
+    const kept = grid.keeps.map((keep) => this.inUnits(signals.keep(keep, from, until)));
+    const stretch = demand.subarray(from, until + 1);
+    for (let at = 0; at < grid.size; at++) units[at] = follow(world, stretch, wanted[grid.openOf[at]!]!, kept[grid.keepOf[at]!]!, 0, until - from, units[at]!, tallies, TALLY.width * at);
   }
 
   tryRule(from: number, until: number, units: number, tally: Float64Array): number {
     return follow(this.world, this.demand, this.rule.wanted, this.rule.kept, from, until, units, tally, 0);
+  }
+
+  private inUnits(mbps: Float64Array): Int32Array {
+    return Int32Array.from(mbps, (each) => unitsFor(each, this.world.unitMbps));
   }
 }
 

@@ -59,13 +59,14 @@ export function chooseOracle(world: World, budget: Usage, trial: Trial): OracleS
 
 /**
  * Plans on forecasts, with settings by pair that are chosen every night within what the rule takes; the rule runs beside it in a mesh of its own.
+ * @param models    whose forecasts each pair may be planned on, the name's first
  * @param fromSlot  the first slot that is decided on
  */
-export function forecastPolicy(world: World, forecasts: ReplayForecasts, model: ReplayModel, rule: ReactiveSettings, placement: Placement, fromSlot: number, seed: string): Policy {
-  const nightly = new NightlyChoice(world, forecasts, model, rule);
+export function forecastPolicy(world: World, forecasts: ReplayForecasts, models: readonly ReplayModel[], rule: ReactiveSettings, placement: Placement, fromSlot: number, seed: string): Policy {
+  const nightly = new NightlyChoice(world, forecasts, models, rule);
   const shadow = new Shadow(world, createReactive(world, rule), openAtFirst(world, fromSlot), seed);
   const own = new Taken(world);
-  const planned = createPlanned(world, model === 'auto' ? 'foremesh' : model, seriesOutlook(forecasts.test.firstOrigin, world.pairs.length, (index) => nightly.at(index, own, shadow.taken)), placement);
+  const planned = createPlanned(world, models[0] === 'auto' ? 'foremesh' : 'ewma', seriesOutlook(forecasts.test.firstOrigin, world.pairs.length, (index) => nightly.at(index, own, shadow.taken)), placement);
   return {
     name: planned.name,
     decide(moment, wanted, shareSecond) {

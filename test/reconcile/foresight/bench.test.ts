@@ -91,7 +91,9 @@ describe('forecasts of a replay, and what is chosen by them', () => {
         expect([...late!.p50.subarray(3 * slots)]).not.toEqual([...early!.p50.subarray(3 * slots)]);
         expect(other!.backtest.of[model].get(steps)!.p95).toEqual(one!.backtest.of[model].get(steps)!.p95);
       }
-      const [early, late] = [one!, other!].map((forecasts, at) => ordersOf(worlds[at]!, (world) => forecastPolicy(world, forecasts, model, REACTIVE_TEXTBOOK, createDirectPlacement(world), 383, 's')));
+    }
+    for (const models of [['auto', 'ewma'], ['ewma']] as const) {
+      const [early, late] = [one!, other!].map((forecasts, at) => ordersOf(worlds[at]!, (world) => forecastPolicy(world, forecasts, models, REACTIVE_TEXTBOOK, createDirectPlacement(world), 383, 's')));
       expect(late!.slice(0, slots)).toEqual(early!.slice(0, slots));
       expect(late).not.toEqual(early);
     }
