@@ -49,35 +49,33 @@ export class CommonFeatures {
     const leastLong = extremes(z, 6 * hour, -1, asked);
     const sums = [nodes.out[nodes.source[pair]!]!, nodes.in[nodes.target[pair]!]!, nodes.total];
     let at = 0;
-    const put = (value: number): void => {
-      inputs[at++] = value;
-    };
-    for (const slot of origins) {
+    for (let index = 0; index < asked; index++) {
+      const slot = origins[index]!;
       const level = z[slot]!;
-      put(level);
-      put(past.slotsUnknown(slot));
-      for (const lag of LAGS) put(past.at(slot - lag) - level);
-      for (const window of [3, hour, 3 * hour, 6 * hour, day, 7 * day]) put(past.mean(slot - window + 1, slot + 1) - level);
-      for (const window of [3, hour, 6 * hour, day]) put(past.spread(slot - window + 1, slot + 1));
-      put(mostHour(slot) - level);
-      put(mostLong(slot) - level);
-      put(leastHour(slot) - level);
-      put(fast[slot]! - level);
-      put(slow[slot]! - level);
-      put(jumpHour[slot]!);
-      put(jumpDay[slot]!);
-      put(mostDay(slot) - level);
-      put(leastLong(slot) - level);
+      inputs[at++] = level;
+      inputs[at++] = past.slotsUnknown(slot);
+      for (const lag of LAGS) inputs[at++] = past.at(slot - lag) - level;
+      for (const window of [3, hour, 3 * hour, 6 * hour, day, 7 * day]) inputs[at++] = past.mean(slot - window + 1, slot + 1) - level;
+      for (const window of [3, hour, 6 * hour, day]) inputs[at++] = past.spread(slot - window + 1, slot + 1);
+      inputs[at++] = mostHour(slot) - level;
+      inputs[at++] = mostLong(slot) - level;
+      inputs[at++] = leastHour(slot) - level;
+      inputs[at++] = fast[slot]! - level;
+      inputs[at++] = slow[slot]! - level;
+      inputs[at++] = jumpHour[slot]!;
+      inputs[at++] = jumpDay[slot]!;
+      inputs[at++] = mostDay(slot) - level;
+      inputs[at++] = leastLong(slot) - level;
       for (const sum of sums) {
         const now = sum[slot]!;
-        put(now - (sum[slot - 1] ?? now));
-        put(now - (sum[slot - 3] ?? now));
-        put(now - (sum[slot - hour] ?? now));
-        put(now - (sum[slot - day] ?? Number.NaN));
+        inputs[at++] = now - (sum[slot - 1] ?? now);
+        inputs[at++] = now - (sum[slot - 3] ?? now);
+        inputs[at++] = now - (sum[slot - hour] ?? now);
+        inputs[at++] = now - (sum[slot - day] ?? Number.NaN);
       }
-      put(back ? back.z[slot]! - back.mean(slot - hour + 1, slot + 1) : Number.NaN);
-      put(past.mean(slot - day + 1, slot + 1));
-      put(Math.log(scales[pair]!));
+      inputs[at++] = back ? back.z[slot]! - back.mean(slot - hour + 1, slot + 1) : Number.NaN;
+      inputs[at++] = past.mean(slot - day + 1, slot + 1);
+      inputs[at++] = Math.log(scales[pair]!);
     }
   }
 }

@@ -37,8 +37,8 @@ function movementsOfTwo(known: Float32Array, first: number, second: number, slot
   slots.fill(Number.NaN, 0, before);
   slots.set(known, before);
   const [one, other] = [first, second].map((steps, place) => ({ begin: firstChange(known, steps), sums: new Float64Array(memory.buffer, SUMS_AT + place * 8 * MOVEMENTS, MOVEMENTS), found: new Float32Array(MOVEMENTS * origins.length) })) as [Walked, Walked];
-  one.sums.set(firstSums(known, one.begin, first, rates));
-  other.sums.set(firstSums(known, other.begin, second, rates));
+  startSums(known, one.begin, first, rates, one.sums);
+  startSums(known, other.begin, second, rates, other.sums);
   let slot = Math.min(one.begin, other.begin);
   for (let index = 0; index < origins.length; index++) {
     const origin = origins[index]!;
@@ -63,13 +63,14 @@ export function firstChange(known: Float32Array, steps: number): number {
   return slot;
 }
 
-/** The means, over their rates, begin as the first change is; that it is then met again moves nothing. */
-export function firstSums(known: Float32Array, slot: number, steps: number, rates: readonly number[]): number[] {
+/**
+ * The means, over their rates, begin as the first change is; that it is then met again moves nothing.
+ * @param sums  gets them at `place`, `place + every`, …
+ */
+export function startSums(known: Float32Array, slot: number, steps: number, rates: readonly number[], sums: Float64Array, place = 0, every = 1): void {
   const change = slot < known.length ? Math.fround(known[slot]! - known[slot - steps]!) : 0;
-  const size = Math.abs(change);
   const rise = Math.max(0, change);
-  const square = Math.fround(rise * rise);
-  return [size, size, size, rise, rise, rise, square, square].map((value, which) => value / rates[which]!);
+  for (let which = 0; which < MOVEMENTS; which++) sums[place + every * which] = (which < 3 ? Math.abs(change) : which < MOVEMENT_MEANS ? rise : Math.fround(rise * rise)) / rates[which]!;
 }
 
 interface Walked {

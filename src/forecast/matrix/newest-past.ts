@@ -2,7 +2,7 @@ import { f32x4, f64x2, i32, loop, v128, wasmFunction, type Code, type Variable, 
 import { growingKernel } from '../wasm/growing-kernel.ts';
 import { seasonRates, seasonSlot, type HoltWintersWeights } from './baselines.ts';
 import type { DemandMatrix } from './demand-matrix.ts';
-import { firstChange, firstSums, MOVEMENTS, movementRates } from './movements.ts';
+import { firstChange, startSums, MOVEMENTS, movementRates } from './movements.ts';
 import { FAST_RATE, HOLT_WINTERS, jumpRates } from './pair-past.ts';
 import type { LevelledPast } from './levelled-past.ts';
 import { besidesFunction, placeTwoPairs, roundedUp, SLOT_BYTES, TwoPairs, type BesidesKernel } from './two-pairs.ts';
@@ -150,7 +150,7 @@ class Walk {
     const { length, two, kernel, sums, rates } = this;
     const firsts = two.series.map((series) => firstChange(series, steps));
     two.series.forEach((series, lane) => {
-      firstSums(series, firsts[lane]!, steps, rates).forEach((sum, which) => (sums[2 * which + lane] = sum));
+      startSums(series, firsts[lane]!, steps, rates, sums, lane, 2);
     });
     const from = Math.min(...firsts);
     const walk = two.hasGaps.includes(true) ? kernel.moveWithGaps : kernel.move;

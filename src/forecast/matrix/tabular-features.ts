@@ -7,6 +7,8 @@ import { MOVEMENT_MEANS, MOVEMENTS, movementsOf } from './movements.ts';
 import { movementsAt, newestPast, type NewestPast } from './newest-past.ts';
 import { extremes, greatestRises, hourSlots, PairPast } from './pair-past.ts';
 
+/** Without covariates. */
+const INPUTS_MAX = 128;
 /** Days whose daily shape is averaged. */
 const DAYS = 7;
 
@@ -85,6 +87,8 @@ export class TabularFeatures {
   private readonly steps: number;
   private readonly past: MatrixPast;
   private readonly covariates: CovariateInput[];
+  /** The inputs of one origin. */
+  private readonly row: Float64Array;
   private volatilities: Float32Array[] | null = null;
   private lastKind: { slot: number; kind: number[] } = { slot: -1, kind: [] };
 
@@ -93,6 +97,7 @@ export class TabularFeatures {
     this.steps = steps;
     this.past = past;
     this.covariates = covariateInputs(this.matrix);
+    this.row = new Float64Array(INPUTS_MAX + 2 * this.covariates.length);
     const probe: Float32Array[] = [];
     this.fill(0, Int32Array.of(0), probe, 0);
     this.count = probe.length;
@@ -127,30 +132,22 @@ export class TabularFeatures {
     const groups = [nodes.out[nodes.source[pair]!]!, nodes.in[nodes.target[pair]!]!, nodes.total];
     const volatilities = this.volatility(pair);
     const inputs = common.of(pair, origins);
+    // Numbers that are handed to a function are on the heap, 80 of them a row.
+    const { row } = this;
     let known = 0;
 
     for (let index = 0; index < origins.length; index++) {
       const slot = origins[index]!;
-      const row = at + index;
-      let column = 0;
-      const put = (value: number): void => {
-        let values = columns[column];
-        if (!values) columns.push((values = new Float32Array(origins.length)));
-        values[row] = value;
-        column += 1;
-      };
-      const takeCommon = (count: number): void => {
-        for (const end = known + count; known < end; known++) put(inputs[known]!);
-      };
+      let input = 0;
       const level = z[slot]!;
       const target = slot + steps;
-      takeCommon(OF_LEVEL);
-      put(Math.fround(season.ahead(slot, steps)) - level);
-      for (let which = 0; which < MOVEMENT_MEANS; which++) put(movements[MOVEMENTS * index + which]!);
-      takeCommon(OF_JUMPS);
-      for (let which = MOVEMENT_MEANS; which < MOVEMENTS; which++) put(Math.sqrt(movements[MOVEMENTS * index + which]!));
-      for (const mostRise of mostRises) put(mostRise(slot));
-      takeCommon(OF_DAY);
+      for (const end = known + OF_LEVEL; known < end; known++) row[input++] = inputs[known]!;
+      row[input++] = Math.fround(season.ahead(slot, steps)) - level;
+      for (let which = 0; which < MOVEMENT_MEANS; which++) row[input++] = movements[MOVEMENTS * index + which]!;
+      for (const end = known + OF_JUMPS; known < end; known++) row[input++] = inputs[known]!;
+      for (let which = MOVEMENT_MEANS; which < MOVEMENTS; which++) row[input++] = Math.sqrt(movements[MOVEMENTS * index + which]!);
+      for (const mostRise of mostRises) row[input++] = mostRise(slot);
+      for (const end = known + OF_DAY; known < end; known++) row[input++] = inputs[known]!;
       let levels = 0;
       let changes = 0;
       let days = 0;
@@ -170,42 +167,44 @@ export class TabularFeatures {
           second = Math.max(second, Math.min(most, peak));
           most = Math.max(most, peak);
         }
-        if (ago === 2) put(days > 0 ? changes / days : Number.NaN);
+        if (ago === 2) row[input++] = days > 0 ? changes / days : Number.NaN;
       }
-      put(days > 0 ? levels / days - level : Number.NaN);
-      put(days > 0 ? changes / days : Number.NaN);
-      put(days > 0 ? rises / days : Number.NaN);
-      put(days > 0 ? most - level : Number.NaN);
-      put(days > 1 ? second - level : Number.NaN);
+      row[input++] = days > 0 ? levels / days - level : Number.NaN;
+      row[input++] = days > 0 ? changes / days : Number.NaN;
+      row[input++] = days > 0 ? rises / days : Number.NaN;
+      row[input++] = days > 0 ? most - level : Number.NaN;
+      row[input++] = days > 1 ? second - level : Number.NaN;
       const kind = this.sameKind(slot, near);
       const then = kind.map((back) => past.around(target - back, near));
-      put(then.length > 0 ? then[0]! - level : Number.NaN);
-      put(then.length > 0 ? then.reduce((sum, value) => sum + value, 0) / then.length - level : Number.NaN);
-      put(kind.length > 0 ? then[0]! - past.around(slot - kind[0]!, near) : Number.NaN);
-      put(isWeekend(matrix, target) === isWeekend(matrix, target - dayBack) ? 1 : 0);
+      row[input++] = then.length > 0 ? then[0]! - level : Number.NaN;
+      row[input++] = then.length > 0 ? then.reduce((sum, value) => sum + value, 0) / then.length - level : Number.NaN;
+      row[input++] = kind.length > 0 ? then[0]! - past.around(slot - kind[0]!, near) : Number.NaN;
+      row[input++] = isWeekend(matrix, target) === isWeekend(matrix, target - dayBack) ? 1 : 0;
       for (const back of [dayBack, weekBack]) {
-        put(past.exact(target - back) - level);
-        put(past.around(target - back, near) - level);
-        put(past.around(target - back, hour) - level);
-        put(past.around(target - back, near) - past.around(slot - back, near));
-        put(mostHour(target - back + (hour >> 1)) - level);
+        row[input++] = past.exact(target - back) - level;
+        row[input++] = past.around(target - back, near) - level;
+        row[input++] = past.around(target - back, hour) - level;
+        row[input++] = past.around(target - back, near) - past.around(slot - back, near);
+        row[input++] = mostHour(target - back + (hour >> 1)) - level;
       }
       for (const sum of groups) {
-        takeCommon(OF_SUM - 1);
-        put((sum[target - dayBack] ?? Number.NaN) - (sum[slot - dayBack] ?? Number.NaN));
-        put((sum[target - weekBack] ?? Number.NaN) - (sum[slot - weekBack] ?? Number.NaN));
-        takeCommon(1);
+        for (const end = known + OF_SUM - 1; known < end; known++) row[input++] = inputs[known]!;
+        row[input++] = (sum[target - dayBack] ?? Number.NaN) - (sum[slot - dayBack] ?? Number.NaN);
+        row[input++] = (sum[target - weekBack] ?? Number.NaN) - (sum[slot - weekBack] ?? Number.NaN);
+        for (const end = known + 1; known < end; known++) row[input++] = inputs[known]!;
       }
-      for (const volatility of volatilities) put(volatility[slot]!);
-      takeCommon(OF_PAIR);
+      for (const volatility of volatilities) row[input++] = volatility[slot]!;
+      for (const end = known + OF_PAIR; known < end; known++) row[input++] = inputs[known]!;
       const clock = matrix.startAt / matrix.stepMs + target;
-      put(((clock % day) + day) % day / day);
-      put(Math.floor(clock / day) % 7);
+      row[input++] = ((clock % day) + day) % day / day;
+      row[input++] = Math.floor(clock / day) % 7;
       for (const { ofPair, hasTarget } of this.covariates) {
         const own = ofPair[pair];
-        put(own?.values[slot] ?? Number.NaN);
-        if (hasTarget) put(own?.isKnownAhead ? (own.values[target] ?? Number.NaN) : Number.NaN);
+        row[input++] = own?.values[slot] ?? Number.NaN;
+        if (hasTarget) row[input++] = own?.isKnownAhead ? (own.values[target] ?? Number.NaN) : Number.NaN;
       }
+      while (columns.length < input) columns.push(new Float32Array(origins.length));
+      for (let column = 0; column < input; column++) columns[column]![at + index] = row[column]!;
     }
   }
 

@@ -32,6 +32,7 @@ export function standardiseRow({ means, deviations }: Standardiser, tabular: Flo
   const width = means.length;
   for (let input = 0; input < width; input++) {
     const value = (tabular[row * width + input]! - means[input]!) / deviations[input]!;
-    to[at + input] = value > INPUT_BOUND ? INPUT_BOUND : value < -INPUT_BOUND ? -INPUT_BOUND : value === value ? value : 0;
+    const bounded = Math.max(-INPUT_BOUND, Math.min(INPUT_BOUND, value));
+    to[at + input] = Number.isNaN(bounded) ? 0 : bounded;
   }
 }
