@@ -8,11 +8,63 @@ import type { Tables } from './tables.ts';
  */
 export interface Reserve {
   /** Mbit/s that failure f sends over resource r, by r × risks + f. */
-  byRisk: Map<number, number>;
+  byRisk: Sums;
   /** The most of these, by resource. */
   most: Float64Array;
   /** By class: load of what is at least as important, by resource. */
   firm: Float64Array[];
+}
+
+/** Slots of a table of sums at first, and the share of them that may be taken. */
+const SLOTS = 1024;
+const FULLEST = 0.5;
+/** Spreads keys over slots (Knuth's multiplicative hashing: 2³² / the golden ratio). */
+const SPREAD = 0x9e3779b1;
+
+/** Sums by whole number, 0 where nothing was added: a hash table of plain arrays, several times as fast as a Map at a million of them. */
+class Sums {
+  private keys = new Float64Array(SLOTS).fill(-1);
+  private sums = new Float64Array(SLOTS);
+  private taken = 0;
+
+  get(key: number): number {
+    return this.sums[this.slotOf(key)]!;
+  }
+
+  /** Adds to a sum, and returns it. */
+  add(key: number, amount: number): number {
+    let slot = this.slotOf(key);
+    if (this.keys[slot] !== key) {
+      if (this.taken >= FULLEST * this.keys.length) {
+        this.grow();
+        slot = this.slotOf(key);
+      }
+      this.keys[slot] = key;
+      this.taken++;
+    }
+    return (this.sums[slot] = this.sums[slot]! + amount);
+  }
+
+  /** Where a key is, or would be. */
+  private slotOf(key: number): number {
+    const { keys } = this;
+    const last = keys.length - 1;
+    let slot = (Math.imul(key, SPREAD) >>> 8) & last;
+    while (keys[slot] !== key && keys[slot] !== -1) slot = (slot + 1) & last;
+    return slot;
+  }
+
+  private grow(): void {
+    const { keys, sums } = this;
+    this.keys = new Float64Array(2 * keys.length).fill(-1);
+    this.sums = new Float64Array(2 * keys.length);
+    for (const [at, key] of keys.entries()) {
+      if (key < 0) continue;
+      const slot = this.slotOf(key);
+      this.keys[slot] = key;
+      this.sums[slot] = sums[at]!;
+    }
+  }
 }
 
 /** Nothing is reserved yet. */
@@ -35,7 +87,7 @@ export function emptyReserve(tables: Tables, paths: Paths, flows: Flows): Reserv
     }
     return sum;
   });
-  return { byRisk: new Map(), most: new Float64Array(tables.resources + 1), firm };
+  return { byRisk: new Sums(), most: new Float64Array(tables.resources + 1), firm };
 }
 
 /**
@@ -49,7 +101,7 @@ export function roomInReserve(tables: Tables, reserve: Reserve, cls: number, ris
     const left = tables.capacity[resource]! - firm[resource]!;
     if (left - reserve.most[resource]! >= uses * room) return;
     let most = 0;
-    for (const risk of risks) most = Math.max(most, reserve.byRisk.get(resource * tables.risks + risk) ?? 0);
+    for (const risk of risks) most = Math.max(most, reserve.byRisk.get(resource * tables.risks + risk));
     room = Math.max(0, Math.min(room, (left - most) / uses));
   };
   eachResource(tables, first, second, meet);
@@ -60,9 +112,7 @@ export function roomInReserve(tables: Tables, reserve: Reserve, cls: number, ris
 export function holdReserve(tables: Tables, reserve: Reserve, risks: readonly number[], first: number, second: number, mbps: number): void {
   eachResource(tables, first, second, (resource, uses) => {
     for (const risk of risks) {
-      const key = resource * tables.risks + risk;
-      const held = (reserve.byRisk.get(key) ?? 0) + uses * mbps;
-      reserve.byRisk.set(key, held);
+      const held = reserve.byRisk.add(resource * tables.risks + risk, uses * mbps);
       if (held > reserve.most[resource]!) reserve.most[resource] = held;
     }
   });
