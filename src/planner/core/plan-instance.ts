@@ -7,7 +7,7 @@ import { backupsOf, held, idleOf, isAmong, readPlan, resume, tunnelsOf, type Ins
 import { balance, MEDIANS_FIRST } from './balance.ts';
 import { spendLess } from './money.ts';
 import { provingPrices, relax } from './relax.ts';
-import { BACKUP_WORTH } from './protection.ts';
+import { backupWorth } from './protection.ts';
 import { byImportance, fill, trim } from './repair.ts';
 import { search, searchFromNothing, settle, type SearchOptions } from './search.ts';
 import { share } from './share.ts';
@@ -153,11 +153,4 @@ function betterProof(tables: Tables, paths: Paths, flows: Flows, proof: Proof, s
   if (worthOf(tables, flows.served) >= (1 - PROVEN) * proof.bound) return proof;
   const again = provingPrices(tables, paths, flows, sweeps);
   return again.bound < proof.bound ? again : proof;
-}
-
-/** By link: what the backups of the plan before over it are worth. */
-function backupWorth(tables: Tables, previousPlan: InstancePlan | undefined): Float64Array {
-  const worth = new Float64Array(tables.links);
-  for (const { links } of previousPlan?.backups ?? []) for (const link of links) if (link < tables.links) worth[link]! += BACKUP_WORTH;
-  return worth;
 }

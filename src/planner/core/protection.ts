@@ -1,6 +1,7 @@
 import type { Flows } from './flows.ts';
 import type { Way } from './backup-search.ts';
 import { eachWay, linksOf } from './paths.ts';
+import type { InstancePlan } from './plan-file.ts';
 import { makeRiskMarks, type RiskMarks } from './reserve.ts';
 import type { Tables } from './tables.ts';
 import type { Tunnels } from './tunnels.ts';
@@ -27,6 +28,18 @@ const MOST_WANTING = 10_000;
 /** Mbit/s; less is nothing. */
 const NOTHING = 1e-6;
 
+/** As where no demand wants a backup. */
+export function noProtection(tables: Tables): Protection {
+  return { protects: 0, needed: new Float64Array(tables.links), helps: new Float64Array(tables.links) };
+}
+
+/** By link: what the backups of the plan before over it are worth. */
+export function backupWorth(tables: Tables, previousPlan: InstancePlan | undefined): Float64Array {
+  const worth = new Float64Array(tables.links);
+  for (const { links } of previousPlan?.backups ?? []) for (const link of links) if (link < tables.links) worth[link]! += BACKUP_WORTH;
+  return worth;
+}
+
 /** Whether each end has two uplinks that have no risk in common; without, no two ways can be disjoint. */
 export function canBeProtected(tables: Tables, demand: number): boolean {
   return tables.isSevered[tables.source[demand]!] === 0 && tables.isSevered[tables.target[demand]!] === 0;
@@ -42,7 +55,7 @@ export function protectionOver(tables: Tables, flows: Flows, { isOpen }: Tunnels
   const looked = wanting.length > MOST_WANTING ? wanting.subarray(0, 0) : wanting;
   const canBe = new Int8Array(tables.demands).fill(-1);
   return () => {
-    const protection: Protection = { protects: 0, needed: new Float64Array(tables.links), helps: new Float64Array(tables.links) };
+    const protection = noProtection(tables);
     for (const demand of looked) {
       if (canBe[demand] === 0 || flows.served[demand]! <= NOTHING) continue;
       const ways = waysOver(tables, demand, (hop) => isOpen[hop >> 1] === 1);

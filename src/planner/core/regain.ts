@@ -4,18 +4,19 @@ import { certificateOf, proofLeft, worthOf } from './certificate.ts';
 import { addPath, cheapestWay, hopPrice, isFull, linksOf, quote, type Found } from './paths.ts';
 import { backupsOf, idleOf, readPlan, tunnelsOf } from './plan-file.ts';
 import type { Planned, Standing } from './plan-instance.ts';
-import { provingPrices } from './relax.ts';
+import { backupWorth, noProtection } from './protection.ts';
+import { addWays, provingPrices } from './relax.ts';
 import { fill, trim } from './repair.ts';
 import type { Repair } from './failure.ts';
 import { goBack, restore, settle, takeDown } from './search.ts';
 import { CLOSED, visit } from './sweep.ts';
 import type { Tables } from './tables.ts';
-import { openLinks, priceLinks, setOpen, worthBelow, type Tunnels } from './tunnels.ts';
+import { improve, openLinks, priceLinks, setOpen, worthBelow, type Tunnels } from './tunnels.ts';
 
 /** A proven gap this small is near enough: half of what one still has to be back within. */
 const REGAINED = 0.001;
 /** Rounds of opening tunnels and sweeping, and sweeps of each. */
-const ROUNDS = 4;
+const ROUNDS = 6;
 const SWEEPS = 2;
 /** Sweeps for a better proof, where that of the plan before does not do. */
 const PROVING = 4;
@@ -51,7 +52,12 @@ export function regain(standing: Standing, { changed }: Pick<Repair, 'changed'>)
   for (let round = 0, lost = 0; round < ROUNDS && lost < 2 && best.worth < enough; round++) {
     // prices first: what is full since the failure was cheap before, and would look so for tunnels
     settle(tables, paths, flows, linkPrices, SWEEPS);
-    reopen(standing, changed);
+    // once free slots have not been enough, tunnels change places, whoever they are for
+    if (lost === 0) reopen(standing, changed);
+    else {
+      addWays(tables, paths, flows, linkPrices);
+      improve(tables, paths, flows, linkPrices, standing.tunnels, noProtection(tables), backupWorth(tables, before), LEAST_GAIN * inheritedBound);
+    }
     settle(tables, paths, flows, linkPrices, SWEEPS);
     const state = takeDown(flows, standing.tunnels, 0);
     trim(tables, paths, flows, order);
