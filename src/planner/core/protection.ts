@@ -1,6 +1,6 @@
 import type { Flows } from './flows.ts';
 import type { Way } from './backup-search.ts';
-import { eachWay, linksOf } from './paths.ts';
+import { eachWay } from './paths.ts';
 import type { InstancePlan } from './plan-file.ts';
 import { makeRiskMarks, type RiskMarks } from './reserve.ts';
 import type { Tables } from './tables.ts';
@@ -54,38 +54,66 @@ export function protectionOver(tables: Tables, flows: Flows, { isOpen }: Tunnels
   const wanting = Int32Array.from({ length: tables.demands }, (_, demand) => demand).filter((demand) => tables.wantsBackup[tables.classOf[demand]!] === 1 && canBeProtected(tables, demand));
   const looked = wanting.length > MOST_WANTING ? wanting.subarray(0, 0) : wanting;
   const canBe = new Int8Array(tables.demands).fill(-1);
+  const needed = new Int32Array(4);
   return () => {
     const protection = noProtection(tables);
+    const open = withLegsOf(tables, isOpen);
     for (const demand of looked) {
       if (canBe[demand] === 0 || flows.served[demand]! <= NOTHING) continue;
-      const ways = waysOver(tables, demand, (hop) => isOpen[hop >> 1] === 1);
-      const needed = neededBy(ways, marks);
-      if (needed !== null) {
+      const ways = waysOver(open, demand);
+      const count = neededBy(ways, marks, needed);
+      if (count >= 0) {
         protection.protects++;
-        for (const link of needed) protection.needed[link]!++;
+        for (let at = 0; at < count; at++) protection.needed[needed[at]!]!++;
         continue;
       }
-      if (canBe[demand] === -1) canBe[demand] = neededBy(waysOver(tables, demand, () => true), marks) === null ? 0 : 1;
+      if (canBe[demand] === -1) canBe[demand] = neededBy(waysOver(tables, demand), marks, needed) < 0 ? 0 : 1;
       if (canBe[demand] === 1) countOpeners(tables, isOpen, demand, ways, marks, protection);
     }
     return protection;
   };
 }
 
-/** The links that every pair of disjoint ways needs; null when there is no such pair. */
-function neededBy(ways: readonly Way[], marks: RiskMarks): readonly number[] | null {
-  let needed: readonly number[] | null = null;
+/**
+ * The links that every pair of disjoint ways needs.
+ * @param into the links, at most four
+ * @returns how many they are; -1 when there is no such pair
+ */
+function neededBy(ways: readonly Way[], marks: RiskMarks, into: Int32Array): number {
+  let count = -1;
   for (let one = 0; one < ways.length; one++) {
-    marks.putWay(ways[one]!.first, ways[one]!.second);
+    const { first, second } = ways[one]!;
+    marks.putWay(first, second);
     for (let other = one + 1; other < ways.length; other++) {
-      const { first, second } = ways[other]!;
-      if (marks.meetsHop(first) || (second >= 0 && marks.meetsHop(second))) continue;
-      const links: readonly number[] = [...linksOf(ways[one]!.first, ways[one]!.second), ...linksOf(first, second)];
-      needed = needed === null ? links : needed.filter((link) => links.includes(link));
-      if (needed.length === 0) return needed;
+      const { first: third, second: fourth } = ways[other]!;
+      if (marks.meetsHop(third) || (fourth >= 0 && marks.meetsHop(fourth))) continue;
+      if (count < 0) {
+        count = 0;
+        for (const hop of [first, second, third, fourth]) if (hop >= 0) into[count++] = hop >> 1;
+        continue;
+      }
+      let kept = 0;
+      for (let at = 0; at < count; at++) {
+        const link = into[at]!;
+        if (link === first >> 1 || link === second >> 1 || link === third >> 1 || link === fourth >> 1) into[kept++] = link;
+      }
+      count = kept;
+      if (count === 0) return 0;
     }
   }
-  return needed;
+  return count;
+}
+
+/** The same tables with only the hops in their legs that have a tunnel. */
+function withLegsOf(tables: Tables, isOpen: Uint8Array): Tables {
+  const legStart = new Int32Array(tables.legStart.length);
+  const legHops = new Int32Array(tables.legHops.length);
+  let end = 0;
+  for (let leg = 0; leg + 1 < legStart.length; leg++) {
+    for (let at = tables.legStart[leg]!; at < tables.legStart[leg + 1]!; at++) if (isOpen[tables.legHops[at]! >> 1] === 1) legHops[end++] = tables.legHops[at]!;
+    legStart[leg + 1] = end;
+  }
+  return { ...tables, legStart, legHops };
 }
 
 function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: readonly Way[], marks: RiskMarks, { helps }: Protection): void {
@@ -104,8 +132,12 @@ function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: 
   for (const link of another) if (!alone.has(link)) helps[link]! += WITH_ANOTHER;
 }
 
-function waysOver(tables: Tables, demand: number, isAllowed: (hop: number) => boolean): Way[] {
+function waysOver(tables: Tables, demand: number): Way[] {
   const ways: Way[] = [];
-  eachWay(tables, demand, isAllowed, (first, second) => void ways.push({ first, second }));
+  eachWay(tables, demand, anyHop, (first, second) => void ways.push({ first, second }));
   return ways;
+}
+
+function anyHop(): boolean {
+  return true;
 }
