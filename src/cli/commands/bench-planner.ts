@@ -143,16 +143,20 @@ function failuresOf(instance: Instance, standing: Standing, count: number, sweep
   const busiest = [...carried.keys()].sort((one, other) => carried[other]! - carried[one]! || one - other);
   const step = Math.max(1, Math.floor(busiest.length / 2 / count));
   // an engine that has run for a while has this code compiled; so has what is measured here
-  for (const uplink of busiest.slice(0, 2)) repairAfterFailure(structuredClone(standing), [uplink]);
+  const saved = structuredClone(standing);
+  for (const uplink of busiest.slice(0, 2)) {
+    repairAfterFailure(standing, [uplink]);
+    putBack(standing, saved);
+  }
   return busiest.slice(0, Math.ceil(busiest.length / 2)).filter((_, rank) => rank % step === 0).slice(0, count).map((uplink) => {
-    const left = structuredClone(standing);
     const startedMs = performance.now();
-    const repair = repairAfterFailure(left, [uplink]);
+    const repair = repairAfterFailure(standing, [uplink]);
     const repairedMs = performance.now();
-    const first = regain(left, repair);
+    const first = regain(standing, repair);
     const backMs = performance.now();
     const full = replan(first.standing, sweeps);
     const doneMs = performance.now();
+    putBack(standing, saved);
     const before = { tunnels: standing.plan.tunnels.filter((link) => !repair.down.includes(link)) };
     return {
       uplink,
@@ -162,6 +166,16 @@ function failuresOf(instance: Instance, standing: Standing, count: number, sweep
       full: figures(full, doneMs - backMs, first.plan),
     };
   });
+}
+
+/** Brings all numbers back to what they were; the objects stay, as in an engine that runs, since code is compiled for their shapes. */
+function putBack<T extends object>(target: T, saved: T): void {
+  for (const [key, value] of Object.entries(saved)) {
+    const own = target[key as keyof T];
+    if (ArrayBuffer.isView(value)) (own as Float64Array).set(value as Float64Array);
+    else if (typeof value === 'object' && !Array.isArray(value)) putBack(own as object, value as object);
+    else target[key as keyof T] = value;
+  }
 }
 
 function figures({ plan, certificate }: Pick<Planned, 'plan' | 'certificate'>, tookMs: number, before: Pick<InstancePlan, 'tunnels'>): PlanFigures {

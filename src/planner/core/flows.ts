@@ -44,6 +44,11 @@ export function emptyFlows(tables: Tables, paths: Paths, kappa: number, medianPr
   return flows;
 }
 
+/** Flows of their own that begin as these are. Written out so that all flows have one shape, for which code is compiled once. */
+export function copyFlows({ flow, served, load, price, multiplier, kappa, fairness, medianPremium }: Flows): Flows {
+  return { flow: flow.slice(), served: served.slice(), load: load.slice(), price: price.slice(), multiplier: multiplier.slice(), kappa, fairness, medianPremium };
+}
+
 /** Sends `mbps` more (less, when negative) over a way and brings the prices of all it uses up to date. */
 export function send(tables: Tables, paths: Paths, flows: Flows, demand: number, path: number, mbps: number): void {
   const { cryptoBase } = tables;

@@ -1,5 +1,5 @@
 import { boundOf, worthOf, type Certificate } from './certificate.ts';
-import { emptyFlows, type Flows } from './flows.ts';
+import { emptyFlows } from './flows.ts';
 import type { Instance } from './instance.ts';
 import { buildPaths, cheapestWay, quote, wayAlong, type Found } from './paths.ts';
 import type { InstancePlan } from './plan-file.ts';
@@ -54,7 +54,8 @@ export function flowsWorth(instance: Instance, flows: InstancePlan['flows']): nu
 
 function prove(tables: Tables, sweeps: number): { prices: Float64Array; bound: number } {
   const paths = buildPaths(tables);
-  const flows: Flows = { ...emptyFlows(tables, paths, KAPPA_START, 0), fairness: 0 };
+  const flows = emptyFlows(tables, paths, KAPPA_START, 0);
+  flows.fairness = 0;
   relax(tables, paths, flows, new Float64Array(tables.links), sweeps);
   const { prices } = provingPrices(tables, paths, flows, Math.ceil(PROVING_SHARE * sweeps));
   return { prices, bound: boundOf(tables, prices) };

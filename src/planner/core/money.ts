@@ -1,7 +1,7 @@
 import { largest } from './backups.ts';
 import { worthOf } from './certificate.ts';
-import { send, type Flows } from './flows.ts';
-import { costOf, eachWay, type Paths } from './paths.ts';
+import { copyFlows, send, type Flows } from './flows.ts';
+import { costOf, eachWay, withCost, type Paths } from './paths.ts';
 import { canBeProtected } from './protection.ts';
 import { fill, trim } from './repair.ts';
 import { makeRiskMarks } from './reserve.ts';
@@ -31,15 +31,17 @@ const MOST_LOST = 1e-5;
  * @param rising demands by importance
  */
 export function spendLess(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, tunnels: Tunnels, rising: Int32Array): void {
-  const own: Paths = { ...paths, cost: new Float64Array(paths.cost.length) };
+  const own = withCost(paths, new Float64Array(paths.cost.length));
   eachPath(tables, paths, (demand, path) => {
     own.cost[path] = costOf(tables, demand, paths.first[path]!, paths.second[path]!);
   });
   const paid = paidFor(tables, own, flows);
   if (paid <= 0) return;
   const perMbps = paid / flows.served.reduce((sum, mbps) => sum + mbps, 0);
-  const scaled: Paths = { ...paths, cost: own.cost.map((cost) => cost / perMbps) };
-  const cheaper: Flows = { ...flows, flow: flows.flow.slice(), served: flows.served.slice(), load: flows.load.slice(), price: flows.price.slice(), multiplier: new Float64Array(flows.multiplier.length).fill(FIRST_PRICE), kappa: KAPPA_FIRST };
+  const scaled = withCost(paths, own.cost.map((cost) => cost / perMbps));
+  const cheaper = copyFlows(flows);
+  cheaper.multiplier.fill(FIRST_PRICE);
+  cheaper.kappa = KAPPA_FIRST;
   settlePrices(tables, cheaper, 0);
   for (let done = 1; done <= SWEEPS; done++) {
     sweep(tables, scaled, cheaper, linkPrices, true);

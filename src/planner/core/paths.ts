@@ -41,6 +41,9 @@ export interface Quote {
   fromHub: Float64Array;
 }
 
+/** The hops of each leg, as CSR rows. */
+export type Legs = Pick<Tables, 'legStart' | 'legHops'>;
+
 /** Weight of one USD per GB and of a round trip as long as the class allows. */
 const MONEY_WEIGHT = 0.45;
 const LATENCY_WEIGHT = 0.002;
@@ -73,6 +76,11 @@ export function buildPaths(tables: Tables): Paths {
     }
   }
   return paths;
+}
+
+/** The same ways at other costs, of the same shape. */
+export function withCost({ start, count, first, second }: Paths, cost: Float64Array): Paths {
+  return { start, count, first, second, cost };
 }
 
 /** Adds a way; false when the demand has it already or has no room left. */
@@ -155,9 +163,10 @@ export function wayAlong(tables: Tables, demand: number, links: readonly number[
 /**
  * Calls `visit` with each admissible way of a demand whose hops are all allowed: direct ones, then those over relays.
  * @param isAllowed by hop, on top of what the demand allows
+ * @param legs      in place of all hops of each leg, some
  */
-export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number) => boolean, visit: (first: number, second: number) => void): void {
-  const { hubs, legStart, legHops } = tables;
+export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number) => boolean, visit: (first: number, second: number) => void, { legStart, legHops }: Legs = tables): void {
+  const { hubs } = tables;
   if (!endsAllowed(tables, demand)) return;
   const allowed: number[] = [];
   const leg = tables.demandLeg[demand]!;

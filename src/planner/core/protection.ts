@@ -1,6 +1,6 @@
 import type { Flows } from './flows.ts';
 import type { Way } from './backup-search.ts';
-import { eachWay } from './paths.ts';
+import { eachWay, type Legs } from './paths.ts';
 import type { InstancePlan } from './plan-file.ts';
 import { makeRiskMarks, type RiskMarks } from './reserve.ts';
 import type { Tables } from './tables.ts';
@@ -57,17 +57,17 @@ export function protectionOver(tables: Tables, flows: Flows, { isOpen }: Tunnels
   const needed = new Int32Array(4);
   return () => {
     const protection = noProtection(tables);
-    const open = withLegsOf(tables, isOpen);
+    const open = openLegs(tables, isOpen);
     for (const demand of looked) {
       if (canBe[demand] === 0 || flows.served[demand]! <= NOTHING) continue;
-      const ways = waysOver(open, demand);
+      const ways = waysOver(tables, demand, open);
       const count = neededBy(ways, marks, needed);
       if (count >= 0) {
         protection.protects++;
         for (let at = 0; at < count; at++) protection.needed[needed[at]!]!++;
         continue;
       }
-      if (canBe[demand] === -1) canBe[demand] = neededBy(waysOver(tables, demand), marks, needed) < 0 ? 0 : 1;
+      if (canBe[demand] === -1) canBe[demand] = neededBy(waysOver(tables, demand, tables), marks, needed) < 0 ? 0 : 1;
       if (canBe[demand] === 1) countOpeners(tables, isOpen, demand, ways, marks, protection);
     }
     return protection;
@@ -104,8 +104,8 @@ function neededBy(ways: readonly Way[], marks: RiskMarks, into: Int32Array): num
   return count;
 }
 
-/** The same tables with only the hops in their legs that have a tunnel. */
-function withLegsOf(tables: Tables, isOpen: Uint8Array): Tables {
+/** Of each leg the hops that have a tunnel. */
+function openLegs(tables: Tables, isOpen: Uint8Array): Legs {
   const legStart = new Int32Array(tables.legStart.length);
   const legHops = new Int32Array(tables.legHops.length);
   let end = 0;
@@ -113,7 +113,7 @@ function withLegsOf(tables: Tables, isOpen: Uint8Array): Tables {
     for (let at = tables.legStart[leg]!; at < tables.legStart[leg + 1]!; at++) if (isOpen[tables.legHops[at]! >> 1] === 1) legHops[end++] = tables.legHops[at]!;
     legStart[leg + 1] = end;
   }
-  return { ...tables, legStart, legHops };
+  return { legStart, legHops };
 }
 
 function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: readonly Way[], marks: RiskMarks, { helps }: Protection): void {
@@ -132,9 +132,9 @@ function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: 
   for (const link of another) if (!alone.has(link)) helps[link]! += WITH_ANOTHER;
 }
 
-function waysOver(tables: Tables, demand: number): Way[] {
+function waysOver(tables: Tables, demand: number, legs: Legs): Way[] {
   const ways: Way[] = [];
-  eachWay(tables, demand, anyHop, (first, second) => void ways.push({ first, second }));
+  eachWay(tables, demand, anyHop, (first, second) => void ways.push({ first, second }), legs);
   return ways;
 }
 

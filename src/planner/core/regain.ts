@@ -56,7 +56,7 @@ export function regain(standing: Standing, { changed }: Pick<Repair, 'changed'>)
     if (lost === 0) reopen(standing, changed);
     else {
       addWays(tables, paths, flows, linkPrices);
-      improve(tables, paths, flows, linkPrices, standing.tunnels, noProtection(tables), backupWorth(tables, before), LEAST_GAIN * inheritedBound);
+      improve(tables, paths, flows, linkPrices, standing.tunnels, noProtection(tables), { beside: backupWorth(tables, before), leastGain: LEAST_GAIN * inheritedBound, movingShare: 0, mostMoving: 0 });
     }
     settle(tables, paths, flows, linkPrices, SWEEPS);
     const state = takeDown(flows, standing.tunnels, 0);

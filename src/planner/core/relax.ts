@@ -1,6 +1,6 @@
 import { boundOf, roughBoundOf } from './certificate.ts';
-import type { Flows } from './flows.ts';
-import { addPath, cheapestWay, isFull, quote, type Found, type Paths } from './paths.ts';
+import { copyFlows, type Flows } from './flows.ts';
+import { addPath, cheapestWay, isFull, quote, withCost, type Found, type Paths } from './paths.ts';
 import { settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
 import { worthOfLast } from './worth.ts';
@@ -45,9 +45,10 @@ export function addWays(tables: Tables, paths: Paths, flows: Flows, linkPrices: 
  * @returns the best bound found on the way, and its prices
  */
 export function provingPrices(tables: Tables, paths: Paths, flows: Flows, sweeps: number): { prices: Float64Array; bound: number } {
-  const copy: Flows = { ...flows, flow: flows.flow.slice(), served: flows.served.slice(), load: flows.load.slice(), price: flows.price.slice(), multiplier: flows.multiplier.slice(), fairness: 0 };
+  const copy = copyFlows(flows);
+  copy.fairness = 0;
   const none = new Float64Array(tables.links);
-  const free: Paths = { ...paths, cost: new Float64Array(paths.cost.length) };
+  const free = withCost(paths, new Float64Array(paths.cost.length));
   let best = { prices: copy.price.slice(), bound: roughBoundOf(tables, copy.price) };
   for (let done = 1; done <= sweeps; done++) {
     sweep(tables, free, copy, none);
