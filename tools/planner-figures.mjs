@@ -190,7 +190,7 @@ function python(script, args) {
     text: stdout,
     get json() {
       // the solver may print its banner first; NaN and Infinity are Python's, not JSON's
-      return JSON.parse(stdout.slice(stdout.indexOf('{')).replace(/\b(NaN|-?Infinity)\b/g, 'null'));
+      return JSON.parse(stdout.slice(stdout.indexOf('{')).replace(/-?\b(NaN|Infinity)\b/g, 'null'));
     },
   };
 }
