@@ -4,6 +4,7 @@ import { createRng } from '../../../src/base/index.ts';
 import { ANOMALIES_KEPT_MAX, classId, siteId } from '../../../src/model/index.ts';
 import { createAnomalyDetector, type AnomalyDetector, type AnomalySettings } from '../../../src/forecast/index.ts';
 import { TailBound } from '../../../src/forecast/anomaly/tail-bound.ts';
+import { wordsOf } from '../../../src/forecast/anomaly/words.ts';
 import { FanOutWatch } from '../../../src/forecast/anomaly/fan-out.ts';
 
 const SETTINGS: AnomalySettings = { slotMs: 900_000, slotsPerDay: 96, daysPerAlarm: 100, minMbps: 0.1 };
@@ -62,6 +63,12 @@ describe('the watch over demands', () => {
     expect(surge!.words).toMatch(/^bulk traffic from a to b for 30 min: .* times the .* expected$/);
     expect(surge!.seenMbps / surge!.expectedMbps).toBeGreaterThan(3);
     expect(surge!.score).toBeGreaterThan(1);
+  });
+
+  it('names no multiple of what is next to nothing', () => {
+    const surge = { kind: 'surge', from: siteId('a'), to: siteId('b'), classId: CLASS, startAt: 0, lastAt: 1_800_000, endedAt: null, severity: 'low', score: 2, seenMbps: 107 } as const;
+    expect(wordsOf({ ...surge, expectedMbps: 0 })).toBe('bulk traffic from a to b for 30 min: 107 Mbit/s, where next to nothing was expected');
+    expect(wordsOf({ ...surge, expectedMbps: 10.7 })).toContain('10.0 times the');
   });
 
   it('takes silence of a gateway for a gap, not for a drop', () => {
