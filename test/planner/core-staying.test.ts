@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planInstance, type Instance } from '../../src/planner/index.ts';
+import { createRng } from '../../src/base/index.ts';
 import { brokenLimits } from '../support/instance-checker.ts';
+import { makeInstance } from '../support/instances.ts';
 import { triangle } from '../support/meshes.ts';
 
 /** Of a (0), b (1), relay r (2) and c (3): a sends to b, to r (which sends to b), and a little to c, which only a has a link to; over r it could send to b as well. */
@@ -54,6 +56,27 @@ describe('a tunnel in use', () => {
         expect(next(3, toB, share)).toContain(3);
       }),
       { numRuns: 30, seed: 5 },
+    );
+  });
+});
+
+describe('a tunnel that carries and backs up nothing any more', () => {
+  it('stays while it can carry something and nobody needs its slots, whatever the search tried', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1000 }), (seed) => {
+        const instance = makeInstance({ sites: 10, relays: 2, seed, slots: 5, meanMbps: 40 });
+        const rng = createRng(`staying-${seed}`);
+        const noisy = { ...instance, demands: instance.demands.map((demand) => ({ ...demand, p95: Math.max(demand.p50, demand.p95 * Math.exp(0.3 * rng.gaussian())) })) };
+        const before = planInstance(instance, { sweeps: 24 }).plan;
+        const { plan } = planInstance(noisy, { sweeps: 10, previousPlan: before });
+        expect(brokenLimits(noisy, plan)).toEqual([]);
+        const endsOf = (link: number): number[] => noisy.links[link]!.slice(0, 2).map((uplink) => noisy.uplinks[uplink]!.site);
+        const freeSlots = noisy.sites.map((_, site) => noisy.gateways.reduce((sum, gateway) => sum + (gateway.site === site && gateway.role === 'active' ? gateway.maxTunnels : 0), 0));
+        for (const link of plan.tunnels) for (const site of endsOf(link)) freeSlots[site]!--;
+        const gone = before.tunnels.filter((link) => !plan.tunnels.includes(link));
+        for (const link of gone) expect(endsOf(link).some((site) => freeSlots[site] === 0)).toBe(true);
+      }),
+      { numRuns: 40, seed: 6 },
     );
   });
 });

@@ -38,9 +38,9 @@ export function resume(tables: Tables, paths: Paths, flows: Flows, { flows: prev
  * Tunnels of the plan before stay for `HOLD_PLANS` plans when they carry and back up nothing now and nobody needs their slots:
  * demand that comes and goes from cycle to cycle tears down nothing.
  */
-export function held(tunnels: Tunnels, previousPlan: InstancePlan | undefined): number[] {
+export function held(previousPlan: InstancePlan | undefined): number[] {
   const idle = new Map(previousPlan?.idle.map(({ link, plans }) => [link, plans]));
-  return (previousPlan?.tunnels ?? []).filter((link) => tunnels.isOpen[link] === 1 && (idle.get(link) ?? 0) < HOLD_PLANS);
+  return (previousPlan?.tunnels ?? []).filter((link) => (idle.get(link) ?? 0) < HOLD_PLANS);
 }
 
 /** Tunnels without use, and since when. */

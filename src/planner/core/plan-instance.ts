@@ -13,7 +13,7 @@ import { search, searchFromNothing, settle, type SearchOptions } from './search.
 import { share } from './share.ts';
 import type { LinkPrices } from './sweep.ts';
 import { buildTables, type Tables } from './tables.ts';
-import { closeExcess, closeIdle, openLinks, openOnly, priceLinks, type Tunnels } from './tunnels.ts';
+import { closeExcess, closeIdle, openLinks, openOnly, priceLinks, standBy, type Tunnels } from './tunnels.ts';
 
 export interface PlanOptions {
   /** Where to start and what to stay close to: its tunnels are kept unless a change pays. */
@@ -125,7 +125,7 @@ function searchOptionsOf(tables: Tables, sweeps: number, previousPlan: InstanceP
 /** From flows over tunnels that keep to their limits to the plan: exact fit, backups. */
 function finish({ tables, paths, flows, linkPrices }: Work, reached: Tunnels, firstProof: Proof, sweeps: number, previousPlan: InstancePlan | undefined): Planned {
   const order = byImportance(tables);
-  const kept = held(reached, previousPlan);
+  const kept = held(previousPlan);
   trim(tables, paths, flows, order);
   fill(tables, paths, flows, linkPrices, order);
   const first = tunnelsOf(tables, paths, flows, openLinks(reached));
@@ -143,6 +143,8 @@ function finish({ tables, paths, flows, linkPrices }: Work, reached: Tunnels, fi
   const open = tunnelsOf(tables, paths, flows, openLinks(first));
   const { backups } = protect(tables, paths, flows, open, before);
   closeIdle(tables, open, isAmong(kept));
+  // what a search closed for a tunnel that in the end nobody needed
+  for (const link of kept) standBy(tables, open, link);
   priceLinks(tables, linkPrices, open);
   const plan = readPlan(tables, paths, flows, proof.prices, open, backups, idleOf(tables, open, previousPlan));
   return { plan, certificate: certificateOf(tables, plan, proof.bound), standing: { tables, paths, flows, linkPrices, tunnels: open, backups, order, plan } };

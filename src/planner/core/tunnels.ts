@@ -182,6 +182,18 @@ export function closeIdle(tables: Tables, tunnels: Tunnels, isKept: (link: numbe
   }
 }
 
+/** Gives a link that can carry something an idle tunnel where both its ends have a slot that nothing else holds. */
+export function standBy(tables: Tables, tunnels: Tunnels, link: number): void {
+  if (tunnels.isOpen[link] === 1 || !isAlive(tables, link)) return;
+  if ([tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!].some((site) => tunnels.used[site]! >= tables.slots[site]!)) return;
+  openIdle(tables, tunnels, link);
+  setIdle(tables, tunnels, link, true);
+}
+
+function isAlive({ capacity, hopUp, hopDown, hopCap }: Tables, link: number): boolean {
+  return [2 * link, 2 * link + 1].some((hop) => [hopUp[hop]!, hopDown[hop]!, hopCap[hop]!].every((resource) => capacity[resource]! > 0));
+}
+
 /** The links that have a tunnel, in the order of their numbers. */
 export function openLinks(tunnels: Tunnels): number[] {
   return [...tunnels.isOpen.keys()].filter((link) => tunnels.isOpen[link] === 1);
