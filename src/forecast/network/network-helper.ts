@@ -8,6 +8,9 @@ import type { HelperReply, HelperRequest } from './helper-entry.ts';
 /** Fewer slots times pairs than this are forecast before another thread would have been told of them. */
 const CELLS_MIN = 200_000;
 
+/** A helper that knows so many networks, most of them replaced by a later training, makes way for a new one, so that memory stays bounded. */
+const NETWORKS_MAX = 16;
+
 interface Pending {
   resolve: (forecasts: MatrixForecasts[]) => void;
   reject: (cause: Error) => void;
@@ -45,6 +48,11 @@ class NetworkHelper {
     return new Promise((resolve, reject) => this.pending.set(id, { resolve, reject }));
   }
 
+  /** Whether it has nothing to do, and no room for this network. */
+  isFullFor(fitted: FittedNetwork): boolean {
+    return this.pending.size === 0 && this.networks.size >= NETWORKS_MAX && !this.networks.has(fitted);
+  }
+
   async end(): Promise<void> {
     await this.worker.terminate();
   }
@@ -76,6 +84,10 @@ export function forecastInHelper(user: object, fitted: FittedNetwork, matrix: De
   const isWorthIt = origins.length === 1 && matrix.pairs.length * matrix.length >= CELLS_MIN && matrix.values[0]!.buffer instanceof SharedArrayBuffer;
   if (!isWorthIt || import.meta.url.endsWith('.ts') || availableParallelism() < 2) return null;
   users.add(user);
+  if (helper?.isFullFor(fitted)) {
+    void helper.end();
+    helper = null;
+  }
   if (!helper || helper.isDead) helper = new NetworkHelper();
   return helper.forecast(fitted, matrix, origins);
 }

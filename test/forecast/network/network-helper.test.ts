@@ -49,6 +49,18 @@ describe.skipIf(availableParallelism() < 2)('networks in a thread of their own',
     await helper.leaveHelper(user);
   });
 
+  it('begin anew after many trainings, so that what was replaced is forgotten', async () => {
+    const [user, network, past] = [{}, fitted('a'), sharedPast()];
+    const origin = Int32Array.of(past.length - 1);
+    let threads = 0;
+    const count = (): void => void threads++;
+    process.on('worker', count);
+    for (let night = 0; night < 17; night++) expect(await helper.forecastInHelper(user, { ...network }, past, origin)).toHaveLength(2);
+    await helper.leaveHelper(user);
+    process.off('worker', count);
+    expect(threads).toBe(2);
+  });
+
   it('tell what fails, and go on', async () => {
     const [user, network, past] = [{}, fitted('a'), sharedPast()];
     const origin = Int32Array.of(past.length - 1);
