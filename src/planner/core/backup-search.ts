@@ -31,13 +31,15 @@ const ROUNDS = 6;
 export function makeSearch(tables: Tables, tunnels: Tunnels, isShort: (site: number) => boolean): BackupSearch {
   const marks = makeRiskMarks(tables);
   const isFree = (hop: number): boolean => hasFreeSlot(tables, tunnels, tables.hopFrom[hop]!, 1) && hasFreeSlot(tables, tunnels, tables.hopTo[hop]!, 1);
+  const isLookedAt = new Uint8Array(tables.hubs.length);
   const each = (demand: number, risks: readonly number[], newTunnels: number, visit: (first: number, second: number) => void): void => {
     marks.put(risks);
+    lookAtHubs(tables, tunnels, demand, newTunnels, isLookedAt);
     const isAllowed = (hop: number): boolean => (tunnels.isOpen[hop >> 1] === 1 || (newTunnels > 0 && isFree(hop))) && !marks.meetsHop(hop);
     eachWay(tables, demand, isAllowed, (first, second) => {
       const opened = 1 - tunnels.isOpen[first >> 1]! + (second < 0 ? 0 : 1 - tunnels.isOpen[second >> 1]!);
       if (opened === newTunnels && (opened < 2 || hasFreeSlot(tables, tunnels, tables.hopTo[first]!, 2))) visit(first, second);
-    });
+    }, tables, isLookedAt);
   };
   return {
     shortest: (demand, risks, newTunnels) => {
@@ -61,6 +63,27 @@ export function makeSearch(tables: Tables, tunnels: Tunnels, isShort: (site: num
       return links;
     },
   };
+}
+
+/** Which relays a demand could meet at with exactly so many new tunnels: its sites have the others there, and slots are free. Most are ruled out so, before a hop is looked at. */
+function lookAtHubs(tables: Tables, tunnels: Tunnels, demand: number, newTunnels: number, isLookedAt: Uint8Array): void {
+  const { hubs } = tables;
+  const { toHub } = tunnels;
+  const source = tables.source[demand]!;
+  const target = tables.target[demand]!;
+  const atSource = hasFreeSlot(tables, tunnels, source, 1);
+  const atTarget = hasFreeSlot(tables, tunnels, target, 1);
+  for (let hub = 0; hub < hubs.length; hub++) {
+    const hasFirst = toHub[source * hubs.length + hub]! > 0;
+    const hasSecond = toHub[target * hubs.length + hub]! > 0;
+    const isMet =
+      newTunnels === 0
+        ? hasFirst && hasSecond
+        : newTunnels === 1
+          ? ((hasFirst && atTarget) || (hasSecond && atSource)) && hasFreeSlot(tables, tunnels, hubs[hub]!, 1)
+          : atSource && atTarget && hasFreeSlot(tables, tunnels, hubs[hub]!, 2);
+    isLookedAt[hub] = isMet ? 1 : 0;
+  }
 }
 
 /**

@@ -7,6 +7,7 @@ export const LEAST_PRICE = 1e-4;
 export const NO_CAPACITY = 1e9;
 /** Beyond this overload (times κ) the price grows linearly, so that no start overflows. */
 const STEEPEST = 6;
+const AT_STEEPEST = Math.exp(STEEPEST);
 
 /**
  * Who sends what over which way, what that uses, and what it costs. The price of a resource is
@@ -35,10 +36,14 @@ export function emptyFlows(tables: Tables, paths: Paths, kappa: number, medianPr
     load: new Float64Array(resources + 1),
     price: new Float64Array(resources + 1),
     multiplier: new Float64Array(resources + 1),
-    kappa,
-    fairness: 1,
-    medianPremium,
+    // fractions first: V8 takes fields that held whole numbers only for small integers, and throws away what it compiled for them at the first fraction
+    kappa: 0.5,
+    fairness: 0.5,
+    medianPremium: 0.5,
   };
+  flows.kappa = kappa;
+  flows.fairness = 1;
+  flows.medianPremium = medianPremium;
   for (let resource = 0; resource < resources; resource++) flows.multiplier[resource] = Math.max(LEAST_PRICE, prices?.[resource] ?? 0.1);
   for (let resource = 0; resource < resources; resource++) reprice(tables, flows, resource);
   return flows;
@@ -77,12 +82,9 @@ function use(tables: Tables, flows: Flows, resource: number, mbps: number): void
 /** Price from load and multiplier; a resource without capacity is as dear as can be. */
 export function reprice(tables: Tables, flows: Flows, resource: number): void {
   const capacity = tables.capacity[resource]!;
-  if (capacity <= 0) {
-    flows.price[resource] = NO_CAPACITY;
-    return;
-  }
   const steep = flows.kappa * (flows.load[resource]! / capacity - 1);
-  flows.price[resource] = flows.multiplier[resource]! * (steep < STEEPEST ? Math.exp(steep) : Math.exp(STEEPEST) * (1 + steep - STEEPEST));
+  const price = flows.multiplier[resource]! * (steep < STEEPEST ? Math.exp(steep) : AT_STEEPEST * (1 + steep - STEEPEST));
+  flows.price[resource] = capacity > 0 ? price : NO_CAPACITY;
 }
 
 /** As a plan gives it: Mbit/s in whole millionths, rounded down so that no limit is broken. */

@@ -131,17 +131,28 @@ export function cheapestWay(tables: Tables, demand: number, quoted: Quote, limit
 export function quote(tables: Tables, price: Float64Array, linkPrices: Float64Array, costShare: number): Quote {
   const hops = new Float64Array(2 * tables.links);
   const floors = new Float64Array(2 * tables.links);
+  priceHops(tables, price, linkPrices, costShare, hops, floors);
+  return { price, linkPrices, costShare, hops, floors, toHub: cheapestOf(tables, tables.legToHub, floors), fromHub: cheapestOf(tables, tables.legFromHub, floors) };
+}
+
+function priceHops(tables: Tables, price: Float64Array, linkPrices: Float64Array, costShare: number, hops: Float64Array, floors: Float64Array): void {
   for (let hop = 0; hop < hops.length; hop++) {
     hops[hop] = hopPrice(tables, hop, price);
     // a way costs `MOST_COST` at most, so of each of its two hops no more than half of that is certain
     floors[hop] = hops[hop]! + linkPrices[hop >> 1]! + costShare * Math.min(MOST_COST / 2, MONEY_WEIGHT * tables.hopUsdPerGb[hop]!);
   }
-  const cheapest = (leg: number): number => {
+}
+
+/** Of each of these legs the least of its hops' values; MAX_VALUE where there is no leg. */
+function cheapestOf({ legStart, legHops }: Tables, legs: Int32Array, values: Float64Array): Float64Array {
+  const cheapest = new Float64Array(legs.length);
+  for (let index = 0; index < legs.length; index++) {
+    const leg = legs[index]!;
     let least = Number.MAX_VALUE;
-    if (leg >= 0) for (let at = tables.legStart[leg]!; at < tables.legStart[leg + 1]!; at++) least = Math.min(least, floors[tables.legHops[at]!]!);
-    return least;
-  };
-  return { price, linkPrices, costShare, hops, floors, toHub: Float64Array.from(tables.legToHub, cheapest), fromHub: Float64Array.from(tables.legFromHub, cheapest) };
+    if (leg >= 0) for (let at = legStart[leg]!; at < legStart[leg + 1]!; at++) if (values[legHops[at]!]! < least) least = values[legHops[at]!]!;
+    cheapest[index] = least;
+  }
+  return cheapest;
 }
 
 /**
@@ -164,8 +175,9 @@ export function wayAlong(tables: Tables, demand: number, links: readonly number[
  * Calls `visit` with each admissible way of a demand whose hops are all allowed: direct ones, then those over relays.
  * @param isAllowed by hop, on top of what the demand allows
  * @param legs      in place of all hops of each leg, some
+ * @param isLookedAt by hub: 0 where no way over it is wanted, which one look tells
  */
-export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number) => boolean, visit: (first: number, second: number) => void, { legStart, legHops }: Legs = tables): void {
+export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number) => boolean, visit: (first: number, second: number) => void, { legStart, legHops }: Legs = tables, isLookedAt?: Uint8Array): void {
   const { hubs } = tables;
   if (!endsAllowed(tables, demand)) return;
   const allowed: number[] = [];
@@ -177,6 +189,7 @@ export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number)
     }
   }
   for (let hub = 0; hub < hubs.length; hub++) {
+    if (isLookedAt !== undefined && isLookedAt[hub] === 0) continue;
     const toHub = tables.legToHub[tables.source[demand]! * hubs.length + hub]!;
     const fromHub = tables.legFromHub[tables.target[demand]! * hubs.length + hub]!;
     if (toHub < 0 || fromHub < 0 || !siteAllowed(tables, demand, hubs[hub]!)) continue;
@@ -278,14 +291,9 @@ function providersAllowed(tables: Tables, demand: number, hop: number): boolean 
 
 /** Relays of a demand's pair in the order of their round trips, at most twice as many as are wanted; others are left to pricing. */
 function nearestRelays(tables: Tables): (demand: number) => readonly number[] {
-  const { sites, hubs, legStart, legHops } = tables;
-  const shortest = (leg: number): number => {
-    let rttMs = Number.MAX_VALUE;
-    if (leg >= 0) for (let at = legStart[leg]!; at < legStart[leg + 1]!; at++) rttMs = Math.min(rttMs, tables.hopRttMs[legHops[at]!]!);
-    return rttMs;
-  };
-  const to = Float64Array.from(tables.legToHub, shortest);
-  const from = Float64Array.from(tables.legFromHub, shortest);
+  const { sites, hubs } = tables;
+  const to = cheapestOf(tables, tables.legToHub, tables.hopRttMs);
+  const from = cheapestOf(tables, tables.legFromHub, tables.hopRttMs);
   const rttMs = new Float64Array(hubs.length);
   const known = new Map<number, readonly number[]>();
   return (demand) => {

@@ -46,9 +46,9 @@ export function held(previousPlan: InstancePlan | undefined): number[] {
 /** Tunnels without use, and since when. */
 export function idleOf(tables: Tables, tunnels: Tunnels, previousPlan: InstancePlan | undefined): InstancePlan['idle'] {
   const before = new Map(previousPlan?.idle.map(({ link, plans }) => [link, plans]));
-  return Array.from({ length: tables.links }, (_, link) => link)
-    .filter((link) => tunnels.isIdle[link] === 1)
-    .map((link) => ({ link, plans: 1 + (before.get(link) ?? 0) }));
+  const idle: InstancePlan['idle'] = [];
+  for (let link = 0; link < tables.links; link++) if (tunnels.isIdle[link] === 1) idle.push({ link, plans: 1 + (before.get(link) ?? 0) });
+  return idle;
 }
 
 /** What is open in the end: links that carry something, and these. */

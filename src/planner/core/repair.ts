@@ -57,9 +57,12 @@ export function fill(tables: Tables, paths: Paths, flows: Flows, linkPrices: Lin
 
 /** Demands by importance of their class, then number. */
 export function byImportance(tables: Tables): Int32Array {
-  const order = Int32Array.from({ length: tables.demands }, (_, demand) => demand);
-  const rank = (demand: number): number => tables.weight[tables.classOf[demand]!]!;
-  return order.sort((one, other) => rank(other) - rank(one) || tables.classOf[one]! - tables.classOf[other]! || one - other);
+  const { weight, classOf, demands } = tables;
+  const classes = [...weight.keys()].sort((one, other) => weight[other]! - weight[one]! || one - other);
+  const order = new Int32Array(demands);
+  let end = 0;
+  for (const cls of classes) for (let demand = 0; demand < demands; demand++) if (classOf[demand] === cls) order[end++] = demand;
+  return order;
 }
 
 /** By resource: 1 where the load is above the limit. */

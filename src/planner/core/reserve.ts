@@ -97,25 +97,29 @@ export function emptyReserve(tables: Tables, paths: Paths, flows: Flows): Reserv
 export function roomInReserve(tables: Tables, reserve: Reserve, cls: number, risks: readonly number[], first: number, second: number, mbps: number): number {
   const firm = reserve.firm[cls]!;
   let room = mbps;
-  const meet = (resource: number, uses: number): void => {
+  const count = resourcesOf(tables, first, second);
+  for (let at = 0; at < count; at++) {
+    const resource = RESOURCES[at]!;
+    const uses = usesAt(at, count, second);
     const left = tables.capacity[resource]! - firm[resource]!;
-    if (left - reserve.most[resource]! >= uses * room) return;
+    if (left - reserve.most[resource]! >= uses * room) continue;
     let most = 0;
     for (const risk of risks) most = Math.max(most, reserve.byRisk.get(resource * tables.risks + risk));
     room = Math.max(0, Math.min(room, (left - most) / uses));
-  };
-  eachResource(tables, first, second, meet);
+  }
   return room;
 }
 
 /** Holds `mbps` (gives back, when negative) along a way for the failure of any of these risks. */
 export function holdReserve(tables: Tables, reserve: Reserve, risks: readonly number[], first: number, second: number, mbps: number): void {
-  eachResource(tables, first, second, (resource, uses) => {
+  const count = resourcesOf(tables, first, second);
+  for (let at = 0; at < count; at++) {
+    const resource = RESOURCES[at]!;
     for (const risk of risks) {
-      const held = reserve.byRisk.add(resource * tables.risks + risk, uses * mbps);
+      const held = reserve.byRisk.add(resource * tables.risks + risk, usesAt(at, count, second) * mbps);
       if (held > reserve.most[resource]!) reserve.most[resource] = held;
     }
-  });
+  }
 }
 
 /** The risks of a way: those of all its uplinks, each once. */
@@ -130,20 +134,29 @@ export function risksOf(tables: Tables, first: number, second: number): number[]
 }
 
 function addAlong(tables: Tables, first: number, second: number, mbps: number, load: Float64Array): void {
-  eachResource(tables, first, second, (resource, uses) => {
-    load[resource]! += uses * mbps;
-  });
+  const count = resourcesOf(tables, first, second);
+  for (let at = 0; at < count; at++) load[RESOURCES[at]!]! += usesAt(at, count, second) * mbps;
 }
 
-function eachResource(tables: Tables, first: number, second: number, visit: (resource: number, uses: number) => void): void {
-  visit(tables.hopUp[first]!, 1);
-  visit(tables.hopDown[first]!, 1);
-  if (tables.hopCap[first] !== tables.resources) visit(tables.hopCap[first]!, 1);
-  if (second < 0) return;
-  visit(tables.hopUp[second]!, 1);
-  visit(tables.hopDown[second]!, 1);
-  if (tables.hopCap[second] !== tables.resources) visit(tables.hopCap[second]!, 1);
-  visit(tables.cryptoBase + tables.hopTo[first]!, 2);
+/** Filled again and again by `resourcesOf`. */
+const RESOURCES = new Int32Array(7);
+
+/** What a way uses but for crypto at its ends, in `RESOURCES`; of a relayed one the relay's crypto is last. Returns how many. */
+function resourcesOf(tables: Tables, first: number, second: number): number {
+  let count = 0;
+  for (let hop = first; ; hop = second) {
+    RESOURCES[count++] = tables.hopUp[hop]!;
+    RESOURCES[count++] = tables.hopDown[hop]!;
+    if (tables.hopCap[hop] !== tables.resources) RESOURCES[count++] = tables.hopCap[hop]!;
+    if (hop === second || second < 0) break;
+  }
+  if (second >= 0) RESOURCES[count++] = tables.cryptoBase + tables.hopTo[first]!;
+  return count;
+}
+
+/** How often one of `RESOURCES` counts: the relay's crypto twice. */
+function usesAt(at: number, count: number, second: number): number {
+  return second >= 0 && at === count - 1 ? 2 : 1;
 }
 
 /** Some risks, and whether others are among them. */

@@ -35,8 +35,9 @@ export interface Tables {
   legHops: Int32Array;
   /** Leg of each demand, -1 for none. */
   demandLeg: Int32Array;
-  /** Sites that relay; legs [site × hubs + hub] to and from each, so that one look over all relays of a site reads one row. */
+  /** Sites that relay, and which of them a site is, -1 for none; legs [site × hubs + hub] to and from each, so that one look over all relays of a site reads one row. */
   hubs: Int32Array;
+  hubOf: Int32Array;
   legToHub: Int32Array;
   legFromHub: Int32Array;
   /** Tunnels that a site's gateways hold together. */
@@ -101,6 +102,7 @@ export function buildTables(instance: Instance): Tables {
     legHops: legs.hops,
     demandLeg: Int32Array.from(demands, ({ src, dst }) => legBetween(src, dst)),
     hubs,
+    hubOf: Int32Array.from(sites, (_, site) => hubs.indexOf(site)),
     legToHub: Int32Array.from({ length: hubs.length * sites.length }, (_, index) => legBetween(Math.floor(index / hubs.length), hubs[index % hubs.length]!)),
     legFromHub: Int32Array.from({ length: hubs.length * sites.length }, (_, index) => legBetween(hubs[index % hubs.length]!, Math.floor(index / hubs.length))),
     slots,

@@ -9,6 +9,8 @@ import { worthOfLast } from './worth.ts';
 export interface Tunnels {
   isOpen: Uint8Array;
   used: Int32Array;
+  /** How many a site has to each relay, by [site × hubs + hub], as legs to and from relays are. */
+  toHub: Int32Array;
   /** Tunnels that carry and back up nothing; they go when another needs their slot. Of each site as many as `idle` says. */
   isIdle: Uint8Array;
   idle: Int32Array;
@@ -64,7 +66,7 @@ export function closeExcess(tables: Tables, paths: Paths, flows: Flows, linkPric
     if (excess.every((over) => over === 0)) break;
     const quota = excess.map((over) => (round === CLOSING_ROUNDS - 1 ? over : Math.ceil(CLOSING_SHARE * over)));
     const losses = closingLosses(tables, paths, flows, linkPrices);
-    const order = [...tunnels.isOpen.keys()].filter((link) => tunnels.isOpen[link] === 1 && isOver(tables, quota, link)).sort((one, other) => perOver(tables, excess, losses, one) - perOver(tables, excess, losses, other) || one - other);
+    const order = openLinks(tunnels).filter((link) => isOver(tables, quota, link)).sort((one, other) => perOver(tables, excess, losses, one) - perOver(tables, excess, losses, other) || one - other);
     for (const link of order) {
       if (!isOver(tables, quota, link)) continue;
       setOpen(tables, tunnels, linkPrices, link, false);
@@ -136,7 +138,7 @@ export function priceLinks(tables: Tables, linkPrices: LinkPrices, tunnels: Tunn
 }
 
 export function noTunnels(tables: Tables): Tunnels {
-  return { isOpen: new Uint8Array(tables.links), used: new Int32Array(tables.sites), isIdle: new Uint8Array(tables.links), idle: new Int32Array(tables.sites) };
+  return { isOpen: new Uint8Array(tables.links), used: new Int32Array(tables.sites), toHub: new Int32Array(tables.sites * tables.hubs.length), isIdle: new Uint8Array(tables.links), idle: new Int32Array(tables.sites) };
 }
 
 /** Whether a site has slots for so many more tunnels, those of idle ones counted. */
@@ -150,8 +152,7 @@ export function openIdle(tables: Tables, tunnels: Tunnels, link: number): void {
     if (tunnels.isIdle[link] === 1) setIdle(tables, tunnels, link, false);
     return;
   }
-  tunnels.isOpen[link] = 1;
-  countEnds(tables, tunnels.used, link, 1);
+  mark(tables, tunnels, link, true);
   for (const site of [tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!]) {
     for (let other = tables.links - 1; other >= 0 && tunnels.used[site]! > tables.slots[site]!; other--) {
       if (tunnels.isIdle[other] === 0 || (tables.hopFrom[2 * other] !== site && tables.hopTo[2 * other] !== site)) continue;
@@ -163,8 +164,7 @@ export function openIdle(tables: Tables, tunnels: Tunnels, link: number): void {
 
 /** Takes a tunnel that is in use from a link. */
 export function closeTunnel(tables: Tables, tunnels: Tunnels, link: number): void {
-  tunnels.isOpen[link] = 0;
-  countEnds(tables, tunnels.used, link, -1);
+  mark(tables, tunnels, link, false);
 }
 
 /** Marks a tunnel as one that carries and backs up nothing, or no longer so. */
@@ -196,7 +196,9 @@ function isAlive({ capacity, hopUp, hopDown, hopCap }: Tables, link: number): bo
 
 /** The links that have a tunnel, in the order of their numbers. */
 export function openLinks(tunnels: Tunnels): number[] {
-  return [...tunnels.isOpen.keys()].filter((link) => tunnels.isOpen[link] === 1);
+  const open: number[] = [];
+  for (let link = 0; link < tunnels.isOpen.length; link++) if (tunnels.isOpen[link] === 1) open.push(link);
+  return open;
 }
 
 /** The links that carry something now. */
@@ -219,9 +221,18 @@ export function linkFlows(tables: Tables, paths: Paths, flows: Flows): Float64Ar
 }
 
 export function setOpen(tables: Tables, tunnels: Tunnels, linkPrices: LinkPrices, link: number, isOpen: boolean): void {
-  tunnels.isOpen[link] = isOpen ? 1 : 0;
   linkPrices[link] = isOpen ? 0 : CLOSED;
-  countEnds(tables, tunnels.used, link, isOpen ? 1 : -1);
+  mark(tables, tunnels, link, isOpen);
+}
+
+/** Notes a tunnel that is new, or gone. */
+function mark(tables: Tables, { isOpen, used, toHub }: Tunnels, link: number, isNew: boolean): void {
+  const by = isNew ? 1 : -1;
+  const [one, other] = [tables.hopFrom[2 * link]!, tables.hopTo[2 * link]!];
+  isOpen[link] = isNew ? 1 : 0;
+  countEnds(tables, used, link, by);
+  if (tables.hubOf[other]! >= 0) toHub[one * tables.hubs.length + tables.hubOf[other]!]! += by;
+  if (tables.hubOf[one]! >= 0) toHub[other * tables.hubs.length + tables.hubOf[one]!]! += by;
 }
 
 /** By link: what it costs to move what it carries. Who carries little may be what others' backups lead over, and counts as the mean; what is of no use costs nothing. */
