@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { createRng, ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
-import { explainPlan, orderSteps, parseInstance, planInstance, regain, repairAfterFailure, replan, type Certificate, type Change, type Instance, type InstancePlan, type Planned, type PlanOptions, type Standing } from '../../planner/index.ts';
+import { busiestUplinks, explainPlan, onTrial, orderSteps, parseInstance, planInstance, regain, rehearseFailures, repairAfterFailure, replan, type Certificate, type Change, type Instance, type InstancePlan, type Planned, type PlanOptions, type Rehearsed, type Standing } from '../../planner/index.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
 import { growthOf, growthTable, sizes, type SizeFigures } from './bench-planner-growth.ts';
@@ -24,6 +24,8 @@ const SWEEPS = { least: 6, most: 24, mostSmall: 60, smallDemands: 3000 } as cons
 const WARM_SHARE = 0.4;
 /** A plan after a failure needs fewer still: the plan before is near, and everything is built. */
 const REPLAN_SHARE = 0.17;
+/** Uplinks whose death is rehearsed once a plan stands: enough that what answers a failure is compiled. */
+const REHEARSED = 8;
 /** Standard deviation of ln(demand) from one cycle to the next. */
 const NOISE = 0.1;
 
@@ -50,18 +52,21 @@ export function addPlannerBench(bench: Command): void {
       const sweeps = options.sweeps ?? sweepsWithin(options.limit, instance.demands.length);
       tell(`planning ${instance.demands.length} demands, ${sweeps} sweeps`);
       const cold = timed(instance, { sweeps });
+      const rehearsal = rehearsed(cold.standing);
       const noisy = withNoise(instance, options.seed);
       const warm = timed(noisy, { sweeps: Math.ceil(WARM_SHARE * sweeps), previousPlan: cold.plan });
-      const failures = failuresOf(instance, cold.standing, options.failures, Math.ceil(REPLAN_SHARE * sweeps));
+      const failures = failuresOf(cold.standing, options.failures, Math.ceil(REPLAN_SHARE * sweeps));
       const result = {
         schema: 'foremesh/bench-planner/v1',
         seconds: cold.seconds,
+        rehearsalSeconds: rehearsal.seconds,
         warmSeconds: warm.seconds,
         plan: cold.plan,
         peakMemoryMb: peakMemoryMb(),
         sweeps,
         ...cold.certificate,
         warm: { ...warm.certificate, ...difference(cold.plan, warm.plan), ...wayThere(orderSteps(noisy, cold.plan, warm.plan)) },
+        rehearsal: rehearsal.uplinks,
         failures,
         explanation: explainPlan(cold.standing),
       };
@@ -81,8 +86,9 @@ export function addPlannerBench(bench: Command): void {
 function sizeFigures(instance: Instance, { limit, seed, failures, ...options }: PlannerOptions): Omit<SizeFigures, 'sites' | 'demands' | 'links'> {
   const sweeps = options.sweeps ?? sweepsWithin(limit, instance.demands.length);
   const cold = timed(instance, { sweeps });
+  rehearsed(cold.standing);
   const warm = timed(withNoise(instance, seed), { sweeps: Math.ceil(WARM_SHARE * sweeps), previousPlan: cold.plan });
-  const repairs = failuresOf(instance, cold.standing, failures, Math.ceil(REPLAN_SHARE * sweeps));
+  const repairs = failuresOf(cold.standing, failures, Math.ceil(REPLAN_SHARE * sweeps));
   const middle = (values: number[]): number => values.sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0;
   return { seconds: cold.seconds, warmSeconds: warm.seconds, repairMs: middle(repairs.map(({ repairMs }) => repairMs)), backSeconds: middle(repairs.map((repair) => repair.seconds)), replanSeconds: middle(repairs.map(({ full }) => full.seconds)), provenGapPct: cold.certificate.provenGapPct, peakMemoryMb: peakMemoryMb() };
 }
@@ -106,6 +112,13 @@ function timed(instance: Instance, options: PlanOptions): ReturnType<typeof plan
   const startedMs = performance.now();
   const result = planInstance(instance, options);
   return { ...result, seconds: Math.round(performance.now() - startedMs) / 1000 };
+}
+
+/** What a plan would lose with each of its busiest uplinks: looked at once it stands, and not counted as planning. */
+function rehearsed(standing: Standing): { uplinks: Rehearsed[]; seconds: number } {
+  const startedMs = performance.now();
+  const uplinks = rehearseFailures(standing, REHEARSED);
+  return { uplinks, seconds: Math.round(performance.now() - startedMs) / 1000 };
 }
 
 /** Steps of the change, none of which puts anything over a limit, and what has to be taken off for some of them. */
@@ -137,18 +150,10 @@ function row(name: string, { seconds, tunnels, opened, closed, worth, bound, pro
   return [name, seconds, tunnels, opened, closed, worth.toFixed(1), bound.toFixed(1), provenGapPct.toFixed(4)];
 }
 
-function failuresOf(instance: Instance, standing: Standing, count: number, sweeps: number): Failure[] {
-  const carried = new Float64Array(instance.uplinks.length);
-  for (const { links, mbps } of standing.plan.flows) for (const link of links) for (const uplink of instance.links[link]!.slice(0, 2)) carried[uplink]! += mbps;
-  const busiest = [...carried.keys()].sort((one, other) => carried[other]! - carried[one]! || one - other);
+function failuresOf(standing: Standing, count: number, sweeps: number): Failure[] {
+  const busiest = busiestUplinks(standing);
   const step = Math.max(1, Math.floor(busiest.length / 2 / count));
-  // an engine that has run for a while has this code compiled; so has what is measured here
-  const saved = structuredClone(standing);
-  for (const uplink of busiest.slice(0, 2)) {
-    repairAfterFailure(standing, [uplink]);
-    putBack(standing, saved);
-  }
-  return busiest.slice(0, Math.ceil(busiest.length / 2)).filter((_, rank) => rank % step === 0).slice(0, count).map((uplink) => {
+  return busiest.slice(0, Math.ceil(busiest.length / 2)).filter((_, rank) => rank % step === 0).slice(0, count).map((uplink) => onTrial(standing, () => {
     const startedMs = performance.now();
     const repair = repairAfterFailure(standing, [uplink]);
     const repairedMs = performance.now();
@@ -156,7 +161,6 @@ function failuresOf(instance: Instance, standing: Standing, count: number, sweep
     const backMs = performance.now();
     const full = replan(first.standing, sweeps);
     const doneMs = performance.now();
-    putBack(standing, saved);
     const before = { tunnels: standing.plan.tunnels.filter((link) => !repair.down.includes(link)) };
     return {
       uplink,
@@ -165,17 +169,7 @@ function failuresOf(instance: Instance, standing: Standing, count: number, sweep
       ...figures(first, backMs - startedMs, before),
       full: figures(full, doneMs - backMs, first.plan),
     };
-  });
-}
-
-/** Brings all numbers back to what they were; the objects stay, as in an engine that runs, since code is compiled for their shapes. */
-function putBack<T extends object>(target: T, saved: T): void {
-  for (const [key, value] of Object.entries(saved)) {
-    const own = target[key as keyof T];
-    if (ArrayBuffer.isView(value)) (own as Float64Array).set(value as Float64Array);
-    else if (typeof value === 'object' && !Array.isArray(value)) putBack(own as object, value as object);
-    else target[key as keyof T] = value;
-  }
+  }));
 }
 
 function figures({ plan, certificate }: Pick<Planned, 'plan' | 'certificate'>, tookMs: number, before: Pick<InstancePlan, 'tunnels'>): PlanFigures {

@@ -17,5 +17,7 @@ export { planInstance, replan } from './plan-instance.ts';
 export type { Planned, PlanOptions, Standing } from './plan-instance.ts';
 export type { InstancePlan } from './plan-file.ts';
 export { regain } from './regain.ts';
+export { busiestUplinks, onTrial, rehearseFailures } from './rehearsal.ts';
+export type { Rehearsed } from './rehearsal.ts';
 export { orderSteps } from './steps.ts';
 export type { Change, Step } from './steps.ts';
