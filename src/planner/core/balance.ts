@@ -59,7 +59,7 @@ function wayToGo(tables: Tables, before: Float64Array, after: Float64Array, medi
   const loss = lossOf(tables, before, bound);
   const won = loss - lossOf(tables, after, bound);
   if (won <= 0) return 0;
-  const isAllowed = (way: number, short: number): boolean => !isShortOf(mediansOf(tables, before.map((mbps, demand) => mbps + way * (after[demand]! - mbps))), medians, short);
+  const isAllowed = (way: number, short: number): boolean => !isShortOf(mediansAt(tables, before, after, way), medians, short);
   let way = 0;
   for (const target of TARGETS) {
     const wanted = Math.min(1, (loss - target.loss) / won);
@@ -93,7 +93,12 @@ function isShortOf(served: Float64Array, medians: Float64Array, share: number): 
 
 /** By class: what is served of medians, Mbit/s. */
 function mediansOf(tables: Tables, served: Float64Array): Float64Array {
-  const medians = new Float64Array(tables.weight.length);
-  for (let demand = 0; demand < tables.demands; demand++) medians[tables.classOf[demand]!]! += Math.min(served[demand]!, tables.p50Mbps[demand]!);
+  return mediansAt(tables, served, served, 0);
+}
+
+/** The same so far on the way from what was served to what is, 0…1. */
+function mediansAt({ demands, weight, classOf, p50Mbps }: Tables, before: Float64Array, after: Float64Array, way: number): Float64Array {
+  const medians = new Float64Array(weight.length);
+  for (let demand = 0; demand < demands; demand++) medians[classOf[demand]!]! += Math.min(before[demand]! + way * (after[demand]! - before[demand]!), p50Mbps[demand]!);
   return medians;
 }

@@ -1,5 +1,4 @@
 import type { Flows } from './flows.ts';
-import type { Way } from './backup-search.ts';
 import { eachWay, type Legs } from './paths.ts';
 import type { InstancePlan } from './plan-file.ts';
 import { makeRiskMarks, type RiskMarks } from './reserve.ts';
@@ -27,6 +26,15 @@ const TRIED = 2;
 const MOST_WANTING = 10_000;
 /** Mbit/s; less is nothing. */
 const NOTHING = 1e-6;
+/** By link, while openers are counted: whether it helps alone, only with another, or (0) not at all. */
+const ALONE = 2;
+const ANOTHER = 1;
+
+/** Ways as hops, `second` -1 for a direct one; filled again and again. */
+interface Ways {
+  first: number[];
+  second: number[];
+}
 
 /** As where no demand wants a backup. */
 export function noProtection(tables: Tables): Protection {
@@ -55,20 +63,26 @@ export function protectionOver(tables: Tables, flows: Flows, { isOpen }: Tunnels
   const looked = wanting.length > MOST_WANTING ? wanting.subarray(0, 0) : wanting;
   const canBe = new Int8Array(tables.demands).fill(-1);
   const needed = new Int32Array(4);
+  const ways: Ways = { first: [], second: [] };
+  const openers = new Int8Array(tables.links);
   return () => {
     const protection = noProtection(tables);
     const open = openLegs(tables, isOpen);
     for (const demand of looked) {
       if (canBe[demand] === 0 || flows.served[demand]! <= NOTHING) continue;
-      const ways = waysOver(tables, demand, open);
+      findWays(tables, demand, open, ways);
       const count = neededBy(ways, marks, needed);
       if (count >= 0) {
         protection.protects++;
         for (let at = 0; at < count; at++) protection.needed[needed[at]!]!++;
         continue;
       }
-      if (canBe[demand] === -1) canBe[demand] = neededBy(waysOver(tables, demand, tables), marks, needed) < 0 ? 0 : 1;
-      if (canBe[demand] === 1) countOpeners(tables, isOpen, demand, ways, marks, protection);
+      if (canBe[demand] === -1) {
+        findWays(tables, demand, tables, ways);
+        canBe[demand] = neededBy(ways, marks, needed) < 0 ? 0 : 1;
+        findWays(tables, demand, open, ways);
+      }
+      if (canBe[demand] === 1) countOpeners(tables, isOpen, demand, ways, marks, protection, openers);
     }
     return protection;
   };
@@ -79,17 +93,22 @@ export function protectionOver(tables: Tables, flows: Flows, { isOpen }: Tunnels
  * @param into the links, at most four
  * @returns how many they are; -1 when there is no such pair
  */
-function neededBy(ways: readonly Way[], marks: RiskMarks, into: Int32Array): number {
+function neededBy(ways: Ways, marks: RiskMarks, into: Int32Array): number {
   let count = -1;
-  for (let one = 0; one < ways.length; one++) {
-    const { first, second } = ways[one]!;
+  for (let one = 0; one < ways.first.length; one++) {
+    const first = ways.first[one]!;
+    const second = ways.second[one]!;
     marks.putWay(first, second);
-    for (let other = one + 1; other < ways.length; other++) {
-      const { first: third, second: fourth } = ways[other]!;
+    for (let other = one + 1; other < ways.first.length; other++) {
+      const third = ways.first[other]!;
+      const fourth = ways.second[other]!;
       if (marks.meetsHop(third) || (fourth >= 0 && marks.meetsHop(fourth))) continue;
       if (count < 0) {
         count = 0;
-        for (const hop of [first, second, third, fourth]) if (hop >= 0) into[count++] = hop >> 1;
+        into[count++] = first >> 1;
+        if (second >= 0) into[count++] = second >> 1;
+        into[count++] = third >> 1;
+        if (fourth >= 0) into[count++] = fourth >> 1;
         continue;
       }
       let kept = 0;
@@ -116,26 +135,44 @@ function openLegs(tables: Tables, isOpen: Uint8Array): Legs {
   return { legStart, legHops };
 }
 
-function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: readonly Way[], marks: RiskMarks, { helps }: Protection): void {
-  const alone = new Set<number>();
-  const another = new Set<number>();
-  for (const way of open.slice(0, TRIED)) {
-    marks.putWay(way.first, way.second);
+function countOpeners(tables: Tables, isOpen: Uint8Array, demand: number, open: Ways, marks: RiskMarks, { helps }: Protection, openers: Int8Array): void {
+  const found: number[] = [];
+  const note = (link: number, kind: number): void => {
+    if (openers[link] === 0) found.push(link);
+    if (openers[link]! < kind) openers[link] = kind;
+  };
+  for (let index = 0; index < Math.min(TRIED, open.first.length); index++) {
+    marks.putWay(open.first[index]!, open.second[index]!);
     eachWay(tables, demand, (hop) => !marks.meetsHop(hop), (first, second) => {
-      if (second < 0) alone.add(first >> 1);
-      else if (isOpen[first >> 1] === 1) alone.add(second >> 1);
-      else if (isOpen[second >> 1] === 1) alone.add(first >> 1);
-      else another.add(first >> 1).add(second >> 1);
+      if (second < 0) note(first >> 1, ALONE);
+      else if (isOpen[first >> 1] === 1) note(second >> 1, ALONE);
+      else if (isOpen[second >> 1] === 1) note(first >> 1, ALONE);
+      else {
+        note(first >> 1, ANOTHER);
+        note(second >> 1, ANOTHER);
+      }
     });
   }
-  for (const link of alone) helps[link]!++;
-  for (const link of another) if (!alone.has(link)) helps[link]! += WITH_ANOTHER;
+  for (const link of found) {
+    helps[link]! += openers[link] === ALONE ? 1 : WITH_ANOTHER;
+    openers[link] = 0;
+  }
 }
 
-function waysOver(tables: Tables, demand: number, legs: Legs): Way[] {
-  const ways: Way[] = [];
-  eachWay(tables, demand, anyHop, (first, second) => void ways.push({ first, second }), legs);
-  return ways;
+/** The ways of a demand over these legs, in place of those before. */
+function findWays(tables: Tables, demand: number, legs: Legs, { first, second }: Ways): void {
+  first.length = 0;
+  second.length = 0;
+  eachWay(
+    tables,
+    demand,
+    anyHop,
+    (one, other) => {
+      first.push(one);
+      second.push(other);
+    },
+    legs,
+  );
 }
 
 function anyHop(): boolean {
