@@ -103,7 +103,7 @@ function refusals({ tables, paths, flows, linkPrices }: Standing): Refusal[] {
 
 function dearest(tables: Tables, prices: Float64Array, demand: number, hops: readonly number[]): { limit: Limit; price: number } {
   const relays = hops.slice(1).map((hop) => tables.cryptoBase + tables.hopFrom[hop]!);
-  const resources = [tables.cryptoBase + tables.source[demand]!, tables.cryptoBase + tables.target[demand]!, ...relays, ...hops.flatMap((hop) => [tables.hopUp[hop]!, tables.hopDown[hop]!, tables.hopCap[hop]!])];
+  const resources = [tables.cryptoBase + tables.source[demand]!, tables.cryptoBase + tables.target[demand]!, ...relays, ...hops.flatMap((hop) => [tables.hopUses[4 * hop]!, tables.hopUses[4 * hop + 1]!, tables.hopUses[4 * hop + 2]!])];
   const resource = resources.reduce((most, one) => (prices[one]! > prices[most]! ? one : most));
   return { limit: limitOf(tables, resource, hops), price: prices[resource]! };
 }
@@ -112,7 +112,7 @@ function limitOf(tables: Tables, resource: number, hops: readonly number[]): Lim
   if (resource < tables.uplinks) return { kind: 'up', index: resource };
   if (resource < tables.cryptoBase) return { kind: 'down', index: resource - tables.uplinks };
   if (resource < tables.cryptoBase + tables.sites) return { kind: 'crypto', index: resource - tables.cryptoBase };
-  return { kind: 'link', index: hops.find((hop) => tables.hopCap[hop] === resource)! >> 1 };
+  return { kind: 'link', index: hops.find((hop) => tables.hopUses[4 * hop + 2] === resource)! >> 1 };
 }
 
 /** Of the two ends of a link without tunnel, the one with fewer free slots. */

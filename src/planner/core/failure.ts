@@ -48,7 +48,7 @@ function takeDown({ tables, flows, linkPrices, tunnels }: Standing, uplinks: rea
   }
   const down: number[] = [];
   for (let link = 0; link < tables.links; link++) {
-    if (tunnels.isOpen[link] === 0 || (dead[tables.hopUp[2 * link]!] === 0 && dead[tables.hopUp[2 * link + 1]!] === 0)) continue;
+    if (tunnels.isOpen[link] === 0 || (dead[tables.hopUses[8 * link]!] === 0 && dead[tables.hopUses[8 * link + 4]!] === 0)) continue;
     setOpen(tables, tunnels, linkPrices, link, false);
     down.push(link);
   }

@@ -63,13 +63,13 @@ export function send(tables: Tables, paths: Paths, flows: Flows, demand: number,
   flows.served[demand]! += mbps;
   use(tables, flows, cryptoBase + tables.source[demand]!, mbps);
   use(tables, flows, cryptoBase + tables.target[demand]!, mbps);
-  use(tables, flows, tables.hopUp[first]!, mbps);
-  use(tables, flows, tables.hopDown[first]!, mbps);
-  use(tables, flows, tables.hopCap[first]!, mbps);
+  use(tables, flows, tables.hopUses[4 * first]!, mbps);
+  use(tables, flows, tables.hopUses[4 * first + 1]!, mbps);
+  use(tables, flows, tables.hopUses[4 * first + 2]!, mbps);
   if (second < 0) return;
-  use(tables, flows, tables.hopUp[second]!, mbps);
-  use(tables, flows, tables.hopDown[second]!, mbps);
-  use(tables, flows, tables.hopCap[second]!, mbps);
+  use(tables, flows, tables.hopUses[4 * second]!, mbps);
+  use(tables, flows, tables.hopUses[4 * second + 1]!, mbps);
+  use(tables, flows, tables.hopUses[4 * second + 2]!, mbps);
   use(tables, flows, cryptoBase + tables.hopTo[first]!, 2 * mbps);
 }
 
@@ -98,7 +98,7 @@ export function roomOf(tables: Tables, paths: Paths, flows: Flows, demand: numbe
   const first = paths.first[path]!;
   const second = paths.second[path]!;
   const left = (resource: number): number => tables.capacity[resource]! - flows.load[resource]!;
-  let room = Math.min(left(cryptoBase + tables.source[demand]!), left(cryptoBase + tables.target[demand]!), left(tables.hopUp[first]!), left(tables.hopDown[first]!), left(tables.hopCap[first]!));
-  if (second >= 0) room = Math.min(room, left(tables.hopUp[second]!), left(tables.hopDown[second]!), left(tables.hopCap[second]!), left(cryptoBase + tables.hopTo[first]!) / 2);
+  let room = Math.min(left(cryptoBase + tables.source[demand]!), left(cryptoBase + tables.target[demand]!), left(tables.hopUses[4 * first]!), left(tables.hopUses[4 * first + 1]!), left(tables.hopUses[4 * first + 2]!));
+  if (second >= 0) room = Math.min(room, left(tables.hopUses[4 * second]!), left(tables.hopUses[4 * second + 1]!), left(tables.hopUses[4 * second + 2]!), left(cryptoBase + tables.hopTo[first]!) / 2);
   return room;
 }

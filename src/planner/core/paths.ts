@@ -206,7 +206,7 @@ export function eachWay(tables: Tables, demand: number, isAllowed: (hop: number)
 
 /** Sum of the prices of what one hop uses, crypto at its ends left out. */
 export function hopPrice(tables: Tables, hop: number, price: Float64Array): number {
-  return price[tables.hopUp[hop]!]! + price[tables.hopDown[hop]!]! + price[tables.hopCap[hop]!]!;
+  return price[tables.hopUses[4 * hop]!]! + price[tables.hopUses[4 * hop + 1]!]! + price[tables.hopUses[4 * hop + 2]!]!;
 }
 
 function addDirect(tables: Tables, paths: Paths, demand: number): void {

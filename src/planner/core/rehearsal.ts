@@ -27,7 +27,7 @@ export function rehearseFailures(standing: Standing, count: number): Rehearsed[]
 /** Uplinks by what the plan sends over them, both directions together, the most first. */
 export function busiestUplinks({ tables, plan }: Pick<Standing, 'tables' | 'plan'>): number[] {
   const carried = new Float64Array(tables.uplinks);
-  for (const { links, mbps } of plan.flows) for (const link of links) for (const hop of [2 * link, 2 * link + 1]) carried[tables.hopUp[hop]!]! += mbps;
+  for (const { links, mbps } of plan.flows) for (const link of links) for (const hop of [2 * link, 2 * link + 1]) carried[tables.hopUses[4 * hop]!]! += mbps;
   return [...carried.keys()].sort((one, other) => carried[other]! - carried[one]! || one - other);
 }
 

@@ -133,8 +133,8 @@ function usesAny(tables: Tables, paths: Paths, flags: Uint8Array, demand: number
   const { cryptoBase } = tables;
   const first = paths.first[path]!;
   const second = paths.second[path]!;
-  const uses = flags[cryptoBase + tables.source[demand]!]! | flags[cryptoBase + tables.target[demand]!]! | flags[tables.hopUp[first]!]! | flags[tables.hopDown[first]!]! | flags[tables.hopCap[first]!]!;
-  return (second < 0 ? uses : uses | flags[tables.hopUp[second]!]! | flags[tables.hopDown[second]!]! | flags[tables.hopCap[second]!]! | flags[cryptoBase + tables.hopTo[first]!]!) === 1;
+  const uses = flags[cryptoBase + tables.source[demand]!]! | flags[cryptoBase + tables.target[demand]!]! | flags[tables.hopUses[4 * first]!]! | flags[tables.hopUses[4 * first + 1]!]! | flags[tables.hopUses[4 * first + 2]!]!;
+  return (second < 0 ? uses : uses | flags[tables.hopUses[4 * second]!]! | flags[tables.hopUses[4 * second + 1]!]! | flags[tables.hopUses[4 * second + 2]!]! | flags[cryptoBase + tables.hopTo[first]!]!) === 1;
 }
 
 /** Calls `visit` with every resource that a way uses, the dummy too, and how often it counts there. */
@@ -144,13 +144,13 @@ export function eachUse(tables: Tables, paths: Paths, demand: number, path: numb
   const second = paths.second[path]!;
   visit(cryptoBase + tables.source[demand]!, 1);
   visit(cryptoBase + tables.target[demand]!, 1);
-  visit(tables.hopUp[first]!, 1);
-  visit(tables.hopDown[first]!, 1);
-  visit(tables.hopCap[first]!, 1);
+  visit(tables.hopUses[4 * first]!, 1);
+  visit(tables.hopUses[4 * first + 1]!, 1);
+  visit(tables.hopUses[4 * first + 2]!, 1);
   if (second < 0) return;
-  visit(tables.hopUp[second]!, 1);
-  visit(tables.hopDown[second]!, 1);
-  visit(tables.hopCap[second]!, 1);
+  visit(tables.hopUses[4 * second]!, 1);
+  visit(tables.hopUses[4 * second + 1]!, 1);
+  visit(tables.hopUses[4 * second + 2]!, 1);
   visit(cryptoBase + tables.hopTo[first]!, 2);
 }
 

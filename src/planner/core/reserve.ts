@@ -126,7 +126,7 @@ export function holdReserve(tables: Tables, reserve: Reserve, risks: readonly nu
 export function risksOf(tables: Tables, first: number, second: number): number[] {
   const found: number[] = [];
   for (const hop of second < 0 ? [first] : [first, second]) {
-    for (const uplink of [tables.hopUp[hop]!, tables.hopDown[hop]! - tables.uplinks]) {
+    for (const uplink of [tables.hopUses[4 * hop]!, tables.hopUses[4 * hop + 1]! - tables.uplinks]) {
       for (let at = tables.riskStart[uplink]!; at < tables.riskStart[uplink + 1]!; at++) if (!found.includes(tables.risk[at]!)) found.push(tables.risk[at]!);
     }
   }
@@ -145,9 +145,9 @@ const RESOURCES = new Int32Array(7);
 function resourcesOf(tables: Tables, first: number, second: number): number {
   let count = 0;
   for (let hop = first; ; hop = second) {
-    RESOURCES[count++] = tables.hopUp[hop]!;
-    RESOURCES[count++] = tables.hopDown[hop]!;
-    if (tables.hopCap[hop] !== tables.resources) RESOURCES[count++] = tables.hopCap[hop]!;
+    RESOURCES[count++] = tables.hopUses[4 * hop]!;
+    RESOURCES[count++] = tables.hopUses[4 * hop + 1]!;
+    if (tables.hopUses[4 * hop + 2] !== tables.resources) RESOURCES[count++] = tables.hopUses[4 * hop + 2]!;
     if (hop === second || second < 0) break;
   }
   if (second >= 0) RESOURCES[count++] = tables.cryptoBase + tables.hopTo[first]!;
@@ -169,15 +169,15 @@ export interface RiskMarks {
 }
 
 export function makeRiskMarks(tables: Tables): RiskMarks {
-  const { hopUp, hopDown, uplinks, risk, riskStart } = tables;
+  const { hopUses, uplinks, risk, riskStart } = tables;
   const stamp = new Int32Array(tables.risks);
   let round = 0;
   const putUplink = (uplink: number): void => {
     for (let at = riskStart[uplink]!; at < riskStart[uplink + 1]!; at++) stamp[risk[at]!] = round;
   };
   const putHop = (hop: number): void => {
-    putUplink(hopUp[hop]!);
-    putUplink(hopDown[hop]! - uplinks);
+    putUplink(hopUses[4 * hop]!);
+    putUplink(hopUses[4 * hop + 1]! - uplinks);
   };
   const meetsUplink = (uplink: number): boolean => {
     for (let at = riskStart[uplink]!; at < riskStart[uplink + 1]!; at++) if (stamp[risk[at]!] === round) return true;
@@ -193,6 +193,6 @@ export function makeRiskMarks(tables: Tables): RiskMarks {
       putHop(first);
       if (second >= 0) putHop(second);
     },
-    meetsHop: (hop) => meetsUplink(hopUp[hop]!) || meetsUplink(hopDown[hop]! - uplinks),
+    meetsHop: (hop) => meetsUplink(hopUses[4 * hop]!) || meetsUplink(hopUses[4 * hop + 1]! - uplinks),
   };
 }

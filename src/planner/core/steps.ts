@@ -172,7 +172,7 @@ function usesOf(tables: Tables, source: number, links: readonly number[]): [numb
   let at = source;
   for (const link of links) {
     const hop = tables.hopFrom[2 * link] === at ? 2 * link : 2 * link + 1;
-    for (const resource of [tables.hopUp[hop]!, tables.hopDown[hop]!, tables.hopCap[hop]!, tables.cryptoBase + tables.hopFrom[hop]!, tables.cryptoBase + tables.hopTo[hop]!]) use(resource);
+    for (const resource of [tables.hopUses[4 * hop]!, tables.hopUses[4 * hop + 1]!, tables.hopUses[4 * hop + 2]!, tables.cryptoBase + tables.hopFrom[hop]!, tables.cryptoBase + tables.hopTo[hop]!]) use(resource);
     at = tables.hopTo[hop]!;
   }
   return [...uses];

@@ -105,9 +105,9 @@ export function wayPrice(tables: Tables, paths: Paths, flows: Flows, linkPrices:
 function bendOf(tables: Tables, paths: Paths, flows: Flows, path: number): number {
   const first = paths.first[path]!;
   const second = paths.second[path]!;
-  const direct = 1e-12 + bend(tables, flows, tables.hopUp[first]!) + bend(tables, flows, tables.hopDown[first]!) + bend(tables, flows, tables.hopCap[first]!);
+  const direct = 1e-12 + bend(tables, flows, tables.hopUses[4 * first]!) + bend(tables, flows, tables.hopUses[4 * first + 1]!) + bend(tables, flows, tables.hopUses[4 * first + 2]!);
   if (second < 0) return direct;
-  return direct + bend(tables, flows, tables.hopUp[second]!) + bend(tables, flows, tables.hopDown[second]!) + bend(tables, flows, tables.hopCap[second]!) + 4 * bend(tables, flows, tables.cryptoBase + tables.hopTo[first]!);
+  return direct + bend(tables, flows, tables.hopUses[4 * second]!) + bend(tables, flows, tables.hopUses[4 * second + 1]!) + bend(tables, flows, tables.hopUses[4 * second + 2]!) + 4 * bend(tables, flows, tables.cryptoBase + tables.hopTo[first]!);
 }
 
 function endBend(tables: Tables, flows: Flows, source: number, target: number): number {
@@ -122,10 +122,10 @@ function bend(tables: Tables, flows: Flows, resource: number): number {
 function reach(tables: Tables, paths: Paths, flows: Flows, path: number, source: number, target: number): number {
   const first = paths.first[path]!;
   const second = paths.second[path]!;
-  let least = Math.min(reachOf(tables, flows, tables.hopUp[first]!), reachOf(tables, flows, tables.hopDown[first]!), reachOf(tables, flows, tables.hopCap[first]!));
+  let least = Math.min(reachOf(tables, flows, tables.hopUses[4 * first]!), reachOf(tables, flows, tables.hopUses[4 * first + 1]!), reachOf(tables, flows, tables.hopUses[4 * first + 2]!));
   if (source >= 0) least = Math.min(least, reachOf(tables, flows, source), reachOf(tables, flows, target));
   if (second < 0) return least;
-  return Math.min(least, reachOf(tables, flows, tables.hopUp[second]!), reachOf(tables, flows, tables.hopDown[second]!), reachOf(tables, flows, tables.hopCap[second]!), reachOf(tables, flows, tables.cryptoBase + tables.hopTo[first]!) / 2);
+  return Math.min(least, reachOf(tables, flows, tables.hopUses[4 * second]!), reachOf(tables, flows, tables.hopUses[4 * second + 1]!), reachOf(tables, flows, tables.hopUses[4 * second + 2]!), reachOf(tables, flows, tables.cryptoBase + tables.hopTo[first]!) / 2);
 }
 
 function reachOf(tables: Tables, flows: Flows, resource: number): number {

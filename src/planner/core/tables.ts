@@ -15,9 +15,8 @@ export interface Tables {
   capacity: Float64Array;
   /** First crypto resource: site s has `cryptoBase + s`. */
   cryptoBase: number;
-  hopUp: Int32Array;
-  hopDown: Int32Array;
-  hopCap: Int32Array;
+  /** By 4 × hop: the resources that it uses, up of the sender, down of the receiver and its link's own cap (the dummy where it has none); side by side, since all that prices ways reads them in any order. */
+  hopUses: Int32Array;
   hopRttMs: Float64Array;
   hopLossRatio: Float64Array;
   hopUsdPerGb: Float64Array;
@@ -135,18 +134,18 @@ function isSevered(risks: readonly number[][]): boolean {
   return risks.length === 0 || risks[0]!.some((risk) => risks.every((list) => list.includes(risk)));
 }
 
-type Hops = Pick<Tables, 'hopUp' | 'hopDown' | 'hopCap' | 'hopRttMs' | 'hopLossRatio' | 'hopUsdPerGb' | 'hopFrom' | 'hopTo' | 'hopProviders'>;
+type Hops = Pick<Tables, 'hopUses' | 'hopRttMs' | 'hopLossRatio' | 'hopUsdPerGb' | 'hopFrom' | 'hopTo' | 'hopProviders'>;
 
 function hopsOf({ uplinks, links }: Instance, providerOf: readonly number[], capResource: Int32Array): Hops {
   const count = 2 * links.length;
-  const hops: Hops = { hopUp: new Int32Array(count), hopDown: new Int32Array(count), hopCap: new Int32Array(count), hopRttMs: new Float64Array(count), hopLossRatio: new Float64Array(count), hopUsdPerGb: new Float64Array(count), hopFrom: new Int32Array(count), hopTo: new Int32Array(count), hopProviders: new Int32Array(2 * count) };
+  const hops: Hops = { hopUses: new Int32Array(4 * count), hopRttMs: new Float64Array(count), hopLossRatio: new Float64Array(count), hopUsdPerGb: new Float64Array(count), hopFrom: new Int32Array(count), hopTo: new Int32Array(count), hopProviders: new Int32Array(2 * count) };
   for (let hop = 0; hop < count; hop++) {
     const link = links[hop >> 1]!;
     const from = link[hop & 1]!;
     const to = link[1 - (hop & 1)]!;
-    hops.hopUp[hop] = from;
-    hops.hopDown[hop] = uplinks.length + to;
-    hops.hopCap[hop] = capResource[hop >> 1]!;
+    hops.hopUses[4 * hop] = from;
+    hops.hopUses[4 * hop + 1] = uplinks.length + to;
+    hops.hopUses[4 * hop + 2] = capResource[hop >> 1]!;
     hops.hopRttMs[hop] = link[2];
     hops.hopLossRatio[hop] = link[3] / 100;
     hops.hopUsdPerGb[hop] = uplinks[from]!.usdPerGb;

@@ -190,8 +190,8 @@ export function standBy(tables: Tables, tunnels: Tunnels, link: number): void {
   setIdle(tables, tunnels, link, true);
 }
 
-function isAlive({ capacity, hopUp, hopDown, hopCap }: Tables, link: number): boolean {
-  return [2 * link, 2 * link + 1].some((hop) => [hopUp[hop]!, hopDown[hop]!, hopCap[hop]!].every((resource) => capacity[resource]! > 0));
+function isAlive({ capacity, hopUses }: Tables, link: number): boolean {
+  return [8 * link, 8 * link + 4].some((at) => hopUses.subarray(at, at + 3).every((resource) => capacity[resource]! > 0));
 }
 
 /** The links that have a tunnel, in the order of their numbers. */
