@@ -45,7 +45,7 @@ export function proofLeft(tables: Tables, prices: readonly number[]): { prices: 
 export function certificateOf(tables: Tables, { flows }: Pick<InstancePlan, 'flows'>, bound: number): Certificate {
   const worth = flows.reduce((sum, { demand, mbps }) => sum + tables.weight[tables.classOf[demand]!]! * mbps, 0);
   // no prices are needed to say that nobody is served more than all it wants; they say less where a capacity is beyond all measure
-  const least = Math.min(bound, worthOf(tables, tables.p95Mbps));
+  const least = Math.min(bound, worthOf(tables, tables.mostMbps));
   return { worth, bound: least, provenGapPct: least > NOTHING ? Math.max(0, 100 * (1 - worth / least)) : 0 };
 }
 
@@ -67,7 +67,7 @@ function boundAt(tables: Tables, prices: Float64Array, scale: number): number {
     const worth = tables.weight[tables.classOf[demand]!]! - price[tables.cryptoBase + tables.source[demand]!]! - price[tables.cryptoBase + tables.target[demand]!]!;
     if (worth <= 0) continue;
     cheapestWay(tables, demand, quoted, worth, found);
-    if (found.price < worth) bound += tables.p95Mbps[demand]! * (worth - found.price);
+    if (found.price < worth) bound += tables.mostMbps[demand]! * (worth - found.price);
   }
   return bound;
 }

@@ -80,7 +80,7 @@ function refusals({ tables, paths, flows, linkPrices }: Standing): Refusal[] {
   const found: Refusal[] = [];
   const barsOf = makeBarsOf(tables);
   for (let demand = 0; demand < tables.demands; demand++) {
-    const mbps = tables.p95Mbps[demand]! - flows.served[demand]!;
+    const mbps = tables.wantedMbps[demand]! - flows.served[demand]!;
     if (mbps <= NOTHING) continue;
     let cheapest = -1;
     let least = Number.MAX_VALUE;

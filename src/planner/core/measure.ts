@@ -38,8 +38,8 @@ export function measureFlows(instance: Instance, flows: InstancePlan['flows'], s
   const served = servedBy(tables, admissible);
   const hasWay = reachable(tables);
   const worth = worthOf(tables, served);
-  const wanted = worthOf(tables, tables.p95Mbps);
-  const most = worthOf(tables, tables.p95Mbps.map((mbps, demand) => mbps * hasWay[demand]!));
+  const wanted = worthOf(tables, tables.wantedMbps);
+  const most = worthOf(tables, tables.wantedMbps.map((mbps, demand) => mbps * hasWay[demand]!));
   const none = { prices: new Float64Array(tables.resources), bound: most };
   const proof = worth >= most * (1 - ROUNDING) ? none : prove(tables, sweeps);
   const bound = Math.max(worth, Math.min(most, proof.bound));
@@ -69,7 +69,7 @@ function admissibleFlows(tables: Tables, flows: InstancePlan['flows']): Instance
 function servedBy(tables: Tables, flows: InstancePlan['flows']): Float64Array {
   const served = new Float64Array(tables.demands);
   for (const { demand, mbps } of flows) served[demand]! += mbps;
-  return served.map((mbps, demand) => Math.min(mbps, tables.p95Mbps[demand]!));
+  return served.map((mbps, demand) => Math.min(mbps, tables.wantedMbps[demand]!));
 }
 
 function reachable(tables: Tables): Uint8Array {

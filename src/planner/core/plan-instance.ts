@@ -6,7 +6,7 @@ import { buildPaths, type Paths } from './paths.ts';
 import { backupsOf, held, idleOf, isAmong, readPlan, resume, tunnelsOf, type InstancePlan } from './plan-file.ts';
 import { balance, MEDIANS_FIRST } from './balance.ts';
 import { spendLess } from './money.ts';
-import { provingPrices, relax } from './relax.ts';
+import { proveOn, provingPrices, relax, type Proof } from './relax.ts';
 import { backupWorth } from './protection.ts';
 import { byImportance, fill, trim } from './repair.ts';
 import { search, searchFromNothing, settle, type SearchOptions } from './search.ts';
@@ -108,11 +108,10 @@ export function replan(standing: Standing, sweeps: number): Planned {
   return finish({ tables, paths, flows, linkPrices }, reached, proof, sweeps, plan);
 }
 
-type Proof = ReturnType<typeof provingPrices>;
 type Work = Pick<Standing, 'tables' | 'paths' | 'flows' | 'linkPrices'>;
 
 function searchOptionsOf(tables: Tables, sweeps: number, previousPlan: InstancePlan | undefined, movingShare: number): SearchOptions {
-  const all = worthOf(tables, tables.p95Mbps);
+  const all = worthOf(tables, tables.mostMbps);
   return {
     rounds: Math.max(Math.ceil(IMPROVING_SHARE * sweeps), Math.min(LEAST_ROUNDS, Math.floor(CHEAP_ROUNDS / Math.max(1, tables.demands)))),
     beside: backupWorth(tables, previousPlan),
@@ -150,9 +149,9 @@ function finish({ tables, paths, flows, linkPrices }: Work, reached: Tunnels, fi
   return { plan, certificate: certificateOf(tables, plan, proof.bound), standing: { tables, paths, flows, linkPrices, tunnels: open, backups, order, plan } };
 }
 
-/** Where much is missing to the bound, the prices may be wrong: they are swept once more, from what flows have become. */
+/** Where much is missing to the bound, the prices may be wrong: their flows are swept on, or where there are none, those that flows have become. */
 function betterProof(tables: Tables, paths: Paths, flows: Flows, proof: Proof, sweeps: number): Proof {
   if (worthOf(tables, flows.served) >= (1 - PROVEN) * proof.bound) return proof;
-  const again = provingPrices(tables, paths, flows, sweeps);
+  const again = proof.flows === undefined ? provingPrices(tables, paths, flows, sweeps) : proveOn(tables, paths, proof.flows, sweeps);
   return again.bound < proof.bound ? again : proof;
 }

@@ -46,7 +46,7 @@ interface Opening {
 export function regain(standing: Standing, { changed }: Pick<Repair, 'changed'>): Planned {
   const { tables, paths, flows, linkPrices, order, plan: before } = standing;
   const inherited = proofLeft(tables, before.prices);
-  const inheritedBound = Math.min(inherited.bound, worthOf(tables, tables.p95Mbps));
+  const inheritedBound = Math.min(inherited.bound, worthOf(tables, tables.mostMbps));
   const enough = (1 - REGAINED) * inheritedBound;
   let best = takeDown(flows, standing.tunnels, worthOf(tables, flows.served));
   for (let round = 0, lost = 0; round < ROUNDS && lost < 2 && best.worth < enough; round++) {
@@ -88,7 +88,7 @@ function tighter<T extends { bound: number }>(one: T, other: T): T {
 /** Opens tunnels in free slots, those that bring most first, and lets the demands that they are for move. */
 function reopen(standing: Standing, changed: readonly number[]): void {
   const { tables, paths, flows, linkPrices, tunnels } = standing;
-  const leastGain = LEAST_GAIN * worthOf(tables, tables.p95Mbps);
+  const leastGain = LEAST_GAIN * worthOf(tables, tables.mostMbps);
   let left = openings(standing, changed);
   for (let pass = 0; pass < PASSES && left.length > 0; pass++) {
     const later: Opening[] = [];
@@ -116,7 +116,7 @@ function openings(standing: Standing, changed: readonly number[]): Opening[] {
   const quoted = quote(tables, flows.price, openable, 1);
   const byKey = new Map<number, Opening>();
   for (const demand of changed) {
-    if (tables.p95Mbps[demand]! - flows.served[demand]! <= NOTHING) continue;
+    if (tables.mostMbps[demand]! - flows.served[demand]! <= NOTHING) continue;
     const worth = worthBelow(tables, flows, demand);
     if (!isFull(paths, demand)) cheapestWay(tables, demand, quoted, worth, found);
     if (!isFull(paths, demand) && found.first >= 0) addPath(tables, paths, demand, found.first, found.second);
@@ -138,7 +138,7 @@ function openings(standing: Standing, changed: readonly number[]): Opening[] {
 function gainOf(standing: Standing, { ways }: Opening): number {
   const { tables, flows } = standing;
   let gain = 0;
-  for (const { demand, path } of ways) gain += Math.max(0, tables.p95Mbps[demand]! - flows.served[demand]!) * Math.max(0, worthBelow(tables, flows, demand) - priceOpen(standing, path));
+  for (const { demand, path } of ways) gain += Math.max(0, tables.mostMbps[demand]! - flows.served[demand]!) * Math.max(0, worthBelow(tables, flows, demand) - priceOpen(standing, path));
   return gain;
 }
 

@@ -1,6 +1,7 @@
 import { boundOf, roughBoundOf } from './certificate.ts';
 import { copyFlows, type Flows } from './flows.ts';
 import { addPath, cheapestWay, isFull, quote, withCost, type Found, type Paths } from './paths.ts';
+import { coverBeyond } from './reach.ts';
 import { settlePrices, sweep, wayPrice, type LinkPrices } from './sweep.ts';
 import type { Tables } from './tables.ts';
 import { worthOfLast } from './worth.ts';
@@ -39,14 +40,26 @@ export function addWays(tables: Tables, paths: Paths, flows: Flows, linkPrices: 
   }
 }
 
+/** A bound that no plan exceeds, the prices that prove it, and the flows that they come from, where these can be swept on. */
+export interface Proof {
+  prices: Float64Array;
+  bound: number;
+  flows?: Flows;
+}
+
 /**
  * Prices that prove how good a plan can be at most. Nobody goes before others of its class here, since the bound is one of worth
  * alone; so the flows, a copy, are swept on without fairness.
- * @returns the best bound found on the way, and its prices
+ * @returns the best bound found on the way
  */
-export function provingPrices(tables: Tables, paths: Paths, flows: Flows, sweeps: number): { prices: Float64Array; bound: number } {
+export function provingPrices(tables: Tables, paths: Paths, flows: Flows, sweeps: number): Proof {
   const copy = copyFlows(flows);
   copy.fairness = 0;
+  return proveOn(tables, paths, copy, sweeps);
+}
+
+/** Sweeps the flows of a proof on, and with them its prices. */
+export function proveOn(tables: Tables, paths: Paths, copy: Flows, sweeps: number): Proof {
   const none = new Float64Array(tables.links);
   const free = withCost(paths, new Float64Array(paths.cost.length));
   let best = { prices: copy.price.slice(), bound: roughBoundOf(tables, copy.price) };
@@ -57,5 +70,6 @@ export function provingPrices(tables: Tables, paths: Paths, flows: Flows, sweeps
     const bound = roughBoundOf(tables, copy.price);
     if (bound < best.bound) best = { prices: copy.price.slice(), bound };
   }
-  return { prices: best.prices, bound: boundOf(tables, best.prices, best.bound) };
+  const prices = coverBeyond(tables, best.prices);
+  return { prices, bound: boundOf(tables, prices, prices === best.prices ? best.bound : undefined), flows: copy };
 }

@@ -1,4 +1,5 @@
 import type { Instance } from './instance.ts';
+import { mostBetween, reachOf, type Reach } from './reach.ts';
 
 /**
  * An instance as flat numbers, so that the optimiser touches no object. A **hop** is a link in one direction: hop 2l is
@@ -11,6 +12,7 @@ export interface Tables {
   links: number;
   demands: number;
   resources: number;
+  uplinkSite: Int32Array;
   /** Mbit/s by resource. */
   capacity: Float64Array;
   /** First crypto resource: site s has `cryptoBase + s`. */
@@ -46,8 +48,12 @@ export interface Tables {
   source: Int32Array;
   target: Int32Array;
   classOf: Int32Array;
+  /** What a demand wants, but no more than `BEYOND` times what its sites could carry. */
   p50Mbps: Float64Array;
   p95Mbps: Float64Array;
+  /** The same, however much it is, and what all uplinks and the crypto of its two sites could carry of it. */
+  wantedMbps: Float64Array;
+  mostMbps: Float64Array;
   /** Region number, -1 for none. */
   lock: Int32Array;
   avoidStart: Int32Array;
@@ -61,6 +67,12 @@ export interface Tables {
   minSecurity: Int32Array;
   relayMs: number;
 }
+
+/**
+ * Demands of one class share in proportion to what they want. Beyond so many times what its sites could carry a wish says nothing but "all there
+ * is", and would drown every other in sums and shares.
+ */
+const BEYOND = 10;
 
 /** Builds the tables; O(links + demands), no order of the input matters but the numbers themselves. */
 export function buildTables(instance: Instance): Tables {
@@ -82,6 +94,9 @@ export function buildTables(instance: Instance): Tables {
   const avoids = demands.map(({ avoid }) => (avoid ?? []).map((provider) => names(`provider ${provider}`)));
   const groups = numbering();
   const risks = uplinks.map(({ srlg }, uplink) => [uplink, ...srlg.map((group) => uplinks.length + groups(group))]);
+  const uplinkSite = Int32Array.from(uplinks, ({ site }) => site);
+  const reach = reachOf({ sites: sites.length, uplinks: uplinks.length, capacity, cryptoBase, uplinkSite });
+  const counted = withinReach(instance, reach, BEYOND);
   const ranks = [...new Set(classes.map(({ priority }) => priority))].sort((one, other) => other - one);
 
   return {
@@ -90,6 +105,7 @@ export function buildTables(instance: Instance): Tables {
     links: links.length,
     demands: demands.length,
     resources,
+    uplinkSite,
     capacity,
     cryptoBase,
     ...hops,
@@ -110,8 +126,10 @@ export function buildTables(instance: Instance): Tables {
     source: Int32Array.from(demands, ({ src }) => src),
     target: Int32Array.from(demands, ({ dst }) => dst),
     classOf: Int32Array.from(demands, ({ cls }) => cls),
-    p50Mbps: Float64Array.from(demands, ({ p50, p95 }) => Math.min(p50, p95)),
-    p95Mbps: Float64Array.from(demands, ({ p95 }) => p95),
+    p50Mbps: Float64Array.from(demands, ({ p50 }, demand) => Math.min(p50, counted[demand]!)),
+    p95Mbps: counted,
+    wantedMbps: Float64Array.from(demands, ({ p95 }) => p95),
+    mostMbps: withinReach(instance, reach, 1),
     lock: Int32Array.from(demands, ({ regionLock }) => (regionLock === undefined ? -1 : names(`region ${regionLock}`))),
     avoidStart: startsOf(avoids.map((list) => list.length)),
     avoid: Int32Array.from(avoids.flat()),
@@ -122,6 +140,14 @@ export function buildTables(instance: Instance): Tables {
     minSecurity: Int32Array.from(classes, ({ minSecurity }) => minSecurity),
     relayMs: instance.relayMs,
   };
+}
+
+/** By demand, Mbit/s: what it wants, at most so many times what its sites could carry. Where these can carry nothing at all it stays as it is: there is nothing to plan. */
+function withinReach({ demands }: Instance, reach: Reach, times: number): Float64Array {
+  return Float64Array.from(demands, ({ src, dst, p95 }) => {
+    const { mbps } = mostBetween(reach, src, dst);
+    return mbps > 0 ? Math.min(p95, times * mbps) : p95;
+  });
 }
 
 function ofSites<T>({ sites, uplinks }: Instance, ofUplink: readonly T[]): T[][] {

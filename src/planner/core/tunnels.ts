@@ -282,7 +282,7 @@ function openingGains(tables: Tables, paths: Paths, flows: Flows, linkPrices: Li
   for (let demand = 0; demand < tables.demands; demand++) {
     const from = paths.start[demand]!;
     const end = from + paths.count[demand]!;
-    const missing = tables.p95Mbps[demand]! - flows.served[demand]!;
+    const missing = tables.mostMbps[demand]! - flows.served[demand]!;
     const worth = tables.weight[tables.classOf[demand]!]! - flows.price[tables.cryptoBase + tables.source[demand]!]! - flows.price[tables.cryptoBase + tables.target[demand]!]!;
     for (let path = from; path < end; path++) {
       const price = wayPrice(tables, paths, flows, linkPrices, path);
@@ -354,7 +354,7 @@ function wantedOver(tables: Tables, relayed: number): Float64Array {
   const bySite = new Float64Array(tables.sites);
   const key = (one: number, other: number): number => Math.min(one, other) * tables.sites + Math.max(one, other);
   for (let demand = 0; demand < tables.demands; demand++) {
-    const mbps = tables.p95Mbps[demand]!;
+    const mbps = tables.mostMbps[demand]!;
     const [source, target] = [tables.source[demand]!, tables.target[demand]!];
     const pair = key(source, target);
     byPair.set(pair, (byPair.get(pair) ?? 0) + mbps);
