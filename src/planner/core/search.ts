@@ -1,3 +1,4 @@
+import { createRng } from '../../base/index.ts';
 import { worthOf } from './certificate.ts';
 import type { Flows } from './flows.ts';
 import type { Paths } from './paths.ts';
@@ -9,8 +10,14 @@ import { closeExcess, concentrate, improve, linksInUse, noTunnels, openOnly, typ
 
 /** What a try counts of a site's demand as carried over an unused link to a relay, one after the other until one is good enough. */
 const RELAYED = [0.1, 1, 0.3] as const;
-/** A try this close to the bound is good enough, as a share of it. */
+/** A try this close to the bound is good enough, as a share of it, where more is dear: where sites are not rebuilt. */
 const ENOUGH = 1e-3;
+/** At the end the tunnels of one site after the other are rebuilt, so often at most and as long as it is so cheap (demands × rounds). */
+const REBUILDS = 20;
+const REBUILDING_ROUNDS = 8;
+const CHEAP_ROUNDS = 40_000;
+/** Of a site's tunnels, those that are closed for it. */
+const REBUILT_SHARE = 0.5;
 
 /** How long a search goes on, and what it counts. */
 export interface SearchOptions extends ImproveOptions {
@@ -19,12 +26,14 @@ export interface SearchOptions extends ImproveOptions {
 
 /**
  * Tunnels from nothing: those that flows without limits use, where sites have slots for them. Else flows are concentrated on few links, the rest
- * of the excess is closed, and local search goes on from there; while that stays short of what could be, again with relays in favour.
+ * of the excess is closed, and local search goes on from there; while that stays short of what could be, again with relays in favour. Small
+ * meshes, where it costs little, have all of these starts, and parts of the best are rebuilt.
  * @param bound worth that no plan exceeds
  */
 export function searchFromNothing(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, bound: number, options: SearchOptions): Tunnels {
   if (!isOverSlots(tables, paths, flows)) return search(tables, paths, flows, linkPrices, openOnly(tables, paths, flows, linkPrices, linksInUse(tables, paths, flows)), options).tunnels;
   const start = takeDown(flows, noTunnels(tables), 0);
+  const rebuilds = Math.min(REBUILDS, Math.floor(CHEAP_ROUNDS / (REBUILDING_ROUNDS * Math.max(1, tables.demands))));
   let best = start;
   for (const relayed of RELAYED) {
     restore(flows, start);
@@ -34,9 +43,28 @@ export function searchFromNothing(tables: Tables, paths: Paths, flows: Flows, li
     closeExcess(tables, paths, flows, linkPrices, tunnels);
     const reached = search(tables, paths, flows, linkPrices, tunnels, options);
     if (best === start || reached.worth > best.worth) best = takeDown(flows, reached.tunnels, reached.worth);
-    if (fittingWorth(tables, flows) >= (1 - ENOUGH) * bound) break;
+    if (rebuilds === 0 && fittingWorth(tables, flows) >= (1 - ENOUGH) * bound) break;
   }
-  return goBack(tables, paths, flows, linkPrices, best);
+  return goBack(tables, paths, flows, linkPrices, rebuild(tables, paths, flows, linkPrices, best, options, rebuilds));
+}
+
+/**
+ * Leaves the corner in which local search ends, where each change alone would lose: closes half of the tunnels of one site after the other, drawn by
+ * lot, and searches on from there; what is better stays (large neighbourhood search: Shaw 1998).
+ */
+function rebuild(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, start: Seen, options: SearchOptions, times: number): Seen {
+  const lots = createRng('rebuild');
+  let best = start;
+  for (let done = 0; done < times; done++) {
+    const site = done % tables.sites;
+    const from = best;
+    restore(flows, from);
+    const tunnels = openOnly(tables, paths, flows, linkPrices, (link) => from.isOpen[link] === 1 && ((tables.hopFrom[2 * link] !== site && tables.hopTo[2 * link] !== site) || lots.next() >= REBUILT_SHARE));
+    settle(tables, paths, flows, linkPrices, 2);
+    const reached = search(tables, paths, flows, linkPrices, tunnels, { ...options, rounds: REBUILDING_ROUNDS });
+    if (reached.worth > best.worth) best = takeDown(flows, reached.tunnels, reached.worth);
+  }
+  return best;
 }
 
 function isOverSlots(tables: Tables, paths: Paths, flows: Flows): boolean {
