@@ -1,7 +1,6 @@
 import { LineCounter, isMap, isScalar, isSeq, parseAllDocuments, type Document, type ParsedNode } from 'yaml';
-import type { Finding, Json, SourceFile } from '../base/index.ts';
+import { createTextPositions, type Finding, type Json, type SourceFile, type TextPositions } from '../base/index.ts';
 import { findSecretOffset, isSecretKey, secretShapeOf } from './secrets.ts';
-import { createTextPositions, type TextPositions } from './text-positions.ts';
 import { guardYaml } from './yaml-guard.ts';
 
 /** One YAML document as plain JSON, with the place of every key and value. */

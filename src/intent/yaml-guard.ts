@@ -1,6 +1,5 @@
 import { CST, Lexer } from 'yaml';
-import type { Finding } from '../base/index.ts';
-import type { TextPositions } from './text-positions.ts';
+import type { Finding, TextPositions } from '../base/index.ts';
 
 const DEPTH_MAX = 32;
 const INDENT_MAX = 128;

@@ -9,5 +9,5 @@ export type { ExportedMesh } from './export.ts';
 export { plan } from './plan.ts';
 export type { PlanInputs, PlanResult } from './plan.ts';
 export { PLANNER_SETTINGS } from './settings.ts';
-export { busiestUplinks, explainPlan, makeMesh, measureFlows, onTrial, orderSteps, parseInstance, planInstance, readInstance, regain, rehearseFailures, repairAfterFailure, replan } from './core/index.ts';
+export { busiestUplinks, doubtsAbout, explainPlan, makeMesh, measureFlows, onTrial, orderSteps, parseInstance, planInstance, readInstance, regain, rehearseFailures, repairAfterFailure, replan } from './core/index.ts';
 export type { Bar, Certificate, Change, Explanation, Instance, InstancePlan, Limit, Measure, Planned, PlanOptions, Refusal, Rehearsed, Repair, Standing, Step, TunnelReason } from './core/index.ts';

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRng } from '../../src/base/index.ts';
-import { parseInstance, planInstance, readInstance, type Instance } from '../../src/planner/index.ts';
+import { doubtsAbout, parseInstance, planInstance, readInstance, type Instance } from '../../src/planner/index.ts';
 import { brokenLimits } from '../support/instance-checker.ts';
 import { makeInstance } from '../support/instances.ts';
 import { servedOf, triangle, twoUplinks } from '../support/meshes.ts';
@@ -201,6 +201,29 @@ describe('parseInstance', () => {
   it.each(['NaN', 'Infinity', '-Infinity', '1e400'])('says where %s stands, which JSON does not have', (token) => {
     const text = JSON.stringify({ name: 'has "NaN": NaN in a string', ...triangle() }).replace(/"p95":\d+/, `"p95":${token}`);
     expect(() => parseInstance(text, 'a.json')).toThrow(/a\.json is no te-instance\/1: \/demands\/0\/p95 must be number  fix/);
+  });
+
+  it('says in which line what is wrong stands', () => {
+    const place = (change: (instance: Instance) => void): unknown => {
+      try {
+        return parseInstance(JSON.stringify(triangle(change), null, 2), 'a.json');
+      } catch (thrown) {
+        return (thrown as { where: unknown }).where;
+      }
+    };
+    const lines = JSON.stringify(triangle(), null, 2).split('\n');
+    const lineOf = (key: string): number => lines.findIndex((each) => each.includes(`"${key}": `)) + 1;
+    expect(place(({ demands }) => void (demands[0]!.p95 = -1))).toEqual({ file: 'a.json', line: lineOf('p95'), column: lines[lineOf('p95') - 1]!.indexOf(': ') + 3 });
+    expect(place(({ demands }) => void (demands[0]!.cls = 7))).toMatchObject({ line: lineOf('cls') });
+  });
+
+  it('reads a median above its P95, and doubts it with its place', () => {
+    const text = JSON.stringify(triangle(({ demands }) => void Object.assign(demands[1]!, { p50: 95 })));
+    const instance = parseInstance(text, 'a.json');
+    expect(doubtsAbout(instance, text, 'a.json')).toEqual([
+      { code: 'INSTANCE_INVALID', severity: 'warning', what: '/demands/1/p50 is 95, above p95, which is 90: such a median counts as p95', where: { file: 'a.json', line: 1, column: text.indexOf('95,"p95":90') + 1 }, fix: expect.any(String) as string },
+    ]);
+    expect(doubtsAbout(triangle(), JSON.stringify(triangle()), 'a.json')).toEqual([]);
   });
 
   it.each(['', '{"format":', 'NaN', '{"x": NaN, "format": "te-instance/1"'])('refuses %j, with the name of the file', (text) => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { createRng, ForemeshError, messageOf, parseDurationMs } from '../../base/index.ts';
-import { busiestUplinks, explainPlan, onTrial, orderSteps, parseInstance, planInstance, regain, rehearseFailures, repairAfterFailure, replan, type Certificate, type Change, type Instance, type InstancePlan, type Planned, type PlanOptions, type Rehearsed, type Standing } from '../../planner/index.ts';
+import { createRng, ForemeshError, formatFinding, messageOf, parseDurationMs } from '../../base/index.ts';
+import { busiestUplinks, doubtsAbout, explainPlan, onTrial, orderSteps, parseInstance, planInstance, regain, rehearseFailures, repairAfterFailure, replan, type Certificate, type Change, type Instance, type InstancePlan, type Planned, type PlanOptions, type Rehearsed, type Standing } from '../../planner/index.ts';
 import { outputOption, type CommonOptions } from '../options.ts';
 import { printResult, renderTable, tell } from '../output.ts';
 import { growthOf, growthTable, sizes, type SizeFigures } from './bench-planner-growth.ts';
@@ -101,7 +101,9 @@ async function loadInstance(file: string): Promise<Instance> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new ForemeshError('CLI_USAGE', { what: `the instance cannot be read: ${messageOf(cause)}`, fix: 'pass --instance FILE.json', cause });
   });
-  return parseInstance(text, file);
+  const instance = parseInstance(text, file);
+  for (const doubt of doubtsAbout(instance, text, file)) tell(formatFinding(doubt));
+  return instance;
 }
 
 function sweepsWithin(limitMs: number, demands: number): number {

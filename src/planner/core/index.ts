@@ -3,7 +3,7 @@
 // Start reading at plan-instance.ts (the order of the steps), then sweep.ts (how one demand moves), flows.ts (what a price is).
 // Pure and deterministic; typed arrays and CSR tables inside (tables.ts, paths.ts), no objects in loops.
 // docs/planning.md tells the same in words, with the measured tables.
-export { parseInstance, readInstance } from './instance.ts';
+export { doubtsAbout, parseInstance, readInstance } from './instance.ts';
 export type { Instance } from './instance.ts';
 export type { Certificate } from './certificate.ts';
 export { explainPlan } from './explain.ts';

@@ -1,5 +1,5 @@
 import { Ajv, type ErrorObject } from 'ajv';
-import { ForemeshError, messageOf } from '../../base/index.ts';
+import { createTextPositions, ForemeshError, messageOf, placeInJson, type Finding, type SourceLocation } from '../../base/index.ts';
 
 /**
  * A planning problem as a file (format `te-instance/1`, docs/planning.md). Integers index the arrays. Units: Mbit/s, ms
@@ -43,14 +43,30 @@ const validate = new Ajv({ strict: true }).compile<Instance>(SCHEMA);
  * Reads an instance from a file's text. NaN and Infinity, which some programs write and JSON does not have, are told
  * with their place as any other value that is no number.
  * @param file  for the words of a refusal
- * @throws ForemeshError INSTANCE_INVALID with the file and the place of what is wrong, as a JSON pointer or as line and column
+ * @throws ForemeshError INSTANCE_INVALID with the place of what is wrong, as line and column and as a JSON pointer
  */
 export function parseInstance(text: string, file: string): Instance {
   const parsed = parseJson(text);
-  if ('value' in parsed) return readInstance(parsed.value, file);
-  const withoutNaN = parseJson(text.replace(JSON_STRING_OR_NAN, (token) => (token.startsWith('"') ? token : 'null')));
-  if ('value' in withoutNaN) readInstance(withoutNaN.value, file);
-  throw invalid(`it is no JSON: ${parsed.fault}`, file);
+  const value = 'value' in parsed ? parsed : parseJson(text.replace(JSON_STRING_OR_NAN, (token) => (token.startsWith('"') ? token : 'null')));
+  const fault = 'value' in value ? faultOf(value.value) : null;
+  if (fault !== null) throw invalid(fault.what, file, placeInJson(file, text, fault.pointer));
+  if ('value' in parsed) return parsed.value as Instance;
+  const offset = /at position ([0-9]+)/.exec(parsed.fault)?.[1];
+  throw invalid(`it is no JSON: ${parsed.fault}`, file, offset === undefined ? null : createTextPositions(file, text).locationAt(Number(offset)));
+}
+
+/**
+ * What is odd in an instance that was read, though it can be planned: demands whose median is above their P95. It counts as no more than that.
+ * @param text what the instance was read from
+ * @returns one finding, which names the first of them and says how many there are
+ */
+export function doubtsAbout({ demands }: Instance, text: string, file: string): Finding[] {
+  const odd = [...demands.keys()].filter((index) => demands[index]!.p50 > demands[index]!.p95);
+  if (odd.length === 0) return [];
+  const { p50, p95 } = demands[odd[0]!]!;
+  const more = odd.length > 1 ? `, and so in ${odd.length - 1} more of ${demands.length} demands` : '';
+  const pointer = `/demands/${odd[0]!}/p50`;
+  return [{ code: 'INSTANCE_INVALID', severity: 'warning', what: `${pointer} is ${p50}, above p95, which is ${p95}${more}: such a median counts as p95`, where: placeInJson(file, text, pointer), fix: 'p50 is what is wanted half of the time, p95 what is seldom exceeded; correct whichever is wrong' }];
 }
 
 const JSON_STRING_OR_NAN = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity|nan|inf)\b/g;
@@ -68,12 +84,22 @@ function parseJson(text: string): { value: unknown } | { fault: string } {
  * @throws ForemeshError INSTANCE_INVALID with the place of the first thing that is wrong, as a JSON pointer
  */
 export function readInstance(value: unknown, file = 'this'): Instance {
-  if (!validate(value)) throw invalid((validate.errors ?? []).map(describe).join('; '), file);
-  const wrong = brokenReference(value);
-  if (wrong !== null) throw invalid(wrong, file);
-  return value;
+  const fault = faultOf(value);
+  if (fault !== null) throw invalid(fault.what, file, null);
+  return value as Instance;
 }
 
+/** The first thing that is wrong; its pointer stands in the words as well. */
+function faultOf(value: unknown): { pointer: string; what: string } | null {
+  if (!validate(value)) {
+    const errors = validate.errors ?? [];
+    return { pointer: errors[0]?.instancePath ?? '', what: errors.map(describe).join('; ') };
+  }
+  const what = brokenReference(value);
+  return what === null ? null : { pointer: what.slice(0, what.indexOf(' ')), what };
+}
+
+/** In words that begin with a pointer. */
 function brokenReference({ classes, sites, gateways, uplinks, links, demands }: Instance): string | null {
   const beyond = (place: string, index: number, length: number): string | null => (index < length ? null : `${place} is ${index}, but there are ${length}`);
   for (const [index, { site }] of gateways.entries()) {
@@ -102,8 +128,8 @@ function describe({ instancePath, keyword, message, params }: ErrorObject): stri
   return `${instancePath || 'the document'} ${wanted}`;
 }
 
-function invalid(what: string, file: string): ForemeshError {
-  return new ForemeshError('INSTANCE_INVALID', { what: `${file} is no te-instance/1: ${what}`, fix: 'correct the named place; docs/planning.md has the format' });
+function invalid(what: string, file: string, where: SourceLocation | null): ForemeshError {
+  return new ForemeshError('INSTANCE_INVALID', { where, what: `${file} is no te-instance/1: ${what}`, fix: 'correct the named place; docs/planning.md has the format' });
 }
 
 function object(properties: Record<string, object>, optional: readonly string[] = []): object {

@@ -1,4 +1,4 @@
-import type { SourceLocation } from '../base/index.ts';
+import type { SourceLocation } from './errors.ts';
 
 /** Turns offsets of one file into lines and columns. */
 export interface TextPositions {
