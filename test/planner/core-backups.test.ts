@@ -124,15 +124,19 @@ describe('tunnels without use', () => {
     expect(current.tunnels.length).toBeLessThan(first.length);
   });
 
-  it('are the same when demand swings between two states', () => {
-    const instance = makeInstance({ sites: 10, relays: 2, seed: 4, slots: 9, meanMbps: 6 });
-    let current = plan(instance, 10);
-    const changes = new Map<number, number>();
-    for (let cycle = 1; cycle <= 10; cycle++) {
-      const next = planInstance(cycle % 2 === 1 ? quiet(instance) : instance, { sweeps: 6, previousPlan: current }).plan;
-      for (const link of new Set([...current.tunnels, ...next.tunnels])) if (current.tunnels.includes(link) !== next.tunnels.includes(link)) changes.set(link, 1 + (changes.get(link) ?? 0));
-      current = next;
-    }
-    expect([...changes.values()].filter((count) => count > 2)).toEqual([]);
+  it('are the same when a third of the demands comes and goes, but for a few where no slot is free', { timeout: 60_000 }, () => {
+    const backAndForth = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => {
+      const instance = makeInstance({ sites: 10, relays: 2, seed, slots: 9, meanMbps: 6 });
+      let current = plan(instance, 10);
+      const changes = new Map<number, number>();
+      for (let cycle = 1; cycle <= 10; cycle++) {
+        const next = planInstance(cycle % 2 === 1 ? quiet(instance) : instance, { sweeps: 6, previousPlan: current }).plan;
+        for (const link of new Set([...current.tunnels, ...next.tunnels])) if (current.tunnels.includes(link) !== next.tunnels.includes(link)) changes.set(link, 1 + (changes.get(link) ?? 0));
+        current = next;
+      }
+      return [...changes.values()].filter((count) => count > 2).length;
+    });
+    // of some 45 tunnels in each mesh
+    expect(backAndForth.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(4);
   });
 });

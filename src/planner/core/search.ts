@@ -33,7 +33,7 @@ export interface SearchOptions extends ImproveOptions {
 export function searchFromNothing(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, bound: number, options: SearchOptions): Tunnels {
   if (!isOverSlots(tables, paths, flows)) return search(tables, paths, flows, linkPrices, openOnly(tables, paths, flows, linkPrices, linksInUse(tables, paths, flows)), options).tunnels;
   const start = takeDown(flows, noTunnels(tables), 0);
-  const rebuilds = Math.min(REBUILDS, Math.floor(CHEAP_ROUNDS / (REBUILDING_ROUNDS * Math.max(1, tables.demands))));
+  const rebuilds = flows.fairness === 0 ? 0 : Math.min(REBUILDS, Math.floor(CHEAP_ROUNDS / (REBUILDING_ROUNDS * Math.max(1, tables.demands))));
   let best = start;
   for (const relayed of RELAYED) {
     restore(flows, start);
