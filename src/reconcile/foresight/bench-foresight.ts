@@ -15,7 +15,7 @@ export const FORESIGHT_POLICIES = ['reactive', 'reactive-tuned', 'patient', 'ewm
 /** What can be compared, and what with. */
 const RULE_POLICIES = ['reactive', 'reactive-tuned', 'patient'] as const;
 const FORECAST_POLICIES = ['ewma', 'foremesh'] as const;
-/** Whose forecasts they plan on, pair by pair and night by night. */
+/** Whose forecasts they plan on, pair by pair. */
 const PLANNED_ON: Record<(typeof FORECAST_POLICIES)[number], readonly ReplayModel[]> = { ewma: ['ewma'], foremesh: ['auto', 'ewma'] };
 export type ForesightPolicy = (typeof FORESIGHT_POLICIES)[number];
 
@@ -30,8 +30,8 @@ export interface ForesightOptions extends Pick<ReplayOptions, 'boosted' | 'netwo
 
 export interface PolicyResult extends Figures {
   unservedShare: number;
-  /** As delivered, or chosen on what was learned from; how many pairs have settings of their own, chosen anew every night. */
-  settings: ReactiveSettings | OracleSettings | { chosenNightly: number };
+  /** As delivered, or chosen on what was learned from; how many pairs have settings of their own, chosen anew twice a day. */
+  settings: ReactiveSettings | OracleSettings | { chosenByPair: number };
 }
 
 /** Share of the distance from the rule to the oracle that a policy removes, and whether it took no more than the rule. */
@@ -151,7 +151,7 @@ export async function benchForesight(matrix: DemandMatrix, topology: Topology, o
       const settings = chooseOracle(world, back(createReactive(world, rules.reactive)), back);
       return { policy: oraclePolicy(world, settings, createPlannerPlacement(world)), settings };
     }
-    return { policy: forecastPolicy(world, forecasts!, PLANNED_ON[name], rules.reactive, createPlannerPlacement(world), learnedSlots - 1, options.seed), settings: { chosenNightly: world.pairs.length } };
+    return { policy: forecastPolicy(world, forecasts!, PLANNED_ON[name], rules.reactive, createPlannerPlacement(world), learnedSlots - 1, options.seed), settings: { chosenByPair: world.pairs.length } };
   }
 }
 

@@ -56,6 +56,7 @@ export class PairSignals {
   private readonly horizons: Record<ReplayModel, Horizon[]>;
   /** From the first slot of all until the last origin; unknown is 0. */
   private readonly seen: Float32Array;
+  private readonly isUnknown: Uint8Array;
 
   constructor(world: World, span: ReplaySpan, pair: number) {
     this.world = world;
@@ -64,7 +65,9 @@ export class PairSignals {
     this.origins = span.origins;
     const ascending = (model: ReplayModel): Horizon[] => [...span.of[model]].sort(([one], [other]) => one - other);
     this.horizons = { auto: ascending('auto'), ewma: ascending('ewma') };
-    this.seen = sumOf(world.pairs[pair]!, span.firstOrigin + span.origins).map((mbps) => mbps || 0);
+    this.seen = sumOf(world.pairs[pair]!, span.firstOrigin + span.origins);
+    this.isUnknown = Uint8Array.from(this.seen, (mbps) => (Number.isNaN(mbps) ? 1 : 0));
+    for (let slot = 0; slot < this.seen.length; slot++) if (this.isUnknown[slot]) this.seen[slot] = 0;
   }
 
   empty(): PairSeries {
@@ -80,7 +83,8 @@ export class PairSignals {
 
   open({ model, openS, openFill, askMs }: OpenSettings, from: number, until: number, provision = openS === null ? null : this.provision(model, openS, from, until)): Float64Array {
     const scale = WORLD.fullAt / openFill;
-    return this.mostSeen(askMs, from, until).map((mbps, at) => Math.max(scale * mbps, provision?.[at] ?? 0));
+    const wanted = this.mostSeen(askMs, from, until).map((mbps, at) => Math.max(scale * mbps, provision?.[at] ?? 0));
+    return this.whereUnknown(wanted, from, () => this.provision(model, 0, from, until));
   }
 
   /** The most that is provided for in the slots soon. */
@@ -98,6 +102,11 @@ export class PairSignals {
   }
 
   keep({ model, keepFill, holdMs, looksAhead }: KeepSettings, from: number, until: number): Float64Array {
+    const kept = this.keepSeen({ model, keepFill, holdMs, looksAhead }, from, until);
+    return this.whereUnknown(kept, from, () => this.provision(model, 1, from, until));
+  }
+
+  private keepSeen({ model, keepFill, holdMs, looksAhead }: KeepSettings, from: number, until: number): Float64Array {
     const scale = WORLD.fullAt / keepFill;
     const held = this.mostSeen(holdMs, from, until);
     if (!looksAhead) return held.map((mbps) => scale * mbps);
@@ -107,6 +116,14 @@ export class PairSignals {
       for (let near = 0; near < this.horizons[model].length; near++) later = Math.max(later, this.quantile(model, near, from + at, 1));
       return Math.min(scale * mbps, later);
     });
+  }
+
+  /** While nobody measures a pair, it is opened for what is forecast in the median, and what even P95 does not need is closed: what was seen last says less by the hour. */
+  private whereUnknown(series: Float64Array, from: number, blind: () => Float64Array): Float64Array {
+    const first = this.span.firstOrigin + from;
+    if (!this.isUnknown.subarray(first, first + series.length).includes(1)) return series;
+    const instead = blind();
+    return series.map((mbps, at) => (this.isUnknown[first + at] ? instead[at]! : mbps));
   }
 
   /** The most of so long until then, one slot at least. */

@@ -7,6 +7,7 @@ import { sumOf, unitsFor, WORLD, type World } from './world.ts';
 export const TALLY = { unservedMbit: 0, slaMinutes: 1, hours: 2, changes: 3, width: 4 } as const;
 
 const HOUR_MS = 3_600_000;
+const EVERY_UNIT = 2 ** 31 - 1;
 const OPEN_S = [-0.3, 0, 0.2, 0.4, 0.7, 1, 1.5];
 const OPEN_FILLS = [0.8, 0.9, 0.95];
 /** What waits for a person is asked for so long after it was needed last; there with fewer of the others: who has such bursts is foreseen badly anyway. */
@@ -63,7 +64,7 @@ export class PairTrials {
     this.grid = grid;
     this.signals = new PairSignals(world, span, pair);
     this.demand = sumOf(world.pairs[pair]!, span.firstOrigin + span.origins + 1).subarray(span.firstOrigin);
-    this.rule = unitsOfRule(world, Float64Array.from({ length: span.origins }, (_, index) => this.demand[index]! || 0), rule);
+    this.rule = unitsOfRule(world, this.demand.subarray(0, span.origins), rule);
   }
 
   /**
@@ -97,14 +98,16 @@ export class PairTrials {
 
 /** One pair along all its slots under a threshold rule. */
 export function followRule(world: World, demand: Float32Array, rule: ReactiveSettings, tally: Float64Array): void {
-  const { wanted, kept } = unitsOfRule(world, Float64Array.from(demand, (mbps) => mbps || 0), rule);
+  const { wanted, kept } = unitsOfRule(world, demand, rule);
   follow(world, demand, wanted, kept, 0, demand.length - 1, unitsFor(demand[0]! || 0, world.unitMbps), tally, 0);
 }
 
-function unitsOfRule(world: World, seen: Float64Array, { openAbove, closeBelow, holdMs }: ReactiveSettings): { wanted: Int32Array; kept: Int32Array } {
+/** It sees load alone: where that is unknown, NaN, it leaves a pair's tunnels as they are. */
+function unitsOfRule(world: World, demand: Float32Array, { openAbove, closeBelow, holdMs }: ReactiveSettings): { wanted: Int32Array; kept: Int32Array } {
+  const seen = Float64Array.from(demand, (mbps) => mbps || 0);
   const held = slidingMost(seen, Math.max(1, Math.round(holdMs / world.slotMs)));
   const inUnits = (mbps: Float64Array, fill: number): Int32Array => Int32Array.from(mbps, (each) => unitsFor((each * WORLD.fullAt) / fill, world.unitMbps));
-  return { wanted: inUnits(seen, openAbove), kept: inUnits(held, closeBelow) };
+  return { wanted: inUnits(seen, openAbove), kept: inUnits(held, closeBelow).map((units, index) => (Number.isNaN(demand[index]!) ? EVERY_UNIT : units)) };
 }
 
 /** `wanted[i]` and `kept[i]` are said after slot i and hold in slot i + 1; a rise beyond what one decision may open waits for a person, as it does for the pair that rises most. */
@@ -122,8 +125,7 @@ export function follow(world: World, demand: Float32Array, wanted: ArrayLike<num
     const least = wanted[index]!;
     const most = kept[index]!;
     const stay = units < most ? units : most;
-    // nobody knows what a pair wants: its tunnels are left alone
-    let next = Number.isNaN(demand[index]!) ? units : least > stay ? least : stay;
+    let next = least > stay ? least : stay;
     // what one decision may not open waits for a person
     if (next - units > perDecision && waited < approvalSlots) {
       waited += 1;

@@ -14,9 +14,9 @@ export interface Outlook {
 
 /**
  * Plans on what is expected: the planner says what each link should carry, tunnels are opened for it, and closed when nothing
- * that is expected needs them. Pairs whose load is unknown are left alone, unless it knows everything anyway.
+ * that is expected needs them.
  */
-export function createPlanned(world: World, name: string, outlookAt: (slot: number) => Outlook, placement: Placement, isAllKnowing = false): Policy {
+export function createPlanned(world: World, name: string, outlookAt: (slot: number) => Outlook, placement: Placement): Policy {
   const shareForward = new Float64Array(world.pairs.length).fill(0.5);
   return {
     name,
@@ -30,7 +30,6 @@ export function createPlanned(world: World, name: string, outlookAt: (slot: numb
           const over = plannedMbps[4 * pair + 2 * direction + 1]!;
           shareSecond[2 * pair + direction] = over > 0 ? over / (over + plannedMbps[4 * pair + 2 * direction]!) : 0;
         }
-        if (!isAllKnowing && Number.isNaN(sumKnown(seenMbps[2 * pair]!, seenMbps[2 * pair + 1]!))) continue;
         const units = standing[2 * pair]! + standing[2 * pair + 1]!;
         const target = Math.max(unitsFor(outlook.openMbps[pair]!, world.unitMbps), Math.min(units, unitsFor(outlook.keepMbps[pair]!, world.unitMbps)));
         settle(wanted, pair, target, second, first, WORLD.fullAt * world.unitMbps);

@@ -1,5 +1,5 @@
 import type { ReplayForecasts, ReplayModel } from '../../forecast/index.ts';
-import { NightlyChoice } from './choose-nightly.ts';
+import { SettingsChoice } from './choose-settings.ts';
 import type { Policy } from './network.ts';
 import { seriesOutlook } from './pair-outlook.ts';
 import { createDirectPlacement, type Placement } from './placement.ts';
@@ -58,15 +58,15 @@ export function chooseOracle(world: World, budget: Usage, trial: Trial): OracleS
 }
 
 /**
- * Plans on forecasts, with settings by pair that are chosen every night within what the rule takes; the rule runs beside it in a mesh of its own.
+ * Plans on forecasts, with settings by pair that are chosen twice a day within what the rule takes; the rule runs beside it in a mesh of its own.
  * @param models    whose forecasts each pair may be planned on, the name's first
  * @param fromSlot  the first slot that is decided on
  */
 export function forecastPolicy(world: World, forecasts: ReplayForecasts, models: readonly ReplayModel[], rule: ReactiveSettings, placement: Placement, fromSlot: number, seed: string): Policy {
-  const nightly = new NightlyChoice(world, forecasts, models, rule);
+  const choice = new SettingsChoice(world, forecasts, models, rule);
   const shadow = new Shadow(world, createReactive(world, rule), openAtFirst(world, fromSlot), seed);
   const own = new Taken(world);
-  const planned = createPlanned(world, models[0] === 'auto' ? 'foremesh' : 'ewma', seriesOutlook(forecasts.test.firstOrigin, world.pairs.length, (index) => nightly.at(index, own, shadow.taken)), placement);
+  const planned = createPlanned(world, models[0] === 'auto' ? 'foremesh' : 'ewma', seriesOutlook(forecasts.test.firstOrigin, world.pairs.length, (index) => choice.at(index, own, shadow.taken)), placement);
   return {
     name: planned.name,
     decide(moment, wanted, shareSecond) {
@@ -78,7 +78,7 @@ export function forecastPolicy(world: World, forecasts: ReplayForecasts, models:
 }
 
 export function oraclePolicy(world: World, { openAheadMs, keepAheadMs }: OracleSettings, placement: Placement): Policy {
-  return createPlanned(world, 'oracle', trueOutlook(world, openAheadMs, keepAheadMs), placement, true);
+  return createPlanned(world, 'oracle', trueOutlook(world, openAheadMs, keepAheadMs), placement);
 }
 
 /** Within the budget the one with the least unserved and SLA minutes, each relative to the budget's; without such a one that which exceeds it least. */

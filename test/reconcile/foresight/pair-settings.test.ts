@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ReplayForecasts, ReplayModel, ReplaySpan } from '../../../src/forecast/index.ts';
-import { cheapestWithin, weightsOf } from '../../../src/reconcile/foresight/choose-nightly.ts';
+import { cheapestWithin, weightsOf } from '../../../src/reconcile/foresight/choose-settings.ts';
 import { PairSignals } from '../../../src/reconcile/foresight/pair-outlook.ts';
 import { follow, PairTrials, SettingsGrid, TALLY } from '../../../src/reconcile/foresight/pair-trials.ts';
 import { createDirectPlacement } from '../../../src/reconcile/foresight/placement.ts';
@@ -94,6 +94,36 @@ describe('what is asked for after a burst', () => {
   });
 });
 
+describe('a pair that nobody measures for some hours', () => {
+  const series = Float32Array.from({ length: 80 }, (_, slot) => (slot >= 40 && slot < 70 ? NaN : slot < 40 ? 100 : 300));
+  const world: World = { ...buildWorld(tableOf(['berlin>oslo'], [series]), THREE_CITIES, 80), unitMbps: 20, autoApply: { perDecision: 20, perHour: 200 } };
+  // as if it were known what comes back: P50 rises to 300 within the gap, P95 says the same
+  const rising: Say = (_, __, slot) => (slot < 50 ? 60 : 300);
+  const span = spanOf(world, 24, 78, { auto: rising, ewma: rising });
+
+  it('is opened for the median that is forecast, and nothing is kept that even P95 does not need, whatever it was set to', () => {
+    const signals = new PairSignals(world, span, 0);
+    const [first, until] = [40 - 24, 70 - 24];
+    for (const at of [0, 500, 1500]) {
+      const { openS: s, ...rest } = new SettingsGrid(['auto', 'ewma']).settings(at);
+      const [open, keep] = [signals.open({ ...rest, openS: s }, 0, 55), signals.keep(rest, 0, 55)];
+      for (let index = first; index < until; index++) expect([open[index], keep[index]]).toEqual(index + 24 < 50 ? [60, 60] : [300, 300]);
+      if (!rest.looksAhead) expect(keep[first - 1]).toBeGreaterThanOrEqual(100);
+    }
+  });
+
+  it('has its tunnels when it is measured again; under a rule it has those that it had', () => {
+    const demand = sumOf(world.pairs[0]!, 80).subarray(24);
+    const grid = new SettingsGrid(['auto']);
+    const trials = new PairTrials(world, span, grid, 0, REACTIVE_TEXTBOOK);
+    const [tallies, ends, rule] = [new Float64Array(TALLY.width * grid.size), new Int32Array(grid.size).fill(unitsFor(100, 20)), new Float64Array(TALLY.width)];
+    trials.tryAll(0, 46, ends, tallies);
+    expect(new Set(ends)).toEqual(new Set([unitsFor(300, 20)]));
+    expect(trials.tryRule(0, 46, unitsFor(100, 20), rule)).toBe(trials.tryRule(0, 15, unitsFor(100, 20), rule));
+    expect(demand.slice(16, 46).every((mbps) => Number.isNaN(mbps))).toBe(true);
+  });
+});
+
 describe('the forecast that a pair is planned on', () => {
   it('is the one that has served it better, whichever of the two that is', () => {
     const table = demandTable(['berlin', 'oslo', 'madrid'], 480, 'which', 900_000);
@@ -110,7 +140,7 @@ describe('the forecast that a pair is planned on', () => {
   });
 });
 
-describe('the choice of a night', () => {
+describe('the choice of settings', () => {
   const usual = Float64Array.from([2, 2, 2, 8]);
   /** Unserved Mbit and hours of each setting; SLA minutes and changes go with them. */
   const books = (...settings: (readonly [unservedMbit: number, hours: number])[]): { tallies: Float64Array } => ({ tallies: Float64Array.from(settings.flatMap(([unservedMbit, hours]) => [unservedMbit, unservedMbit, hours, hours])) });

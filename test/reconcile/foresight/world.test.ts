@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Carrier } from '../../../src/reconcile/foresight/carry.ts';
 import { Network, type Policy } from '../../../src/reconcile/foresight/network.ts';
 import { slidingMost } from '../../../src/reconcile/foresight/pair-outlook.ts';
-import { follow, TALLY } from '../../../src/reconcile/foresight/pair-trials.ts';
+import { follow, followRule, TALLY } from '../../../src/reconcile/foresight/pair-trials.ts';
 import { findPeaks } from '../../../src/reconcile/foresight/peaks.ts';
 import { createDirectPlacement, createPlannerPlacement } from '../../../src/reconcile/foresight/placement.ts';
 import { createReactive, REACTIVE_TEXTBOOK } from '../../../src/reconcile/foresight/reactive.ts';
@@ -177,12 +177,13 @@ describe('one pair alone', () => {
     expect([1, 2, 3, 4, 5, 6].map(after)).toEqual([3, 5, 7, 9, 20, 20]); // 20 minutes in slots of five
   });
 
-  it('keeps its tunnels while nobody knows what it wants', () => {
+  it('keeps its tunnels under a rule while nobody knows what it wants', () => {
     const demand = Float32Array.from([30, Number.NaN, Number.NaN, 10, 10]);
-    const units = Int32Array.from([2, 1, 1, 1, 1]);
     const tally = new Float64Array(TALLY.width);
-    expect(follow(stepWorld(), demand, units, units, 0, 3, 2, tally, 0)).toBe(2);
-    expect([tally[TALLY.changes], tally[TALLY.unservedMbit]]).toEqual([0, 0]);
+    followRule(stepWorld(), demand, { openAbove: WORLD.fullAt, closeBelow: WORLD.fullAt, holdMs: 0 }, tally);
+    // closed once, after the first slot in which 10 was seen
+    expect([tally[TALLY.changes], tally[TALLY.unservedMbit]]).toEqual([1, 0]);
+    expect(tally[TALLY.hours]! * 3600).toBeCloseTo(2 * 3 * 300 + 2 * 30 + 270);
   });
 
   it('has the most of the last values in a sliding window', () => {

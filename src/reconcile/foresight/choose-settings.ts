@@ -6,16 +6,18 @@ import type { Taken } from './shadow.ts';
 import { unitsFor, type World } from './world.ts';
 
 /**
- * What is aimed at is less than the budget by `reserve`, and by what the worst day yet took beyond its plan: the last day's cannot be made up for.
+ * What is aimed at is less than the budget by `reserve`, and by what the worst stretch yet took beyond its plan: the last one's cannot be made up for.
  * Of a usual day's budget, `dayLeast` and `dayMost` are the least and the most of one day, when it makes up for days before. Changes
  * differ more from day to day than hours, and losses hang less on them.
  */
 const HOURS = { reserve: 0.005, dayLeast: 0.85, dayMost: 1.1 };
-const CHANGES = { reserve: 0.015, dayLeast: 0.6, dayMost: 1.1 };
+const CHANGES = { reserve: 0.005, dayLeast: 0.6, dayMost: 1.1 };
 /** What was taken too much, or not used, is made up for within so many days: what a tight day costs grows faster than what it saves. */
 const MAKE_UP_DAYS = 4;
 /** Until so many days have been run, it is believed that the mesh takes what its pairs alone took under the settings that were chosen. It takes more: alone nobody waits for others, and what is the cheapest of many on the past is not quite as cheap later. */
 const BELIEF_DAYS = 2;
+/** Once a day, what a day takes too much is seen when it is over; oftener than twice, pairs change their settings for little. */
+const CHOICES_PER_DAY = 2;
 /** How soon the past is forgotten: half of it in so many days. */
 const HALF_LIFE_DAYS = 30;
 /** Of all hours and of all changes, in losses of the rule. */
@@ -28,16 +30,18 @@ const LEFT_LEAST = 0.05;
 const LOSS_LEAST = 1e-9;
 
 /**
- * Chooses each pair's settings anew every night, as an engine does that trains at night: by what all settings would have led to
- * on the days before, least loss for one price of a tunnel-hour and one of a change (Lagrange: the pairs share nothing else). The
+ * Chooses each pair's settings anew twice a day: by what all settings would have led to on the days before, least loss for one price of a tunnel-hour and one of a change (Lagrange: the pairs share nothing else). The
  * prices are such that hours and changes of the whole mesh, as it has really taken them, stay within what the rule would have
- * taken until then: what is over, and what is left, goes into the next day, and so does what the mesh takes beyond what its settings took before.
+ * taken until then: what is over, and what is left, goes into the days after, and so does what the mesh takes beyond what its settings took before.
  */
-export class NightlyChoice {
+export class SettingsChoice {
   private readonly grid: SettingsGrid;
   private readonly present: PairTrials[];
   private readonly books: Books[];
+  /** Slots. */
   private readonly day: number;
+  /** Slots from one choice to the next. */
+  private readonly stretch: number;
   private readonly series: PairSeries[];
   private readonly ruleAlone = new Float64Array(TALLY.width);
   /** What the settings chosen until now should have taken, by what they took before they were chosen, relative to the rule. */
@@ -46,7 +50,7 @@ export class NightlyChoice {
   private weights: readonly [number, number] = [1, 1];
   private promise = new Float64Array(TALLY.width);
   private chosen: number[] = [];
-  /** By tally, when the day began: what was taken until then, what the rule had, their planned ratio for the day, and the most that a day took beyond it, forgotten as the past is. */
+  /** By tally, when the stretch began: what was taken until then, what the rule had, their planned ratio for it, and the most that a stretch took beyond it, forgotten as the past is. */
   private readonly plans: { taken: number; budget: number; ratio: number; worst: number }[] = [];
   private from = 0;
   private until = 0;
@@ -56,9 +60,10 @@ export class NightlyChoice {
     const past = world.pairs.map((_, pair) => new PairTrials(world, forecasts.backtest, this.grid, pair, rule));
     this.present = world.pairs.map((_, pair) => new PairTrials(world, forecasts.test, this.grid, pair, rule));
     this.day = Math.max(1, Math.round(86_400_000 / world.slotMs));
+    this.stretch = Math.max(1, Math.round(this.day / CHOICES_PER_DAY));
     this.books = past.map(({ demand }) => new Books(this.grid.size, unitsFor(demand[0]! || 0, world.unitMbps)));
-    for (let from = 0; from < forecasts.backtest.origins; from += this.day) {
-      const until = Math.min(forecasts.backtest.origins, from + this.day);
+    for (let from = 0; from < forecasts.backtest.origins; from += this.stretch) {
+      const until = Math.min(forecasts.backtest.origins, from + this.stretch);
       past.forEach((trials, pair) => this.books[pair]!.add(trials, from, until, (until - from) / this.day));
     }
     this.series = this.present.map(({ signals }) => signals.empty());
@@ -72,17 +77,17 @@ export class NightlyChoice {
    */
   at(index: number, own: Taken, rule: Taken): readonly PairSeries[] {
     if (index >= this.until) {
-      this.closeDay();
+      this.closeStretch();
       this.from = index;
-      this.until = Math.min(this.present[0]!.signals.origins, index + this.day);
+      this.until = Math.min(this.present[0]!.signals.origins, index + this.stretch);
       this.chosen = this.choose(own, rule);
       this.present.forEach((trials, pair) => trials.signals.write(this.grid.settings(this.chosen[pair]!), this.from, this.until, this.series[pair]!));
     }
     return this.series;
   }
 
-  /** Enters the day that is over into the books. */
-  private closeDay(): void {
+  /** Enters the stretch that is over into the books. */
+  private closeStretch(): void {
     const { from, until, day } = this;
     if (until === from) return;
     const kept = 0.5 ** ((until - from) / day / HALF_LIFE_DAYS);
@@ -107,7 +112,7 @@ export class NightlyChoice {
       const beyond = (real: number, expected: number): number => (real + BELIEF_DAYS * perDay) / (expected + BELIEF_DAYS * perDay);
       const ruleDay = perDay * beyond(budget, this.ruleAlone[at]!);
       const plan = (this.plans[at] ??= { taken: 0, budget: 0, ratio: 1, worst: 0 });
-      plan.worst = Math.max(0.5 ** (1 / HALF_LIFE_DAYS) * plan.worst, taken - plan.taken - plan.ratio * (budget - plan.budget));
+      plan.worst = Math.max(0.5 ** (1 / (CHOICES_PER_DAY * HALF_LIFE_DAYS)) * plan.worst, taken - plan.taken - plan.ratio * (budget - plan.budget));
       const left = ((1 - reserve) * budget - plan.worst - taken) / MAKE_UP_DAYS + (1 - reserve) * ruleDay;
       const share = Math.min(dayMost, Math.max(dayLeast, left / (perDay * beyond(taken, this.promised[at]!))));
       Object.assign(plan, { taken, budget, ratio: (share * perDay * beyond(taken, this.promised[at]!)) / ruleDay });
@@ -159,64 +164,82 @@ class Books {
 
 /** By pair the number of a setting: least loss for one price of an hour and one of a change, of all pairs of prices the best that stays within both bounds; what it leaves of them is then spent pair by pair, which no price does: a pair's settings are steps. */
 export function cheapestWithin(books: readonly Pick<Books, 'tallies'>[], weights: readonly [number, number], usual: Float64Array, hoursMax: number, changesMax: number): number[] {
-  const lossOf = (tallies: Float64Array, trial: number): number =>
-    (weights[0] * tallies[TALLY.width * trial + TALLY.unservedMbit]!) / Math.max(1e-9, usual[TALLY.unservedMbit]!) + (weights[1] * tallies[TALLY.width * trial + TALLY.slaMinutes]!) / Math.max(1e-9, usual[TALLY.slaMinutes]!);
-  const losses = books.map(({ tallies }) => Float64Array.from({ length: tallies.length / TALLY.width }, (_, trial) => lossOf(tallies, trial)));
-  let best: { chosen: number[]; excess: number; loss: number } | undefined;
+  const unservedWeight = weights[0] / Math.max(1e-9, usual[TALLY.unservedMbit]!);
+  const slaWeight = weights[1] / Math.max(1e-9, usual[TALLY.slaMinutes]!);
+  const fronts = books.map(({ tallies }) => frontOf(tallies, unservedWeight, slaWeight));
+  let best: { steps: number[]; excess: number; loss: number } | undefined;
   for (const hourPrice of HOUR_PRICES) {
     for (const changePrice of CHANGE_PRICES) {
       let [hours, changes, loss] = [0, 0, 0];
-      const chosen = books.map(({ tallies }, pair) => {
-        const trial = cheapest(tallies, losses[pair]!, hourPrice / Math.max(1e-9, hoursMax), changePrice / Math.max(1e-9, changesMax));
-        hours += tallies[TALLY.width * trial + TALLY.hours]!;
-        changes += tallies[TALLY.width * trial + TALLY.changes]!;
-        loss += losses[pair]![trial]!;
-        return trial;
+      const steps = fronts.map((front) => {
+        const step = cheapest(front, hourPrice / Math.max(1e-9, hoursMax), changePrice / Math.max(1e-9, changesMax));
+        hours += front.hours[step]!;
+        changes += front.changes[step]!;
+        loss += front.losses[step]!;
+        return step;
       });
       const excess = Math.max(0, hours / Math.max(1e-9, hoursMax) - 1) + Math.max(0, changes / Math.max(1e-9, changesMax) - 1);
-      if (best === undefined || excess < best.excess || (excess === best.excess && loss < best.loss)) best = { chosen, excess, loss };
+      if (best === undefined || excess < best.excess || (excess === best.excess && loss < best.loss)) best = { steps, excess, loss };
     }
   }
   if (best === undefined) return [];
-  spendRest(best.chosen, books, losses, hoursMax, changesMax);
-  return best.chosen;
+  spendRest(best.steps, fronts, hoursMax, changesMax);
+  return best.steps.map((step, pair) => fronts[pair]!.trials[step]!);
+}
+
+/** What a pair may be set to: the settings than which no other loses less and takes no more, the one that loses least first. */
+interface Front {
+  trials: Int32Array;
+  losses: Float64Array;
+  hours: Float64Array;
+  changes: Float64Array;
+}
+
+function frontOf(tallies: Float64Array, unservedWeight: number, slaWeight: number): Front {
+  const count = tallies.length / TALLY.width;
+  const losses = Float64Array.from({ length: count }, (_, trial) => unservedWeight * tallies[TALLY.width * trial + TALLY.unservedMbit]! + slaWeight * tallies[TALLY.width * trial + TALLY.slaMinutes]!);
+  const hoursOf = (trial: number): number => tallies[TALLY.width * trial + TALLY.hours]!;
+  const changesOf = (trial: number): number => tallies[TALLY.width * trial + TALLY.changes]!;
+  const order = Int32Array.from({ length: count }, (_, trial) => trial).sort((one, other) => losses[one]! - losses[other]! || hoursOf(one) - hoursOf(other) || changesOf(one) - changesOf(other) || one - other);
+  const kept: number[] = [];
+  for (const trial of order) if (!kept.some((better) => hoursOf(better) <= hoursOf(trial) && changesOf(better) <= changesOf(trial))) kept.push(trial);
+  return { trials: Int32Array.from(kept), losses: Float64Array.from(kept, (trial) => losses[trial]!), hours: Float64Array.from(kept, hoursOf), changes: Float64Array.from(kept, changesOf) };
 }
 
 /** Changes settings where that loses less and stays within both bounds, most loss for its share of what is left first. */
-function spendRest(chosen: number[], books: readonly Pick<Books, 'tallies'>[], losses: readonly Float64Array[], hoursMax: number, changesMax: number): void {
-  const takenOf = (pair: number, trial: number, at: number): number => books[pair]!.tallies[TALLY.width * trial + at]!;
-  let hoursLeft = chosen.reduce((left, trial, pair) => left - takenOf(pair, trial, TALLY.hours), hoursMax);
-  let changesLeft = chosen.reduce((left, trial, pair) => left - takenOf(pair, trial, TALLY.changes), changesMax);
+function spendRest(steps: number[], fronts: readonly Front[], hoursMax: number, changesMax: number): void {
+  let hoursLeft = steps.reduce((left, step, pair) => left - fronts[pair]!.hours[step]!, hoursMax);
+  let changesLeft = steps.reduce((left, step, pair) => left - fronts[pair]!.changes[step]!, changesMax);
   // each step loses less than before: no setting comes twice
   for (;;) {
-    let best: { pair: number; trial: number; worth: number; hours: number; changes: number } | undefined;
-    for (const [pair, own] of chosen.entries()) {
-      for (let trial = 0; trial < losses[pair]!.length; trial++) {
-        const gain = losses[pair]![own]! - losses[pair]![trial]!;
-        if (gain <= LOSS_LEAST) continue;
-        const hours = takenOf(pair, trial, TALLY.hours) - takenOf(pair, own, TALLY.hours);
-        const changes = takenOf(pair, trial, TALLY.changes) - takenOf(pair, own, TALLY.changes);
+    let best: { pair: number; step: number; worth: number; hours: number; changes: number } | undefined;
+    for (const [pair, own] of steps.entries()) {
+      const front = fronts[pair]!;
+      for (let step = 0; step < front.losses.length; step++) {
+        const gain = front.losses[own]! - front.losses[step]!;
+        if (gain <= LOSS_LEAST) break;
+        const hours = front.hours[step]! - front.hours[own]!;
+        const changes = front.changes[step]! - front.changes[own]!;
         if (hours > Math.max(0, hoursLeft) || changes > Math.max(0, changesLeft)) continue;
         const worth = gain / (LOSS_LEAST + (hours > 0 ? hours / hoursLeft : 0) + (changes > 0 ? changes / changesLeft : 0));
-        if (best === undefined || worth > best.worth) best = { pair, trial, worth, hours, changes };
+        if (best === undefined || worth > best.worth) best = { pair, step, worth, hours, changes };
       }
     }
     if (best === undefined) return;
-    chosen[best.pair] = best.trial;
+    steps[best.pair] = best.step;
     hoursLeft -= best.hours;
     changesLeft -= best.changes;
   }
 }
 
-function cheapest(tallies: Float64Array, losses: Float64Array, hourPrice: number, changePrice: number): number {
+function cheapest({ losses, hours, changes }: Front, hourPrice: number, changePrice: number): number {
   let best = 0;
   let least = Infinity;
-  for (let trial = 0; trial < losses.length; trial++) {
-    const at = TALLY.width * trial;
-    const cost = losses[trial]! + hourPrice * tallies[at + TALLY.hours]! + changePrice * tallies[at + TALLY.changes]!;
+  for (let step = 0; step < losses.length; step++) {
+    const cost = losses[step]! + hourPrice * hours[step]! + changePrice * changes[step]!;
     if (cost >= least) continue;
     least = cost;
-    best = trial;
+    best = step;
   }
   return best;
 }
