@@ -12,8 +12,9 @@ import { closeExcess, concentrate, improve, linksInUse, noTunnels, openOnly, typ
 const RELAYED = [0.1, 1, 0.3] as const;
 /** A try this close to the bound is good enough, as a share of it, where more is dear: where sites are not rebuilt. */
 const ENOUGH = 1e-3;
-/** At the end the tunnels of one site after the other are rebuilt, so often at most and as long as it is so cheap (demands × rounds). */
+/** At the end the tunnels of one site after the other are rebuilt, so often at most and as long as it is so cheap (demands × rounds); where it is not for so many, not at all: it and all the starts before it would take seconds. */
 const REBUILDS = 20;
+const REBUILDS_LEAST = 5;
 const REBUILDING_ROUNDS = 8;
 const CHEAP_ROUNDS = 40_000;
 /** Of a site's tunnels, those that are closed for it. */
@@ -33,7 +34,8 @@ export interface SearchOptions extends ImproveOptions {
 export function searchFromNothing(tables: Tables, paths: Paths, flows: Flows, linkPrices: LinkPrices, bound: number, options: SearchOptions): Tunnels {
   if (!isOverSlots(tables, paths, flows)) return search(tables, paths, flows, linkPrices, openOnly(tables, paths, flows, linkPrices, linksInUse(tables, paths, flows)), options).tunnels;
   const start = takeDown(flows, noTunnels(tables), 0);
-  const rebuilds = flows.fairness === 0 ? 0 : Math.min(REBUILDS, Math.floor(CHEAP_ROUNDS / (REBUILDING_ROUNDS * Math.max(1, tables.demands))));
+  const affordable = flows.fairness === 0 ? 0 : Math.floor(CHEAP_ROUNDS / (REBUILDING_ROUNDS * Math.max(1, tables.demands)));
+  const rebuilds = affordable < REBUILDS_LEAST ? 0 : Math.min(REBUILDS, affordable);
   let best = start;
   for (const relayed of RELAYED) {
     restore(flows, start);
