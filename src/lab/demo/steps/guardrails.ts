@@ -66,7 +66,7 @@ async function showOverride(demo: Demo): Promise<void> {
     screen.command(`foremesh veto lift ${fingerprint}`);
     await engine.ask('DELETE', `/v1/vetoes/${encodeURIComponent(fingerprint)}`);
   }
-  const forMs = world.kind === 'lab' ? 20_000 : 60_000;
+  const forMs = world.kind === 'lab' ? 30_000 : 60_000;
   const pair = `${CUT_PAIR.from}>${CUT_PAIR.to}`;
   const until = world.clock.now() + forMs;
   screen.command(`foremesh override set pin ${pair} ${other.path} --for ${forMs / 1000}s --why "fibre is being spliced"`);
