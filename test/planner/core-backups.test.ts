@@ -136,7 +136,8 @@ describe('tunnels without use', () => {
       }
       return [...changes.values()].filter((count) => count > 2).length;
     });
-    // of some 45 tunnels in each mesh
-    expect(backAndForth.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(4);
+    // of some 45 tunnels in each mesh; in the third and the fourth two change places each time
+    expect(backAndForth.filter((count) => count > 0).length).toBeLessThanOrEqual(2);
+    expect(Math.max(...backAndForth)).toBeLessThanOrEqual(2);
   });
 });
